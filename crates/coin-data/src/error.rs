@@ -1,0 +1,66 @@
+//! The one error type of this crate.
+
+use std::path::PathBuf;
+
+/// What can go wrong with data: every variant names the file, row, field or task at fault.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// A file could not be opened, read or written.
+    #[error("cannot access {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file does not have the form that was expected.
+    #[error("{path}:{line}: {message}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from 1; 0 where the whole file is meant.
+        line: usize,
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// A data file holds no row.
+    #[error("{path} holds no {what}")]
+    Empty {
+        /// The file.
+        path: PathBuf,
+        /// What was expected in it.
+        what: &'static str,
+    },
+    /// A task name that is not known.
+    #[error("unknown task `{name}`, expected one of: {known}")]
+    UnknownTask {
+        /// The name given.
+        name: String,
+        /// The known names, comma separated.
+        known: String,
+    },
+    /// A template or content format asks for a field that an instance lacks.
+    #[error("task `{task}`: `{template}` needs the field `{field}`, which row {row} lacks")]
+    MissingField {
+        /// The task.
+        task: String,
+        /// The template.
+        template: String,
+        /// The field.
+        field: String,
+        /// The instance's row number.
+        row: usize,
+    },
+    /// A value outside its domain.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl DataError {
+    /// An [`Io`](DataError::Io) error for `path`; for use with `map_err`.
+    pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| DataError::Io { path, source }
+    }
+}

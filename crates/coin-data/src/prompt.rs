@@ -1,0 +1,82 @@
+//! A prompt is a structure, rendered to text in one place.
+//!
+//! What varies within a pair, or is perturbed in an evaluation, is a named component of the prompt. The default
+//! is the instruction.
+
+use serde::{Deserialize, Serialize};
+
+/// The marker between prompt and answer in training, and in evaluation under preset `strict`.
+pub const TRAINING_MARKER: &str = "\n\n### Response:\n";
+
+/// The marker the released program evaluates with (preset `paper`).
+pub const RELEASED_EVALUATION_MARKER: &str = "### Response:";
+
+/// One worked example shown before the input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Demonstration {
+    /// The example's input.
+    pub input: String,
+    /// The example's answer.
+    pub answer: String,
+}
+
+/// The parts of a prompt, in the order in which they are rendered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prompt {
+    /// Text before everything else; followed by an empty line.
+    pub system: Option<String>,
+    /// What the model is asked to do.
+    pub instruction: String,
+    /// Worked examples, rendered between instruction and input.
+    pub demonstrations: Vec<Demonstration>,
+    /// The text to work on; empty where the instruction already holds it (a filled template).
+    pub input: String,
+    /// What introduces the answer.
+    pub marker: String,
+}
+
+impl Prompt {
+    /// A prompt of an instruction and an input with the training marker.
+    pub fn new(instruction: impl Into<String>, input: impl Into<String>) -> Self {
+        Prompt {
+            system: None,
+            instruction: instruction.into(),
+            demonstrations: Vec::new(),
+            input: input.into(),
+            marker: TRAINING_MARKER.to_owned(),
+        }
+    }
+
+    /// The same prompt with another marker.
+    pub fn with_marker(mut self, marker: impl Into<String>) -> Self {
+        self.marker = marker.into();
+        self
+    }
+
+    /// The text given to the model: `{system}\n\n{instruction}{demonstrations}{input}{marker}`.
+    ///
+    /// Nothing is put between instruction and input: the released program joins them as they are, and its
+    /// instructions end in `: ` or `:`.
+    ///
+    /// ```
+    /// let prompt = coin_data::Prompt::new("Is this acceptable? ", "The boat sank.");
+    /// assert_eq!(prompt.render(), "Is this acceptable? The boat sank.\n\n### Response:\n");
+    /// ```
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        if let Some(system) = &self.system {
+            text.push_str(system);
+            text.push_str("\n\n");
+        }
+        text.push_str(&self.instruction);
+        for demonstration in &self.demonstrations {
+            text.push_str(&demonstration.input);
+            text.push_str(&self.marker);
+            text.push_str(&demonstration.answer);
+            text.push_str("\n\n");
+        }
+        text.push_str(&self.input);
+        text.push_str(&self.marker);
+        text
+    }
+}

@@ -1,0 +1,167 @@
+//! A task as data: how an example is written, and what its answers mean.
+//!
+//! The ten GLUE tasks of the paper's evaluation are built in, one file each under `tasks/`.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{DataError, Instance};
+
+/// One answer word and the class it stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabelWord {
+    /// What the answer begins with, in lower case.
+    pub word: String,
+    /// The class.
+    pub class: usize,
+}
+
+/// A classification task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    /// Version of the definition; a change of any field raises it.
+    pub version: u32,
+    /// Name, such as `mnli_matched`.
+    pub name: String,
+    /// Group of the paper's analysis: `sentiment`, `nli`, `paraphrase` or `grammar`.
+    pub group: String,
+    /// The task whose instructions and templates are used: `mnli` for its two halves, else the task itself.
+    pub instructions: String,
+    /// Format of the content that follows the instruction, with `{field}` placeholders.
+    pub content: String,
+    /// The answer word of each class.
+    pub labels: Vec<String>,
+    /// What an answer may begin with, tried in this order.
+    pub verbalizer: Vec<LabelWord>,
+}
+
+const BUILT_IN: [&str; 10] = [
+    include_str!("../tasks/cola.toml"),
+    include_str!("../tasks/sst2.toml"),
+    include_str!("../tasks/mrpc.toml"),
+    include_str!("../tasks/qqp.toml"),
+    include_str!("../tasks/mnli.toml"),
+    include_str!("../tasks/mnli_matched.toml"),
+    include_str!("../tasks/mnli_mismatched.toml"),
+    include_str!("../tasks/qnli.toml"),
+    include_str!("../tasks/rte.toml"),
+    include_str!("../tasks/wnli.toml"),
+];
+
+impl Task {
+    /// The ten GLUE tasks, in the order cola, sst2, mrpc, qqp, mnli, mnli_matched, mnli_mismatched, qnli, rte, wnli.
+    pub fn glue() -> Vec<Task> {
+        BUILT_IN.iter().map(|text| toml::from_str(text).expect("built-in task files are valid")).collect()
+    }
+
+    /// The GLUE task called `name`.
+    ///
+    /// # Errors
+    /// [`DataError::UnknownTask`], which lists the names there are.
+    ///
+    /// ```
+    /// assert_eq!(coin_data::Task::named("cola")?.labels, ["unacceptable", "acceptable"]);
+    /// assert!(coin_data::Task::named("colla").unwrap_err().to_string().contains("unknown task `colla`"));
+    /// # Ok::<(), coin_data::DataError>(())
+    /// ```
+    pub fn named(name: &str) -> Result<Task, DataError> {
+        let tasks = Task::glue();
+        let known = tasks.iter().map(|task| task.name.as_str()).collect::<Vec<_>>().join(", ");
+        tasks
+            .into_iter()
+            .find(|task| task.name == name)
+            .ok_or_else(|| DataError::UnknownTask { name: name.to_owned(), known })
+    }
+
+    /// The content of `instance`: the task's format with the instance's fields filled in.
+    ///
+    /// # Errors
+    /// [`DataError::MissingField`] if the instance lacks a field of the format.
+    pub fn content(&self, instance: &Instance) -> Result<String, DataError> {
+        fill(&self.content, instance, |_| None)
+    }
+
+    /// The answer word of `instance`'s class.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] if the class is none of the task's.
+    pub fn answer(&self, instance: &Instance) -> Result<&str, DataError> {
+        self.labels.get(instance.label).map(String::as_str).ok_or_else(|| {
+            DataError::Invalid(format!(
+                "task `{}`, row {}: class {} is none of {}",
+                self.name,
+                instance.row,
+                instance.label,
+                self.labels.join(", ")
+            ))
+        })
+    }
+
+    /// Every word that must survive a perturbation: label words and the verbaliser's words, without digits.
+    pub fn label_words(&self) -> BTreeSet<String> {
+        let words = self.verbalizer.iter().map(|entry| entry.word.clone());
+        words.chain(self.labels.iter().cloned()).filter(|word| word.chars().any(char::is_alphabetic)).collect()
+    }
+}
+
+/// Fills the `{field}` placeholders of `format` from `instance`, asking `extra` for names that are no field.
+pub(crate) fn fill(
+    format: &str,
+    instance: &Instance,
+    extra: impl Fn(&str) -> Option<String>,
+) -> Result<String, DataError> {
+    let mut text = String::with_capacity(format.len() + 128);
+    let mut rest = format;
+    while let Some(open) = rest.find('{') {
+        text.push_str(&rest[..open]);
+        let after = &rest[open + 1..];
+        let Some(close) = after.find('}') else {
+            rest = &rest[open..];
+            text.push_str(rest);
+            return Ok(text);
+        };
+        let name = &after[..close];
+        match instance.fields.get(name).cloned().or_else(|| extra(name)) {
+            Some(value) => text.push_str(&value),
+            None => {
+                return Err(DataError::MissingField {
+                    task: instance.task.clone(),
+                    template: format.to_owned(),
+                    field: name.to_owned(),
+                    row: instance.row,
+                });
+            }
+        }
+        rest = &after[close + 1..];
+    }
+    text.push_str(rest);
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn built_in_tasks_are_consistent() {
+        let tasks = Task::glue();
+        assert_eq!(tasks.len(), 10);
+        for task in &tasks {
+            for (class, word) in task.labels.iter().enumerate() {
+                assert!(task.verbalizer.iter().any(|entry| entry.word == *word && entry.class == class), "{}", task.name);
+            }
+            assert!(Task::named(&task.instructions).is_ok());
+        }
+    }
+
+    #[test]
+    fn content_names_the_missing_field() {
+        let task = Task::named("rte").unwrap();
+        let instance = Instance::new("rte", 3, [("sentence1", "A dog ran.")], 0);
+        let message = task.content(&instance).unwrap_err().to_string();
+        assert!(message.contains("`sentence2`") && message.contains("row 3"), "{message}");
+    }
+}
