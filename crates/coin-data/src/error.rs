@@ -32,6 +32,14 @@ pub enum DataError {
         /// What was expected in it.
         what: &'static str,
     },
+    /// The files of a task are not where they were looked for.
+    #[error("no files for task `{task}`, looked for {looked_for}")]
+    NotFound {
+        /// The task.
+        task: String,
+        /// The paths that were tried.
+        looked_for: String,
+    },
     /// A task name that is not known.
     #[error("unknown task `{name}`, expected one of: {known}")]
     UnknownTask {

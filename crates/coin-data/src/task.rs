@@ -151,7 +151,11 @@ mod tests {
         assert_eq!(tasks.len(), 10);
         for task in &tasks {
             for (class, word) in task.labels.iter().enumerate() {
-                assert!(task.verbalizer.iter().any(|entry| entry.word == *word && entry.class == class), "{}", task.name);
+                assert!(
+                    task.verbalizer.iter().any(|entry| entry.word == *word && entry.class == class),
+                    "{}",
+                    task.name
+                );
             }
             assert!(Task::named(&task.instructions).is_ok());
         }

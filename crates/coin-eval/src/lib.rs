@@ -1,1 +1,73 @@
-//! coin-eval
+//! Robustness evaluation of instruction-tuned models.
+//!
+//! A model is asked the same questions under instructions that are clean or perturbed at four levels; what counts is
+//! how accurate it is, and how much that depends on the wording. The parts, in the order in which a run uses them:
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`instructions`] | clean and perturbed instructions by level and task |
+//! | [`sampling`] | which examples of a task are evaluated |
+//! | [`model`] | the trait that a model implements |
+//! | [`parser`] | from a continuation to a class, and when generation may stop |
+//! | [`evaluation`] | the loop over tasks, levels and instructions |
+//! | [`ledger`] | one line for each generation; everything below needs only these |
+//! | [`metrics`], [`summary`] | accuracy, spread, change from clean; `summary.json` |
+//! | [`results`] | the released program's CSV layout |
+//! | [`table`], [`report`] | the same numbers for a terminal, as HTML and as Markdown |
+//!
+//! # Example
+//! A model that always answers `acceptable`, on four sentences and two instructions:
+//! ```
+//! use coin_data::{Instance, Task};
+//! use coin_eval::{Evaluation, GenerateOptions, Generation, InstructionSet, LanguageModel, Ledger, ModelError, metrics};
+//!
+//! struct Always;
+//! impl LanguageModel for Always {
+//!     fn generate(
+//!         &mut self, prompts: &[String], _: &GenerateOptions, _: &dyn Fn(&str) -> bool,
+//!     ) -> Result<Vec<Generation>, ModelError> {
+//!         Ok(vec![Generation { text: "acceptable".to_owned(), ..Generation::default() }; prompts.len()])
+//!     }
+//!     fn fingerprint(&self) -> String {
+//!         "always".to_owned()
+//!     }
+//! }
+//!
+//! let instructions = InstructionSet::parse(r#"{"clean": {"cola": ["Is this good English? ", "Judge: "]}}"#, "inline")?;
+//! let mut evaluation = Evaluation::new(vec![Task::named("cola")?], instructions);
+//! evaluation.levels = vec!["clean".to_owned()];
+//! let sentence = |row: usize| Instance::new("cola", row, [("sentence", "The boat sank.")], usize::from(row > 0));
+//!
+//! let folder = tempfile::tempdir()?;
+//! let mut ledger = Ledger::create(folder.path().join("ledger.jsonl"))?;
+//! let examples = |_: &Task| Ok((0..4).map(sentence).collect());
+//! let records = evaluation.run(&mut Always, &examples, &mut ledger, &mut |_, _| ())?;
+//! let run = metrics::score("always", &records)?;
+//! assert_eq!(run.tasks[0].measures.accuracy, 0.75);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod atomic;
+pub mod error;
+pub mod evaluation;
+pub mod instructions;
+pub mod ledger;
+pub mod levels;
+#[cfg(feature = "llama")]
+pub mod llama;
+pub mod metrics;
+pub mod model;
+pub mod parser;
+pub mod report;
+pub mod results;
+pub mod sampling;
+pub mod summary;
+pub mod table;
+
+pub use error::EvalError;
+pub use evaluation::{Evaluation, InputTexts, Preset};
+pub use instructions::InstructionSet;
+pub use ledger::{Ledger, Record};
+pub use model::{GenerateOptions, Generation, LanguageModel, ModelError};
+pub use report::{Curve, CurvePoint};
+pub use summary::{RunSummary, Summary};

@@ -1,1 +1,21 @@
-//! coin
+//! Contrastive instruction tuning: the workspace's crates in one place, and what the `coin` command is made of.
+//!
+//! - [`loss`]: contrastive losses on tensors
+//! - [`model`]: the LLaMA family with LoRA
+//! - [`data`]: tasks, templates, pairs, token rows
+//! - [`perturb`]: instruction perturbation
+//! - [`eval`]: evaluation, metrics, report
+//! - [`train`]: the trainer
+//! - [`device`]: a name such as `cpu` or `cuda:0` as a device
+//! - [`demo`]: the main job on an embedded model and world
+
+pub use coin_data as data;
+pub use coin_eval as eval;
+pub use coin_loss as loss;
+pub use coin_model as model;
+pub use coin_perturb as perturb;
+pub use coin_train as train;
+
+pub mod demo;
+pub mod device;
+pub mod fingerprint;

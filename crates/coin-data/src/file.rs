@@ -1,0 +1,122 @@
+//! Files read as text and written whole or not at all.
+
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use crate::DataError;
+
+/// Writes the file `path` so that a reader sees the old content or the whole new one, never a part.
+///
+/// `write` fills a temporary file in the same folder, which is flushed, synchronised with the disk and then
+/// renamed to `path`. If `write` fails, the temporary file is removed and `path` stays as it was.
+///
+/// # Errors
+/// [`DataError::Io`] with `path`, also if its folder does not exist.
+///
+/// ```
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("numbers.txt");
+/// coin_data::file::write_atomically(&path, |writer| writeln!(writer, "1 2 3"))?;
+/// assert_eq!(coin_data::file::read_to_string(&path)?, "1 2 3\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn write_atomically(
+    path: impl AsRef<Path>,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), DataError> {
+    let path = path.as_ref();
+    replace(path, write).map_err(DataError::io(path))
+}
+
+fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    if path.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder, expected a file"));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".partial-");
+    // A temporary file is private by default; the result shall have the permissions of an ordinary new file.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut temporary = builder.tempfile_in(folder)?;
+    let mut writer = BufWriter::new(temporary.as_file_mut());
+    write(&mut writer)?;
+    writer.flush()?;
+    drop(writer);
+    temporary.as_file().sync_all()?;
+    temporary.persist(path)?;
+    Ok(())
+}
+
+/// The text of the file `path`, without a byte order mark.
+///
+/// # Errors
+/// [`DataError::Io`] if it cannot be read, [`DataError::Malformed`] with the line if it is not UTF-8.
+pub fn read_to_string(path: impl AsRef<Path>) -> Result<String, DataError> {
+    let path = path.as_ref();
+    let bytes = std::fs::read(path).map_err(DataError::io(path))?;
+    let mut text = String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        DataError::Malformed {
+            path: path.to_owned(),
+            line: 1 + valid.iter().filter(|&&byte| byte == b'\n').count(),
+            message: "invalid UTF-8".to_owned(),
+        }
+    })?;
+    if text.starts_with('\u{feff}') {
+        text.drain(..'\u{feff}'.len_utf8());
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        write_atomically(&path, |writer| writer.write_all(b"old")).unwrap();
+        let result = write_atomically(&path, |writer| {
+            writer.write_all(b"half")?;
+            Err(io::Error::other("stopped"))
+        });
+        assert_eq!(result.unwrap_err().to_string(), format!("cannot access {}: stopped", path.display()));
+        assert_eq!(read_to_string(&path).unwrap(), "old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        write_atomically(&path, |writer| writer.write_all(b"new")).unwrap();
+        assert_eq!(read_to_string(&path).unwrap(), "new");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_written_file_has_the_permissions_of_an_ordinary_one() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ordinary"), "").unwrap();
+        write_atomically(folder.path().join("ours"), |_| Ok(())).unwrap();
+        let mode = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode("ours"), mode("ordinary"));
+    }
+
+    #[test]
+    fn errors_name_the_path_and_the_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("latin1.txt");
+        std::fs::write(&path, b"one\ntwo\ncaf\xe9\n").unwrap();
+        assert_eq!(read_to_string(&path).unwrap_err().to_string(), format!("{}:3: invalid UTF-8", path.display()));
+        let absent = folder.path().join("no/such.txt");
+        assert!(read_to_string(&absent).unwrap_err().to_string().contains("no/such.txt"));
+        assert!(write_atomically(&absent, |_| Ok(())).unwrap_err().to_string().contains("no/such.txt"));
+        assert!(write_atomically(folder.path(), |_| Ok(())).unwrap_err().to_string().contains("is a folder"));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bom.txt");
+        std::fs::write(&path, "\u{feff}Quality\n").unwrap();
+        assert_eq!(read_to_string(&path).unwrap(), "Quality\n");
+    }
+}

@@ -1,0 +1,141 @@
+//! The order of couples: mixing tasks, and shuffling for an epoch.
+
+use rand::{Rng, RngCore};
+
+use crate::pairs::Pair;
+use crate::{DataError, stream};
+
+/// Mixes the pairs of several tasks by whole couples, in a random order.
+///
+/// The result depends on `seed` and the couples alone, not on the order of the lists, as long as no two lists are of
+/// the same task.
+///
+/// # Errors
+/// [`DataError::Invalid`] if a list holds an odd number of pairs.
+pub fn interleave(lists: Vec<Vec<Pair>>, seed: u64) -> Result<Vec<Pair>, DataError> {
+    let mut couples = Vec::new();
+    for list in lists {
+        check_even(&list)?;
+        let mut pairs = list.into_iter();
+        let mut index = 0u64;
+        while let (Some(first), Some(second)) = (pairs.next(), pairs.next()) {
+            let task = first.task.as_deref().unwrap_or_default();
+            let key = stream::keyed(seed, &["interleave", task, &index.to_string()]).next_u64();
+            couples.push((key, first, second));
+            index += 1;
+        }
+    }
+    couples.sort_unstable();
+    Ok(couples.into_iter().flat_map(|(_, first, second)| [first, second]).collect())
+}
+
+/// Shuffles `pairs` by whole couples for an epoch, counted from 0; a couple keeps its inner order.
+///
+/// Every epoch is meant to start from the same order, that of the file, so that any of them can be reached alone.
+///
+/// # Errors
+/// [`DataError::Invalid`] if the number of pairs is odd; `pairs` is then unchanged.
+pub fn shuffle_couples(pairs: &mut [Pair], seed: u64, epoch: usize) -> Result<(), DataError> {
+    check_even(pairs)?;
+    let mut random = stream::keyed(seed, &["shuffle couples", &epoch.to_string()]);
+    // Fisher-Yates over couples.
+    for last in (1..pairs.len() / 2).rev() {
+        let other = random.random_range(0..=last as u64) as usize;
+        pairs.swap(2 * last, 2 * other);
+        pairs.swap(2 * last + 1, 2 * other + 1);
+    }
+    Ok(())
+}
+
+fn check_even(pairs: &[Pair]) -> Result<(), DataError> {
+    if pairs.len().is_multiple_of(2) {
+        return Ok(());
+    }
+    let task = pairs[0].task.as_deref().map(|task| format!(" of the task `{task}`")).unwrap_or_default();
+    Err(DataError::Invalid(format!("{} pairs{task}, expected an even number: every two are a couple", pairs.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn list(task: &str, couples: usize) -> Vec<Pair> {
+        let pair = |index: usize| Pair {
+            original_instruction: format!("{task} {index}"),
+            paraphrased_instruction: String::new(),
+            targets: String::new(),
+            task: Some(task.to_owned()),
+            keywords: Default::default(),
+        };
+        (0..2 * couples).map(pair).collect()
+    }
+
+    /// The indices of a shuffled list, after checking that couples are whole.
+    fn couples(pairs: &[Pair]) -> Vec<(String, usize)> {
+        let place = |pair: &Pair| {
+            let (task, index) = pair.original_instruction.split_once(' ').unwrap();
+            (task.to_owned(), index.parse::<usize>().unwrap())
+        };
+        let couple = |couple: &[Pair]| {
+            let (first, second) = (place(&couple[0]), place(&couple[1]));
+            assert_eq!((&first.0, first.1 % 2, first.1 + 1), (&second.0, 0, second.1));
+            (first.0, first.1 / 2)
+        };
+        pairs.chunks(2).map(couple).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_shuffle_permutes_whole_couples(n in 0usize..40, seed: u64, epoch in 0usize..5) {
+            let mut pairs = list("a", n);
+            shuffle_couples(&mut pairs, seed, epoch).unwrap();
+            let mut again = list("a", n);
+            shuffle_couples(&mut again, seed, epoch).unwrap();
+            prop_assert_eq!(&pairs, &again);
+            let mut order = couples(&pairs);
+            order.sort();
+            prop_assert_eq!(order, (0..n).map(|at| ("a".to_owned(), at)).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn interleaving_keeps_every_couple_whatever_the_order_of_lists(a in 0usize..20, b in 0usize..20, seed: u64) {
+            let mixed = interleave(vec![list("a", a), list("b", b)], seed).unwrap();
+            prop_assert_eq!(&mixed, &interleave(vec![list("b", b), list("a", a)], seed).unwrap());
+            let mut order = couples(&mixed);
+            order.sort();
+            let all = |task: &str, n: usize| (0..n).map(|at| (task.to_owned(), at)).collect::<Vec<_>>();
+            prop_assert_eq!(order, [all("a", a), all("b", b)].concat());
+        }
+    }
+
+    #[test]
+    fn epochs_and_seeds_differ() {
+        let shuffled = |seed, epoch| {
+            let mut pairs = list("a", 20);
+            shuffle_couples(&mut pairs, seed, epoch).unwrap();
+            couples(&pairs)
+        };
+        assert_ne!(shuffled(1, 0), shuffled(1, 1));
+        assert_ne!(shuffled(1, 0), shuffled(2, 0));
+        assert_ne!(shuffled(1, 0), couples(&list("a", 20)));
+    }
+
+    #[test]
+    fn tasks_are_mixed() {
+        let order = couples(&interleave(vec![list("a", 30), list("b", 30)], 7).unwrap());
+        let changes = order.windows(2).filter(|two| two[0].0 != two[1].0).count();
+        // A random order of 30 and 30 changes task 30 times on average, with a standard deviation below 4.
+        assert!((15..=45).contains(&changes), "{changes}");
+    }
+
+    #[test]
+    fn odd_numbers_are_refused() {
+        let mut pairs = list("cola", 2);
+        pairs.pop();
+        let message = shuffle_couples(&mut pairs, 0, 0).unwrap_err().to_string();
+        assert_eq!(message, "3 pairs of the task `cola`, expected an even number: every two are a couple");
+        assert_eq!(interleave(vec![list("a", 1), pairs], 0).unwrap_err().to_string(), message);
+    }
+}

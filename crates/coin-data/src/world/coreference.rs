@@ -1,0 +1,116 @@
+//! Coreference: the cue after a pronoun decides which of two it stands for.
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+use super::event::capital;
+use super::lexicon::{self, DAYS, MEN, WOMEN};
+use super::{Fields, chance, pick, pick_other};
+
+/// A main clause on two participants, and what may be said of the first or the second.
+struct Frame {
+    /// What stands between the two.
+    link: &'static str,
+    /// What the first is like, given the clause.
+    first: [&'static str; 4],
+    /// What the second is like, given the clause.
+    second: [&'static str; 4],
+}
+
+/// Frames on two people.
+const PEOPLE: [Frame; 8] = [
+    Frame {
+        link: "thanked",
+        first: ["was grateful", "was thankful", "had received help", "felt thankful"],
+        second: ["was helpful", "was generous", "had given help", "had brought a gift"],
+    },
+    Frame {
+        link: "envied",
+        first: ["was poor", "was jealous", "had no money", "felt jealous"],
+        second: ["was rich", "was famous", "had much money", "had won a prize"],
+    },
+    Frame {
+        link: "defeated",
+        first: ["was faster", "was stronger", "had trained well", "played better"],
+        second: ["was slower", "was weaker", "had trained badly", "played worse"],
+    },
+    Frame {
+        link: "could not carry",
+        first: ["was too weak", "was too tired", "had no strength", "had a bad back"],
+        second: ["was too heavy", "was too large", "had a full bag", "had gained weight"],
+    },
+    Frame {
+        link: "asked",
+        first: ["was lost", "was confused", "had a question", "needed an answer"],
+        second: ["was an expert", "was wise", "knew the way", "had the answer"],
+    },
+    Frame {
+        link: "forgave",
+        first: ["was kind", "was gentle", "had a good heart", "felt no anger"],
+        second: ["was sorry", "was ashamed", "had said sorry", "felt guilty"],
+    },
+    Frame {
+        link: "feared",
+        first: ["was shy", "was timid", "had no courage", "felt unsafe"],
+        second: ["was cruel", "was violent", "had a gun", "had made threats"],
+    },
+    Frame {
+        link: "paid",
+        first: ["was the boss", "was the owner", "had ordered a meal", "owed money"],
+        second: ["was the cook", "was the waiter", "had served a meal", "earned money"],
+    },
+];
+
+/// The link whose second participant is a container.
+const IN_CONTAINER: &str = "did not fit in";
+
+const CONTAINERS: [&str; 10] =
+    ["box", "bag", "basket", "drawer", "trunk", "bucket", "closet", "barrel", "suitcase", "chest"];
+
+/// Frames on two things.
+const THINGS: [Frame; 3] = [
+    Frame {
+        link: IN_CONTAINER,
+        first: ["was too big", "was too wide", "was too large", "was too tall"],
+        second: ["was too small", "was too narrow", "was too little", "was too tight"],
+    },
+    Frame {
+        link: "was hidden behind",
+        first: ["was smaller", "was shorter", "was lower", "was thinner"],
+        second: ["was bigger", "was taller", "was higher", "was thicker"],
+    },
+    Frame {
+        link: "crushed",
+        first: ["was too heavy", "was too hard", "was made of iron", "had great weight"],
+        second: ["was too soft", "was too weak", "was made of paper", "had thin sides"],
+    },
+];
+
+/// A sentence with a pronoun, and its clause with the right or the wrong one of the two in the pronoun's place.
+pub fn wnli(rng: &mut ChaCha8Rng, entailed: bool) -> Fields {
+    let (frame, pronoun, pair) = if chance(rng, 70) {
+        let (names, pronoun) = if chance(rng, 50) { (&WOMEN, "she") } else { (&MEN, "he") };
+        let first = pick(rng, names);
+        let second = pick_other(rng, names, first);
+        (&PEOPLE[rng.random_range(0..PEOPLE.len())], pronoun, [first.to_owned(), second.to_owned()])
+    } else {
+        let domain = lexicon::domain(rng);
+        let first = lexicon::noun(rng, domain);
+        let frame = &THINGS[rng.random_range(0..THINGS.len())];
+        let second = if frame.link == IN_CONTAINER {
+            pick(rng, &CONTAINERS)
+        } else {
+            lexicon::other_noun(rng, domain, first).word
+        };
+        (frame, "it", [format!("the {}", first.word), format!("the {second}")])
+    };
+    let referent = rng.random_range(0..2);
+    let clause = pick(rng, if referent == 0 { &frame.first } else { &frame.second });
+    let named = if entailed { referent } else { 1 - referent };
+    let place = lexicon::domain(rng);
+    let place = pick(rng, lexicon::places(place));
+    let day = if chance(rng, 50) { format!(" on {}", pick(rng, &DAYS)) } else { String::new() };
+    let [first, second] = &pair;
+    let sentence = format!("In the {place}{day}, {first} {} {second} because {pronoun} {clause}.", frame.link);
+    vec![("sentence1", sentence), ("sentence2", format!("{} {clause}.", capital(&pair[named])))]
+}

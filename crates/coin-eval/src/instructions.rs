@@ -1,0 +1,206 @@
+//! The instructions of an evaluation: for each perturbation level, a list for each task.
+//!
+//! The file form is `{"clean": {"cola": ["..", ..], ..}, "deepwordbug": {..}, ..}`, which is also what frozen sets of
+//! perturbed instructions are written in. Level `clean` is always there, and the i-th instruction of a level is the
+//! i-th clean one, perturbed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use coin_data::Task;
+
+use crate::EvalError;
+use crate::levels::CLEAN;
+
+/// Task name to its instructions.
+pub type TaskInstructions = BTreeMap<String, Vec<String>>;
+
+/// Instructions by level and task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstructionSet {
+    origin: PathBuf,
+    levels: BTreeMap<String, TaskInstructions>,
+}
+
+impl InstructionSet {
+    /// The clean and semantic instructions of the demonstration world's ten tasks, six for each.
+    pub fn demo() -> InstructionSet {
+        InstructionSet::parse(include_str!("../instructions/demo.json"), "demo.json").expect("built-in set is valid")
+    }
+
+    /// Clean and semantic instructions for the ten GLUE tasks, six for each, all written for this project.
+    pub fn glue() -> InstructionSet {
+        InstructionSet::parse(include_str!("../instructions/glue.json"), "glue.json").expect("built-in set is valid")
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// As [`InstructionSet::parse`], and [`EvalError::Io`] if the file cannot be read.
+    pub fn read(path: impl AsRef<Path>) -> Result<InstructionSet, EvalError> {
+        let path = path.as_ref();
+        InstructionSet::parse(&std::fs::read_to_string(path).map_err(EvalError::io(path))?, path)
+    }
+
+    /// A set from JSON; `origin` is what error messages call it.
+    ///
+    /// # Errors
+    /// [`EvalError::Malformed`] with the line if the text has another form, or holds an empty list or instruction;
+    /// [`EvalError::MissingLevel`] if there is no level `clean`; [`EvalError::MissingTask`] if a level has a task that
+    /// `clean` lacks; [`EvalError::InstructionCount`] if it has more or fewer instructions for one.
+    pub fn parse(json: &str, origin: impl Into<PathBuf>) -> Result<InstructionSet, EvalError> {
+        let origin = origin.into();
+        let levels: BTreeMap<String, TaskInstructions> = serde_json::from_str(json).map_err(|error| {
+            let message = format!("{error}; expected {{\"clean\": {{task: [instruction, ..]}}, ..}}");
+            EvalError::Malformed { path: origin.clone(), line: error.line(), message }
+        })?;
+        let set = InstructionSet { origin, levels };
+        set.level(CLEAN)?;
+        for (level, tasks) in &set.levels {
+            set.check(level, tasks)?;
+        }
+        Ok(set)
+    }
+
+    /// The same set with `level` added or replaced, such as perturbations made from the clean instructions.
+    ///
+    /// # Errors
+    /// As [`InstructionSet::parse`] for the level.
+    ///
+    /// ```
+    /// use coin_eval::InstructionSet;
+    /// let set = InstructionSet::parse(r#"{"clean": {"cola": ["Is this acceptable? "]}}"#, "inline")?;
+    /// let set = set.with_level("checklist", [("cola".to_owned(), vec!["Is this acceptable 7XPq2a? ".to_owned()])].into())?;
+    /// assert_eq!(set.level_names(), ["clean", "checklist"]);
+    /// # Ok::<(), coin_eval::EvalError>(())
+    /// ```
+    pub fn with_level(
+        mut self,
+        level: impl Into<String>,
+        tasks: TaskInstructions,
+    ) -> Result<InstructionSet, EvalError> {
+        let level = level.into();
+        if level != CLEAN {
+            self.check(&level, &tasks)?;
+        }
+        self.levels.insert(level, tasks);
+        for (level, tasks) in &self.levels {
+            self.check(level, tasks)?;
+        }
+        Ok(self)
+    }
+
+    /// The instructions of `task` at `level`; those of [`Task::instructions`], so mnli's for its two halves.
+    ///
+    /// # Errors
+    /// [`EvalError::MissingLevel`] or [`EvalError::MissingTask`].
+    pub fn get(&self, level: &str, task: &Task) -> Result<&[String], EvalError> {
+        let tasks = self.level(level)?;
+        tasks.get(&task.instructions).map(Vec::as_slice).ok_or_else(|| EvalError::MissingTask {
+            path: self.origin.clone(),
+            level: level.to_owned(),
+            task: task.instructions.clone(),
+            known: tasks.keys().cloned().collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// All instructions of `level`.
+    ///
+    /// # Errors
+    /// [`EvalError::MissingLevel`].
+    pub fn level(&self, level: &str) -> Result<&TaskInstructions, EvalError> {
+        self.levels.get(level).ok_or_else(|| EvalError::MissingLevel {
+            path: self.origin.clone(),
+            level: level.to_owned(),
+            known: self.level_names().join(", "),
+        })
+    }
+
+    /// The levels there are: those of [`LEVELS`](crate::levels::LEVELS) in their order, then others by name.
+    pub fn level_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.levels.keys().map(String::as_str).collect();
+        names.sort_by_key(|name| crate::levels::LEVELS.iter().position(|level| level == name).unwrap_or(usize::MAX));
+        names
+    }
+
+    /// The set as JSON in the form that [`InstructionSet::parse`] reads.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!(self.levels)
+    }
+
+    fn check(&self, level: &str, tasks: &TaskInstructions) -> Result<(), EvalError> {
+        let clean = self.level(CLEAN)?;
+        for (task, instructions) in tasks {
+            if instructions.is_empty() || instructions.iter().any(|text| text.trim().is_empty()) {
+                let message = format!("level `{level}`, task `{task}`: an empty list or instruction");
+                return Err(EvalError::Malformed { path: self.origin.clone(), line: 0, message });
+            }
+            let expected = clean.get(task).ok_or_else(|| EvalError::MissingTask {
+                path: self.origin.clone(),
+                level: CLEAN.to_owned(),
+                task: task.clone(),
+                known: clean.keys().cloned().collect::<Vec<_>>().join(", "),
+            })?;
+            if instructions.len() != expected.len() {
+                return Err(EvalError::InstructionCount {
+                    path: self.origin.clone(),
+                    level: level.to_owned(),
+                    task: task.clone(),
+                    found: instructions.len(),
+                    expected: expected.len(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SET: &str = r#"{"clean": {"mnli": ["a: ", "b: "]}, "semantic": {"mnli": ["c: ", "d: "]}}"#;
+
+    #[test]
+    fn built_in_sets_cover_every_task() {
+        for set in [InstructionSet::demo(), InstructionSet::glue()] {
+            for task in Task::glue() {
+                for level in ["clean", "semantic"] {
+                    assert_eq!(set.get(level, &task).unwrap().len(), 6, "{level}, {}", task.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn halves_of_mnli_share_its_instructions() {
+        let set = InstructionSet::parse(SET, "set.json").unwrap();
+        let task = Task::named("mnli_matched").unwrap();
+        assert_eq!(set.get("semantic", &task).unwrap(), ["c: ", "d: "]);
+    }
+
+    #[test]
+    fn errors_name_what_is_missing() {
+        let set = InstructionSet::parse(SET, "set.json").unwrap();
+        let message = set.get("textfooler", &Task::named("mnli").unwrap()).unwrap_err().to_string();
+        assert_eq!(message, "set.json: no instructions for level `textfooler`, there are: clean, semantic");
+        let message = set.get("semantic", &Task::named("cola").unwrap()).unwrap_err().to_string();
+        assert_eq!(message, "set.json: level `semantic` has no instructions for task `cola`, it has: mnli");
+    }
+
+    #[test]
+    fn bad_sets_are_refused() {
+        for (json, expected) in [
+            (r#"{"semantic": {}}"#, "no instructions for level `clean`"),
+            (r#"{"clean": {"cola": []}}"#, "empty list"),
+            (r#"{"clean": {"cola": ["a", " "]}}"#, "empty list or instruction"),
+            (r#"{"clean": {"cola": ["a"]}, "semantic": {"cola": ["a", "b"]}}"#, "2 instructions where `clean` has 1"),
+            (r#"{"clean": {"cola": ["a"]}, "semantic": {"rte": ["a"]}}"#, "no instructions for task `rte`"),
+            ("{\n\"clean\": 3}", "set.json:2:"),
+        ] {
+            let message = InstructionSet::parse(json, "set.json").unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+        assert!(InstructionSet::read("nowhere/set.json").unwrap_err().to_string().contains("nowhere/set.json"));
+    }
+}

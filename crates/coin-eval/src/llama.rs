@@ -1,0 +1,53 @@
+//! The LLaMA of `coin-model` behind the [`LanguageModel`] trait.
+
+use coin_model::generate::{GreedyOptions, greedy};
+use coin_model::{Llama, TextTokenizer};
+
+use crate::model::{GenerateOptions, Generation, LanguageModel, ModelError};
+
+/// A LLaMA with its tokenizer, ready to answer prompts.
+#[derive(Debug)]
+pub struct LlamaModel {
+    model: Llama,
+    tokenizer: TextTokenizer,
+    batch_size: usize,
+    fingerprint: String,
+}
+
+impl LlamaModel {
+    /// Wraps a model without autodiff; `fingerprint` names its files, and `batch_size` rows run at once.
+    pub fn new(model: Llama, tokenizer: TextTokenizer, batch_size: usize, fingerprint: impl Into<String>) -> Self {
+        LlamaModel { model, tokenizer, batch_size, fingerprint: fingerprint.into() }
+    }
+}
+
+impl LanguageModel for LlamaModel {
+    fn generate(
+        &mut self,
+        prompts: &[String],
+        options: &GenerateOptions,
+        decided: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<Generation>, ModelError> {
+        let failed = |error| ModelError::from_source("the model cannot run", error);
+        let rows = prompts.iter().map(|text| self.tokenizer.encode(text)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        let greedy_options = GreedyOptions {
+            max_new_tokens: options.max_new_tokens,
+            batch_size: self.batch_size,
+            eos: self.tokenizer.eos(),
+            hidden: options.hidden,
+        };
+        let done = |_: usize, ids: &[u32]| self.tokenizer.decode(ids).is_ok_and(|text| decided(&text));
+        let continuations = greedy(&self.model, &rows, &greedy_options, done).map_err(failed)?;
+        continuations
+            .into_iter()
+            .map(|continuation| {
+                let text = self.tokenizer.decode(&continuation.ids).map_err(failed)?;
+                Ok(Generation { token_ids: continuation.ids, text, hidden: continuation.hidden })
+            })
+            .collect()
+    }
+
+    fn fingerprint(&self) -> String {
+        self.fingerprint.clone()
+    }
+}

@@ -1,0 +1,45 @@
+//! Grouped bars: accuracy by level and run, with the standard deviation over instructions as whiskers.
+
+use super::frame::{Frame, WIDTH, color, legend};
+use super::svg::{Anchor, Svg};
+use crate::levels::title;
+use crate::summary::Summary;
+use crate::table::percent;
+
+pub(super) fn figure(summary: &Summary) -> String {
+    let mut svg = Svg::new(WIDTH, 360.0);
+    let frame = Frame { left: 56.0, top: 34.0, width: WIDTH - 66.0, height: 270.0, low: 0.0, high: 100.0 };
+    legend(&mut svg, summary, frame.left, 14.0);
+    frame.axis(&mut svg, 5, 0, "accuracy (%)");
+    let levels = summary.levels();
+    let slot = frame.width / levels.len() as f64;
+    let bar = (slot * 0.8 / summary.runs.len() as f64).min(44.0);
+    for (position, level) in levels.iter().enumerate() {
+        let center = frame.left + slot * (position as f64 + 0.5);
+        let start = center - bar * summary.runs.len() as f64 / 2.0;
+        for (index, run) in summary.runs.iter().enumerate() {
+            let Some(measures) = run.level(level) else { continue };
+            let (accuracy, std) = (100.0 * measures.accuracy, 100.0 * measures.std);
+            let (x, top) = (start + bar * index as f64, frame.y(accuracy));
+            let tip =
+                format!("{}, {}: {} % ± {}", run.name, title(level), percent(measures.accuracy), percent(measures.std));
+            svg.rect(&color(summary, index), [x + 1.0, top, bar - 2.0, frame.bottom() - top], "", &tip);
+            let (middle, high, low) = (x + bar / 2.0, frame.y(accuracy + std), frame.y(accuracy - std));
+            svg.line("whisker", middle, high, middle, low);
+            svg.line("whisker", middle - 4.0, high, middle + 4.0, high);
+            svg.line("whisker", middle - 4.0, low, middle + 4.0, low);
+            if bar >= 22.0 {
+                svg.text("value", Anchor::Middle, middle, high - 5.0, &percent(measures.accuracy));
+            }
+        }
+        svg.text("name", Anchor::Middle, center, frame.bottom() + 19.0, title(level));
+    }
+    svg.text(
+        "label",
+        Anchor::Middle,
+        frame.left + frame.width / 2.0,
+        frame.bottom() + 46.0,
+        "perturbation level of the instruction",
+    );
+    svg.finish("Bars of accuracy by perturbation level and run")
+}

@@ -1,0 +1,39 @@
+//! The report as Markdown: the same tables, without figures.
+
+use super::{Curve, headline, settings};
+use crate::summary::Summary;
+use crate::table::{self, Grid};
+
+pub(super) fn page(summary: &Summary, curves: &[Curve]) -> String {
+    let mut text = format!(
+        "# Robustness to perturbed instructions\n\n{}\n\n\
+         Accuracies are in per cent, mean ± population standard deviation over a task's instructions, averaged over tasks; \
+         changes are in percentage points.\n\n\
+         ## By perturbation level\n\n{}\n## Change from clean, and answers that name no class\n\n{}\n## By task group\n\n\
+         Averaged over all levels.\n\n{}",
+        headline(summary),
+        table::levels(summary).to_markdown(),
+        table::changes(summary).to_markdown(),
+        table::groups(summary).to_markdown(),
+    );
+    for run in &summary.runs {
+        text.push_str(&format!("\n## {} by task and level\n\n{}", run.name, table::tasks(summary, run).to_markdown()));
+    }
+    if !curves.is_empty() {
+        text.push_str(&format!("\n## Losses at the last step\n\n{}", last_losses(curves).to_markdown()));
+    }
+    let rows = settings(summary).into_iter().map(|row| row.to_vec()).collect();
+    let columns = vec!["setting".to_owned(), "value".to_owned()];
+    text.push_str(&format!("\n## Settings\n\n{}", Grid { columns, rows }.to_markdown()));
+    text
+}
+
+fn last_losses(curves: &[Curve]) -> Grid {
+    let columns = ["run", "step", "generation (nats per token)", "contrastive (nats)"].map(str::to_owned).to_vec();
+    let row = |curve: &Curve| {
+        let last = curve.points.last()?;
+        let contrastive = last.loss_contrastive.map_or("–".to_owned(), |loss| format!("{loss:.3}"));
+        Some(vec![curve.run.clone(), last.step.to_string(), format!("{:.3}", last.loss_generation), contrastive])
+    };
+    Grid { columns, rows: curves.iter().filter_map(row).collect() }
+}

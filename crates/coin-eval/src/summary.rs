@@ -1,0 +1,228 @@
+//! `summary.json`: the metrics of one or more runs. `docs/formats.md` describes the schema.
+//!
+//! Accuracies, standard deviations, shares and changes are fractions (0.5 is 50 %), never percentages.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{EvalError, atomic};
+
+/// What [`Summary::schema`] holds.
+pub const SCHEMA: &str = "coin.summary";
+
+/// The schema's version.
+pub const VERSION: u32 = 1;
+
+/// The name of the row that averages over all levels, clean among them.
+pub const AVERAGE: &str = "average";
+
+/// What is measured of a cell, a level or a group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measures {
+    /// Mean over instructions of the share of right answers, then over tasks (and levels).
+    pub accuracy: f64,
+    /// Population standard deviation of accuracy over a task's instructions, then the mean over tasks (and levels).
+    pub std: f64,
+    /// Share of generations that name no class.
+    pub unparsable: f64,
+    /// Mean cosine of hidden states to those under the clean instruction; none at level `clean`.
+    pub cosine: Option<f64>,
+    /// Accuracy minus that at level `clean`; none where `clean` was not run.
+    pub change: Option<f64>,
+}
+
+/// One task at one level.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskSummary {
+    /// The task's name.
+    pub task: String,
+    /// The task's group.
+    pub group: String,
+    /// The level.
+    pub level: String,
+    /// How many different examples were evaluated.
+    pub examples: usize,
+    /// Accuracy of each instruction.
+    pub accuracies: Vec<f64>,
+    /// Over the instructions.
+    #[serde(flatten)]
+    pub measures: Measures,
+}
+
+/// All tasks at one level, or at all levels ([`AVERAGE`]).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LevelSummary {
+    /// The level.
+    pub level: String,
+    /// How many tasks.
+    pub tasks: usize,
+    /// Means over the tasks.
+    #[serde(flatten)]
+    pub measures: Measures,
+}
+
+/// The tasks of one group at one level, or at all levels ([`AVERAGE`]).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupSummary {
+    /// The group.
+    pub group: String,
+    /// The level.
+    pub level: String,
+    /// How many tasks.
+    pub tasks: usize,
+    /// Means over the tasks.
+    #[serde(flatten)]
+    pub measures: Measures,
+}
+
+/// One evaluated model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// What the run is called, such as `base`, `cit` or `coin`.
+    pub name: String,
+    /// A cell for every task and level.
+    pub tasks: Vec<TaskSummary>,
+    /// A row for every level, [`AVERAGE`] last.
+    pub levels: Vec<LevelSummary>,
+    /// A row for every group and level, [`AVERAGE`] last of each group.
+    pub groups: Vec<GroupSummary>,
+}
+
+impl RunSummary {
+    /// The row of `level`.
+    pub fn level(&self, level: &str) -> Option<&Measures> {
+        self.levels.iter().find(|row| row.level == level).map(|row| &row.measures)
+    }
+
+    /// The row of `group` at `level`.
+    pub fn group(&self, group: &str, level: &str) -> Option<&Measures> {
+        self.groups.iter().find(|row| row.group == group && row.level == level).map(|row| &row.measures)
+    }
+
+    /// The cell of `task` at `level`.
+    pub fn task(&self, task: &str, level: &str) -> Option<&TaskSummary> {
+        self.tasks.iter().find(|cell| cell.task == task && cell.level == level)
+    }
+}
+
+/// The metrics of one or more runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// Always [`VERSION`].
+    pub version: u32,
+    /// Version of the program that wrote it.
+    pub tool_version: String,
+    /// The resolved settings of the run, as the program that ran it names them.
+    pub settings: serde_json::Map<String, serde_json::Value>,
+    /// The runs, in the order in which they are compared: the change shown is the last minus the one before.
+    pub runs: Vec<RunSummary>,
+}
+
+impl Summary {
+    /// A summary of `runs` by this version of the program.
+    pub fn new(settings: serde_json::Map<String, serde_json::Value>, runs: Vec<RunSummary>) -> Self {
+        Summary {
+            schema: SCHEMA.to_owned(),
+            version: VERSION,
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            settings,
+            runs,
+        }
+    }
+
+    /// Reads `path`.
+    ///
+    /// # Errors
+    /// [`EvalError::Io`] if it cannot be read; [`EvalError::Malformed`] if it is no summary, or of another version.
+    pub fn read(path: impl AsRef<Path>) -> Result<Summary, EvalError> {
+        #[derive(Deserialize)]
+        struct Header {
+            schema: String,
+            version: u32,
+        }
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path).map_err(EvalError::io(path))?;
+        let malformed = |line, message| EvalError::Malformed { path: path.to_owned(), line, message };
+        let no_summary = |error: serde_json::Error| malformed(error.line(), format!("no summary: {error}"));
+        let header: Header = serde_json::from_str(&text).map_err(no_summary)?;
+        if header.schema != SCHEMA || header.version != VERSION {
+            let found = format!("`{}` version {}", header.schema, header.version);
+            return Err(malformed(0, format!("{found}, expected `{SCHEMA}` version {VERSION}")));
+        }
+        serde_json::from_str(&text).map_err(no_summary)
+    }
+
+    /// Writes `path`; a reader sees either what was there before or the whole new file.
+    ///
+    /// # Errors
+    /// [`EvalError::Io`] if it cannot be written.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), EvalError> {
+        let mut json = serde_json::to_string_pretty(self)
+            .map_err(|error| EvalError::Invalid(format!("cannot write the summary: {error}")))?;
+        json.push('\n');
+        atomic::write(path.as_ref(), json.as_bytes())
+    }
+
+    /// The levels of any run, in the order of the first that has them, [`AVERAGE`] last.
+    pub fn levels(&self) -> Vec<&str> {
+        let mut names = distinct(self.runs.iter().flat_map(|run| &run.levels).map(|row| row.level.as_str()));
+        names.sort_by_key(|name| *name == AVERAGE);
+        names
+    }
+
+    /// The groups of any run, in the order of the first that has them.
+    pub fn groups(&self) -> Vec<&str> {
+        distinct(self.runs.iter().flat_map(|run| &run.groups).map(|row| row.group.as_str()))
+    }
+
+    /// The tasks of any run, in the order of the first that has them.
+    pub fn tasks(&self) -> Vec<&str> {
+        distinct(self.runs.iter().flat_map(|run| &run.tasks).map(|cell| cell.task.as_str()))
+    }
+}
+
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut seen = Vec::new();
+    for name in names {
+        if !seen.contains(&name) {
+            seen.push(name);
+        }
+    }
+    seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("summary.json");
+        let summary = crate::report::tests::synthetic();
+        summary.write(&path).unwrap();
+        assert!(Summary::read(&path).unwrap() == summary, "floats too");
+        assert_eq!(summary.levels(), ["clean", "deepwordbug", "textfooler", "checklist", "semantic", "average"]);
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("summary.json");
+        for (text, expected) in [
+            ("{\n", "summary.json:2: no summary"),
+            (
+                r#"{"schema": "coin.summary", "version": 9}"#,
+                "`coin.summary` version 9, expected `coin.summary` version 1",
+            ),
+            (r#"{"schema": "coin.summary", "version": 1}"#, "missing field"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let message = Summary::read(&path).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+}

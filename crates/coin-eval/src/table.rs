@@ -1,0 +1,213 @@
+//! Plain-text tables of a summary, for the terminal; the report writes the same grids as Markdown and HTML.
+//!
+//! Accuracies, standard deviations and changes are in per cent or percentage points with one decimal.
+
+use crate::levels::{CLEAN, group_title, title};
+use crate::summary::{AVERAGE, Measures, RunSummary, Summary};
+
+/// Head of the column with the change of the standard deviation.
+pub(crate) const STD_CHANGE: &str = "± change";
+
+/// A table: the first column holds names, the others values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grid {
+    /// Column heads.
+    pub columns: Vec<String>,
+    /// Rows of as many cells as there are columns.
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Grid {
+    /// Columns padded to their width, names left and values right, with a line under the heads.
+    pub fn to_text(&self) -> String {
+        let width = |column: usize| {
+            let cells = std::iter::once(&self.columns).chain(&self.rows).map(|row| row[column].chars().count());
+            cells.max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
+        let line = |cells: &[String]| {
+            let padded: Vec<String> = cells
+                .iter()
+                .zip(&widths)
+                .enumerate()
+                .map(
+                    |(column, (cell, width))| {
+                        if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+                    },
+                )
+                .collect();
+            format!("{}\n", padded.join("  ").trim_end())
+        };
+        let rule = "-".repeat(widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1));
+        let rows: String = self.rows.iter().map(|row| line(row)).collect();
+        format!("{}{rule}\n{rows}", line(&self.columns))
+    }
+
+    /// A Markdown table.
+    pub fn to_markdown(&self) -> String {
+        let line = |cells: &[String]| {
+            let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|").replace('\n', " ")).collect();
+            format!("| {} |\n", cells.join(" | "))
+        };
+        let aligned: Vec<String> =
+            (0..self.columns.len()).map(|i| if i == 0 { "---" } else { "---:" }.to_owned()).collect();
+        let rows: String = self.rows.iter().map(|row| line(row)).collect();
+        format!("{}{}{rows}", line(&self.columns), line(&aligned))
+    }
+}
+
+/// Accuracy ± standard deviation at each level for each run, the change between the last two runs, and the mean cosine.
+pub fn levels(summary: &Summary) -> Grid {
+    comparison(summary, "level", &summary.levels(), |run, level| run.level(level), title)
+}
+
+/// The same as [`levels`] for each task group, averaged over all levels.
+pub fn groups(summary: &Summary) -> Grid {
+    comparison(summary, "task group", &summary.groups(), |run, group| run.group(group, AVERAGE), group_title)
+}
+
+/// Accuracy ± standard deviation of one group at each level.
+pub fn group_levels(summary: &Summary, group: &str) -> Grid {
+    comparison(summary, group_title(group), &summary.levels(), |run, level| run.group(group, level), title)
+}
+
+/// For each run and level, the change from clean and the share of unparsable answers.
+pub fn changes(summary: &Summary) -> Grid {
+    let mut columns = vec!["level".to_owned()];
+    columns.extend(summary.runs.iter().map(|run| format!("{}: change from clean", run.name)));
+    columns.extend(summary.runs.iter().map(|run| format!("{}: unparsable", run.name)));
+    let row = |level: &str| {
+        let mut row = vec![title(level).to_owned()];
+        let change = |run: &RunSummary| match run.level(level) {
+            Some(measures) if level != CLEAN => measures.change.map_or(none(), signed),
+            _ => none(),
+        };
+        row.extend(summary.runs.iter().map(change));
+        let unparsable = |run: &RunSummary| run.level(level).map_or(none(), |measures| percent(measures.unparsable));
+        row.extend(summary.runs.iter().map(unparsable));
+        row
+    };
+    Grid { columns, rows: summary.levels().into_iter().map(row).collect() }
+}
+
+/// Accuracy ± standard deviation of each task at each level for one run.
+pub fn tasks(summary: &Summary, run: &RunSummary) -> Grid {
+    let levels: Vec<&str> = summary.levels().into_iter().filter(|level| *level != AVERAGE).collect();
+    let mut columns = vec!["task".to_owned()];
+    columns.extend(levels.iter().map(|level| title(level).to_owned()));
+    let row = |task: &str| {
+        let mut row = vec![task.to_owned()];
+        row.extend(levels.iter().map(|level| run.task(task, level).map_or(none(), |cell| spread(&cell.measures))));
+        row
+    };
+    Grid { columns, rows: summary.tasks().into_iter().map(row).collect() }
+}
+
+/// Everything for the terminal: levels, groups, then tasks by level for each run.
+pub fn terminal(summary: &Summary) -> String {
+    let mut text = format!(
+        "accuracy in %, mean ± standard deviation over instructions, by perturbation level\n{}\n\
+         by task group, averaged over all levels\n{}",
+        levels(summary).to_text(),
+        groups(summary).to_text()
+    );
+    for run in &summary.runs {
+        text.push_str(&format!("\n{}: by task and level\n{}", run.name, tasks(summary, run).to_text()));
+    }
+    text
+}
+
+fn comparison<'a>(
+    summary: &'a Summary,
+    head: &str,
+    names: &[&str],
+    find: impl Fn(&'a RunSummary, &str) -> Option<&'a Measures>,
+    title: fn(&str) -> &str,
+) -> Grid {
+    let mut columns = vec![head.to_owned()];
+    columns.extend(summary.runs.iter().map(|run| run.name.clone()));
+    let pair = last_two(summary);
+    if let Some((before, last)) = pair {
+        columns.push(format!("{} − {}", last.name, before.name));
+        columns.push(STD_CHANGE.to_owned());
+    }
+    let with_cosine: Vec<&RunSummary> =
+        summary.runs.iter().filter(|run| run.levels.iter().any(|row| row.measures.cosine.is_some())).collect();
+    columns.extend(with_cosine.iter().map(|run| format!("cosine {}", run.name)));
+    let row = |name: &&str| {
+        let mut row = vec![title(name).to_owned()];
+        row.extend(summary.runs.iter().map(|run| find(run, name).map_or(none(), spread)));
+        if let Some((before, last)) = pair {
+            let both = find(before, name).zip(find(last, name));
+            row.push(both.map_or(none(), |(before, last)| signed(last.accuracy - before.accuracy)));
+            row.push(both.map_or(none(), |(before, last)| signed(last.std - before.std)));
+        }
+        let cosine = |run: &&'a RunSummary| find(run, name).and_then(|measures| measures.cosine);
+        row.extend(with_cosine.iter().map(|run| cosine(run).map_or(none(), |value| format!("{value:.3}"))));
+        row
+    };
+    Grid { columns, rows: names.iter().map(row).collect() }
+}
+
+/// The two runs whose difference is shown.
+pub(crate) fn last_two(summary: &Summary) -> Option<(&RunSummary, &RunSummary)> {
+    match &summary.runs[..] {
+        [.., before, last] => Some((before, last)),
+        _ => None,
+    }
+}
+
+/// A fraction in per cent with one decimal.
+pub(crate) fn percent(value: f64) -> String {
+    format!("{:.1}", 100.0 * value)
+}
+
+/// A difference of fractions in points, with its sign.
+pub(crate) fn signed(value: f64) -> String {
+    let text = format!("{:.1}", (100.0 * value).abs());
+    match text.as_str() {
+        "0.0" => text,
+        _ if value < 0.0 => format!("−{text}"),
+        _ => format!("+{text}"),
+    }
+}
+
+fn spread(measures: &Measures) -> String {
+    format!("{} ± {}", percent(measures.accuracy), percent(measures.std))
+}
+
+fn none() -> String {
+    "–".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let cells = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        let grid = Grid {
+            columns: cells(["level", "cit"]),
+            rows: vec![cells(["clean", "81.0 ± 1.2"]), cells(["word", "–"])],
+        };
+        assert_eq!(grid.to_text(), "level         cit\n-----------------\nclean  81.0 ± 1.2\nword            –\n");
+        assert_eq!(grid.to_markdown(), "| level | cit |\n| --- | ---: |\n| clean | 81.0 ± 1.2 |\n| word | – |\n");
+    }
+
+    #[test]
+    fn signs_are_shown_as_they_are() {
+        assert_eq!((signed(0.025), signed(-0.031), signed(-0.0001)), ("+2.5".into(), "−3.1".into(), "0.0".into()));
+    }
+
+    #[test]
+    fn the_level_table_compares_the_last_two_runs() {
+        let grid = levels(&crate::report::tests::synthetic());
+        assert_eq!(
+            grid.columns,
+            ["level", "base", "cit", "coin", "coin − cit", "± change", "cosine base", "cosine cit", "cosine coin"]
+        );
+        assert_eq!(grid.rows[0][7], "–", "no cosine at level clean");
+        assert!(grid.rows.iter().any(|row| row[4].starts_with('−')), "the synthetic runs have a loss to show");
+    }
+}

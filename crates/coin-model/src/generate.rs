@@ -1,0 +1,187 @@
+//! Greedy generation with a key-value cache.
+//!
+//! The longest prefix that all rows share is computed once. Rows are run in batches of similar length, and a row
+//! leaves its batch as soon as it is done. The output head runs at the last position only.
+
+use burn::tensor::{Int, Tensor};
+
+use crate::{KvCache, Llama, ModelError, TokenBatch};
+
+/// Settings of [`greedy`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GreedyOptions {
+    /// Tokens generated per row at most.
+    pub max_new_tokens: usize,
+    /// Rows per batch.
+    pub batch_size: usize,
+    /// Id that ends a row; it is not part of the output.
+    pub eos: Option<u32>,
+    /// Whether to return hidden states.
+    pub hidden: bool,
+}
+
+/// What was generated for one row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Continuation {
+    /// The new tokens.
+    pub ids: Vec<u32>,
+    /// Hidden state after the final norm at the last prompt token, `[d_model]`, if asked for.
+    pub hidden: Option<Vec<f32>>,
+}
+
+/// Continues every row with the most probable token, step by step; `done(row, tokens so far)` may end a row early.
+///
+/// Results come in the order of `rows`. Equal logits resolve to the lowest id.
+///
+/// # Errors
+/// A row is empty, or would grow beyond the model's `max_position_embeddings`.
+pub fn greedy(
+    model: &Llama,
+    rows: &[Vec<u32>],
+    options: &GreedyOptions,
+    mut done: impl FnMut(usize, &[u32]) -> bool,
+) -> Result<Vec<Continuation>, ModelError> {
+    let limit = model.config().max_position_embeddings;
+    for (index, row) in rows.iter().enumerate() {
+        if row.is_empty() {
+            return Err(ModelError::Invalid(format!("prompt {index} has no token")));
+        }
+        if row.len() + options.max_new_tokens > limit {
+            return Err(ModelError::Invalid(format!(
+                "prompt {index} has {} tokens; with {} new ones it exceeds the model's {limit} positions",
+                row.len(),
+                options.max_new_tokens
+            )));
+        }
+    }
+    let mut out = vec![Continuation { ids: Vec::new(), hidden: None }; rows.len()];
+    if rows.is_empty() || options.max_new_tokens == 0 {
+        return Ok(out);
+    }
+    // At least one token of each row stays behind the prefix.
+    let prefix = common_prefix(rows).min(rows.iter().map(Vec::len).min().unwrap_or(1) - 1);
+    let mut shared = KvCache::new(model.layers.len(), 1);
+    if prefix > 0 && rows.len() > 1 {
+        let batch = TokenBatch::left_padded(&[rows[0][..prefix].to_vec()], 0, 1, &model.device())?;
+        model.hidden(&batch, Some(&mut shared), None);
+    }
+    let prefix = shared.lengths[0];
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_by_key(|&row| rows[row].len());
+    for chunk in order.chunks(options.batch_size.max(1)) {
+        run_batch(model, rows, prefix, &shared, chunk, options, &mut done, &mut out)?;
+    }
+    Ok(out)
+}
+
+#[allow(clippy::too_many_arguments)]
+fn run_batch(
+    model: &Llama,
+    rows: &[Vec<u32>],
+    prefix: usize,
+    shared: &KvCache,
+    chunk: &[usize],
+    options: &GreedyOptions,
+    done: &mut impl FnMut(usize, &[u32]) -> bool,
+    out: &mut [Continuation],
+) -> Result<(), ModelError> {
+    let device = model.device();
+    let mut active = chunk.to_vec();
+    let mut cache = match prefix {
+        0 => KvCache::new(model.layers.len(), active.len()),
+        _ => shared.repeat(active.len()),
+    };
+    let mut input: Vec<Vec<u32>> = active.iter().map(|&row| rows[row][prefix..].to_vec()).collect();
+    for step in 0..options.max_new_tokens {
+        let batch = TokenBatch::left_padded(&input, 0, 1, &device)?;
+        let hidden = model.hidden(&batch, Some(&mut cache), None);
+        let [count, seq, d_model] = hidden.dims();
+        let last: Tensor<2> = hidden.narrow(1, seq - 1, 1).reshape([count, d_model]);
+        if step == 0 && options.hidden {
+            let values: Vec<f32> = values(last.clone())?;
+            for (&row, state) in active.iter().zip(values.chunks_exact(d_model)) {
+                out[row].hidden = Some(state.to_vec());
+            }
+        }
+        let next: Vec<i64> = indices(model.logits(last).argmax(1))?;
+        let mut keep = Vec::with_capacity(count);
+        for (place, (&row, &id)) in active.iter().zip(&next).enumerate() {
+            let id = id as u32;
+            if Some(id) == options.eos {
+                continue;
+            }
+            out[row].ids.push(id);
+            if !done(row, &out[row].ids) {
+                keep.push(place);
+            }
+        }
+        if keep.is_empty() || step + 1 == options.max_new_tokens {
+            break;
+        }
+        input = keep.iter().map(|&place| vec![next[place] as u32]).collect();
+        if keep.len() < active.len() {
+            cache = cache.select(&keep);
+            active = keep.iter().map(|&place| active[place]).collect();
+        }
+    }
+    Ok(())
+}
+
+fn values(tensor: Tensor<2>) -> Result<Vec<f32>, ModelError> {
+    tensor.try_into_vec_as::<f32>().map_err(|error| ModelError::Invalid(format!("cannot read hidden states back: {error:?}")))
+}
+
+fn indices(tensor: Tensor<2, Int>) -> Result<Vec<i64>, ModelError> {
+    tensor.try_into_vec_as::<i64>().map_err(|error| ModelError::Invalid(format!("cannot read token ids back: {error:?}")))
+}
+
+/// Length of the longest prefix of all rows.
+fn common_prefix(rows: &[Vec<u32>]) -> usize {
+    let (first, rest) = match rows.split_first() {
+        Some(parts) => parts,
+        None => return 0,
+    };
+    rest.iter().fold(first.len(), |length, row| {
+        first[..length].iter().zip(row).take_while(|(a, b)| a == b).count()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::tiny;
+    use burn::tensor::Device;
+
+    #[test]
+    fn batches_generate_what_single_rows_do() {
+        let model = Llama::new(&tiny(), 11, &Device::flex()).unwrap();
+        let rows: Vec<Vec<u32>> = vec![vec![1, 4, 5, 6, 7], vec![1, 4, 9], vec![1, 4, 5, 8, 10, 11, 12], vec![1, 4]];
+        let options = GreedyOptions { max_new_tokens: 7, batch_size: 3, eos: None, hidden: true };
+        let together = greedy(&model, &rows, &options, |_, _| false).unwrap();
+        for (row, ids) in rows.iter().enumerate() {
+            let mut text = ids.clone();
+            for _ in 0..7 {
+                let batch = TokenBatch::left_padded(&[text.clone()], 0, 1, &model.device()).unwrap();
+                let hidden = model.hidden(&batch, None, None);
+                let [_, seq, d] = hidden.dims();
+                let last = hidden.slice([0..1, seq - 1..seq, 0..d]).reshape([1, d]);
+                text.push(model.logits(last).argmax(1).into_scalar::<i64>() as u32);
+            }
+            assert_eq!(together[row].ids, text[ids.len()..]);
+            assert_eq!(together[row].hidden.as_ref().unwrap().len(), 16);
+        }
+        // Rows that stop early do not disturb the others.
+        let stopped = greedy(&model, &rows, &options, |row, ids| row != 2 && ids.len() == 1 + row).unwrap();
+        assert_eq!(stopped[2].ids, together[2].ids);
+        assert_eq!(stopped[1].ids, together[1].ids[..2]);
+    }
+
+    #[test]
+    fn prompts_beyond_the_context_are_refused() {
+        let model = Llama::new(&tiny(), 11, &Device::flex()).unwrap();
+        let options = GreedyOptions { max_new_tokens: 7, batch_size: 3, eos: None, hidden: false };
+        let message = greedy(&model, &[vec![1; 60]], &options, |_, _| false).unwrap_err().to_string();
+        assert!(message.contains("prompt 0") && message.contains("64"), "{message}");
+        assert!(greedy(&model, &[vec![]], &options, |_, _| false).is_err());
+    }
+}

@@ -1,0 +1,106 @@
+//! What an attack is, and the attacks by name.
+
+use std::fmt;
+
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::{CheckList, DeepWordBug, Paraphrase, PerturbError, Protected, StressTest, TextFooler};
+
+/// The level of the text at which an attack works (paper, section 4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Characters within words.
+    Character,
+    /// Whole words.
+    Word,
+    /// Text added to the sentence.
+    Sentence,
+    /// The wording, with the meaning kept.
+    Semantic,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Level::Character => "character",
+            Level::Word => "word",
+            Level::Sentence => "sentence",
+            Level::Semantic => "semantic",
+        })
+    }
+}
+
+/// A way to perturb one instruction.
+///
+/// An implementation keeps what is [`Protected`] (each protected piece occurs in the output as often as in the
+/// instruction), never splits a grapheme, never panics, and draws all its randomness from the stream it is given.
+pub trait Attack: Send + Sync {
+    /// Short name, such as `deepwordbug`: the key in a [`FrozenSet`](crate::FrozenSet) and part of the stream's key.
+    fn name(&self) -> &'static str;
+
+    /// Where the attack comes from, such as `promptbench::deepwordbug`: its name in a recipe.
+    fn origin(&self) -> &'static str;
+
+    /// The level at which it works.
+    fn level(&self) -> Level;
+
+    /// Settings by name, for the recipe.
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// The perturbed `instruction`. An instruction in which nothing may change comes back as it is, at most with a
+    /// string appended.
+    fn perturb(&self, instruction: &str, protected: &Protected, rng: &mut ChaCha8Rng) -> String;
+}
+
+/// Short names of the attacks that [`attack_named`] knows.
+pub const ATTACK_NAMES: [&str; 5] = ["deepwordbug", "textfooler", "checklist", "stresstest", "semantic"];
+
+/// The attack called `name`, with default settings. Both forms are accepted: short (`checklist`) and qualified
+/// (`promptbench::checklist`, `coin::semantic`).
+///
+/// # Errors
+/// [`PerturbError::UnknownAttack`], which lists the names there are.
+///
+/// ```
+/// use coin_perturb::{Level, attack_named};
+/// assert_eq!(attack_named("promptbench::checklist")?.level(), Level::Sentence);
+/// let error = attack_named("deepwordbag").err().map(|error| error.to_string());
+/// assert_eq!(
+///     error.as_deref(),
+///     Some("unknown attack `deepwordbag`, expected one of: deepwordbug, textfooler, checklist, stresstest, semantic"),
+/// );
+/// # Ok::<(), coin_perturb::PerturbError>(())
+/// ```
+pub fn attack_named(name: &str) -> Result<Box<dyn Attack>, PerturbError> {
+    let attacks: [Box<dyn Attack>; ATTACK_NAMES.len()] = [
+        Box::new(DeepWordBug::default()),
+        Box::new(TextFooler::default()),
+        Box::new(CheckList::default()),
+        Box::new(StressTest),
+        Box::new(Paraphrase::default()),
+    ];
+    attacks
+        .into_iter()
+        .find(|attack| attack.name() == name || attack.origin() == name)
+        .ok_or_else(|| PerturbError::UnknownAttack { name: name.to_owned(), known: ATTACK_NAMES.join(", ") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_finds_its_attack() {
+        for name in ATTACK_NAMES {
+            let attack = attack_named(name).unwrap();
+            assert_eq!(attack.name(), name);
+            assert_eq!(attack_named(attack.origin()).unwrap().name(), name);
+        }
+        assert!(attack_named("promptbench::semantics").is_err());
+        assert!(attack_named("").is_err());
+    }
+}

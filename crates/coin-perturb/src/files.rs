@@ -1,0 +1,146 @@
+//! Instructions and frozen sets as JSON files, with audit and recipe beside them.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::{AuditRecord, CLEAN, FrozenSet, Instructions, PerturbError, Recipe};
+
+/// Reads clean instructions: `{task: [instruction, ..]}`, or `{"clean": {task: [instruction, ..]}}` where other sets
+/// beside `clean` are ignored.
+///
+/// # Errors
+/// [`PerturbError::Io`], or [`PerturbError::Malformed`] with the task at fault.
+pub fn read_clean(path: &Path) -> Result<Instructions, PerturbError> {
+    let malformed = |message: String| PerturbError::Malformed { path: path.to_owned(), message };
+    let mut object = read_object(path)?;
+    let tasks = match object.remove(CLEAN) {
+        Some(Value::Object(tasks)) => tasks,
+        Some(other) => {
+            object.insert(CLEAN.to_owned(), other);
+            object
+        }
+        None => object,
+    };
+    let clean = instructions(tasks).map_err(malformed)?;
+    // The same conditions as for a set that holds nothing else.
+    FrozenSet::new(BTreeMap::from([(CLEAN.to_owned(), clean.clone())]))
+        .map_err(|error| malformed(error.to_string()))?;
+    Ok(clean)
+}
+
+/// Reads a frozen set: `{attack: {task: [instruction, ..]}}` with a set `clean`.
+///
+/// # Errors
+/// [`PerturbError::Io`], or [`PerturbError::Malformed`] with the attack and task at fault.
+pub fn read_frozen(path: &Path) -> Result<FrozenSet, PerturbError> {
+    let malformed = |message: String| PerturbError::Malformed { path: path.to_owned(), message };
+    let mut sets = BTreeMap::new();
+    for (attack, value) in read_object(path)? {
+        let Value::Object(tasks) = value else {
+            return Err(malformed(format!("`{attack}`: expected an object of tasks, found {}", kind(&value))));
+        };
+        let tasks = instructions(tasks).map_err(|message| malformed(format!("`{attack}`: {message}")))?;
+        sets.insert(attack, tasks);
+    }
+    FrozenSet::new(sets).map_err(|error| malformed(error.to_string()))
+}
+
+/// Where the audit of the frozen set at `path` lies: `{path}.audit.jsonl`.
+pub fn audit_path(path: &Path) -> PathBuf {
+    with_suffix(path, ".audit.jsonl")
+}
+
+/// Where the recipe of the frozen set at `path` lies: `{path}.recipe.json`.
+pub fn recipe_path(path: &Path) -> PathBuf {
+    with_suffix(path, ".recipe.json")
+}
+
+/// Writes a frozen set to `path`, its audit to [`audit_path`] and its recipe to [`recipe_path`].
+///
+/// Each file appears whole or not at all (temporary file in the same folder, sync, rename), the set itself last.
+///
+/// # Errors
+/// [`PerturbError::Io`] with the file that could not be written.
+pub fn write(path: &Path, set: &FrozenSet, audit: &[AuditRecord], recipe: &Recipe) -> Result<(), PerturbError> {
+    let mut lines = Vec::new();
+    for record in audit {
+        serde_json::to_writer(&mut lines, record).map_err(|error| io(path, error.into()))?;
+        lines.push(b'\n');
+    }
+    write_atomically(&audit_path(path), &lines)?;
+    write_atomically(&recipe_path(path), &json(path, recipe)?)?;
+    write_atomically(path, &json(path, set)?)
+}
+
+fn json<T: serde::Serialize>(path: &Path, value: &T) -> Result<Vec<u8>, PerturbError> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(|error| io(path, error.into()))?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), PerturbError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    // A temporary file is private by default; the file that stays gets the usual rights, less the umask.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.prefix(".perturb").suffix(".tmp").tempfile_in(folder).map_err(|error| io(path, error))?;
+    file.write_all(bytes).map_err(|error| io(path, error))?;
+    file.as_file().sync_all().map_err(|error| io(path, error))?;
+    file.persist(path).map_err(|error| io(path, error.error))?;
+    Ok(())
+}
+
+fn read_object(path: &Path) -> Result<serde_json::Map<String, Value>, PerturbError> {
+    let malformed = |message: String| PerturbError::Malformed { path: path.to_owned(), message };
+    let bytes = fs::read(path).map_err(|error| io(path, error))?;
+    match serde_json::from_slice(&bytes).map_err(|error| malformed(format!("no valid JSON: {error}")))? {
+        Value::Object(object) => Ok(object),
+        other => Err(malformed(format!("expected an object, found {}", kind(&other)))),
+    }
+}
+
+fn instructions(tasks: serde_json::Map<String, Value>) -> Result<Instructions, String> {
+    let mut result = Instructions::new();
+    for (task, value) in tasks {
+        let Value::Array(items) = value else {
+            return Err(format!("task `{task}`: expected a list of instructions, found {}", kind(&value)));
+        };
+        let texts: Result<Vec<String>, String> = items
+            .into_iter()
+            .enumerate()
+            .map(|(index, item)| match item {
+                Value::String(text) => Ok(text),
+                other => Err(format!("task `{task}`, instruction {index}: expected text, found {}", kind(&other))),
+            })
+            .collect();
+        result.insert(task, texts?);
+    }
+    Ok(result)
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a truth value",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path.as_os_str());
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn io(path: &Path, source: std::io::Error) -> PerturbError {
+    PerturbError::Io { path: path.to_owned(), source }
+}

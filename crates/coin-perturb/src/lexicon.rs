@@ -1,0 +1,104 @@
+//! Word neighbors for word substitution.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use crate::PerturbError;
+
+static BUILT_IN: LazyLock<Lexicon> =
+    LazyLock::new(|| Lexicon::parse(include_str!("../lexicon/neighbors.txt")).unwrap_or_default());
+
+/// Head words and the words that may take their place.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lexicon {
+    neighbors: HashMap<String, Vec<String>>,
+}
+
+impl Lexicon {
+    /// The lexicon that comes with the crate: about 400 words that instructions are made of, with neighbors of the
+    /// slightly-off kind that substitution by embeddings produces. Ours.
+    pub fn built_in() -> &'static Lexicon {
+        &BUILT_IN
+    }
+
+    /// A lexicon from text: a line per head word, `head: neighbor, neighbor`, all in lower case; empty lines and
+    /// lines that begin with `#` are skipped.
+    ///
+    /// # Errors
+    /// [`PerturbError::Lexicon`] with the line, where a line has no colon, no neighbor, an empty or repeated word, or a
+    /// head word that an earlier line has.
+    ///
+    /// ```
+    /// let lexicon = coin_perturb::Lexicon::parse("# verbs\ndecide: settle, fix\n")?;
+    /// assert_eq!(lexicon.neighbors("Decide"), ["settle", "fix"]);
+    /// assert!(lexicon.neighbors("ponder").is_empty());
+    /// # Ok::<(), coin_perturb::PerturbError>(())
+    /// ```
+    pub fn parse(text: &str) -> Result<Lexicon, PerturbError> {
+        let mut neighbors = HashMap::new();
+        for (index, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let malformed = |message: String| PerturbError::Lexicon { line: index + 1, message };
+            let Some((head, rest)) = line.split_once(':') else {
+                return Err(malformed(format!("expected `head: neighbor, neighbor`, found `{line}`")));
+            };
+            let head = head.trim().to_lowercase();
+            let words: Vec<String> = rest.split(',').map(|word| word.trim().to_owned()).collect();
+            for (position, word) in words.iter().enumerate() {
+                if word.is_empty() || *word == head || words[..position].contains(word) {
+                    return Err(malformed(format!("`{head}` has the empty or repeated neighbor `{word}`")));
+                }
+            }
+            if neighbors.insert(head.clone(), words).is_some() {
+                return Err(malformed(format!("`{head}` has an entry already")));
+            }
+        }
+        Ok(Lexicon { neighbors })
+    }
+
+    /// The neighbors of `word` in any case; none for an unknown word.
+    pub fn neighbors(&self, word: &str) -> &[String] {
+        let found = match self.neighbors.get(word) {
+            Some(found) => Some(found),
+            None => self.neighbors.get(word.to_lowercase().as_str()),
+        };
+        found.map_or(&[], Vec::as_slice)
+    }
+
+    /// Number of head words.
+    pub fn len(&self) -> usize {
+        self.neighbors.len()
+    }
+
+    /// Whether there is no head word.
+    pub fn is_empty(&self) -> bool {
+        self.neighbors.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_lexicon_is_well_formed() {
+        let lexicon = Lexicon::parse(include_str!("../lexicon/neighbors.txt")).unwrap();
+        assert!((250..=420).contains(&lexicon.len()), "{}", lexicon.len());
+        for (head, words) in &lexicon.neighbors {
+            assert!((2..=5).contains(&words.len()), "{head}");
+            assert!(words.iter().all(|word| word.bytes().all(|byte| byte.is_ascii_lowercase())), "{head}: {words:?}");
+            assert!(!crate::stop_words::contains(head), "{head} is a stop word and would never be looked up");
+        }
+    }
+
+    #[test]
+    fn bad_lines_are_named() {
+        let message = |text| Lexicon::parse(text).unwrap_err().to_string();
+        assert_eq!(message("a: b\nno colon"), "lexicon line 2: expected `head: neighbor, neighbor`, found `no colon`");
+        assert_eq!(message("a: b, b"), "lexicon line 1: `a` has the empty or repeated neighbor `b`");
+        assert_eq!(message("a: b\na: c"), "lexicon line 2: `a` has an entry already");
+    }
+}

@@ -1,0 +1,197 @@
+//! What an attack may not touch: label words, `{placeholders}` and the response marker.
+
+use std::ops::Range;
+
+/// The marker that introduces the answer.
+pub(crate) const MARKER: &str = "### Response:";
+
+/// The separators between the parts of a multi-word label, all taken as equal.
+fn is_separator(character: char) -> bool {
+    matches!(character, '_' | '-' | '\u{2010}' | '\u{2011}') || character.is_whitespace()
+}
+
+/// The label words of a task, which must come out of a perturbation as they went in. `{placeholders}` and the
+/// marker `### Response:` are always protected.
+///
+/// A label word is found in any case, quoted or not, and in any joining of its parts: `not_equivalent` protects
+/// `not_equivalent`, `Not equivalent` and `NOT-EQUIVALENT`. It is found as a whole word: `entailment` does not protect
+/// `entailments`. A label that begins or ends with a sign, such as `+`, needs no word boundary on that side.
+///
+/// ```
+/// let protected = coin_perturb::Protected::new(["not_equivalent"]);
+/// let text = "Say 'Not equivalent' if {sentence1} differs.";
+/// assert_eq!(protected.pieces(text), ["Not equivalent", "{sentence1}"]);
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Protected {
+    /// Label words in lower case, separators as `_`; the longest first.
+    labels: Vec<Vec<char>>,
+}
+
+impl Protected {
+    /// Protects `label_words` beside placeholders and marker. Empty words are ignored.
+    pub fn new<S: AsRef<str>>(label_words: impl IntoIterator<Item = S>) -> Self {
+        let mut labels = Vec::new();
+        for word in label_words {
+            let parts = word.as_ref().split(is_separator).filter(|part| !part.is_empty());
+            let label: Vec<char> = parts.collect::<Vec<_>>().join("_").chars().flat_map(char::to_lowercase).collect();
+            if !label.is_empty() {
+                labels.push(label);
+            }
+        }
+        labels.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        labels.dedup();
+        Protected { labels }
+    }
+
+    /// The byte ranges of `text` that may not change: ascending, without overlap, at character boundaries.
+    pub fn spans(&self, text: &str) -> Vec<Range<usize>> {
+        let mut spans = Vec::new();
+        self.label_spans(text, &mut spans);
+        placeholder_spans(text, &mut spans);
+        spans.extend(text.match_indices(MARKER).map(|(start, found)| start..start + found.len()));
+        merge(spans)
+    }
+
+    /// The protected pieces of `text`, in the order of the text.
+    pub fn pieces<'a>(&self, text: &'a str) -> Vec<&'a str> {
+        self.spans(text).into_iter().map(|span| &text[span]).collect()
+    }
+
+    /// Whether `perturbed` holds the very protected pieces of `clean`, each as often, in any order.
+    pub fn intact(&self, clean: &str, perturbed: &str) -> bool {
+        let (mut before, mut after) = (self.pieces(clean), self.pieces(perturbed));
+        before.sort_unstable();
+        after.sort_unstable();
+        before == after
+    }
+
+    fn label_spans(&self, text: &str, spans: &mut Vec<Range<usize>>) {
+        if self.labels.is_empty() {
+            return;
+        }
+        // Characters in lower case with the offset of the character they come from.
+        let mut folded: Vec<(usize, char)> = Vec::with_capacity(text.len());
+        for (offset, character) in text.char_indices() {
+            if character.is_ascii() {
+                folded.push((offset, character.to_ascii_lowercase()));
+            } else {
+                folded.extend(character.to_lowercase().map(|lower| (offset, lower)));
+            }
+        }
+        let mut at = 0;
+        while at < folded.len() {
+            let end = self.label_at(&folded, at);
+            match end {
+                Some(end) => {
+                    let stop = folded.get(end).map_or(text.len(), |next| next.0);
+                    spans.push(folded[at].0..stop);
+                    at = end;
+                }
+                None => at += 1,
+            }
+        }
+    }
+
+    /// The end, in `folded`, of the longest label word that begins at `at`.
+    fn label_at(&self, folded: &[(usize, char)], at: usize) -> Option<usize> {
+        let previous = at.checked_sub(1).map(|previous| folded[previous]);
+        if previous.is_some_and(|previous| previous.0 == folded[at].0) {
+            return None;
+        }
+        let in_word = previous.is_some_and(|previous| previous.1.is_alphanumeric());
+        self.labels.iter().find_map(|label| {
+            if in_word && label[0].is_alphanumeric() {
+                return None;
+            }
+            let mut position = at;
+            for &expected in label {
+                if expected == '_' {
+                    let run = folded[position..].iter().take_while(|(_, found)| is_separator(*found)).count();
+                    if run == 0 {
+                        return None;
+                    }
+                    position += run;
+                } else if folded.get(position).is_some_and(|(_, found)| *found == expected) {
+                    position += 1;
+                } else {
+                    return None;
+                }
+            }
+            let last_in_word = label[label.len() - 1].is_alphanumeric();
+            let ends_word = folded
+                .get(position)
+                .is_none_or(|next| next.0 != folded[position - 1].0 && !(last_in_word && next.1.is_alphanumeric()));
+            ends_word.then_some(position)
+        })
+    }
+}
+
+fn placeholder_spans(text: &str, spans: &mut Vec<Range<usize>>) {
+    let mut open = None;
+    for (offset, byte) in text.bytes().enumerate() {
+        match byte {
+            b'{' => open = Some(offset),
+            b'}' => {
+                if let Some(start) = open.take() {
+                    spans.push(start..offset + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn merge(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    spans.sort_unstable_by_key(|span| (span.start, span.end));
+    let mut merged: Vec<Range<usize>> = Vec::with_capacity(spans.len());
+    for span in spans {
+        match merged.last_mut() {
+            Some(last) if span.start < last.end => last.end = last.end.max(span.end),
+            _ => merged.push(span),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn label_words_in_all_their_forms() {
+        let protected = Protected::new(["not_entailment", "entailment"]);
+        let text = "entailment, Not-Entailment, \"NOT ENTAILMENT\", not  entailment; entailments, nonentailment.";
+        assert_eq!(protected.pieces(text), ["entailment", "Not-Entailment", "NOT ENTAILMENT", "not  entailment"]);
+    }
+
+    #[test]
+    fn placeholders_and_marker() {
+        let protected = Protected::default();
+        assert_eq!(protected.pieces("a {b c} {} {{d} e}\n\n### Response:\n"), ["{b c}", "{}", "{d}", "### Response:"]);
+    }
+
+    #[test]
+    fn intact_counts_pieces_in_any_order() {
+        let protected = Protected::new(["yes", "no"]);
+        assert!(protected.intact("Yes or no", "no, or Yes"));
+        assert!(!protected.intact("Yes or no", "yes or no"));
+        assert!(!protected.intact("Yes or no", "Yes or no or no"));
+        assert!(!protected.intact("Yes or no", "Yes or n o"));
+    }
+
+    #[test]
+    fn labels_of_signs_stand_anywhere() {
+        let protected = Protected::new(["+", "-1"]);
+        // A minus sign joins like a hyphen does, so only the digit is left of the second label.
+        assert_eq!(protected.pieces("a+b 1 c11"), ["+", "1"]);
+    }
+
+    #[test]
+    fn lower_case_of_several_characters() {
+        // U+0130 is two characters in lower case: offsets stay those of the text.
+        let protected = Protected::new(["\u{130}d"]);
+        assert_eq!(protected.spans("a \u{130}D b"), vec![std::ops::Range { start: 2, end: 5 }]);
+        assert!(Protected::new(["i"]).spans("\u{130}").is_empty());
+    }
+}

@@ -1,0 +1,91 @@
+//! Files written and read back, and what is said about bad ones.
+
+use std::fs;
+
+use coin_perturb::{ATTACK_NAMES, AuditRecord, Instructions, LabelWords, Recipe, attack_named, files, perturb_set};
+
+fn clean() -> Instructions {
+    Instructions::from([
+        (
+            "one".to_owned(),
+            vec!["Is the given text good or bad? ".to_owned(), "Judge the caf\u{e9}'s review:".to_owned()],
+        ),
+        ("two".to_owned(), vec!["Compare both statements.".to_owned()]),
+    ])
+}
+
+#[test]
+fn a_set_comes_back_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("set.json");
+    let attacks: Vec<_> = ATTACK_NAMES.iter().map(|name| attack_named(name).unwrap()).collect();
+    let labels = LabelWords::from([("one".to_owned(), ["good".to_owned(), "bad".to_owned()].into())]);
+    let set = perturb_set(&clean(), &attacks, &labels, 5).unwrap();
+    let recipe = Recipe::new(&attacks, &labels, 5);
+    files::write(&path, &set, &set.audit(&labels), &recipe).unwrap();
+
+    assert_eq!(files::read_frozen(&path).unwrap(), set);
+    // The full form serves as input too.
+    assert_eq!(files::read_clean(&path).unwrap(), clean());
+    let audit = fs::read_to_string(files::audit_path(&path)).unwrap();
+    let records: Vec<AuditRecord> = audit.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(records, set.audit(&labels));
+    let text = fs::read_to_string(files::recipe_path(&path)).unwrap();
+    let read: Recipe = serde_json::from_str(&text).unwrap();
+    assert_eq!(read, recipe);
+    assert_eq!(read.attacks[0].origin, "promptbench::deepwordbug");
+    // Three files and nothing left over.
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+}
+
+#[test]
+fn both_input_forms() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("in.json");
+    fs::write(&path, r#"{"t": ["a", "b"]}"#).unwrap();
+    let plain = files::read_clean(&path).unwrap();
+    fs::write(&path, r#"{"clean": {"t": ["a", "b"]}}"#).unwrap();
+    assert_eq!(files::read_clean(&path).unwrap(), plain);
+    assert_eq!(plain["t"], ["a", "b"]);
+}
+
+#[test]
+fn bad_files_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("in.json");
+    let clean_message = |text: &str| {
+        fs::write(&path, text).unwrap();
+        files::read_clean(&path).unwrap_err().to_string().replace(&path.display().to_string(), "FILE")
+    };
+    assert!(clean_message("{").starts_with("FILE: no valid JSON: "));
+    assert_eq!(clean_message("[]"), "FILE: expected an object, found a list");
+    assert_eq!(clean_message("{}"), "FILE: no task, expected at least one");
+    assert_eq!(clean_message(r#"{"t": []}"#), "FILE: task `t` has no instruction");
+    assert_eq!(clean_message(r#"{"t": "x"}"#), "FILE: task `t`: expected a list of instructions, found text");
+    assert_eq!(clean_message(r#"{"t": ["x", 3]}"#), "FILE: task `t`, instruction 1: expected text, found a number");
+
+    let frozen_message = |text: &str| {
+        fs::write(&path, text).unwrap();
+        files::read_frozen(&path).unwrap_err().to_string().replace(&path.display().to_string(), "FILE")
+    };
+    assert_eq!(frozen_message(r#"{"x": {"t": ["a"]}}"#), "FILE: expected a set `clean`, found only: x");
+    assert_eq!(
+        frozen_message(r#"{"clean": {"t": ["a"]}, "x": 1}"#),
+        "FILE: `x`: expected an object of tasks, found a number"
+    );
+    let lengths = r#"{"clean": {"t": ["a"]}, "x": {"t": ["b", "c"]}}"#;
+    assert_eq!(frozen_message(lengths), "FILE: attack `x`, task `t`: 2 instructions, but 1 clean ones");
+
+    let absent = folder.path().join("absent.json");
+    assert!(files::read_clean(&absent).unwrap_err().to_string().contains("absent.json"));
+}
+
+#[test]
+fn nothing_is_written_into_an_absent_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("absent").join("set.json");
+    let set = perturb_set(&clean(), &[], &LabelWords::new(), 0).unwrap();
+    let error = files::write(&path, &set, &[], &Recipe::new(&[], &LabelWords::new(), 0)).unwrap_err();
+    assert!(error.to_string().contains("absent"), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}

@@ -1,0 +1,304 @@
+//! A run is one TOML file.
+//!
+//! Keys that are left out take the paper's values where it has them; unknown keys are errors. The resolved
+//! configuration is written beside every result.
+
+use std::path::{Path, PathBuf};
+
+use coin_data::tokenize::Truncation;
+use coin_loss::{CoinLossConfig, Pooling};
+use coin_model::LoraConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::TrainError;
+
+/// What is minimised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Objective {
+    /// The generation loss alone: continual instruction tuning, the paper's baseline.
+    Cit,
+    /// Generation loss and contrastive loss.
+    #[default]
+    Coin,
+}
+
+/// Whose details are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// The released program's, quirks included: losses per micro-batch, truncation on the right, last batch dropped.
+    Paper,
+    /// Ours: losses over the effective batch, answers never cut, every pair used.
+    #[default]
+    Strict,
+}
+
+/// `[model]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelTable {
+    /// Folder in Hugging Face's layout.
+    pub path: PathBuf,
+    /// PEFT adapter that training continues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<PathBuf>,
+}
+
+/// `[data]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataTable {
+    /// Pairs, as JSON lines.
+    pub pairs: PathBuf,
+    /// Longest row, in tokens. Default 256 (the released program's).
+    #[serde(default = "max_tokens")]
+    pub max_tokens: usize,
+    /// The last so many pairs are held out. Default 0; the paper holds out 2,000.
+    #[serde(default)]
+    pub validation_pairs: usize,
+}
+
+fn max_tokens() -> usize {
+    256
+}
+
+/// `[objective]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ObjectiveTable {
+    /// `cit` or `coin`.
+    pub kind: Objective,
+    /// Divides cosine similarities. Default 0.05 (the paper's).
+    pub temperature: f64,
+    /// Weight of the contrastive term. Default 1000 (the paper's).
+    pub lambda: f64,
+    /// `last`, `average_all`, `average_first_last` or `max`. Default `last` (the paper's).
+    pub pooling: String,
+}
+
+impl Default for ObjectiveTable {
+    fn default() -> Self {
+        let paper = CoinLossConfig::new();
+        ObjectiveTable {
+            kind: Objective::Coin,
+            temperature: paper.temperature,
+            lambda: paper.lambda,
+            pooling: Pooling::Last.to_string(),
+        }
+    }
+}
+
+/// `[train]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainTable {
+    /// `paper` or `strict`.
+    pub preset: Preset,
+    /// Pairs per optimiser step. Default 64 (the paper's).
+    pub batch_pairs: usize,
+    /// Pairs whose activations are held at once. Default 2 (the released program's).
+    pub micro_batch_pairs: usize,
+    /// Passes over the data. Default 1 (the paper's).
+    pub epochs: usize,
+    /// Optimiser steps, in place of `epochs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<usize>,
+    /// Peak learning rate. Default 1e-4 (the paper's).
+    pub learning_rate: f64,
+    /// Share of the steps in which the rate rises. Default 0.1 (the paper's).
+    pub warmup_ratio: f64,
+    /// Largest global norm of a step's gradient. Default 1 (the released program's).
+    pub max_grad_norm: f64,
+    /// Steps between evaluations on the held-out pairs; 0 = first and last only. Default 0.
+    pub validate_every: usize,
+    /// Seed of adapters, order and dropout. Default 42 (the released program's).
+    pub seed: u64,
+    /// Device name, such as `cpu`.
+    pub device: String,
+}
+
+impl Default for TrainTable {
+    fn default() -> Self {
+        TrainTable {
+            preset: Preset::Strict,
+            batch_pairs: 64,
+            micro_batch_pairs: 2,
+            epochs: 1,
+            steps: None,
+            learning_rate: 1e-4,
+            warmup_ratio: 0.1,
+            max_grad_norm: 1.0,
+            validate_every: 0,
+            seed: 42,
+            device: "cpu".to_owned(),
+        }
+    }
+}
+
+/// A run file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// Folder the run writes to.
+    pub out: PathBuf,
+    /// The model.
+    pub model: ModelTable,
+    /// The pairs.
+    pub data: DataTable,
+    /// The adapters; optional where training continues one, with which it must then agree (dropout may differ).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraConfig>,
+    /// The objective.
+    #[serde(default)]
+    pub objective: ObjectiveTable,
+    /// The loop.
+    #[serde(default)]
+    pub train: TrainTable,
+}
+
+impl RunConfig {
+    /// Reads the run file `path` with `overrides` of the form `table.key=value` applied, and checks it.
+    ///
+    /// # Errors
+    /// The file is absent or no TOML, or a key is unknown, missing or outside its domain; the key is named.
+    pub fn read(path: &Path, overrides: &[String]) -> Result<Self, TrainError> {
+        let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
+        Self::parse(&text, &path.display().to_string(), overrides)
+    }
+
+    /// As [`read`](Self::read), from text; `origin` stands for it in errors.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Self, TrainError> {
+        let error = |origin: &str, message: String| TrainError::Config { origin: origin.to_owned(), message };
+        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| error(origin, e.message().to_owned()))?;
+        for change in overrides {
+            let origin = format!("--set {change}");
+            let Some((key, value)) = change.split_once('=') else {
+                return Err(error(&origin, "expected table.key=value".to_owned()));
+            };
+            // A value that is no TOML is taken as a string, so that quotes are not needed.
+            let value = format!("v = {value}")
+                .parse::<toml::Table>()
+                .ok()
+                .and_then(|mut parsed| parsed.remove("v"))
+                .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+            let (path, last) = key.rsplit_once('.').map_or((None, key), |(path, last)| (Some(path), last));
+            let mut place = &mut table;
+            for part in path.into_iter().flat_map(|path| path.split('.')) {
+                place = place
+                    .entry(part)
+                    .or_insert_with(|| toml::Value::Table(toml::Table::new()))
+                    .as_table_mut()
+                    .ok_or_else(|| error(&origin, format!("`{part}` is no table")))?;
+            }
+            place.insert(last.to_owned(), value);
+        }
+        let config: RunConfig = table.try_into().map_err(|e: toml::de::Error| {
+            error(origin, e.to_string().trim().replace('\n', ", "))
+        })?;
+        config.check(origin)?;
+        Ok(config)
+    }
+
+    /// Checks every value; `origin` is named in errors.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] names the key outside its domain.
+    pub fn check(&self, origin: &str) -> Result<(), TrainError> {
+        let error = |message: String| Err(TrainError::Config { origin: origin.to_owned(), message });
+        let train = &self.train;
+        for (key, value) in [("batch_pairs", train.batch_pairs), ("micro_batch_pairs", train.micro_batch_pairs)] {
+            if value == 0 || value % 2 == 1 {
+                return error(format!("train.{key} must be even (whole couples) and positive, got {value}"));
+            }
+        }
+        if train.batch_pairs % train.micro_batch_pairs != 0 {
+            return error(format!(
+                "train.batch_pairs ({}) must be a multiple of train.micro_batch_pairs ({})",
+                train.batch_pairs, train.micro_batch_pairs
+            ));
+        }
+        if self.data.validation_pairs % 2 == 1 {
+            return error(format!("data.validation_pairs must be even, got {}", self.data.validation_pairs));
+        }
+        if self.data.max_tokens < 8 {
+            return error(format!("data.max_tokens must be at least 8, got {}", self.data.max_tokens));
+        }
+        if train.epochs == 0 && train.steps.is_none() || train.steps == Some(0) {
+            return error("train.epochs or train.steps must be at least 1".to_owned());
+        }
+        if !(train.learning_rate > 0.0 && train.learning_rate.is_finite()) {
+            return error(format!("train.learning_rate must be positive, got {}", train.learning_rate));
+        }
+        if !(0.0..1.0).contains(&train.warmup_ratio) {
+            return error(format!("train.warmup_ratio must be in [0, 1), got {}", train.warmup_ratio));
+        }
+        if !(train.max_grad_norm > 0.0) {
+            return error(format!("train.max_grad_norm must be positive, got {}", train.max_grad_norm));
+        }
+        self.loss()?.init()?;
+        self.pooling()?;
+        if let Some(lora) = &self.lora {
+            lora.check()?;
+        }
+        Ok(())
+    }
+
+    /// The contrastive objective's settings.
+    ///
+    /// # Errors
+    /// None today; values are checked by the loss itself.
+    pub(crate) fn loss(&self) -> Result<CoinLossConfig, TrainError> {
+        Ok(CoinLossConfig::new().with_temperature(self.objective.temperature).with_lambda(self.objective.lambda))
+    }
+
+    /// The pooling.
+    ///
+    /// # Errors
+    /// The name is not known.
+    pub(crate) fn pooling(&self) -> Result<Pooling, TrainError> {
+        Ok(self.objective.pooling.parse()?)
+    }
+
+    /// What happens to rows that are too long.
+    pub(crate) fn truncation(&self) -> Truncation {
+        match self.train.preset {
+            Preset::Paper => Truncation::Right,
+            Preset::Strict => Truncation::KeepAnswer,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUN: &str = "out = 'run'\n[model]\npath = 'base'\n[data]\npairs = 'pairs.jsonl'\n";
+
+    fn message(text: &str, set: &[&str]) -> String {
+        let overrides: Vec<String> = set.iter().map(|s| (*s).to_owned()).collect();
+        RunConfig::parse(text, "run.toml", &overrides).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn defaults_are_the_papers_and_overrides_apply() {
+        let config = RunConfig::parse(RUN, "run.toml", &["train.seed=7".into(), "objective.kind=cit".into()]).unwrap();
+        assert_eq!((config.train.seed, config.objective.kind), (7, Objective::Cit));
+        assert_eq!((config.objective.temperature, config.objective.lambda), (0.05, 1000.0));
+        let text = toml::to_string(&config).unwrap();
+        assert_eq!(RunConfig::parse(&text, "resolved", &[]).unwrap(), config);
+    }
+
+    #[test]
+    fn bad_values_are_named() {
+        assert!(message(&RUN.replace("pairs =", "pears ="), &[]).contains("pears"));
+        assert!(message(RUN, &["objective.temperature=0"]).contains("temperature"));
+        assert!(message(RUN, &["train.batch_pairs=3"]).contains("batch_pairs"));
+        assert!(message(RUN, &["objective.pooling=mean"]).contains("`mean`"));
+        assert!(message(RUN, &["train.batch_pairs"]).contains("table.key=value"));
+        assert!(message(RUN, &["out.x=1"]).contains("`out` is no table"));
+    }
+}

@@ -1,0 +1,54 @@
+//! The one error type of this crate.
+
+use std::path::PathBuf;
+
+use coin_data::DataError;
+use coin_loss::LossError;
+use coin_model::ModelError;
+
+/// What can go wrong in a run: every variant names the key, file, step or row at fault.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// A file could not be read or written.
+    #[error("cannot access {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A run file or an override that is no valid configuration.
+    #[error("{origin}: {message}")]
+    Config {
+        /// The file or option.
+        origin: String,
+        /// The key at fault and what was expected.
+        message: String,
+    },
+    /// A loss that is no number.
+    #[error("step {step}: the loss is {value}")]
+    NotFinite {
+        /// The optimiser step.
+        step: usize,
+        /// The loss.
+        value: f64,
+    },
+    /// From the data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// From the model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// From the loss.
+    #[error(transparent)]
+    Loss(#[from] LossError),
+}
+
+impl TrainError {
+    /// An [`Io`](TrainError::Io) error for `path`; for use with `map_err`.
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| TrainError::Io { path, source }
+    }
+}

@@ -1,0 +1,261 @@
+//! The loop over optimiser steps.
+
+use std::path::Path;
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::optim::{AdamWConfig, ModuleOptimizer};
+use burn::tensor::Device;
+use coin_data::tokenize::TokenizeOptions;
+use coin_data::{Pair, Prompt, pairs};
+use coin_loss::InfoNceConfig;
+use coin_model::{Llama, LoraConfig, TextTokenizer, adapter, checkpoint};
+
+use crate::config::Preset;
+use crate::metrics::MetricsFile;
+use crate::objective::{PairRow, StepObjective, forward, mask, supervised};
+use crate::optimizer::clip_global_norm;
+use crate::schedule::LinearSchedule;
+use crate::{RunConfig, StepMetrics, TrainError, ValidationMetrics};
+
+/// What a run tells while it works.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Progress {
+    /// An optimiser step of `total` is done.
+    Step(StepMetrics, usize),
+    /// The held-out pairs were evaluated.
+    Validation(ValidationMetrics),
+}
+
+/// A run, ready to start: everything is read and checked.
+#[derive(Debug)]
+pub struct Trainer {
+    config: RunConfig,
+    lora: LoraConfig,
+    model: Llama,
+    tokenizer: TextTokenizer,
+    train: Vec<Pair>,
+    validation: Vec<PairRow>,
+}
+
+impl Trainer {
+    /// Reads model, adapter, tokenizer and pairs of `config`; `device` is where the run computes (without autodiff).
+    ///
+    /// # Errors
+    /// A file is absent or damaged, the pairs do not suffice for one batch, or `[lora]` disagrees with the adapter.
+    pub fn new(config: RunConfig, device: &Device) -> Result<Self, TrainError> {
+        let model = checkpoint::load(&config.model.path, &device.clone().autodiff())?;
+        let tokenizer = TextTokenizer::read(&config.model.path, model.config())?;
+        let all = pairs::read_jsonl(&config.data.pairs)?;
+        Self::from_parts(config, model, tokenizer, all)
+    }
+
+    /// As [`new`](Self::new), from a model on an autodiff device and pairs in memory; the paths of `config` only
+    /// name them.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn from_parts(
+        config: RunConfig,
+        model: Llama,
+        tokenizer: TextTokenizer,
+        mut pairs: Vec<Pair>,
+    ) -> Result<Self, TrainError> {
+        let wrong = |message: String| TrainError::Config { origin: "configuration".to_owned(), message };
+        let (model, lora) = match &config.model.adapter {
+            Some(dir) => {
+                let of_adapter = adapter::read_config(dir)?;
+                let lora = config.lora.clone().unwrap_or_else(|| of_adapter.clone());
+                if (LoraConfig { dropout: lora.dropout, ..of_adapter.clone() }) != lora {
+                    return Err(wrong(format!("[lora] disagrees with the adapter in {}", dir.display())));
+                }
+                (adapter::load(model, dir)?.with_dropout(lora.dropout), lora)
+            }
+            None => {
+                let lora = config.lora.clone().unwrap_or_default();
+                (model.with_lora(&lora, config.train.seed)?, lora)
+            }
+        };
+        let held_out = config.data.validation_pairs;
+        let batch = config.train.batch_pairs;
+        if pairs.len() < held_out + batch {
+            return Err(wrong(format!(
+                "{} holds {} pairs; {held_out} held out and one batch of {batch} need more",
+                config.data.pairs.display(),
+                pairs.len()
+            )));
+        }
+        let validation = pairs.split_off(pairs.len() - held_out);
+        let mut trainer = Trainer { config, lora, model, tokenizer, train: pairs, validation: Vec::new() };
+        trainer.validation = trainer.rows(&validation)?;
+        Ok(trainer)
+    }
+
+    /// Number of optimiser steps of the run.
+    pub fn steps(&self) -> usize {
+        let batch = self.config.train.batch_pairs;
+        let per_epoch = match self.config.train.preset {
+            Preset::Paper => self.train.len() / batch,
+            Preset::Strict => self.train.len().div_ceil(batch),
+        };
+        self.config.train.steps.unwrap_or(per_epoch * self.config.train.epochs)
+    }
+
+    /// The run's settings, as resolved.
+    pub fn config(&self) -> &RunConfig {
+        &self.config
+    }
+
+    fn rows(&self, pairs: &[Pair]) -> Result<Vec<PairRow>, TrainError> {
+        let options = TokenizeOptions {
+            bos: self.tokenizer.bos(),
+            max_tokens: self.config.data.max_tokens,
+            truncation: self.config.truncation(),
+        };
+        let row = |instruction: &str, target: &str| {
+            options.row(self.tokenizer.inner(), &Prompt::new(instruction, "").render(), target)
+        };
+        pairs
+            .iter()
+            .map(|pair| {
+                Ok(PairRow {
+                    original: row(&pair.original_instruction, &pair.targets)?,
+                    paraphrase: row(&pair.paraphrased_instruction, &pair.targets)?,
+                    task: pair.task.clone(),
+                    target: pair.targets.clone(),
+                })
+            })
+            .collect()
+    }
+
+    /// Runs to the end and writes `config.resolved.toml`, `metrics.jsonl` and `adapter/` to `out` of the
+    /// configuration. Returns the tuned model, without autodiff.
+    ///
+    /// # Errors
+    /// A file cannot be written, or a loss is no number.
+    pub fn run(mut self, mut progress: impl FnMut(&Progress)) -> Result<Llama, TrainError> {
+        let out = self.config.out.clone();
+        std::fs::create_dir_all(&out).map_err(TrainError::io(&out))?;
+        self.write_config(&out.join("config.resolved.toml"))?;
+        let mut file = MetricsFile::create(&out.join("metrics.jsonl"))?;
+
+        let train = self.config.train.clone();
+        let total = self.steps();
+        let schedule = LinearSchedule::new(train.learning_rate, train.warmup_ratio, total);
+        let objective = StepObjective {
+            kind: self.config.objective.kind,
+            preset: train.preset,
+            loss: self.config.loss()?.init()?,
+            pooling: self.config.pooling()?,
+            seed: train.seed,
+        };
+        let mut optimizer: ModuleOptimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.0).init();
+        let mut model = self.model.clone();
+        let validate = |trainer: &Self, model: &Llama, step, file: &mut MetricsFile, progress: &mut dyn FnMut(&Progress)| {
+            if let Some(metrics) = trainer.validate(&model.valid(), step)? {
+                file.write(&metrics)?;
+                progress(&Progress::Validation(metrics));
+            }
+            Ok::<_, TrainError>(())
+        };
+        validate(&self, &model, 0, &mut file, &mut progress)?;
+
+        let mut step = 0;
+        let mut epoch = 0;
+        while step < total {
+            let mut order = self.train.clone();
+            pairs::shuffle_couples(&mut order, train.seed, epoch)?;
+            let usable = match train.preset {
+                Preset::Paper => order.len() / train.batch_pairs * train.batch_pairs,
+                Preset::Strict => order.len(),
+            };
+            for (index, chunk) in order[..usable].chunks(train.batch_pairs).enumerate() {
+                if step == total {
+                    break;
+                }
+                let start = Instant::now();
+                let rows = self.rows(chunk)?;
+                let (gradients, values) = objective.step(&model, &rows, train.micro_batch_pairs, step as u64)?;
+                if !values.loss.is_finite() {
+                    return Err(TrainError::NotFinite { step, value: values.loss });
+                }
+                let (gradients, grad_norm) = clip_global_norm(&model, gradients, train.max_grad_norm);
+                let lr = schedule.rate(step);
+                model = optimizer.step(lr, model, gradients);
+                let (original, paraphrase) = supervised(&rows);
+                let done = (index * train.batch_pairs + chunk.len()) as f64 / usable as f64;
+                let metrics = StepMetrics {
+                    step,
+                    epoch: epoch as f64 + done,
+                    lr,
+                    loss: values.loss,
+                    loss_generation: values.generation,
+                    loss_contrastive: values.contrastive,
+                    loss_contrastive_scaled: values.scaled,
+                    contrastive_accuracy: values.accuracy,
+                    similarity_positive: values.similarity_positive,
+                    similarity_negative: values.similarity_negative,
+                    grad_norm,
+                    pairs: rows.len(),
+                    supervised_tokens: (original + paraphrase) as usize,
+                    seconds: start.elapsed().as_secs_f64(),
+                };
+                file.write(&metrics)?;
+                progress(&Progress::Step(metrics, total));
+                step += 1;
+                if train.validate_every > 0 && step % train.validate_every == 0 && step < total {
+                    validate(&self, &model, step, &mut file, &mut progress)?;
+                }
+            }
+            epoch += 1;
+        }
+        validate(&self, &model, total, &mut file, &mut progress)?;
+        let base = self.config.model.path.display().to_string();
+        adapter::save(&model, &self.lora, Some(&base), &out.join("adapter"))?;
+        self.model = model;
+        Ok(self.model.valid())
+    }
+
+    fn write_config(&self, path: &Path) -> Result<(), TrainError> {
+        let config = RunConfig { lora: Some(self.lora.clone()), ..self.config.clone() };
+        let text = toml::to_string(&config)
+            .map_err(|error| TrainError::Config { origin: path.display().to_string(), message: error.to_string() })?;
+        coin_data::file::write_atomically(path, |writer| writer.write_all(text.as_bytes()))?;
+        Ok(())
+    }
+
+    /// Evaluates the held-out pairs, if there are any, without dropout.
+    fn validate(&self, model: &Llama, step: usize) -> Result<Option<ValidationMetrics>, TrainError> {
+        let rows = &self.validation;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let pooling = self.config.pooling()?;
+        let loss = InfoNceConfig::new().with_temperature(self.config.objective.temperature).init()?;
+        let (original, paraphrase) = supervised(rows);
+        let mut metrics = ValidationMetrics {
+            split: "validation".to_owned(),
+            step,
+            loss_generation: 0.0,
+            loss_contrastive: 0.0,
+            contrastive_accuracy: 0.0,
+            similarity_positive: 0.0,
+            similarity_negative: 0.0,
+            pairs: rows.len(),
+        };
+        for chunk in rows.chunks(16) {
+            let states = forward(model, chunk, pooling, None)?;
+            let read = |tensor: burn::tensor::Tensor<1>| f64::from(tensor.into_scalar::<f32>());
+            metrics.loss_generation += read(states.original_nats) / original + read(states.paraphrase_nats) / paraphrase;
+            // A couple is two adjacent rows; everything outside it is excluded.
+            let excluded = mask(chunk.len(), &model.device(), |i, j| i / 2 != j / 2);
+            let output = loss.forward(states.original, states.paraphrase, Some(excluded));
+            let share = chunk.len() as f64 / rows.len() as f64;
+            metrics.loss_contrastive += read(output.loss) * share;
+            metrics.contrastive_accuracy += read(output.accuracy) * share;
+            metrics.similarity_positive += read(output.similarity_positive) * share;
+            metrics.similarity_negative += read(output.similarity_negative) * share;
+        }
+        Ok(Some(metrics))
+    }
+}

@@ -1,0 +1,1 @@
+//! Small programs to learn from; each is one file in this folder.

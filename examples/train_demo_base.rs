@@ -1,0 +1,250 @@
+//! Trains the tiny LLaMA that `coin demo` starts from, from scratch, on the demo world.
+//!
+//! Shows: a tokenizer and a decoder made from nothing, full (not LoRA) training, and saving in Hugging Face's layout.
+//! Command: `cargo run --release -p coin-examples --example train_demo_base -- --out crates/coin/assets/demo-base`
+//! Output:  `config.json`, `model.safetensors` (bf16), `tokenizer.json`; the loss and the accuracy as it goes.
+//! Time and memory: see docs/reproduction.md. The same seed gives the same file on the same processor type.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow, bail};
+use burn::module::Module;
+use burn::optim::{AdamWConfig, GradientsParams};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use coin::data::prompt::TRAINING_MARKER;
+use coin::data::tokenize::{TokenRow, TokenizeOptions, Truncation};
+use coin::data::world::World;
+use coin::data::{Instance, Prompt, Task, TemplateSet, stream, template};
+use coin::eval::{InstructionSet, parser};
+use coin::model::checkpoint::{self, StoredType};
+use coin::model::generate::{GreedyOptions, greedy};
+use coin::model::{Llama, LlamaConfig, TextTokenizer, TokenBatch};
+use coin::train::optimizer::clip_global_norm;
+use rand::Rng;
+use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{AddedToken, SplitDelimiterBehavior, TokenizerBuilder};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const SEED: u64 = 1;
+const VOCABULARY: usize = 1536;
+const FAMILIES: [&str; 8] = ["cola", "sst2", "mrpc", "qqp", "mnli", "qnli", "rte", "wnli"];
+const BATCH: usize = 64;
+const PEAK_RATE: f64 = 2e-3;
+const WARM_UP: usize = 100;
+/// The share of the loss on prompt tokens; the rest is on the answer.
+const PROMPT_WEIGHT: f64 = 0.5;
+
+struct Arguments {
+    out: PathBuf,
+    steps: usize,
+    width: usize,
+    layers: usize,
+    check_every: usize,
+}
+
+fn arguments() -> Result<Arguments> {
+    let mut arguments =
+        Arguments { out: PathBuf::from("demo-base"), steps: 6000, width: 128, layers: 4, check_every: 500 };
+    let mut words = std::env::args().skip(1);
+    while let Some(name) = words.next() {
+        let value = words.next().with_context(|| format!("{name} needs a value"))?;
+        match name.as_str() {
+            "--out" => arguments.out = value.into(),
+            "--steps" => arguments.steps = value.parse().context("--steps")?,
+            "--width" => arguments.width = value.parse().context("--width")?,
+            "--layers" => arguments.layers = value.parse().context("--layers")?,
+            "--check-every" => arguments.check_every = value.parse().context("--check-every")?,
+            _ => bail!("unknown option {name}, expected --out, --steps, --width, --layers or --check-every"),
+        }
+    }
+    Ok(arguments)
+}
+
+fn main() -> Result<()> {
+    let arguments = arguments()?;
+    let device = Device::flex().autodiff();
+    let world = World::new(SEED);
+    let templates = TemplateSet::demo();
+
+    // Instances are drawn as they are needed: no instance is likely to be seen twice.
+    let per_family = (arguments.steps * BATCH).div_ceil(FAMILIES.len());
+    let mut texts = Vec::new();
+    for family in FAMILIES {
+        let task = Task::named(family)?;
+        let usable: Vec<_> =
+            templates.for_task(&task)?.iter().filter(|template| template.exclusion().is_none()).collect();
+        for (index, instance) in world.training(family, per_family)?.iter().enumerate() {
+            let mut rng = stream::keyed(SEED, &["base", family, &index.to_string()]);
+            let (prompt, target) = template::fill(usable[rng.random_range(0..usable.len())], &task, instance)?;
+            texts.push((index, family, prompt, target));
+        }
+    }
+    texts.sort_by_key(|(index, family, ..)| (*index, *family));
+    let tokenizer = train_tokenizer(texts.iter().take(16_000).map(|(.., prompt, target)| format!("{prompt}{TRAINING_MARKER}{target}")))?;
+    let vocabulary = tokenizer.get_vocab_size(true);
+
+    let config = LlamaConfig {
+        model_type: "llama".to_owned(),
+        vocab_size: vocabulary,
+        hidden_size: arguments.width,
+        intermediate_size: arguments.width * 3,
+        num_hidden_layers: arguments.layers,
+        num_attention_heads: 4,
+        num_key_value_heads: Some(4),
+        head_dim: None,
+        max_position_embeddings: 512,
+        rms_norm_eps: 1e-5,
+        rope_theta: 10_000.0,
+        rope_scaling: None,
+        hidden_act: "silu".to_owned(),
+        tie_word_embeddings: true,
+        attention_bias: false,
+        mlp_bias: false,
+        bos_token_id: Some(1),
+        eos_token_id: Some(2),
+        initializer_range: 0.05,
+    };
+    let bytes = serde_json::to_vec(&tokenizer)?;
+    let tokenizer = TextTokenizer::from_bytes(&arguments.out, &bytes, &config)?;
+    println!("{} parameters, {vocabulary} token ids, {} rows", config.parameters(), texts.len());
+
+    let options = TokenizeOptions { bos: tokenizer.bos(), max_tokens: 256, truncation: Truncation::Error };
+    let rows = texts
+        .iter()
+        .map(|(.., prompt, target)| options.row(tokenizer.inner(), &format!("{prompt}{TRAINING_MARKER}"), target))
+        .collect::<Result<Vec<_>, _>>()?;
+    drop(texts);
+
+    let mut model = Llama::new(&config, SEED, &device)?;
+    let mut optimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.01).init();
+    let start = Instant::now();
+    // Rows of similar length share a batch: a window of eight batches is sorted by length and dealt out.
+    let mut order: Vec<usize> = (0..arguments.steps * BATCH).collect();
+    for (window, places) in order.chunks_mut(8 * BATCH).enumerate() {
+        places.sort_by_key(|&row| rows[row].ids.len());
+        let mut batches: Vec<Vec<usize>> = places.chunks(BATCH).map(<[usize]>::to_vec).collect();
+        let mut rng = stream::keyed(SEED, &["order", &window.to_string()]);
+        for last in (1..batches.len()).rev() {
+            batches.swap(last, rng.random_range(0..=last));
+        }
+        for (place, row) in places.iter_mut().zip(batches.concat()) {
+            *place = row;
+        }
+    }
+    let mut recent = (0.0, 0.0);
+    for (step, places) in order.chunks(BATCH).enumerate() {
+        let batch: Vec<&TokenRow> = places.iter().map(|&place| &rows[place]).collect();
+        let (prompt_loss, answer_loss) = losses(&model, &batch, &device)?;
+        let loss = prompt_loss.clone() * PROMPT_WEIGHT + answer_loss.clone() * (1.0 - PROMPT_WEIGHT);
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        let (gradients, _) = clip_global_norm(&model, gradients, 1.0);
+        model = optimizer.step(rate(step, arguments.steps), model, gradients);
+        if (step + 1) % 50 == 0 {
+            recent = (prompt_loss.into_scalar::<f32>(), answer_loss.into_scalar::<f32>());
+            eprint!("\rstep {:5}  prompt {:.3}  answer {:.3}  {:.0} s ", step + 1, recent.0, recent.1, start.elapsed().as_secs_f64());
+        }
+        if (step + 1) % arguments.check_every == 0 || step + 1 == arguments.steps {
+            eprintln!();
+            check(&model.clone().valid(), &tokenizer, &world)?;
+            checkpoint::save(&model, &arguments.out, StoredType::Bf16)?;
+            std::fs::write(arguments.out.join("tokenizer.json"), &bytes)?;
+        }
+    }
+    println!("done in {:.0} s; last losses {recent:?}; written to {}", start.elapsed().as_secs_f64(), arguments.out.display());
+    Ok(())
+}
+
+/// Linear warm-up, then linear decay to a tenth of a per cent of the peak.
+fn rate(step: usize, steps: usize) -> f64 {
+    let warm = (step + 1) as f64 / WARM_UP as f64;
+    let left = (steps - step) as f64 / steps as f64;
+    PEAK_RATE * warm.min(1.0) * left.max(0.001)
+}
+
+/// The mean cross entropy of the prompts' tokens and of the answers', in nats.
+fn losses(model: &Llama, rows: &[&TokenRow], device: &Device) -> Result<(Tensor<1>, Tensor<1>)> {
+    let ids: Vec<Vec<u32>> = rows.iter().map(|row| row.ids.clone()).collect();
+    let batch = TokenBatch::left_padded(&ids, 0, 1, device)?;
+    let hidden = model.hidden(&batch, None, None);
+    let [_, seq, width] = hidden.dims();
+    // Position p of a row predicts its token p + 1; prompts first, answers after them.
+    let (mut prompts, mut answers) = (Vec::new(), Vec::new());
+    for (at, row) in rows.iter().enumerate() {
+        for token in 1..row.ids.len() {
+            let entry = ((at * seq + batch.pads[at] + token - 1) as i32, row.ids[token] as i32);
+            if token >= row.prompt { answers.push(entry) } else { prompts.push(entry) }
+        }
+    }
+    let split = prompts.len();
+    let (places, targets): (Vec<i32>, Vec<i32>) = prompts.into_iter().chain(answers).unzip();
+    let count = places.len();
+    let places = Tensor::<1, Int>::from_data(TensorData::new(places, [count]), device);
+    let targets = Tensor::<2, Int>::from_data(TensorData::new(targets, [count, 1]), device);
+    let hidden = hidden.reshape([rows.len() * seq, width]).select(0, places);
+    let nats = log_softmax(model.logits(hidden), 1).gather(1, targets).neg().squeeze_dim::<1>(1);
+    Ok((nats.clone().narrow(0, 0, split).mean(), nats.narrow(0, split, count - split).mean()))
+}
+
+/// Prints the share of right answers on new instances under the six unseen instructions of every task.
+fn check(model: &Llama, tokenizer: &TextTokenizer, world: &World) -> Result<()> {
+    let instructions = InstructionSet::demo();
+    let options = GreedyOptions { max_new_tokens: 7, batch_size: 64, eos: tokenizer.eos(), hidden: false };
+    let mut mean = 0.0;
+    let tasks = Task::glue();
+    for task in &tasks {
+        let instances: Vec<Instance> = world.evaluation(&task.name, 40)?;
+        let mut right = 0;
+        let wordings = instructions.get("clean", task)?;
+        for wording in wordings {
+            let prompts = instances
+                .iter()
+                .map(|instance| Ok(tokenizer.encode(&Prompt::new(wording, task.content(instance)?).render())?))
+                .collect::<Result<Vec<_>>>()?;
+            let decided = |_: usize, ids: &[u32]| tokenizer.decode(ids).is_ok_and(|text| parser::decided(task, &text));
+            for (out, instance) in greedy(model, &prompts, &options, decided)?.iter().zip(&instances) {
+                right += usize::from(parser::parse(task, &tokenizer.decode(&out.ids)?) == Some(instance.label));
+            }
+        }
+        let share = right as f64 / (instances.len() * wordings.len()) as f64;
+        mean += share / tasks.len() as f64;
+        eprint!("{} {:.0}%  ", task.name, share * 100.0);
+    }
+    eprintln!(" mean {:.1}%", mean * 100.0);
+    Ok(())
+}
+
+/// A byte-level BPE over words; `_` counts as a letter, so that label words such as `not_entailment` are one word.
+fn train_tokenizer(texts: impl Iterator<Item = String> + Send) -> Result<tokenizers::Tokenizer> {
+    let error = |error: tokenizers::Error| anyhow!("{error}");
+    let words = Split::new(
+        SplitPattern::Regex(r" ?[\p{L}_]+| ?\p{N}| ?[^\s\p{L}\p{N}_]|\s".to_owned()),
+        SplitDelimiterBehavior::Isolated,
+        false,
+    )
+    .map_err(error)?;
+    let bytes = ByteLevel::new(false, true, false);
+    let mut tokenizer = TokenizerBuilder::default()
+        .with_model(BPE::default())
+        .with_normalizer(None::<tokenizers::NormalizerWrapper>)
+        .with_pre_tokenizer(Some(Sequence::new(vec![words.into(), bytes.into()])))
+        .with_post_processor(None::<tokenizers::PostProcessorWrapper>)
+        .with_decoder(Some(bytes))
+        .build()
+        .map_err(error)?;
+    let special = ["<unk>", "<s>", "</s>"].map(|token| AddedToken::from(token, true));
+    let mut trainer = BpeTrainerBuilder::new()
+        .vocab_size(VOCABULARY)
+        .show_progress(false)
+        .special_tokens(special.to_vec())
+        .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
+        .build();
+    tokenizer.train(&mut trainer, texts).map_err(error)?;
+    Ok(tokenizers::Tokenizer::from(serde_json::from_slice::<tokenizers::Tokenizer>(&serde_json::to_vec(&tokenizer)?)?))
+}
