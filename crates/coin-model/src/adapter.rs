@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, TensorData};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::{StoredType, file_values, floats, transpose, write_file, write_tensors};
+use crate::checkpoint::{NamedTensor, floats, transpose, write_file, write_safetensors};
 use crate::{Llama, LoraConfig, ModelError};
 
 /// The keys of `adapter_config.json` that this crate reads and writes.
@@ -139,15 +139,15 @@ pub fn save(model: &Llama, config: &LoraConfig, base: Option<&str>, dir: &Path) 
         for (place, linear) in layer.linears() {
             let Some(lora) = &linear.lora else { continue };
             for (factor, param) in [("lora_A", &lora.a), ("lora_B", &lora.b)] {
-                let (shape, values) = file_values(param.val(), true)?;
-                tensors.push((format!("base_model.model.model.layers.{index}.{place}.{factor}.weight"), shape, values));
+                let name = format!("base_model.model.model.layers.{index}.{place}.{factor}.weight");
+                tensors.push(NamedTensor::new(name, param.val().transpose())?);
             }
         }
     }
     if tensors.is_empty() {
         return Err(ModelError::Invalid("the model has no adapter to save".to_owned()));
     }
-    write_tensors(&dir.join("adapter_model.safetensors"), &tensors, StoredType::F32)?;
+    write_safetensors(&dir.join("adapter_model.safetensors"), &tensors)?;
     let peft = PeftConfig {
         peft_type: "LORA".to_owned(),
         task_type: Some("CAUSAL_LM".to_owned()),

@@ -159,15 +159,41 @@ impl View for &Stored {
     }
 }
 
-/// Writes tensors to a safetensors file: a temporary name beside it, synced, renamed.
-pub(crate) fn write_tensors(
-    path: &Path,
-    tensors: &[(String, Vec<usize>, Vec<f32>)],
-    dtype: StoredType,
-) -> Result<(), ModelError> {
+/// A tensor's name, shape and values on the way into a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedTensor {
+    name: String,
+    shape: Vec<usize>,
+    values: Vec<f32>,
+}
+
+impl NamedTensor {
+    /// Reads `tensor` back from its device.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn new<const D: usize>(name: impl Into<String>, tensor: Tensor<D>) -> Result<Self, ModelError> {
+        let shape = tensor.dims().to_vec();
+        let values = tensor
+            .try_into_vec_as::<f32>()
+            .map_err(|error| ModelError::Invalid(format!("cannot read a tensor back: {error:?}")))?;
+        Ok(NamedTensor { name: name.into(), shape, values })
+    }
+}
+
+/// Writes tensors as f32 to a safetensors file: a temporary name beside it, synced, renamed.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_safetensors(path: &Path, tensors: &[NamedTensor]) -> Result<(), ModelError> {
+    write_tensors(path, tensors, StoredType::F32)
+}
+
+/// As [`write_safetensors`], in the number type asked for.
+pub(crate) fn write_tensors(path: &Path, tensors: &[NamedTensor], dtype: StoredType) -> Result<(), ModelError> {
     let stored: BTreeMap<&str, Stored> = tensors
         .iter()
-        .map(|(name, shape, values)| {
+        .map(|NamedTensor { name, shape, values }| {
             let (dtype, bytes) = match dtype {
                 StoredType::F32 => (Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect()),
                 StoredType::Bf16 => (Dtype::BF16, values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect()),
@@ -193,38 +219,25 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
     Ok(())
 }
 
-/// The values of a tensor, transposed for a file where it is a linear weight.
-pub(crate) fn file_values(tensor: Tensor<2>, transposed: bool) -> Result<(Vec<usize>, Vec<f32>), ModelError> {
-    let tensor = if transposed { tensor.transpose() } else { tensor };
-    let shape = tensor.dims().to_vec();
-    Ok((shape, read(tensor)?))
-}
-
-fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, ModelError> {
-    tensor.try_into_vec_as::<f32>().map_err(|error| ModelError::Invalid(format!("cannot read a weight back: {error:?}")))
-}
-
 /// Writes the base weights of `model` to `dir`: `config.json` and `model.safetensors`. Adapters are not written.
 ///
 /// # Errors
 /// A file cannot be written.
 pub fn save(model: &Llama, dir: &Path, dtype: StoredType) -> Result<(), ModelError> {
-    let mut tensors = Vec::new();
-    let mut put = |name: String, (shape, values): (Vec<usize>, Vec<f32>)| tensors.push((name, shape, values));
-    put("model.embed_tokens.weight".to_owned(), file_values(model.embedding.val(), false)?);
+    let mut tensors = vec![NamedTensor::new("model.embed_tokens.weight", model.embedding.val())?];
     for (index, layer) in model.layers.iter().enumerate() {
         for (name, norm) in [("input_layernorm", &layer.input_norm), ("post_attention_layernorm", &layer.post_attention_norm)] {
-            let values = read(norm.weight.val())?;
-            put(format!("model.layers.{index}.{name}.weight"), (vec![values.len()], values));
+            tensors.push(NamedTensor::new(format!("model.layers.{index}.{name}.weight"), norm.weight.val())?);
         }
         for (name, linear) in layer.linears() {
-            put(format!("model.layers.{index}.{name}.weight"), file_values(linear.weight.val(), true)?);
+            // Hugging Face's files hold `[d_out, d_in]`.
+            let weight = linear.weight.val().transpose();
+            tensors.push(NamedTensor::new(format!("model.layers.{index}.{name}.weight"), weight)?);
         }
     }
-    let norm = read(model.norm.weight.val())?;
-    put("model.norm.weight".to_owned(), (vec![norm.len()], norm));
+    tensors.push(NamedTensor::new("model.norm.weight", model.norm.weight.val())?);
     if let Some(head) = &model.head {
-        put("lm_head.weight".to_owned(), file_values(head.val(), true)?);
+        tensors.push(NamedTensor::new("lm_head.weight", head.val().transpose())?);
     }
     write_tensors(&dir.join("model.safetensors"), &tensors, dtype)?;
     let mut config = serde_json::to_value(model.config()).map_err(ModelError::malformed(dir))?;

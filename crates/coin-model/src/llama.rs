@@ -221,7 +221,7 @@ mod tests {
 
     fn last(hidden: Tensor<3>, row: usize) -> Vec<f32> {
         let [_, seq, d] = hidden.dims();
-        hidden.slice([row..row + 1, seq - 1..seq, 0..d]).into_data().to_vec().unwrap()
+        hidden.slice([row..row + 1, seq - 1..seq, 0..d]).try_into_vec_as().unwrap()
     }
 
     fn close(a: &[f32], b: &[f32]) {

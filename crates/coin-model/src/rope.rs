@@ -52,7 +52,7 @@ mod tests {
         // head_dim 4: frequencies 1 and 0.01; position 2.
         let rotary = Rotary::new(&tiny(), &[vec![2]], &device);
         let x = Tensor::<4>::from_floats([[[[1.0, 2.0, 3.0, 4.0]]]], &device);
-        let y = rotary.forward(x).into_data().to_vec::<f32>().unwrap();
+        let y = rotary.forward(x).try_into_vec_as::<f32>().unwrap();
         let (c0, s0, c1, s1) = (2f32.cos(), 2f32.sin(), 0.02f32.cos(), 0.02f32.sin());
         let expected = [c0 - 3.0 * s0, 2.0 * c1 - 4.0 * s1, 3.0 * c0 + s0, 4.0 * c1 + 2.0 * s1];
         for (y, expected) in y.iter().zip(expected) {

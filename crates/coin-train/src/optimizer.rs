@@ -80,7 +80,7 @@ mod tests {
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         let (clipped, norm) = clip_global_norm(&model, gradients, 1.0);
         assert!((norm - 5.0).abs() < 1e-6);
-        let b = clipped.get::<2>(model.b.id).unwrap().into_data().to_vec::<f32>().unwrap();
+        let b = clipped.get::<2>(model.b.id).unwrap().try_into_vec_as::<f32>().unwrap();
         assert!((b[0] - 0.8).abs() < 1e-6);
         let (same, _) = clip_global_norm(&model, clipped, 2.0);
         assert!((same.get::<1>(model.a.id).unwrap().into_scalar::<f32>() - 0.6).abs() < 1e-6);

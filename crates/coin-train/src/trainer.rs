@@ -101,6 +101,11 @@ impl Trainer {
         self.config.train.steps.unwrap_or(per_epoch * self.config.train.epochs)
     }
 
+    /// Number of trainable parameters.
+    pub fn trainable_parameters(&self) -> usize {
+        adapter::parameters(&self.model)
+    }
+
     /// The run's settings, as resolved.
     pub fn config(&self) -> &RunConfig {
         &self.config

@@ -1,2 +1,66 @@
-//! coin
-fn main() {}
+//! The `coin` command.
+
+mod command;
+mod failure;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Frees nothing back to the system between steps: large tensors of the CPU backend are reused instead of mapped anew.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Contrastive instruction tuning: train, perturb, evaluate.
+#[derive(Debug, Parser)]
+#[command(name = "coin", version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the main job on an embedded model: tune with and without the contrastive loss, evaluate, report.
+    Demo(command::demo::Arguments),
+    /// Builds contrastive pairs.
+    #[command(subcommand)]
+    Pairs(command::pairs::Command),
+    /// Perturbs instructions: a frozen set, seeded.
+    Perturb(command::perturb::Arguments),
+    /// Trains adapters as a run file says.
+    Train(command::train::Arguments),
+    /// Evaluates a model on GLUE under clean and perturbed instructions.
+    Eval(command::eval::Arguments),
+    /// Computes every metric again from a ledger, without a model.
+    Score(command::score::Arguments),
+    /// Writes the report of one or more summaries.
+    Report(command::report::Arguments),
+    /// Looks into a model folder.
+    #[command(subcommand)]
+    Model(command::model::Command),
+    /// Lists the devices of this build.
+    Devices,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Demo(arguments) => arguments.run(),
+        Command::Pairs(command) => command.run(),
+        Command::Perturb(arguments) => arguments.run(),
+        Command::Train(arguments) => arguments.run(),
+        Command::Eval(arguments) => arguments.run(),
+        Command::Score(arguments) => arguments.run(),
+        Command::Report(arguments) => arguments.run(),
+        Command::Model(command) => command.run(),
+        Command::Devices => command::devices(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("coin: {failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! `coin demo`
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use coin::demo::{Demo, DemoProgress};
+use coin::eval::table;
+use indicatif::ProgressBar;
+
+use super::device_named;
+use crate::failure::{Failure, OrFail, bad_input};
+use crate::progress;
+
+/// Arguments of `coin demo`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Folder to write to.
+    #[arg(long, default_value = "coin-demo")]
+    out: PathBuf,
+    /// Seed of pairs, adapters, order, dropout, perturbations and examples.
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// Device to compute on.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Evaluates 300 examples a task, as the paper does, instead of 50.
+    #[arg(long)]
+    full: bool,
+    /// Optimiser steps of each run.
+    #[arg(long)]
+    steps: Option<usize>,
+    /// Examples a task.
+    #[arg(long, conflicts_with = "full")]
+    samples: Option<usize>,
+}
+
+impl Arguments {
+    /// Runs the command.
+    pub fn run(self) -> Result<(), Failure> {
+        let device = device_named(&self.device)?;
+        if self.out.exists() && !self.out.is_dir() {
+            return bad_input(format!("--out {}: a file is in the way, expected a folder", self.out.display()));
+        }
+        let mut demo = Demo::new(&self.out);
+        demo.seed = self.seed;
+        demo.steps = self.steps.unwrap_or(demo.steps);
+        demo.samples = if self.full { 300 } else { self.samples.unwrap_or(demo.samples) };
+        for (name, value) in [("--steps", demo.steps), ("--samples", demo.samples)] {
+            if value == 0 {
+                return bad_input(format!("{name} must be at least 1"));
+            }
+        }
+        let start = Instant::now();
+        let mut current: Option<(String, ProgressBar)> = None;
+        let summary = demo
+            .run(&device, |event| {
+                let (title, total) = match &event {
+                    DemoProgress::Training(name, _) => (format!("tune {name}"), 0),
+                    DemoProgress::Evaluating(name, _, total) => (format!("evaluate {name}"), *total as u64),
+                };
+                if current.as_ref().is_none_or(|(known, _)| *known != title) {
+                    if let Some((_, bar)) = current.take() {
+                        bar.finish();
+                    }
+                    let bar = progress::bar(&title, total);
+                    current = Some((title, bar));
+                }
+                let Some((_, bar)) = &current else { return };
+                match event {
+                    DemoProgress::Training(_, event) => progress::training(bar, event),
+                    DemoProgress::Evaluating(_, done, _) => bar.set_position(done as u64),
+                }
+            })
+            .work()?;
+        if let Some((_, bar)) = current.take() {
+            bar.finish();
+        }
+        println!("{}", table::terminal(&summary));
+        println!("Report:  {}", self.out.join("report.html").display());
+        println!("Numbers: {}", self.out.join("summary.json").display());
+        eprintln!("done in {:.0} s", start.elapsed().as_secs_f64());
+        Ok(())
+    }
+}

@@ -1,0 +1,169 @@
+//! `coin eval`
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use coin::data::glue::{self, Split};
+use coin::data::{Instance, Task};
+use coin::demo::load_model;
+use coin::eval::levels::{CLEAN, LEVELS};
+use coin::eval::{Evaluation, InstructionSet, Ledger, Preset, Summary, metrics, results, table};
+use serde_json::json;
+
+use super::device_named;
+use crate::failure::{Failure, OrFail, bad_input};
+use crate::progress;
+
+/// Whose details are followed.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PresetName {
+    /// The same examples at every level, and the training marker.
+    Strict,
+    /// The released program's.
+    Paper,
+}
+
+/// Arguments of `coin eval`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Model folder in Hugging Face's layout.
+    #[arg(long)]
+    model: PathBuf,
+    /// PEFT adapter folder.
+    #[arg(long)]
+    adapter: Option<PathBuf>,
+    /// GLUE folder: DIR/{CoLA,SST-2,..}/dev.tsv.
+    #[arg(long)]
+    glue: PathBuf,
+    /// Instructions: {level: {task: [..]}}; our own clean and semantic ones where absent.
+    #[arg(long)]
+    prompts: Option<PathBuf>,
+    /// Folder to write to.
+    #[arg(long)]
+    out: PathBuf,
+    /// Tasks, comma separated; all ten where absent.
+    #[arg(long, value_delimiter = ',')]
+    tasks: Vec<String>,
+    /// Levels, comma separated; all in the prompts file where absent. `clean` is always run.
+    #[arg(long, value_delimiter = ',')]
+    attacks: Vec<String>,
+    /// Examples per task.
+    #[arg(long, default_value_t = 300)]
+    samples: usize,
+    /// Seed of the choice of examples.
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// Whose details are followed.
+    #[arg(long, value_enum, default_value_t = PresetName::Strict)]
+    preset: PresetName,
+    /// Generates all 7 tokens instead of stopping once the outcome is decided.
+    #[arg(long)]
+    full_decode: bool,
+    /// Reports tasks whose files are absent instead of failing.
+    #[arg(long)]
+    allow_missing: bool,
+    /// Device to compute on.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+}
+
+impl Arguments {
+    /// Runs the command.
+    pub fn run(self) -> Result<(), Failure> {
+        let device = device_named(&self.device)?;
+        for (option, folder) in [("--model", &self.model), ("--glue", &self.glue)] {
+            if !folder.is_dir() {
+                return bad_input(format!("{option} {}: no such folder", folder.display()));
+            }
+        }
+        let instructions = match &self.prompts {
+            Some(path) => InstructionSet::read(path).input()?,
+            None => InstructionSet::glue(),
+        };
+        let names: Vec<String> = match self.tasks.is_empty() {
+            true => Task::glue().into_iter().map(|task| task.name).collect(),
+            false => self.tasks.clone(),
+        };
+        let mut tasks = Vec::new();
+        let mut examples: BTreeMap<String, Vec<Instance>> = BTreeMap::new();
+        for name in names {
+            let task = Task::named(&name).input()?;
+            match glue::read(&self.glue, &name, Split::Validation) {
+                Ok(instances) => {
+                    examples.insert(name, instances);
+                    tasks.push(task);
+                }
+                Err(error) if self.allow_missing => eprintln!("coin: left out: {error}"),
+                Err(error) => return Err(error).input(),
+            }
+        }
+        if tasks.is_empty() {
+            return bad_input("no task left to evaluate");
+        }
+        let known: Vec<String> = instructions.level_names().into_iter().map(str::to_owned).collect();
+        let mut levels: Vec<String> = match self.attacks.is_empty() {
+            true => LEVELS.iter().map(|level| (*level).to_owned()).filter(|level| known.contains(level)).collect(),
+            false => self.attacks.clone(),
+        };
+        if !levels.iter().any(|level| level == CLEAN) {
+            levels.insert(0, CLEAN.to_owned());
+        }
+        let preset = match self.preset {
+            PresetName::Strict => Preset::Strict,
+            PresetName::Paper => Preset::Paper,
+        };
+        let evaluation = Evaluation {
+            levels,
+            samples: self.samples,
+            seed: self.seed,
+            preset,
+            marker: preset.marker().to_owned(),
+            full_decode: self.full_decode,
+            ..Evaluation::new(tasks, instructions)
+        };
+        let mut model = load_model(&self.model, self.adapter.as_deref(), &device).input()?;
+        let instances = |task: &Task| Ok(examples.get(&task.name).cloned().unwrap_or_default());
+        // Everything that can be wrong with the input is found before the first file is written.
+        let texts = evaluation.input_texts(&instances).input()?;
+
+        std::fs::create_dir_all(&self.out).work()?;
+        let mut ledger = Ledger::create(self.out.join("ledger.jsonl")).work()?;
+        let bar = progress::bar("evaluate", 0);
+        let records = evaluation
+            .run(&mut model, &instances, &mut ledger, &mut |done, total| {
+                bar.set_length(total as u64);
+                bar.set_position(done as u64);
+            })
+            .work()?;
+        bar.finish();
+        let run = metrics::score(&run_name(&self), &records).work()?;
+        results::write_examples(&self.out, &records, evaluation.max_new_tokens, |record| texts.get(record)).work()?;
+        results::write_accuracies(&self.out, &run).work()?;
+        let settings = json!({
+            "command": "eval",
+            "model": self.model,
+            "adapter": self.adapter,
+            "prompts": self.prompts,
+            "samples": self.samples,
+            "seed": self.seed,
+            "preset": format!("{:?}", self.preset).to_lowercase(),
+            "full_decode": self.full_decode,
+        });
+        let summary = Summary::new(settings.as_object().cloned().unwrap_or_default(), vec![run]);
+        summary.write(self.out.join("summary.json")).work()?;
+        println!("{}", table::terminal(&summary));
+        println!("Numbers: {}", self.out.join("summary.json").display());
+        Ok(())
+    }
+}
+
+/// The adapter's run folder names a run, or else the model's.
+fn run_name(arguments: &Arguments) -> String {
+    let folder = match &arguments.adapter {
+        Some(adapter) if adapter.ends_with("adapter") => adapter.parent().unwrap_or(adapter),
+        Some(adapter) => adapter,
+        None => &arguments.model,
+    };
+    folder.file_name().map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
+}

@@ -1,0 +1,62 @@
+//! `coin train`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use coin::train::{Progress, RunConfig, Trainer};
+
+use super::device_named;
+use crate::failure::{Failure, OrFail};
+use crate::progress;
+
+/// Arguments of `coin train`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The run file.
+    #[arg(long)]
+    config: PathBuf,
+    /// Changes a key of the run file, such as `train.seed=7`; may be given again.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Checks everything and prints the resolved configuration instead of training.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Arguments {
+    /// Runs the command.
+    pub fn run(self) -> Result<(), Failure> {
+        let config = RunConfig::read(&self.config, &self.set).input()?;
+        let device = device_named(&config.train.device)?;
+        let out = config.out.clone();
+        let trainer = Trainer::new(config, &device).input()?;
+        if self.dry_run {
+            print!("{}", toml::to_string(trainer.config()).work()?);
+            println!("# {} optimiser steps, {} trainable parameters", trainer.steps(), trainer.trainable_parameters());
+            return Ok(());
+        }
+        let bar = progress::bar("train", trainer.steps() as u64);
+        let mut held_out = Vec::new();
+        trainer
+            .run(|event| {
+                progress::training(&bar, event);
+                if let Progress::Validation(metrics) = event {
+                    held_out.push(metrics.clone());
+                }
+            })
+            .work()?;
+        bar.finish();
+        for metrics in held_out {
+            println!(
+                "held out, step {}: generation loss {:.4}, ranking accuracy {:.1}%, cosine {:.4} (negative {:.4})",
+                metrics.step,
+                metrics.loss_generation,
+                metrics.contrastive_accuracy * 100.0,
+                metrics.similarity_positive,
+                metrics.similarity_negative
+            );
+        }
+        println!("adapter written to {}", out.join("adapter").display());
+        Ok(())
+    }
+}

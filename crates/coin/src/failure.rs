@@ -1,0 +1,52 @@
+//! How a command fails: 2 for wrong use or input, 1 where the work itself failed.
+
+use std::fmt;
+
+/// An error with its exit code.
+#[derive(Debug)]
+pub enum Failure {
+    /// Wrong use, or an input that is absent or damaged.
+    Input(anyhow::Error),
+    /// The work failed.
+    Work(anyhow::Error),
+}
+
+impl Failure {
+    /// The process's exit code.
+    pub fn code(&self) -> u8 {
+        match self {
+            Failure::Input(_) => 2,
+            Failure::Work(_) => 1,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Failure::Input(error) | Failure::Work(error)) = self;
+        write!(f, "{error:#}")
+    }
+}
+
+/// Turns any error into the failure it means.
+pub trait OrFail<T> {
+    /// Wrong use or input.
+    fn input(self) -> Result<T, Failure>;
+    /// Failed work.
+    fn work(self) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<anyhow::Error>> OrFail<T> for Result<T, E> {
+    fn input(self) -> Result<T, Failure> {
+        self.map_err(|error| Failure::Input(error.into()))
+    }
+
+    fn work(self) -> Result<T, Failure> {
+        self.map_err(|error| Failure::Work(error.into()))
+    }
+}
+
+/// A [`Failure::Input`] with this message.
+pub fn bad_input<T>(message: impl Into<String>) -> Result<T, Failure> {
+    Err(Failure::Input(anyhow::Error::msg(message.into())))
+}

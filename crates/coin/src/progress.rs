@@ -1,0 +1,40 @@
+//! Progress on standard error; nothing where that is no terminal.
+
+use std::time::Duration;
+
+use coin::train::Progress;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A bar of `total` units with a message behind it.
+pub fn bar(title: &str, total: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix:>16} [{bar:30}] {pos}/{len} {elapsed} (left {eta}) {msg}");
+    let bar = ProgressBar::new(total).with_prefix(title.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(500));
+    match style {
+        Ok(style) => bar.with_style(style.progress_chars("=> ")),
+        Err(_) => bar,
+    }
+}
+
+/// Shows a training run on `bar`.
+pub fn training(bar: &ProgressBar, event: &Progress) {
+    match event {
+        Progress::Step(step, total) => {
+            bar.set_length(*total as u64);
+            bar.set_position(step.step as u64 + 1);
+            bar.set_message(format!(
+                "generation {:.3}  contrastive {:.3}  ranking {:.0}%",
+                step.loss_generation,
+                step.loss_contrastive,
+                step.contrastive_accuracy * 100.0
+            ));
+        }
+        Progress::Validation(metrics) => bar.println(format!(
+            "{:>16} step {}: generation {:.4}, ranking accuracy {:.1}%",
+            "held out",
+            metrics.step,
+            metrics.loss_generation,
+            metrics.contrastive_accuracy * 100.0
+        )),
+    }
+}
