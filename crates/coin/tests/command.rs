@@ -1,0 +1,127 @@
+//! The command as a user types it: outputs, messages, exit codes.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn coin(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_coin")).args(arguments).output().unwrap()
+}
+
+/// Runs a command that must fail with exit code 2 and one line that holds every word.
+fn refused(arguments: &[&str], words: &[&str]) {
+    let output = coin(arguments);
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
+    for word in words {
+        assert!(message.contains(word), "{arguments:?}: {message}");
+    }
+    assert_eq!(message.trim().lines().count(), 1, "{arguments:?}: {message}");
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn wrong_input_is_one_clear_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let absent = dir.path().join("absent");
+    refused(&["demo", "--device", "abacus", "--out", text(&out)], &["abacus", "cpu"]);
+    refused(&["demo", "--device", "cuda:0", "--out", text(&out)], &["cuda:0", "--features cuda"]);
+    refused(&["eval", "--model", text(&absent), "--glue", text(dir.path()), "--out", text(&out)], &["--model", "absent"]);
+    refused(&["train", "--config", text(&absent)], &["absent"]);
+    refused(&["model", "info", text(&absent)], &["config.json"]);
+    refused(&["pairs", "build", "--data", text(&absent), "--out", text(&out)], &["--data", "absent"]);
+    refused(&["pairs", "build", "--data", text(dir.path()), "--tasks", "colla", "--out", text(&out)], &["`colla`", "cola"]);
+    refused(&["score", text(&absent), "--out", text(&out)], &["absent"]);
+    refused(&["perturb", "--attack", "tickle", "--input", text(&absent), "--out", text(&out)], &["tickle", "deepwordbug"]);
+    assert!(!out.exists(), "nothing may be written");
+}
+
+#[test]
+fn a_corrupt_weight_file_and_an_empty_data_file_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = dir.path().join("base");
+    std::fs::create_dir(&base).unwrap();
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo-base");
+    for name in ["config.json", "tokenizer.json", "model.safetensors"] {
+        std::fs::copy(assets.join(name), base.join(name)).unwrap();
+    }
+    let pairs = dir.path().join("pairs.jsonl");
+    std::fs::write(&pairs, "").unwrap();
+    let run = dir.path().join("run.toml");
+    let out = dir.path().join("run");
+    let config = format!(
+        "out = '{}'\n[model]\npath = '{}'\n[data]\npairs = '{}'\n",
+        out.display(),
+        base.display(),
+        pairs.display()
+    );
+    std::fs::write(&run, config).unwrap();
+    refused(&["train", "--config", text(&run)], &["pairs.jsonl", "no pair"]);
+    refused(&["train", "--config", text(&run), "--set", "train.device=abacus"], &["abacus"]);
+    refused(&["train", "--config", text(&run), "--set", "train.seeds=1"], &["seeds"]);
+
+    let weights = base.join("model.safetensors");
+    let bytes = std::fs::read(&weights).unwrap();
+    std::fs::write(&weights, &bytes[..bytes.len() - 100]).unwrap();
+    refused(&["train", "--config", text(&run)], &["model.safetensors"]);
+    assert!(!out.exists(), "nothing may be written");
+}
+
+#[test]
+fn a_perturbed_set_has_audit_and_recipe_and_is_reproducible() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = dir.path().join("prompts.json");
+    std::fs::write(&input, r#"{"cola": ["Decide whether the given sentence is 'acceptable' or 'unacceptable': "]}"#).unwrap();
+    let run = |name: &str| {
+        let out = dir.path().join(name);
+        let attacks = "deepwordbug,textfooler,checklist,semantic";
+        let output = coin(&["perturb", "--attack", attacks, "--input", text(&input), "--seed", "7", "--out", text(&out)]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        std::fs::read_to_string(out).unwrap()
+    };
+    let first = run("a.json");
+    assert_eq!(first, run("b.json"));
+    let set: serde_json::Value = serde_json::from_str(&first).unwrap();
+    for attack in ["deepwordbug", "textfooler", "checklist", "semantic"] {
+        let perturbed = set[attack]["cola"][0].as_str().unwrap();
+        assert_ne!(perturbed, set["clean"]["cola"][0].as_str().unwrap(), "{attack}");
+        assert!(perturbed.contains("'acceptable'") && perturbed.contains("'unacceptable'"), "{attack}: {perturbed}");
+    }
+    assert!(dir.path().join("a.json.audit.jsonl").exists() && dir.path().join("a.json.recipe.json").exists());
+}
+
+#[test]
+fn a_short_demo_writes_what_it_promises() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("demo");
+    let output = coin(&["demo", "--out", text(&out), "--steps", "2", "--samples", "2"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let table = String::from_utf8(output.stdout).unwrap();
+    let summary: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(out.join("summary.json")).unwrap()).unwrap();
+    assert_eq!((summary["schema"].as_str(), summary["version"].as_u64()), (Some("coin.summary"), Some(1)));
+    let names: Vec<_> = summary["runs"].as_array().unwrap().iter().map(|run| run["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["base", "cit", "coin"]);
+    for run in summary["runs"].as_array().unwrap() {
+        assert_eq!(run["tasks"].as_array().unwrap().len(), 10 * 5);
+    }
+    for task in ["cola", "sst2", "mrpc", "qqp", "mnli", "mnli_matched", "mnli_mismatched", "qnli", "rte", "wnli"] {
+        assert!(table.contains(task), "{task}");
+    }
+    for file in ["report.html", "cit/metrics.jsonl", "cit/config.resolved.toml", "coin/adapter/adapter_model.safetensors"] {
+        assert!(out.join(file).exists(), "{file}");
+    }
+    // The ledger alone gives the same numbers.
+    let scored = dir.path().join("scored");
+    let output = coin(&["score", text(&out.join("coin/ledger.jsonl")), "--name", "coin", "--out", text(&scored)]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let again: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(scored.join("summary.json")).unwrap()).unwrap();
+    assert_eq!(again["runs"][0], summary["runs"][2]);
+    let report = dir.path().join("report.md");
+    assert!(coin(&["report", text(&out), "--out", text(&report)]).status.success());
+    assert!(std::fs::read_to_string(report).unwrap().contains('|'));
+}

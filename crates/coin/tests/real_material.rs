@@ -1,0 +1,90 @@
+//! The same path on real material, in small: a real pretrained LLaMA, real GLUE rows, FLAN templates, the released
+//! perturbed instructions.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The folder of real material, or `None` after saying that `test` is skipped.
+fn material(test: &str) -> Option<PathBuf> {
+    let dir = std::env::var_os("COIN_TEST_DATA")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")), PathBuf::from);
+    if dir.join("weights/stories260K-hf").is_dir() {
+        return dir.canonicalize().ok();
+    }
+    eprintln!("skipped: {test}: no test data at {}", dir.display());
+    None
+}
+
+fn coin(arguments: &[&str]) {
+    let output = Command::new(env!("CARGO_BIN_EXE_coin")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    std::fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn number(value: &Value, key: &str) -> f64 {
+    value[key].as_f64().unwrap_or_else(|| panic!("{key} in {value}"))
+}
+
+#[test]
+fn a_real_model_learns_to_tell_positives_from_hard_negatives() {
+    let Some(data) = material("a_real_model_learns_to_tell_positives_from_hard_negatives") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let pairs = dir.path().join("pairs.jsonl");
+    let (glue, templates) = (data.join("glue"), data.join("flan/templates_v1.json"));
+    coin(&[
+        "pairs", "build", "--data", text(&glue), "--templates", text(&templates), "--tasks", "cola,sst2,rte", "--pairs", "200",
+        "--out", text(&pairs),
+    ]);
+    let model = data.join("weights/stories260K-hf");
+    let run = dir.path().join("run.toml");
+    std::fs::write(
+        &run,
+        format!(
+            "out = 'unset'\n[model]\npath = '{}'\n[data]\npairs = '{}'\nvalidation_pairs = 64\n[lora]\nrank = 8\n\
+             [train]\nbatch_pairs = 16\nmicro_batch_pairs = 8\nsteps = 40\nlearning_rate = 0.005\n",
+            model.display(),
+            pairs.display()
+        ),
+    )
+    .unwrap();
+    let held_out = |kind: &str| {
+        let out = dir.path().join(kind);
+        let (kind, place) = (format!("objective.kind={kind}"), format!("out={}", out.display()));
+        coin(&["train", "--config", text(&run), "--set", &kind, "--set", &place]);
+        let metrics = lines(&out.join("metrics.jsonl"));
+        let steps: Vec<Value> = metrics.iter().filter(|line| line.get("split").is_none()).cloned().collect();
+        assert_eq!(steps.len(), 40);
+        let validation: Vec<Value> = metrics.into_iter().filter(|line| line.get("split").is_some()).collect();
+        assert_eq!(validation.len(), 2);
+        validation
+    };
+    let (cit, coin_run) = (held_out("cit"), held_out("coin"));
+    for run in [&cit, &coin_run] {
+        let (before, after) = (number(&run[0], "loss_generation"), number(&run[1], "loss_generation"));
+        assert!(after < 0.9 * before, "generation loss {before} -> {after}");
+    }
+    let ranking = |run: &[Value]| number(&run[1], "contrastive_accuracy");
+    // 64 held-out pairs: a margin of 10 points is more than six of them.
+    assert!(ranking(&coin_run) > ranking(&cit) + 0.10, "coin {} against cit {}", ranking(&coin_run), ranking(&cit));
+
+    let out = dir.path().join("eval");
+    let (adapter, prompts) = (dir.path().join("coin/adapter"), data.join("coin/perturbed_prompts.json"));
+    coin(&[
+        "eval", "--model", text(&model), "--adapter", text(&adapter), "--glue", text(&glue), "--prompts", text(&prompts),
+        "--tasks", "cola", "--samples", "6", "--out", text(&out),
+    ]);
+    assert_eq!(lines(&out.join("ledger.jsonl")).len(), 6 * 6 * 5);
+    assert!(out.join("results/cola/deepwordbug/len_7_0_shot_prompt5.csv").exists());
+    assert!(out.join("unseen_instruction_acc.csv").exists());
+    let summary: Value = serde_json::from_str(&std::fs::read_to_string(out.join("summary.json")).unwrap()).unwrap();
+    assert_eq!(summary["runs"][0]["tasks"].as_array().unwrap().len(), 5);
+}
