@@ -92,7 +92,9 @@ fn main() -> Result<()> {
         }
     }
     texts.sort_by(|a, b| (a.0, a.1).partial_cmp(&(b.0, b.1)).unwrap_or(std::cmp::Ordering::Equal));
-    let tokenizer = train_tokenizer(texts.iter().take(16_000).map(|(.., prompt, target)| format!("{prompt}{TRAINING_MARKER}{target}")))?;
+    let tokenizer = train_tokenizer(
+        texts.iter().take(16_000).map(|(.., prompt, target)| format!("{prompt}{TRAINING_MARKER}{target}")),
+    )?;
     let vocabulary = tokenizer.get_vocab_size(true);
 
     let config = LlamaConfig {
@@ -151,7 +153,13 @@ fn main() -> Result<()> {
         model = optimizer.step(rate(step, arguments.steps), model, gradients);
         if (step + 1) % 50 == 0 {
             recent = losses;
-            eprint!("\rstep {:5}  prompt {:.3}  answer {:.3}  {:.0} s ", step + 1, recent.0, recent.1, start.elapsed().as_secs_f64());
+            eprint!(
+                "\rstep {:5}  prompt {:.3}  answer {:.3}  {:.0} s ",
+                step + 1,
+                recent.0,
+                recent.1,
+                start.elapsed().as_secs_f64()
+            );
         }
         if (step + 1) % arguments.check_every == 0 || step + 1 == arguments.steps {
             eprintln!();
@@ -160,7 +168,11 @@ fn main() -> Result<()> {
             std::fs::write(arguments.out.join("tokenizer.json"), &bytes)?;
         }
     }
-    println!("done in {:.0} s; last losses {recent:?}; written to {}", start.elapsed().as_secs_f64(), arguments.out.display());
+    println!(
+        "done in {:.0} s; last losses {recent:?}; written to {}",
+        start.elapsed().as_secs_f64(),
+        arguments.out.display()
+    );
     Ok(())
 }
 
@@ -189,7 +201,8 @@ fn gradients(model: &Llama, rows: &[&TokenRow], step: usize, device: &Device) ->
     let weights = (PROMPT_WEIGHT / f64::from(counts.0), (1.0 - PROMPT_WEIGHT) / f64::from(counts.1));
     let half = |parity: usize| {
         let model = model.clone().map(&mut FreshLeaves);
-        let rows: Vec<(usize, &TokenRow)> = rows.iter().copied().enumerate().filter(|(at, _)| at % 2 == parity).collect();
+        let rows: Vec<(usize, &TokenRow)> =
+            rows.iter().copied().enumerate().filter(|(at, _)| at % 2 == parity).collect();
         let (prompt, answer) = summed_losses(&model, &rows, step, device)?;
         let loss = prompt.clone() * weights.0 + answer.clone() * weights.1;
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
@@ -228,7 +241,7 @@ enum Part {
 fn kind(row: &TokenRow, at: usize, token: usize, step: usize) -> Option<Part> {
     match () {
         () if token >= row.prompt => Some(Part::Answer),
-        () if (token + at + step) % PROMPT_STRIDE == 0 => Some(Part::Prompt),
+        () if (token + at + step).is_multiple_of(PROMPT_STRIDE) => Some(Part::Prompt),
         () => None,
     }
 }
@@ -320,5 +333,5 @@ fn train_tokenizer(texts: impl Iterator<Item = String> + Send) -> Result<tokeniz
         .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
         .build();
     tokenizer.train(&mut trainer, texts).map_err(error)?;
-    Ok(tokenizers::Tokenizer::from(serde_json::from_slice::<tokenizers::Tokenizer>(&serde_json::to_vec(&tokenizer)?)?))
+    Ok(serde_json::from_slice(&serde_json::to_vec(&tokenizer)?)?)
 }

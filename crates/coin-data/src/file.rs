@@ -28,7 +28,11 @@ pub fn write_atomically(
     replace(path, write).map_err(DataError::io(path))
 }
 
-fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+/// As [`write_atomically`], for callers with an error type of their own.
+///
+/// # Errors
+/// What the system said.
+pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     if path.is_dir() {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder, expected a file"));
     }

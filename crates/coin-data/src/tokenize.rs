@@ -75,7 +75,11 @@ impl TokenizeOptions {
         let mut shortened = 0;
         if excess > 0 {
             let too_long = |what: &str| {
-                DataError::Invalid(format!("{what}: {} tokens, at most {} allowed: {text:.60?}", ids.len(), self.max_tokens))
+                DataError::Invalid(format!(
+                    "{what}: {} tokens, at most {} allowed: {text:.60?}",
+                    ids.len(),
+                    self.max_tokens
+                ))
             };
             match self.truncation {
                 Truncation::Error => return Err(too_long("row too long")),
@@ -116,7 +120,8 @@ mod tests {
         tokenizer
     }
 
-    const OPTIONS: TokenizeOptions = TokenizeOptions { bos: Some(1), max_tokens: 256, truncation: Truncation::KeepAnswer };
+    const OPTIONS: TokenizeOptions =
+        TokenizeOptions { bos: Some(1), max_tokens: 256, truncation: Truncation::KeepAnswer };
 
     #[test]
     fn the_boundary_is_where_the_target_begins() {

@@ -47,7 +47,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod atomic;
 pub mod error;
 pub mod evaluation;
 pub mod instructions;

@@ -29,7 +29,8 @@ impl LanguageModel for LlamaModel {
         decided: &dyn Fn(&str) -> bool,
     ) -> Result<Vec<Generation>, ModelError> {
         let failed = |error| ModelError::from_source("the model cannot run", error);
-        let rows = prompts.iter().map(|text| self.tokenizer.encode(text)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        let rows =
+            prompts.iter().map(|text| self.tokenizer.encode(text)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
         let greedy_options = GreedyOptions {
             max_new_tokens: options.max_new_tokens,
             batch_size: self.batch_size,

@@ -15,9 +15,9 @@ mod svg;
 
 use std::path::Path;
 
+use crate::EvalError;
 use crate::summary::{AVERAGE, Summary};
 use crate::table::{last_two, percent, signed};
-use crate::{EvalError, atomic};
 
 /// Losses of one run while it was trained.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,7 +45,8 @@ pub struct CurvePoint {
 /// [`EvalError::Invalid`] if the summary has no run; [`EvalError::Io`] if the file cannot be written.
 pub fn write_html(path: impl AsRef<Path>, summary: &Summary, curves: &[Curve]) -> Result<(), EvalError> {
     check(summary)?;
-    atomic::write(path.as_ref(), html::page(summary, curves).as_bytes())
+    coin_data::file::replace(path.as_ref(), |file| file.write_all(html::page(summary, curves).as_bytes()))
+        .map_err(EvalError::io(path.as_ref()))
 }
 
 /// Writes the report as Markdown, tables only; the last values of `curves` are given in a table.
@@ -54,7 +55,8 @@ pub fn write_html(path: impl AsRef<Path>, summary: &Summary, curves: &[Curve]) -
 /// [`EvalError::Invalid`] if the summary has no run; [`EvalError::Io`] if the file cannot be written.
 pub fn write_markdown(path: impl AsRef<Path>, summary: &Summary, curves: &[Curve]) -> Result<(), EvalError> {
     check(summary)?;
-    atomic::write(path.as_ref(), markdown::page(summary, curves).as_bytes())
+    coin_data::file::replace(path.as_ref(), |file| file.write_all(markdown::page(summary, curves).as_bytes()))
+        .map_err(EvalError::io(path.as_ref()))
 }
 
 fn check(summary: &Summary) -> Result<(), EvalError> {

@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::EvalError;
 use crate::ledger::Record;
 use crate::summary::RunSummary;
-use crate::{EvalError, atomic};
 
 /// Writes the result files of `records` under `folder`, which is made if need be.
 ///
@@ -70,7 +70,7 @@ fn write_csv(path: &Path, header: Vec<String>, rows: impl Iterator<Item = Vec<St
     }
     let bytes =
         writer.into_inner().map_err(|error| EvalError::Io { path: path.to_owned(), source: error.into_error() })?;
-    atomic::write(path, &bytes)
+    coin_data::file::replace(path, |file| file.write_all(&bytes)).map_err(EvalError::io(path))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EvalError, atomic};
+use crate::EvalError;
 
 /// What [`Summary::schema`] holds.
 pub const SCHEMA: &str = "coin.summary";
@@ -163,7 +163,8 @@ impl Summary {
         let mut json = serde_json::to_string_pretty(self)
             .map_err(|error| EvalError::Invalid(format!("cannot write the summary: {error}")))?;
         json.push('\n');
-        atomic::write(path.as_ref(), json.as_bytes())
+        coin_data::file::replace(path.as_ref(), |file| file.write_all(json.as_bytes()))
+            .map_err(EvalError::io(path.as_ref()))
     }
 
     /// The levels of any run, in the order of the first that has them, [`AVERAGE`] last.

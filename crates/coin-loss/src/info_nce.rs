@@ -97,7 +97,7 @@ impl InfoNce {
         };
         // Excluded columns leave both directions; the diagonal always stays.
         let out = off.clone().bool_and(own.bool_not());
-        let logits = (cosine.clone() / self.temperature).mask_fill(out.clone(), EXCLUDED);
+        let logits = (cosine.clone() / self.temperature).mask_fill(out, EXCLUDED);
 
         let rows = log_softmax(logits.clone(), 1).gather(1, diagonal.clone());
         let columns = log_softmax(logits.clone().transpose(), 1).gather(1, diagonal.clone());
@@ -106,7 +106,8 @@ impl InfoNce {
         let cosine = cosine.detach();
         let positives = cosine.clone().gather(1, diagonal);
         let negative = off.bool_not();
-        let above = positives.clone().greater(cosine.clone().mask_fill(negative.clone().bool_not(), EXCLUDED).max_dim(1));
+        let above =
+            positives.clone().greater(cosine.clone().mask_fill(negative.clone().bool_not(), EXCLUDED).max_dim(1));
         let count = negative.clone().float().sum().clamp_min(1.0);
         InfoNceOutput {
             loss: per_row.clone().mean(),
@@ -214,10 +215,8 @@ mod tests {
         // cos(a0, p2) = 1 > cos(a0, p0) = 0.981, and cos(a2, p0) = 0.9952 > cos(a2, p2) = 0.9950: only row 1 is right.
         let plain = loss.forward(anchor.clone(), positive.clone(), None);
         assert!((scalar(&plain.accuracy) - 1.0 / 3.0).abs() < 1e-6);
-        let twins = Tensor::<2, Bool>::from_data(
-            [[false, false, true], [false, false, false], [true, false, false]],
-            &device,
-        );
+        let twins =
+            Tensor::<2, Bool>::from_data([[false, false, true], [false, false, false], [true, false, false]], &device);
         let masked = loss.forward(anchor, positive, Some(twins));
         assert_eq!(scalar(&masked.accuracy), 1.0);
         assert!(scalar(&masked.similarity_negative) < scalar(&plain.similarity_negative));

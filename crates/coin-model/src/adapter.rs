@@ -62,7 +62,9 @@ pub fn read_config(dir: &Path) -> Result<LoraConfig, ModelError> {
     if peft.bias != "none" {
         return Err(unsupported("bias", peft.bias, "none"));
     }
-    for (key, value) in [("use_rslora", peft.use_rslora), ("use_dora", peft.use_dora), ("fan_in_fan_out", peft.fan_in_fan_out)] {
+    for (key, value) in
+        [("use_rslora", peft.use_rslora), ("use_dora", peft.use_dora), ("fan_in_fan_out", peft.fan_in_fan_out)]
+    {
         if value {
             return Err(unsupported(key, "true".to_owned(), "false"));
         }
@@ -70,8 +72,12 @@ pub fn read_config(dir: &Path) -> Result<LoraConfig, ModelError> {
     if let Some(modules) = peft.modules_to_save.filter(|modules| !modules.is_empty()) {
         return Err(unsupported("modules_to_save", modules.join(", "), "null"));
     }
-    let config =
-        LoraConfig { rank: peft.r, alpha: peft.lora_alpha, dropout: peft.lora_dropout, target_modules: peft.target_modules };
+    let config = LoraConfig {
+        rank: peft.r,
+        alpha: peft.lora_alpha,
+        dropout: peft.lora_dropout,
+        target_modules: peft.target_modules,
+    };
     config.check().map_err(|error| ModelError::Malformed { path, message: error.to_string() })?;
     Ok(config)
 }
@@ -185,7 +191,8 @@ mod tests {
     fn a_saved_adapter_is_the_same_adapter() {
         let device = Device::flex();
         let dir = tempfile::tempdir().unwrap();
-        let lora = LoraConfig { rank: 2, alpha: 4.0, dropout: 0.0, target_modules: vec!["v_proj".into(), "up_proj".into()] };
+        let lora =
+            LoraConfig { rank: 2, alpha: 4.0, dropout: 0.0, target_modules: vec!["v_proj".into(), "up_proj".into()] };
         let base = Llama::new(&tiny(), 5, &device).unwrap();
         let mut model = base.clone().with_lora(&lora, 1).unwrap();
         let adapter = model.layers[1].attention.v_proj.lora.as_mut().unwrap();

@@ -77,7 +77,8 @@ impl Attention {
         let scores = q.matmul(k.transpose()).cast(DType::F32).reshape([batch, heads, seq, keys]);
         let weights = softmax(scores + bias.clone(), 3).cast(dtype);
         let mixed = weights.reshape([batch, kv_heads, group * seq, keys]).matmul(v);
-        let mixed = mixed.reshape([batch, heads, seq, head_dim]).swap_dims(1, 2).reshape([batch, seq, heads * head_dim]);
+        let mixed =
+            mixed.reshape([batch, heads, seq, head_dim]).swap_dims(1, 2).reshape([batch, seq, heads * head_dim]);
         self.o_proj.forward(mixed, context)
     }
 }

@@ -20,7 +20,12 @@ impl TokenBatch {
     ///
     /// # Errors
     /// [`ModelError::Invalid`] if there is no row or one of them is empty.
-    pub fn left_padded(rows: &[Vec<u32>], pad_id: u32, multiple_of: usize, device: &Device) -> Result<Self, ModelError> {
+    pub fn left_padded(
+        rows: &[Vec<u32>],
+        pad_id: u32,
+        multiple_of: usize,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
         if let Some(row) = rows.iter().position(Vec::is_empty) {
             return Err(ModelError::Invalid(format!("row {row} of the batch has no token")));
         }

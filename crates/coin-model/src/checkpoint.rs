@@ -65,7 +65,8 @@ fn build(
         Ok(if linear { transpose(&values, stored[0], stored[1]) } else { values })
     })?;
     // Written by some programs although they can be derived.
-    let derived = |name: &str| name.ends_with("rotary_emb.inv_freq") || (config.tie_word_embeddings && name == "lm_head.weight");
+    let derived =
+        |name: &str| name.ends_with("rotary_emb.inv_freq") || (config.tie_word_embeddings && name == "lm_head.weight");
     problems.extend(tensors.keys().filter(|name| !derived(name)).map(|name| format!("`{name}` is unexpected")));
     if problems.is_empty() {
         return Ok(model);
@@ -196,7 +197,9 @@ pub(crate) fn write_tensors(path: &Path, tensors: &[NamedTensor], dtype: StoredT
         .map(|NamedTensor { name, shape, values }| {
             let (dtype, bytes) = match dtype {
                 StoredType::F32 => (Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect()),
-                StoredType::Bf16 => (Dtype::BF16, values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect()),
+                StoredType::Bf16 => {
+                    (Dtype::BF16, values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect())
+                }
             };
             (name.as_str(), Stored { dtype, shape: shape.clone(), bytes })
         })
@@ -212,7 +215,11 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
     use std::io::Write;
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(dir).map_err(ModelError::io(dir))?;
-    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(ModelError::io(dir))?;
+    let mut builder = tempfile::Builder::new();
+    // A temporary file is private by default; the result shall have the rights of an ordinary new file.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(dir).map_err(ModelError::io(dir))?;
     file.write_all(bytes).map_err(ModelError::io(path))?;
     file.as_file().sync_all().map_err(ModelError::io(path))?;
     file.persist(path).map_err(|error| ModelError::Io { path: path.to_owned(), source: error.error })?;
@@ -226,7 +233,9 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
 pub fn save(model: &Llama, dir: &Path, dtype: StoredType) -> Result<(), ModelError> {
     let mut tensors = vec![NamedTensor::new("model.embed_tokens.weight", model.embedding.val())?];
     for (index, layer) in model.layers.iter().enumerate() {
-        for (name, norm) in [("input_layernorm", &layer.input_norm), ("post_attention_layernorm", &layer.post_attention_norm)] {
+        for (name, norm) in
+            [("input_layernorm", &layer.input_norm), ("post_attention_layernorm", &layer.post_attention_norm)]
+        {
             tensors.push(NamedTensor::new(format!("model.layers.{index}.{name}.weight"), norm.weight.val())?);
         }
         for (name, linear) in layer.linears() {

@@ -106,7 +106,8 @@ impl LlamaConfig {
                 return Err(unsupported(path, key, &value, "false"));
             }
         }
-        let sizes = [self.vocab_size, self.hidden_size, self.intermediate_size, self.num_attention_heads, self.kv_heads()];
+        let sizes =
+            [self.vocab_size, self.hidden_size, self.intermediate_size, self.num_attention_heads, self.kv_heads()];
         let fits = self.num_hidden_layers > 0
             && sizes.iter().all(|&size| size > 0)
             && self.num_attention_heads.is_multiple_of(self.kv_heads())

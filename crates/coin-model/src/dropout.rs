@@ -24,7 +24,15 @@ impl DropoutKey {
     /// # Shapes
     /// - pads: number of padding tokens before each row
     /// - output: `[batch, seq, width]`
-    pub(crate) fn mask(&self, module: u64, probability: f64, pads: &[usize], seq: usize, width: usize, device: &Device) -> Tensor<3> {
+    pub(crate) fn mask(
+        &self,
+        module: u64,
+        probability: f64,
+        pads: &[usize],
+        seq: usize,
+        width: usize,
+        device: &Device,
+    ) -> Tensor<3> {
         // 16 bits a value: the probability is exact to 1/65536.
         let threshold = (probability * 65536.0).round() as u32;
         let keep = (1.0 / (1.0 - probability)) as f32;

@@ -128,11 +128,15 @@ fn run_batch(
 }
 
 fn values(tensor: Tensor<2>) -> Result<Vec<f32>, ModelError> {
-    tensor.try_into_vec_as::<f32>().map_err(|error| ModelError::Invalid(format!("cannot read hidden states back: {error:?}")))
+    tensor
+        .try_into_vec_as::<f32>()
+        .map_err(|error| ModelError::Invalid(format!("cannot read hidden states back: {error:?}")))
 }
 
 fn indices(tensor: Tensor<2, Int>) -> Result<Vec<i64>, ModelError> {
-    tensor.try_into_vec_as::<i64>().map_err(|error| ModelError::Invalid(format!("cannot read token ids back: {error:?}")))
+    tensor
+        .try_into_vec_as::<i64>()
+        .map_err(|error| ModelError::Invalid(format!("cannot read token ids back: {error:?}")))
 }
 
 /// Length of the longest prefix of all rows.
@@ -141,9 +145,7 @@ fn common_prefix(rows: &[Vec<u32>]) -> usize {
         Some(parts) => parts,
         None => return 0,
     };
-    rest.iter().fold(first.len(), |length, row| {
-        first[..length].iter().zip(row).take_while(|(a, b)| a == b).count()
-    })
+    rest.iter().fold(first.len(), |length, row| first[..length].iter().zip(row).take_while(|(a, b)| a == b).count())
 }
 
 #[cfg(test)]

@@ -77,7 +77,10 @@ impl LoraConfig {
         }
         for target in &self.target_modules {
             if !LINEAR_NAMES.contains(&target.as_str()) {
-                return invalid(format!("lora target `{target}` is no layer, expected some of: {}", LINEAR_NAMES.join(", ")));
+                return invalid(format!(
+                    "lora target `{target}` is no layer, expected some of: {}",
+                    LINEAR_NAMES.join(", ")
+                ));
             }
         }
         Ok(())
@@ -124,7 +127,13 @@ impl LoraLinear {
     }
 
     /// Gives the layer a new adapter: A uniform in `±sqrt(3 / (d_in (1 + 5)))`... which is `±1 / sqrt(d_in)`, B zero.
-    pub(crate) fn with_adapter(mut self, config: &LoraConfig, stream: usize, rng: &mut ChaCha8Rng, device: &Device) -> Self {
+    pub(crate) fn with_adapter(
+        mut self,
+        config: &LoraConfig,
+        stream: usize,
+        rng: &mut ChaCha8Rng,
+        device: &Device,
+    ) -> Self {
         let [d_in, d_out] = self.weight.lazy_shape().dims();
         let bound = 1.0 / (d_in as f32).sqrt();
         let a: Vec<f32> = (0..d_in * config.rank).map(|_| rng.random_range(-bound..bound)).collect();

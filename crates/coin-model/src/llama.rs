@@ -153,13 +153,20 @@ impl Llama {
     ///
     /// # Panics
     /// If cache and batch differ in their number of rows.
-    pub fn hidden(&self, batch: &TokenBatch, mut cache: Option<&mut KvCache>, dropout: Option<&DropoutKey>) -> Tensor<3> {
+    pub fn hidden(
+        &self,
+        batch: &TokenBatch,
+        mut cache: Option<&mut KvCache>,
+        dropout: Option<&DropoutKey>,
+    ) -> Tensor<3> {
         let device = batch.ids.device();
         let rows = batch.pads.len();
         let seq = batch.seq;
         let start = |row: usize| cache.as_ref().map_or(0, |cache| cache.lengths[row]);
         let uniform = batch.pads.iter().all(|&pad| pad == 0)
-            && cache.as_ref().is_none_or(|c| c.real[0].iter().all(|&real| real) && c.real.windows(2).all(|w| w[0] == w[1]));
+            && cache
+                .as_ref()
+                .is_none_or(|c| c.real[0].iter().all(|&real| real) && c.real.windows(2).all(|w| w[0] == w[1]));
         // Rows that are all alike share one row of positions and masks.
         let distinct = if uniform { 1 } else { rows };
         let positions: Vec<Vec<usize>> = (0..distinct)
@@ -237,7 +244,7 @@ mod tests {
         let batch = TokenBatch::left_padded(&[short.clone(), long.clone()], 0, 8, &device).unwrap();
         let together = model.hidden(&batch, None, None);
         for (row, ids) in [&short, &long].into_iter().enumerate() {
-            let alone = TokenBatch::left_padded(&[ids.clone()], 0, 1, &device).unwrap();
+            let alone = TokenBatch::left_padded(std::slice::from_ref(ids), 0, 1, &device).unwrap();
             close(&last(together.clone(), row), &last(model.hidden(&alone, None, None), 0));
         }
         // A shared prefix of one token, then the rest with padding, then one more token each.

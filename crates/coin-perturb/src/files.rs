@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -84,16 +83,7 @@ fn json<T: serde::Serialize>(path: &Path, value: &T) -> Result<Vec<u8>, PerturbE
 }
 
 fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), PerturbError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    // A temporary file is private by default; the file that stays gets the usual rights, less the umask.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.prefix(".perturb").suffix(".tmp").tempfile_in(folder).map_err(|error| io(path, error))?;
-    file.write_all(bytes).map_err(|error| io(path, error))?;
-    file.as_file().sync_all().map_err(|error| io(path, error))?;
-    file.persist(path).map_err(|error| io(path, error.error))?;
-    Ok(())
+    coin_data::file::replace(path, |file| file.write_all(bytes)).map_err(|error| io(path, error))
 }
 
 fn read_object(path: &Path) -> Result<serde_json::Map<String, Value>, PerturbError> {

@@ -173,7 +173,8 @@ impl RunConfig {
     /// As [`read`](Self::read).
     pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Self, TrainError> {
         let error = |origin: &str, message: String| TrainError::Config { origin: origin.to_owned(), message };
-        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| error(origin, e.message().to_owned()))?;
+        let mut table: toml::Table =
+            text.parse().map_err(|e: toml::de::Error| error(origin, e.message().to_owned()))?;
         for change in overrides {
             let origin = format!("--set {change}");
             let Some((key, value)) = change.split_once('=') else {
@@ -196,9 +197,8 @@ impl RunConfig {
             }
             place.insert(last.to_owned(), value);
         }
-        let config: RunConfig = table.try_into().map_err(|e: toml::de::Error| {
-            error(origin, e.to_string().trim().replace('\n', ", "))
-        })?;
+        let config: RunConfig =
+            table.try_into().map_err(|e: toml::de::Error| error(origin, e.to_string().trim().replace('\n', ", ")))?;
         config.check(origin)?;
         Ok(config)
     }
@@ -215,7 +215,7 @@ impl RunConfig {
                 return error(format!("train.{key} must be even (whole couples) and positive, got {value}"));
             }
         }
-        if train.batch_pairs % train.micro_batch_pairs != 0 {
+        if !train.batch_pairs.is_multiple_of(train.micro_batch_pairs) {
             return error(format!(
                 "train.batch_pairs ({}) must be a multiple of train.micro_batch_pairs ({})",
                 train.batch_pairs, train.micro_batch_pairs
@@ -236,7 +236,7 @@ impl RunConfig {
         if !(0.0..1.0).contains(&train.warmup_ratio) {
             return error(format!("train.warmup_ratio must be in [0, 1), got {}", train.warmup_ratio));
         }
-        if !(train.max_grad_norm > 0.0) {
+        if train.max_grad_norm.is_nan() || train.max_grad_norm <= 0.0 {
             return error(format!("train.max_grad_norm must be positive, got {}", train.max_grad_norm));
         }
         self.loss()?.init()?;

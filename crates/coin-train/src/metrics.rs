@@ -75,7 +75,8 @@ impl MetricsFile {
     }
 
     pub(crate) fn write(&mut self, line: &impl Serialize) -> Result<(), TrainError> {
-        let text = serde_json::to_string(line).map_err(|error| TrainError::Io { path: self.path.clone(), source: error.into() })?;
+        let text = serde_json::to_string(line)
+            .map_err(|error| TrainError::Io { path: self.path.clone(), source: error.into() })?;
         writeln!(self.file, "{text}").map_err(TrainError::io(&self.path))
     }
 }

@@ -106,7 +106,8 @@ pub(crate) fn forward(
     dropout: Option<(u64, u64, u64)>,
 ) -> Result<PairStates, TrainError> {
     let device = model.device();
-    let rows: Vec<&TokenRow> = pairs.iter().map(|pair| &pair.original).chain(pairs.iter().map(|pair| &pair.paraphrase)).collect();
+    let rows: Vec<&TokenRow> =
+        pairs.iter().map(|pair| &pair.original).chain(pairs.iter().map(|pair| &pair.paraphrase)).collect();
     let ids: Vec<Vec<u32>> = rows.iter().map(|row| row.ids.clone()).collect();
     let batch = TokenBatch::left_padded(&ids, 0, 1, &device)?;
     let key = dropout.map(|(seed, step, first)| {
@@ -237,7 +238,8 @@ impl StepObjective {
         let (mut originals, mut paraphrases, mut generation) = (Vec::new(), Vec::new(), 0.0);
         for (index, chunk) in pairs.chunks(micro).enumerate() {
             let states = forward(&plain, chunk, self.pooling, Some((self.seed, step, (index * micro) as u64)))?;
-            generation += scalar(&states.original_nats) / original_tokens + scalar(&states.paraphrase_nats) / paraphrase_tokens;
+            generation +=
+                scalar(&states.original_nats) / original_tokens + scalar(&states.paraphrase_nats) / paraphrase_tokens;
             originals.push(states.original);
             paraphrases.push(states.paraphrase);
         }

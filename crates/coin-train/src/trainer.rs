@@ -156,13 +156,14 @@ impl Trainer {
         };
         let mut optimizer: ModuleOptimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.0).init();
         let mut model = self.model.clone();
-        let validate = |trainer: &Self, model: &Llama, step, file: &mut MetricsFile, progress: &mut dyn FnMut(&Progress)| {
-            if let Some(metrics) = trainer.validate(&model.valid(), step)? {
-                file.write(&metrics)?;
-                progress(&Progress::Validation(metrics));
-            }
-            Ok::<_, TrainError>(())
-        };
+        let validate =
+            |trainer: &Self, model: &Llama, step, file: &mut MetricsFile, progress: &mut dyn FnMut(&Progress)| {
+                if let Some(metrics) = trainer.validate(&model.valid(), step)? {
+                    file.write(&metrics)?;
+                    progress(&Progress::Validation(metrics));
+                }
+                Ok::<_, TrainError>(())
+            };
         validate(&self, &model, 0, &mut file, &mut progress)?;
 
         let mut step = 0;
@@ -251,7 +252,8 @@ impl Trainer {
         for chunk in rows.chunks(16) {
             let states = forward(model, chunk, pooling, None)?;
             let read = |tensor: burn::tensor::Tensor<1>| f64::from(tensor.into_scalar::<f32>());
-            metrics.loss_generation += read(states.original_nats) / original + read(states.paraphrase_nats) / paraphrase;
+            metrics.loss_generation +=
+                read(states.original_nats) / original + read(states.paraphrase_nats) / paraphrase;
             // A couple is two adjacent rows; everything outside it is excluded.
             let excluded = mask(chunk.len(), &model.device(), |i, j| i / 2 != j / 2);
             let output = loss.forward(states.original, states.paraphrase, Some(excluded));

@@ -103,8 +103,11 @@ impl Demo {
             let world = World::new(WORLD_SEED);
             // The examples of a seed are the first so many of a pool that the seed samples from.
             let pool = self.samples * 4;
-            let evaluation =
-                Evaluation { samples: self.samples, seed: self.seed, ..Evaluation::new(Task::glue(), instructions.clone()) };
+            let evaluation = Evaluation {
+                samples: self.samples,
+                seed: self.seed,
+                ..Evaluation::new(Task::glue(), instructions.clone())
+            };
             let mut ledger = Ledger::create(self.out.join(name).join("ledger.jsonl"))?;
             let records = evaluation.run(
                 &mut model,
@@ -125,7 +128,8 @@ impl Demo {
         let world = World::new(WORLD_SEED);
         let templates = TemplateSet::demo();
         let builder = PairBuilder::new(&templates, self.seed);
-        let per_family = (self.steps * self.batch_pairs + VALIDATION_PAIRS).div_ceil(FAMILIES.len()).next_multiple_of(2);
+        let per_family =
+            (self.steps * self.batch_pairs + VALIDATION_PAIRS).div_ceil(FAMILIES.len()).next_multiple_of(2);
         let mut lists = Vec::new();
         for family in FAMILIES {
             let task = Task::named(family)?;
@@ -139,10 +143,8 @@ impl Demo {
     fn instructions(&self) -> Result<InstructionSet> {
         let mut set = InstructionSet::demo();
         let clean = set.level(coin_eval::levels::CLEAN)?.clone();
-        let label_words: LabelWords = clean
-            .keys()
-            .map(|name| Ok((name.clone(), Task::named(name)?.label_words())))
-            .collect::<Result<_>>()?;
+        let label_words: LabelWords =
+            clean.keys().map(|name| Ok((name.clone(), Task::named(name)?.label_words()))).collect::<Result<_>>()?;
         for name in ["deepwordbug", "textfooler", "checklist"] {
             let perturbed = perturb_set(&clean, &[attack_named(name)?], &label_words, self.seed)?;
             let instructions = perturbed.sets()[name].clone();
@@ -195,7 +197,8 @@ const VALIDATION_PAIRS: usize = 128;
 /// A file is absent or damaged.
 pub fn load_model(base: &Path, adapter: Option<&Path>, device: &Device) -> Result<LlamaModel> {
     let (model, tokenizer) = load_llama(base, adapter, device)?;
-    let fingerprint = crate::fingerprint::of_folders(base, adapter).with_context(|| format!("cannot read {}", base.display()))?;
+    let fingerprint =
+        crate::fingerprint::of_folders(base, adapter).with_context(|| format!("cannot read {}", base.display()))?;
     Ok(LlamaModel::new(model, tokenizer, 64, fingerprint))
 }
 

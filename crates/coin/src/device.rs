@@ -63,7 +63,8 @@ pub fn named(name: &str) -> Result<Device, DeviceError> {
 
 fn gpu(backend: &str, index: usize) -> Option<Device> {
     #[cfg(any(feature = "vulkan", feature = "wgpu", feature = "metal"))]
-    let kind = if index == 0 { burn::tensor::DeviceKind::default() } else { burn::tensor::DeviceKind::DiscreteGpu(index) };
+    let kind =
+        if index == 0 { burn::tensor::DeviceKind::default() } else { burn::tensor::DeviceKind::DiscreteGpu(index) };
     let _ = index;
     match backend {
         #[cfg(feature = "cuda")]

@@ -29,13 +29,22 @@ fn wrong_input_is_one_clear_line() {
     let absent = dir.path().join("absent");
     refused(&["demo", "--device", "abacus", "--out", text(&out)], &["abacus", "cpu"]);
     refused(&["demo", "--device", "cuda:0", "--out", text(&out)], &["cuda:0", "--features cuda"]);
-    refused(&["eval", "--model", text(&absent), "--glue", text(dir.path()), "--out", text(&out)], &["--model", "absent"]);
+    refused(
+        &["eval", "--model", text(&absent), "--glue", text(dir.path()), "--out", text(&out)],
+        &["--model", "absent"],
+    );
     refused(&["train", "--config", text(&absent)], &["absent"]);
     refused(&["model", "info", text(&absent)], &["config.json"]);
     refused(&["pairs", "build", "--data", text(&absent), "--out", text(&out)], &["--data", "absent"]);
-    refused(&["pairs", "build", "--data", text(dir.path()), "--tasks", "colla", "--out", text(&out)], &["`colla`", "cola"]);
+    refused(
+        &["pairs", "build", "--data", text(dir.path()), "--tasks", "colla", "--out", text(&out)],
+        &["`colla`", "cola"],
+    );
     refused(&["score", text(&absent), "--out", text(&out)], &["absent"]);
-    refused(&["perturb", "--attack", "tickle", "--input", text(&absent), "--out", text(&out)], &["tickle", "deepwordbug"]);
+    refused(
+        &["perturb", "--attack", "tickle", "--input", text(&absent), "--out", text(&out)],
+        &["tickle", "deepwordbug"],
+    );
     assert!(!out.exists(), "nothing may be written");
 }
 
@@ -74,11 +83,13 @@ fn a_corrupt_weight_file_and_an_empty_data_file_are_named() {
 fn a_perturbed_set_has_audit_and_recipe_and_is_reproducible() {
     let dir = tempfile::tempdir().unwrap();
     let input = dir.path().join("prompts.json");
-    std::fs::write(&input, r#"{"cola": ["Decide whether the given sentence is 'acceptable' or 'unacceptable': "]}"#).unwrap();
+    std::fs::write(&input, r#"{"cola": ["Decide whether the given sentence is 'acceptable' or 'unacceptable': "]}"#)
+        .unwrap();
     let run = |name: &str| {
         let out = dir.path().join(name);
         let attacks = "deepwordbug,textfooler,checklist,semantic";
-        let output = coin(&["perturb", "--attack", attacks, "--input", text(&input), "--seed", "7", "--out", text(&out)]);
+        let output =
+            coin(&["perturb", "--attack", attacks, "--input", text(&input), "--seed", "7", "--out", text(&out)]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         std::fs::read_to_string(out).unwrap()
     };
@@ -111,7 +122,9 @@ fn a_short_demo_writes_what_it_promises() {
     for task in ["cola", "sst2", "mrpc", "qqp", "mnli", "mnli_matched", "mnli_mismatched", "qnli", "rte", "wnli"] {
         assert!(table.contains(task), "{task}");
     }
-    for file in ["report.html", "cit/metrics.jsonl", "cit/config.resolved.toml", "coin/adapter/adapter_model.safetensors"] {
+    for file in
+        ["report.html", "cit/metrics.jsonl", "cit/config.resolved.toml", "coin/adapter/adapter_model.safetensors"]
+    {
         assert!(out.join(file).exists(), "{file}");
     }
     // The ledger alone gives the same numbers.

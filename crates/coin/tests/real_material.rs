@@ -41,8 +41,18 @@ fn a_real_model_learns_to_tell_positives_from_hard_negatives() {
     let pairs = dir.path().join("pairs.jsonl");
     let (glue, templates) = (data.join("glue"), data.join("flan/templates_v1.json"));
     coin(&[
-        "pairs", "build", "--data", text(&glue), "--templates", text(&templates), "--tasks", "cola,sst2,rte", "--pairs", "200",
-        "--out", text(&pairs),
+        "pairs",
+        "build",
+        "--data",
+        text(&glue),
+        "--templates",
+        text(&templates),
+        "--tasks",
+        "cola,sst2,rte",
+        "--pairs",
+        "200",
+        "--out",
+        text(&pairs),
     ]);
     let model = data.join("weights/stories260K-hf");
     let run = dir.path().join("run.toml");
@@ -79,8 +89,21 @@ fn a_real_model_learns_to_tell_positives_from_hard_negatives() {
     let out = dir.path().join("eval");
     let (adapter, prompts) = (dir.path().join("coin/adapter"), data.join("coin/perturbed_prompts.json"));
     coin(&[
-        "eval", "--model", text(&model), "--adapter", text(&adapter), "--glue", text(&glue), "--prompts", text(&prompts),
-        "--tasks", "cola", "--samples", "6", "--out", text(&out),
+        "eval",
+        "--model",
+        text(&model),
+        "--adapter",
+        text(&adapter),
+        "--glue",
+        text(&glue),
+        "--prompts",
+        text(&prompts),
+        "--tasks",
+        "cola",
+        "--samples",
+        "6",
+        "--out",
+        text(&out),
     ]);
     assert_eq!(lines(&out.join("ledger.jsonl")).len(), 6 * 6 * 5);
     assert!(out.join("results/cola/deepwordbug/len_7_0_shot_prompt5.csv").exists());

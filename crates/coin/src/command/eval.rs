@@ -137,7 +137,7 @@ impl Arguments {
             })
             .work()?;
         bar.finish();
-        let run = metrics::score(&run_name(&self), &records).work()?;
+        let run = metrics::score(run_name(&self), &records).work()?;
         results::write_examples(&self.out, &records, evaluation.max_new_tokens, |record| texts.get(record)).work()?;
         results::write_accuracies(&self.out, &run).work()?;
         let settings = json!({

@@ -83,7 +83,12 @@ fn info(dir: &std::path::Path) -> Result<(), Failure> {
     println!("architecture  {}", config.model_type);
     println!("layers        {}", config.num_hidden_layers);
     println!("width         {} (feed-forward {})", config.hidden_size, config.intermediate_size);
-    println!("heads         {} (key/value {}), width {}", config.num_attention_heads, config.kv_heads(), config.head_dim());
+    println!(
+        "heads         {} (key/value {}), width {}",
+        config.num_attention_heads,
+        config.kv_heads(),
+        config.head_dim()
+    );
     println!("vocabulary    {}{}", config.vocab_size, if config.tie_word_embeddings { ", tied head" } else { "" });
     println!("context       {} tokens", config.max_position_embeddings);
     println!("parameters    {parameters}");
@@ -98,7 +103,9 @@ impl Forward {
             .map_err(|error| anyhow::anyhow!("--ids {}: {error}", self.ids.display()))
             .input()?;
         let rows: Vec<Vec<u32>> = serde_json::from_str(&text)
-            .map_err(|error| anyhow::anyhow!("--ids {}: {error}, expected a list of lists of token ids", self.ids.display()))
+            .map_err(|error| {
+                anyhow::anyhow!("--ids {}: {error}, expected a list of lists of token ids", self.ids.display())
+            })
             .input()?;
         let (model, _) = load_llama(&self.model, self.adapter.as_deref(), &device).input()?;
         let vocabulary = model.config().vocab_size;
@@ -125,12 +132,8 @@ impl Generate {
         let device = device_named(&self.device)?;
         let (model, tokenizer) = load_llama(&self.model, self.adapter.as_deref(), &device).input()?;
         let ids = tokenizer.encode(&self.prompt).input()?;
-        let options = GreedyOptions {
-            max_new_tokens: self.max_new_tokens,
-            batch_size: 1,
-            eos: tokenizer.eos(),
-            hidden: false,
-        };
+        let options =
+            GreedyOptions { max_new_tokens: self.max_new_tokens, batch_size: 1, eos: tokenizer.eos(), hidden: false };
         let out = greedy(&model, &[ids], &options, |_, _| false).input()?;
         let text = tokenizer.decode(&out[0].ids).map_err(|error: ModelError| error).work()?;
         println!("{text}");

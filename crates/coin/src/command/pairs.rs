@@ -50,7 +50,10 @@ impl Command {
 impl Build {
     fn run(self) -> Result<(), Failure> {
         if !self.data.is_dir() {
-            return bad_input(format!("--data {}: no such folder, expected one with GLUE's task folders", self.data.display()));
+            return bad_input(format!(
+                "--data {}: no such folder, expected one with GLUE's task folders",
+                self.data.display()
+            ));
         }
         let templates = match &self.templates {
             Some(path) => TemplateSet::read(path).input()?,

@@ -1,0 +1,1 @@
+//! Criterion benches; each is one file in this folder.
