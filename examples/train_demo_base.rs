@@ -23,6 +23,7 @@ use coin::model::generate::{GreedyOptions, greedy};
 use coin::model::{Llama, LlamaConfig, TextTokenizer, TokenBatch};
 use coin::train::optimizer::clip_global_norm;
 use rand::Rng;
+use rand_chacha::ChaCha8Rng;
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence;
@@ -37,7 +38,7 @@ const VOCABULARY: usize = 1536;
 /// The families and their shares: the harder, the more.
 const FAMILIES: [(&str, usize); 8] =
     [("cola", 2), ("sst2", 1), ("mrpc", 3), ("qqp", 3), ("mnli", 4), ("qnli", 3), ("rte", 3), ("wnli", 3)];
-const BATCH: usize = 32;
+const BATCH: usize = 64;
 const PEAK_RATE: f64 = 3e-3;
 const WARM_UP: usize = 200;
 /// The share of the loss on prompt tokens; the rest is on the answer.
@@ -47,6 +48,7 @@ const PROMPT_STRIDE: usize = 4;
 
 struct Arguments {
     out: PathBuf,
+    named_steps: usize,
     steps: usize,
     width: usize,
     layers: usize,
@@ -54,18 +56,27 @@ struct Arguments {
 }
 
 fn arguments() -> Result<Arguments> {
-    let mut arguments =
-        Arguments { out: PathBuf::from("demo-base"), steps: 5000, width: 128, layers: 4, check_every: 500 };
+    let mut arguments = Arguments {
+        out: PathBuf::from("demo-base"),
+        named_steps: 7000,
+        steps: 2000,
+        width: 128,
+        layers: 4,
+        check_every: 500,
+    };
     let mut words = std::env::args().skip(1);
     while let Some(name) = words.next() {
         let value = words.next().with_context(|| format!("{name} needs a value"))?;
         match name.as_str() {
             "--out" => arguments.out = value.into(),
+            "--named-steps" => arguments.named_steps = value.parse().context("--named-steps")?,
             "--steps" => arguments.steps = value.parse().context("--steps")?,
             "--width" => arguments.width = value.parse().context("--width")?,
             "--layers" => arguments.layers = value.parse().context("--layers")?,
             "--check-every" => arguments.check_every = value.parse().context("--check-every")?,
-            _ => bail!("unknown option {name}, expected --out, --steps, --width, --layers or --check-every"),
+            _ => bail!(
+                "unknown option {name}, expected --out, --named-steps, --steps, --width, --layers or --check-every"
+            ),
         }
     }
     Ok(arguments)
@@ -77,24 +88,29 @@ fn main() -> Result<()> {
     let world = World::new(SEED);
     let templates = TemplateSet::demo();
 
-    // Instances are drawn as they are needed: no instance is likely to be seen twice.
-    let shares: usize = FAMILIES.iter().map(|(_, share)| share).sum();
-    let mut texts = Vec::new();
-    for (family, share) in FAMILIES {
-        let count = (arguments.steps * BATCH * share).div_ceil(shares);
-        let task = Task::named(family)?;
-        let usable: Vec<_> =
-            templates.for_task(&task)?.iter().filter(|template| template.exclusion().is_none()).collect();
-        for (index, instance) in world.training(family, count)?.iter().enumerate() {
-            let mut rng = stream::keyed(SEED, &["base", family, &index.to_string()]);
-            let (prompt, target) = template::fill(usable[rng.random_range(0..usable.len())], &task, instance)?;
-            texts.push((index as f64 / count as f64, family, prompt, target));
-        }
-    }
-    texts.sort_by(|a, b| (a.0, a.1).partial_cmp(&(b.0, b.1)).unwrap_or(std::cmp::Ordering::Equal));
-    let tokenizer = train_tokenizer(
-        texts.iter().take(16_000).map(|(.., prompt, target)| format!("{prompt}{TRAINING_MARKER}{target}")),
+    // Stage 1 teaches the tasks: the instruction is the task's name, which makes rows half as long.
+    // Stage 2 teaches to read instructions: the ten templates of each task.
+    let mut texts = stage_texts(
+        arguments.named_steps * BATCH,
+        &world,
+        &|task, instance, _| {
+            Ok((format!("{}: {}", task.name, task.content(instance)?), task.answer(instance)?.to_owned()))
+        },
+        0,
     )?;
+    let second = stage_texts(
+        arguments.steps * BATCH,
+        &world,
+        &|task, instance, rng| {
+            let usable: Vec<_> =
+                templates.for_task(task)?.iter().filter(|template| template.exclusion().is_none()).collect();
+            Ok(template::fill(usable[rng.random_range(0..usable.len())], task, instance)?)
+        },
+        texts.len(),
+    )?;
+    let of_tokenizer = texts.iter().take(8_000).chain(second.iter().take(16_000));
+    let tokenizer = train_tokenizer(of_tokenizer.map(|(prompt, target)| format!("{prompt}{TRAINING_MARKER}{target}")))?;
+    texts.extend(second);
     let vocabulary = tokenizer.get_vocab_size(true);
 
     let config = LlamaConfig {
@@ -125,32 +141,20 @@ fn main() -> Result<()> {
     let options = TokenizeOptions { bos: tokenizer.bos(), max_tokens: 256, truncation: Truncation::Error };
     let rows = texts
         .iter()
-        .map(|(.., prompt, target)| options.row(tokenizer.inner(), &format!("{prompt}{TRAINING_MARKER}"), target))
+        .map(|(prompt, target)| options.row(tokenizer.inner(), &format!("{prompt}{TRAINING_MARKER}"), target))
         .collect::<Result<Vec<_>, _>>()?;
     drop(texts);
 
     let mut model = Llama::new(&config, SEED, &device)?;
     let mut optimizer = AdamWConfig::new().with_beta_2(0.98).with_epsilon(1e-8).with_weight_decay(0.01).init();
     let start = Instant::now();
-    // Rows of similar length share a batch: a window of eight batches is sorted by length and dealt out.
-    let mut order: Vec<usize> = (0..arguments.steps * BATCH).collect();
-    for (window, places) in order.chunks_mut(8 * BATCH).enumerate() {
-        places.sort_by_key(|&row| rows[row].ids.len());
-        let mut batches: Vec<Vec<usize>> = places.chunks(BATCH).map(<[usize]>::to_vec).collect();
-        let mut rng = stream::keyed(SEED, &["order", &window.to_string()]);
-        for last in (1..batches.len()).rev() {
-            batches.swap(last, rng.random_range(0..=last));
-        }
-        for (place, row) in places.iter_mut().zip(batches.concat()) {
-            *place = row;
-        }
-    }
+    let total = arguments.named_steps + arguments.steps;
     let mut recent = (0.0, 0.0);
-    for (step, places) in order.chunks(BATCH).enumerate() {
-        let batch: Vec<&TokenRow> = places.iter().map(|&place| &rows[place]).collect();
+    for (step, batch) in rows.chunks(BATCH).enumerate() {
+        let batch: Vec<&TokenRow> = batch.iter().collect();
         let (gradients, losses) = gradients(&model, &batch, step, &device)?;
         let (gradients, _) = clip_global_norm(&model, gradients, 1.0);
-        model = optimizer.step(rate(step, arguments.steps), model, gradients);
+        model = optimizer.step(rate(step, total), model, gradients);
         if (step + 1) % 50 == 0 {
             recent = losses;
             eprint!(
@@ -161,9 +165,9 @@ fn main() -> Result<()> {
                 start.elapsed().as_secs_f64()
             );
         }
-        if (step + 1) % arguments.check_every == 0 || step + 1 == arguments.steps {
+        if (step + 1) % arguments.check_every == 0 || step + 1 == total {
             eprintln!();
-            check(&model.clone().valid(), &tokenizer, &world)?;
+            check(&model.clone().valid(), &tokenizer, &world, step < arguments.named_steps)?;
             checkpoint::save(&model, &arguments.out, StoredType::Bf16)?;
             std::fs::write(arguments.out.join("tokenizer.json"), &bytes)?;
         }
@@ -176,6 +180,33 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// The rows of one stage as prompt and answer, tasks evenly mixed; `first` numbers the first of them.
+fn stage_texts(
+    count: usize,
+    world: &World,
+    render: &dyn Fn(&Task, &Instance, &mut ChaCha8Rng) -> Result<(String, String)>,
+    first: usize,
+) -> Result<Vec<(String, String)>> {
+    let shares: usize = FAMILIES.iter().map(|(_, share)| share).sum();
+    let mut texts = Vec::new();
+    for (family, share) in FAMILIES {
+        let task = Task::named(family)?;
+        let count = (count * share).div_ceil(shares);
+        // A stage goes on where the one before it ended, so that no instance comes twice.
+        let skip = first * share / shares;
+        for (index, instance) in world.training(family, skip + count)?.iter().enumerate().skip(skip) {
+            let mut rng = stream::keyed(SEED, &["base", family, &index.to_string()]);
+            // Where in the stage the row comes: evenly spread, a little shaken.
+            let place = ((index - skip) as f64 + rng.random_range(0.0..8.0)) / count as f64;
+            let (prompt, target) = render(&task, instance, &mut rng)?;
+            texts.push((place, prompt, target));
+        }
+    }
+    texts.sort_by(|a, b| a.0.total_cmp(&b.0));
+    texts.truncate(count);
+    Ok(texts.into_iter().map(|(_, prompt, target)| (prompt, target)).collect())
+}
+
 /// Linear warm-up, then linear decay to a tenth of a per cent of the peak.
 fn rate(step: usize, steps: usize) -> f64 {
     let warm = (step + 1) as f64 / WARM_UP as f64;
@@ -185,7 +216,7 @@ fn rate(step: usize, steps: usize) -> f64 {
 
 /// The gradients of a batch and its mean losses on prompt and answer tokens, in nats.
 ///
-/// The CPU backend keeps one core busy with matrices this small, so each half of the batch runs on a thread of its own,
+/// The CPU backend keeps one core busy with matrices this small, so the batch is split over two threads, each part
 /// against leaves of its own; the sum is taken in a fixed order.
 fn gradients(model: &Llama, rows: &[&TokenRow], step: usize, device: &Device) -> Result<(GradientsParams, (f32, f32))> {
     let mut counts = (0, 0);
@@ -199,24 +230,34 @@ fn gradients(model: &Llama, rows: &[&TokenRow], step: usize, device: &Device) ->
         }
     }
     let weights = (PROMPT_WEIGHT / f64::from(counts.0), (1.0 - PROMPT_WEIGHT) / f64::from(counts.1));
-    let half = |parity: usize| {
+    // Rows of similar length stand together, so that little is padding.
+    let mut sorted: Vec<(usize, &TokenRow)> = rows.iter().copied().enumerate().collect();
+    sorted.sort_by_key(|(_, row)| row.ids.len());
+    let parts: Vec<&[(usize, &TokenRow)]> = sorted.chunks(rows.len().div_ceil(4)).collect();
+    let run = |part: &[(usize, &TokenRow)]| {
         let model = model.clone().map(&mut FreshLeaves);
-        let rows: Vec<(usize, &TokenRow)> =
-            rows.iter().copied().enumerate().filter(|(at, _)| at % 2 == parity).collect();
-        let (prompt, answer) = summed_losses(&model, &rows, step, device)?;
+        let (prompt, answer) = summed_losses(&model, part, step, device)?;
         let loss = prompt.clone() * weights.0 + answer.clone() * weights.1;
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         anyhow::Ok((gradients, prompt.into_scalar::<f32>(), answer.into_scalar::<f32>()))
     };
-    let halves = std::thread::scope(|scope| {
-        let other = scope.spawn(|| half(1));
-        let first = half(0);
-        [Some(first), other.join().ok()]
+    // The shortest and the longest part together take about as long as the two between them.
+    let (inner, outer): (Vec<_>, Vec<_>) = parts.iter().enumerate().partition(|(index, _)| matches!(index, 1 | 2));
+    let on_thread =
+        |parts: Vec<(usize, &&[(usize, &TokenRow)])>| parts.into_iter().map(|(_, part)| run(part)).collect::<Vec<_>>();
+    let results = std::thread::scope(|scope| {
+        let other = scope.spawn(|| on_thread(inner));
+        let mut results = on_thread(outer);
+        results.extend(other.join().unwrap_or_default());
+        results
     });
+    if results.len() < parts.len() {
+        bail!("a training thread ended early");
+    }
     let mut sum = GradientsAccumulator::new();
     let mut losses = (0.0, 0.0);
-    for half in halves {
-        let (gradients, prompt, answer) = half.context("a training thread ended early")??;
+    for result in results {
+        let (gradients, prompt, answer) = result?;
         sum.accumulate(model, gradients);
         losses = (losses.0 + prompt / counts.0 as f32, losses.1 + answer / counts.1 as f32);
     }
@@ -279,8 +320,9 @@ fn summed_losses(
     Ok((nats.clone().narrow(0, 0, split).sum(), nats.narrow(0, split, count - split).sum()))
 }
 
-/// Prints the share of right answers on new instances under the six unseen instructions of every task.
-fn check(model: &Llama, tokenizer: &TextTokenizer, world: &World) -> Result<()> {
+/// Prints the share of right answers on new instances, under the six unseen instructions of every task, or in the first
+/// stage under the task's name.
+fn check(model: &Llama, tokenizer: &TextTokenizer, world: &World, named: bool) -> Result<()> {
     let instructions = InstructionSet::demo();
     let options = GreedyOptions { max_new_tokens: 7, batch_size: 64, eos: tokenizer.eos(), hidden: false };
     let mut mean = 0.0;
@@ -288,8 +330,11 @@ fn check(model: &Llama, tokenizer: &TextTokenizer, world: &World) -> Result<()> 
     for task in &tasks {
         let instances: Vec<Instance> = world.evaluation(&task.name, 40)?;
         let mut right = 0;
-        let wordings = instructions.get("clean", task)?;
-        for wording in wordings {
+        let wordings = match named {
+            true => vec![format!("{}: ", task.instructions)],
+            false => instructions.get("clean", task)?.to_vec(),
+        };
+        for wording in &wordings {
             let prompts = instances
                 .iter()
                 .map(|instance| Ok(tokenizer.encode(&Prompt::new(wording, task.content(instance)?).render())?))
