@@ -59,7 +59,7 @@ fn training_step(criterion: &mut Criterion) {
 fn generation(criterion: &mut Criterion) {
     let config = config();
     let model = Llama::new(&config, 1, &Device::flex()).expect("the configuration is valid");
-    let options = GreedyOptions { max_new_tokens: 7, batch_size: 64, eos: None, hidden: false };
+    let options = GreedyOptions { max_new_tokens: 7, batch_size: 64, threads: 1, eos: None, hidden: false };
     let mut group = criterion.benchmark_group("greedy_7_tokens");
     group.sample_size(10);
     for count in [1, 64] {

@@ -324,7 +324,7 @@ fn summed_losses(
 /// stage under the task's name.
 fn check(model: &Llama, tokenizer: &TextTokenizer, world: &World, named: bool) -> Result<()> {
     let instructions = InstructionSet::demo();
-    let options = GreedyOptions { max_new_tokens: 7, batch_size: 64, eos: tokenizer.eos(), hidden: false };
+    let options = GreedyOptions { max_new_tokens: 7, batch_size: 64, threads: 2, eos: tokenizer.eos(), hidden: false };
     let mut mean = 0.0;
     let tasks = Task::glue();
     for task in &tasks {

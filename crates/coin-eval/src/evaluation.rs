@@ -263,7 +263,7 @@ mod tests {
             &mut self,
             prompts: &[String],
             options: &GenerateOptions,
-            decided: &dyn Fn(&str) -> bool,
+            decided: &(dyn Fn(&str) -> bool + Sync),
         ) -> Result<Vec<Generation>, ModelError> {
             self.calls += 1;
             let answer = |prompt: &String| {

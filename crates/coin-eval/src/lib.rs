@@ -24,7 +24,7 @@
 //! struct Always;
 //! impl LanguageModel for Always {
 //!     fn generate(
-//!         &mut self, prompts: &[String], _: &GenerateOptions, _: &dyn Fn(&str) -> bool,
+//!         &mut self, prompts: &[String], _: &GenerateOptions, _: &(dyn Fn(&str) -> bool + Sync),
 //!     ) -> Result<Vec<Generation>, ModelError> {
 //!         Ok(vec![Generation { text: "acceptable".to_owned(), ..Generation::default() }; prompts.len()])
 //!     }

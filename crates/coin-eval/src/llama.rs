@@ -11,13 +11,21 @@ pub struct LlamaModel {
     model: Llama,
     tokenizer: TextTokenizer,
     batch_size: usize,
+    threads: usize,
     fingerprint: String,
 }
 
 impl LlamaModel {
-    /// Wraps a model without autodiff; `fingerprint` names its files, and `batch_size` rows run at once.
-    pub fn new(model: Llama, tokenizer: TextTokenizer, batch_size: usize, fingerprint: impl Into<String>) -> Self {
-        LlamaModel { model, tokenizer, batch_size, fingerprint: fingerprint.into() }
+    /// Wraps a model without autodiff; `fingerprint` names its files. A batch has `batch_size` rows, and `threads`
+    /// batches run at once. Neither changes an answer.
+    pub fn new(
+        model: Llama,
+        tokenizer: TextTokenizer,
+        batch_size: usize,
+        threads: usize,
+        fingerprint: impl Into<String>,
+    ) -> Self {
+        LlamaModel { model, tokenizer, batch_size, threads, fingerprint: fingerprint.into() }
     }
 }
 
@@ -26,7 +34,7 @@ impl LanguageModel for LlamaModel {
         &mut self,
         prompts: &[String],
         options: &GenerateOptions,
-        decided: &dyn Fn(&str) -> bool,
+        decided: &(dyn Fn(&str) -> bool + Sync),
     ) -> Result<Vec<Generation>, ModelError> {
         let failed = |error| ModelError::from_source("the model cannot run", error);
         let rows =
@@ -34,6 +42,7 @@ impl LanguageModel for LlamaModel {
         let greedy_options = GreedyOptions {
             max_new_tokens: options.max_new_tokens,
             batch_size: self.batch_size,
+            threads: self.threads,
             eos: self.tokenizer.eos(),
             hidden: options.hidden,
         };

@@ -38,7 +38,7 @@ pub trait LanguageModel {
         &mut self,
         prompts: &[String],
         options: &GenerateOptions,
-        decided: &dyn Fn(&str) -> bool,
+        decided: &(dyn Fn(&str) -> bool + Sync),
     ) -> Result<Vec<Generation>, ModelError>;
 
     /// A text that changes whenever the model's answers may: a hash of weights, adapter, tokenizer and precision.

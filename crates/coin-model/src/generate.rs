@@ -3,6 +3,8 @@
 //! The longest prefix that all rows share is computed once. Rows are run in batches of similar length, and a row
 //! leaves its batch as soon as it is done. The output head runs at the last position only.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::{Int, Tensor};
 
 use crate::{KvCache, Llama, ModelError, TokenBatch};
@@ -14,6 +16,8 @@ pub struct GreedyOptions {
     pub max_new_tokens: usize,
     /// Rows per batch.
     pub batch_size: usize,
+    /// Batches that run at once. On a CPU one batch of a small model keeps hardly more than one core busy.
+    pub threads: usize,
     /// Id that ends a row; it is not part of the output.
     pub eos: Option<u32>,
     /// Whether to return hidden states.
@@ -39,7 +43,7 @@ pub fn greedy(
     model: &Llama,
     rows: &[Vec<u32>],
     options: &GreedyOptions,
-    mut done: impl FnMut(usize, &[u32]) -> bool,
+    done: impl Fn(usize, &[u32]) -> bool + Sync,
 ) -> Result<Vec<Continuation>, ModelError> {
     let limit = model.config().max_position_embeddings;
     for (index, row) in rows.iter().enumerate() {
@@ -68,63 +72,91 @@ pub fn greedy(
     let prefix = shared.lengths[0];
     let mut order: Vec<usize> = (0..rows.len()).collect();
     order.sort_by_key(|&row| rows[row].len());
-    for chunk in order.chunks(options.batch_size.max(1)) {
-        run_batch(model, rows, prefix, &shared, chunk, options, &mut done, &mut out)?;
+    let chunks: Vec<&[usize]> = order.chunks(options.batch_size.max(1)).collect();
+    let job = Job { model, rows, prefix, shared: &shared, options, done: &done };
+    // Thread t takes every so-manieth batch, so that long and short ones are shared out.
+    let threads = options.threads.clamp(1, chunks.len());
+    let run = |first: usize| chunks[first..].iter().step_by(threads).map(|chunk| job.run(chunk)).collect::<Vec<_>>();
+    let results = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|thread| scope.spawn(move || run(thread))).collect();
+        let mut results = vec![run(0)];
+        for (thread, other) in others.into_iter().enumerate() {
+            results.push(
+                other
+                    .join()
+                    .map_err(|_| ModelError::Invalid(format!("generation thread {} ended early", thread + 1)))?,
+            );
+        }
+        Ok::<_, ModelError>(results)
+    })?;
+    for result in results.into_iter().flatten() {
+        for (row, continuation) in result? {
+            out[row] = continuation;
+        }
     }
     Ok(out)
 }
 
-#[allow(clippy::too_many_arguments)]
-fn run_batch(
-    model: &Llama,
-    rows: &[Vec<u32>],
+/// What the batches of one call share.
+struct Job<'a, F> {
+    model: &'a Llama,
+    rows: &'a [Vec<u32>],
     prefix: usize,
-    shared: &KvCache,
-    chunk: &[usize],
-    options: &GreedyOptions,
-    done: &mut impl FnMut(usize, &[u32]) -> bool,
-    out: &mut [Continuation],
-) -> Result<(), ModelError> {
-    let device = model.device();
-    let mut active = chunk.to_vec();
-    let mut cache = match prefix {
-        0 => KvCache::new(model.layers.len(), active.len()),
-        _ => shared.repeat(active.len()),
-    };
-    let mut input: Vec<Vec<u32>> = active.iter().map(|&row| rows[row][prefix..].to_vec()).collect();
-    for step in 0..options.max_new_tokens {
-        let batch = TokenBatch::left_padded(&input, 0, 1, &device)?;
-        let hidden = model.hidden(&batch, Some(&mut cache), None);
-        let [count, seq, d_model] = hidden.dims();
-        let last: Tensor<2> = hidden.narrow(1, seq - 1, 1).reshape([count, d_model]);
-        if step == 0 && options.hidden {
-            let values: Vec<f32> = values(last.clone())?;
-            for (&row, state) in active.iter().zip(values.chunks_exact(d_model)) {
-                out[row].hidden = Some(state.to_vec());
+    shared: &'a KvCache,
+    options: &'a GreedyOptions,
+    done: &'a F,
+}
+
+impl<F: Fn(usize, &[u32]) -> bool> Job<'_, F> {
+    /// Continues the rows `chunk` as one batch.
+    fn run(&self, chunk: &[usize]) -> Result<Vec<(usize, Continuation)>, ModelError> {
+        let Job { model, rows, prefix, shared, options, done } = *self;
+        let mut out: BTreeMap<usize, Continuation> =
+            chunk.iter().map(|&row| (row, Continuation { ids: Vec::new(), hidden: None })).collect();
+        let device = model.device();
+        let mut active = chunk.to_vec();
+        let mut cache = match prefix {
+            0 => KvCache::new(model.layers.len(), active.len()),
+            _ => shared.repeat(active.len()),
+        };
+        let mut input: Vec<Vec<u32>> = active.iter().map(|&row| rows[row][prefix..].to_vec()).collect();
+        for step in 0..options.max_new_tokens {
+            let batch = TokenBatch::left_padded(&input, 0, 1, &device)?;
+            let hidden = model.hidden(&batch, Some(&mut cache), None);
+            let [count, seq, d_model] = hidden.dims();
+            let last: Tensor<2> = hidden.narrow(1, seq - 1, 1).reshape([count, d_model]);
+            if step == 0 && options.hidden {
+                let values: Vec<f32> = values(last.clone())?;
+                for (&row, state) in active.iter().zip(values.chunks_exact(d_model)) {
+                    if let Some(out) = out.get_mut(&row) {
+                        out.hidden = Some(state.to_vec());
+                    }
+                }
+            }
+            let next: Vec<i64> = indices(model.logits(last).argmax(1))?;
+            let mut keep = Vec::with_capacity(count);
+            for (place, (&row, &id)) in active.iter().zip(&next).enumerate() {
+                let id = id as u32;
+                if Some(id) == options.eos {
+                    continue;
+                }
+                let Some(out) = out.get_mut(&row) else { continue };
+                out.ids.push(id);
+                if !done(row, &out.ids) {
+                    keep.push(place);
+                }
+            }
+            if keep.is_empty() || step + 1 == options.max_new_tokens {
+                break;
+            }
+            input = keep.iter().map(|&place| vec![next[place] as u32]).collect();
+            if keep.len() < active.len() {
+                cache = cache.select(&keep);
+                active = keep.iter().map(|&place| active[place]).collect();
             }
         }
-        let next: Vec<i64> = indices(model.logits(last).argmax(1))?;
-        let mut keep = Vec::with_capacity(count);
-        for (place, (&row, &id)) in active.iter().zip(&next).enumerate() {
-            let id = id as u32;
-            if Some(id) == options.eos {
-                continue;
-            }
-            out[row].ids.push(id);
-            if !done(row, &out[row].ids) {
-                keep.push(place);
-            }
-        }
-        if keep.is_empty() || step + 1 == options.max_new_tokens {
-            break;
-        }
-        input = keep.iter().map(|&place| vec![next[place] as u32]).collect();
-        if keep.len() < active.len() {
-            cache = cache.select(&keep);
-            active = keep.iter().map(|&place| active[place]).collect();
-        }
+        Ok(out.into_iter().collect())
     }
-    Ok(())
 }
 
 fn values(tensor: Tensor<2>) -> Result<Vec<f32>, ModelError> {
@@ -158,7 +190,7 @@ mod tests {
     fn batches_generate_what_single_rows_do() {
         let model = Llama::new(&tiny(), 11, &Device::flex()).unwrap();
         let rows: Vec<Vec<u32>> = vec![vec![1, 4, 5, 6, 7], vec![1, 4, 9], vec![1, 4, 5, 8, 10, 11, 12], vec![1, 4]];
-        let options = GreedyOptions { max_new_tokens: 7, batch_size: 3, eos: None, hidden: true };
+        let options = GreedyOptions { max_new_tokens: 7, batch_size: 3, threads: 2, eos: None, hidden: true };
         let together = greedy(&model, &rows, &options, |_, _| false).unwrap();
         for (row, ids) in rows.iter().enumerate() {
             let mut text = ids.clone();
@@ -181,7 +213,7 @@ mod tests {
     #[test]
     fn prompts_beyond_the_context_are_refused() {
         let model = Llama::new(&tiny(), 11, &Device::flex()).unwrap();
-        let options = GreedyOptions { max_new_tokens: 7, batch_size: 3, eos: None, hidden: false };
+        let options = GreedyOptions { max_new_tokens: 7, batch_size: 3, threads: 2, eos: None, hidden: false };
         let message = greedy(&model, &[vec![1; 60]], &options, |_, _| false).unwrap_err().to_string();
         assert!(message.contains("prompt 0") && message.contains("64"), "{message}");
         assert!(greedy(&model, &[vec![]], &options, |_, _| false).is_err());

@@ -126,7 +126,7 @@ impl LoraLinear {
         LoraLinear { weight: Param::from_tensor(weight), lora: None }
     }
 
-    /// Gives the layer a new adapter: A uniform in `±sqrt(3 / (d_in (1 + 5)))`... which is `±1 / sqrt(d_in)`, B zero.
+    /// Gives the layer a new adapter: A uniform in `±1 / sqrt(d_in)` (Kaiming with a = sqrt 5), B zero.
     pub(crate) fn with_adapter(
         mut self,
         config: &LoraConfig,

@@ -65,7 +65,8 @@ fn greedy_text_is_the_published_one() {
     let Some(dir) = material("greedy_text_is_the_published_one") else { return };
     let (model, tokenizer, oracle) = load(&dir);
     let expected = ids(&oracle["greedy_tokens"]);
-    let options = GreedyOptions { max_new_tokens: expected.len() - 1, batch_size: 1, eos: None, hidden: false };
+    let options =
+        GreedyOptions { max_new_tokens: expected.len() - 1, batch_size: 1, threads: 1, eos: None, hidden: false };
     let out = greedy(&model, &[vec![1]], &options, |_, _| false).unwrap();
     assert_eq!(out[0].ids, expected[1..]);
     let published = std::fs::read_to_string(dir.join("weights/stories260K_greedy_200.txt")).unwrap();

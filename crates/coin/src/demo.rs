@@ -199,7 +199,12 @@ pub fn load_model(base: &Path, adapter: Option<&Path>, device: &Device) -> Resul
     let (model, tokenizer) = load_llama(base, adapter, device)?;
     let fingerprint =
         crate::fingerprint::of_folders(base, adapter).with_context(|| format!("cannot read {}", base.display()))?;
-    Ok(LlamaModel::new(model, tokenizer, 64, fingerprint))
+    // A GPU works on one batch at a time, a CPU on as many as it has cores.
+    let threads = match device == &Device::flex() {
+        true => std::thread::available_parallelism().map_or(1, usize::from),
+        false => 1,
+    };
+    Ok(LlamaModel::new(model, tokenizer, 64, threads, fingerprint))
 }
 
 /// As [`load_model`], without the evaluation's wrapping.

@@ -132,8 +132,13 @@ impl Generate {
         let device = device_named(&self.device)?;
         let (model, tokenizer) = load_llama(&self.model, self.adapter.as_deref(), &device).input()?;
         let ids = tokenizer.encode(&self.prompt).input()?;
-        let options =
-            GreedyOptions { max_new_tokens: self.max_new_tokens, batch_size: 1, eos: tokenizer.eos(), hidden: false };
+        let options = GreedyOptions {
+            max_new_tokens: self.max_new_tokens,
+            batch_size: 1,
+            threads: 1,
+            eos: tokenizer.eos(),
+            hidden: false,
+        };
         let out = greedy(&model, &[ids], &options, |_, _| false).input()?;
         let text = tokenizer.decode(&out[0].ids).map_err(|error: ModelError| error).work()?;
         println!("{text}");
