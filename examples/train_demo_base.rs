@@ -180,13 +180,11 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// Turns an instance into prompt and answer.
+type Render<'a> = dyn Fn(&Task, &Instance, &mut ChaCha8Rng) -> Result<(String, String)> + 'a;
+
 /// The rows of one stage as prompt and answer, tasks evenly mixed; `first` numbers the first of them.
-fn stage_texts(
-    count: usize,
-    world: &World,
-    render: &dyn Fn(&Task, &Instance, &mut ChaCha8Rng) -> Result<(String, String)>,
-    first: usize,
-) -> Result<Vec<(String, String)>> {
+fn stage_texts(count: usize, world: &World, render: &Render, first: usize) -> Result<Vec<(String, String)>> {
     let shares: usize = FAMILIES.iter().map(|(_, share)| share).sum();
     let mut texts = Vec::new();
     for (family, share) in FAMILIES {

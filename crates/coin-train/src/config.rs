@@ -239,7 +239,7 @@ impl RunConfig {
         if train.max_grad_norm.is_nan() || train.max_grad_norm <= 0.0 {
             return error(format!("train.max_grad_norm must be positive, got {}", train.max_grad_norm));
         }
-        self.loss()?.init()?;
+        self.loss().init()?;
         self.pooling()?;
         if let Some(lora) = &self.lora {
             lora.check()?;
@@ -248,11 +248,8 @@ impl RunConfig {
     }
 
     /// The contrastive objective's settings.
-    ///
-    /// # Errors
-    /// None today; values are checked by the loss itself.
-    pub(crate) fn loss(&self) -> Result<CoinLossConfig, TrainError> {
-        Ok(CoinLossConfig::new().with_temperature(self.objective.temperature).with_lambda(self.objective.lambda))
+    pub(crate) fn loss(&self) -> CoinLossConfig {
+        CoinLossConfig::new().with_temperature(self.objective.temperature).with_lambda(self.objective.lambda)
     }
 
     /// The pooling.

@@ -150,7 +150,7 @@ impl Trainer {
         let objective = StepObjective {
             kind: self.config.objective.kind,
             preset: train.preset,
-            loss: self.config.loss()?.init()?,
+            loss: self.config.loss().init()?,
             pooling: self.config.pooling()?,
             seed: train.seed,
         };

@@ -7,14 +7,15 @@ use anyhow::{Context, Result};
 use burn::tensor::Device;
 use coin_data::world::World;
 use coin_data::{Pair, PairBuilder, Task, TemplateSet, pairs};
-use coin_eval::llama::LlamaModel;
 use coin_eval::report::{Curve, CurvePoint};
 use coin_eval::{Evaluation, InstructionSet, Ledger, Summary, metrics, report};
-use coin_model::{Llama, LlamaConfig, LoraConfig, TextTokenizer, checkpoint};
+use coin_model::LoraConfig;
 use coin_perturb::frozen::LabelWords;
 use coin_perturb::{attack_named, perturb_set};
 use coin_train::config::{DataTable, ModelTable, Objective, ObjectiveTable, TrainTable};
 use coin_train::{Progress, RunConfig, Trainer};
+
+use crate::model_folder;
 
 /// Files of the embedded base model, as `examples/train_demo_base.rs` writes them.
 const BASE: [(&str, &[u8]); 3] = [
@@ -99,7 +100,7 @@ impl Demo {
         let mut runs = Vec::new();
         for name in ["base", "cit", "coin"] {
             let adapter = (name != "base").then(|| self.out.join(name).join("adapter"));
-            let mut model = load_model(&base, adapter.as_deref(), device)?;
+            let mut model = model_folder::for_evaluation(&base, adapter.as_deref(), device)?;
             let world = World::new(WORLD_SEED);
             // The examples of a seed are the first so many of a pool that the seed samples from.
             let pool = self.samples * 4;
@@ -190,34 +191,3 @@ const LEARNING_RATE: f64 = 1e-3;
 
 /// Pairs held out of both runs.
 const VALIDATION_PAIRS: usize = 128;
-
-/// Reads a model folder with an optional adapter for evaluation.
-///
-/// # Errors
-/// A file is absent or damaged.
-pub fn load_model(base: &Path, adapter: Option<&Path>, device: &Device) -> Result<LlamaModel> {
-    let (model, tokenizer) = load_llama(base, adapter, device)?;
-    let fingerprint =
-        crate::fingerprint::of_folders(base, adapter).with_context(|| format!("cannot read {}", base.display()))?;
-    // A GPU works on one batch at a time, a CPU on as many as it has cores.
-    let threads = match device == &Device::flex() {
-        true => std::thread::available_parallelism().map_or(1, usize::from),
-        false => 1,
-    };
-    Ok(LlamaModel::new(model, tokenizer, 64, threads, fingerprint))
-}
-
-/// As [`load_model`], without the evaluation's wrapping.
-///
-/// # Errors
-/// A file is absent or damaged.
-pub fn load_llama(base: &Path, adapter: Option<&Path>, device: &Device) -> Result<(Llama, TextTokenizer)> {
-    let config = LlamaConfig::read(base)?;
-    let tokenizer = TextTokenizer::read(base, &config)?;
-    let model = checkpoint::load(base, device)?;
-    let model = match adapter {
-        Some(dir) => coin_model::adapter::load(model, dir)?,
-        None => model,
-    };
-    Ok((model, tokenizer))
-}

@@ -8,6 +8,7 @@
 //! - [`train`]: the trainer
 //! - [`device`]: a name such as `cpu` or `cuda:0` as a device
 //! - [`demo`]: the main job on an embedded model and world
+//! - [`model_folder`]: a model folder with an adapter, opened
 
 pub use coin_data as data;
 pub use coin_eval as eval;
@@ -18,4 +19,9 @@ pub use coin_train as train;
 
 pub mod demo;
 pub mod device;
-pub mod fingerprint;
+pub mod model_folder;
+
+/// The README's example, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

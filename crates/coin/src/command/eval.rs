@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use coin::data::glue::{self, Split};
 use coin::data::{Instance, Task};
-use coin::demo::load_model;
 use coin::eval::levels::{CLEAN, LEVELS};
 use coin::eval::{Evaluation, InstructionSet, Ledger, Preset, Summary, metrics, results, table};
+use coin::model_folder;
 use serde_json::json;
 
 use super::device_named;
@@ -122,7 +122,7 @@ impl Arguments {
             full_decode: self.full_decode,
             ..Evaluation::new(tasks, instructions)
         };
-        let mut model = load_model(&self.model, self.adapter.as_deref(), &device).input()?;
+        let mut model = model_folder::for_evaluation(&self.model, self.adapter.as_deref(), &device).input()?;
         let instances = |task: &Task| Ok(examples.get(&task.name).cloned().unwrap_or_default());
         // Everything that can be wrong with the input is found before the first file is written.
         let texts = evaluation.input_texts(&instances).input()?;

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use burn::tensor::Tensor;
 use clap::{Args, Subcommand};
-use coin::demo::load_llama;
 use coin::model::checkpoint::{NamedTensor, write_safetensors};
 use coin::model::generate::{GreedyOptions, greedy};
-use coin::model::{LlamaConfig, ModelError, TokenBatch};
+use coin::model::{LlamaConfig, TokenBatch};
+use coin::model_folder;
 
 use super::device_named;
 use crate::failure::{Failure, OrFail, bad_input};
@@ -107,7 +107,7 @@ impl Forward {
                 anyhow::anyhow!("--ids {}: {error}, expected a list of lists of token ids", self.ids.display())
             })
             .input()?;
-        let (model, _) = load_llama(&self.model, self.adapter.as_deref(), &device).input()?;
+        let (model, _) = model_folder::open(&self.model, self.adapter.as_deref(), &device).input()?;
         let vocabulary = model.config().vocab_size;
         if let Some(id) = rows.iter().flatten().find(|&&id| id as usize >= vocabulary) {
             return bad_input(format!("--ids {}: token id {id}, but the model has {vocabulary}", self.ids.display()));
@@ -130,7 +130,7 @@ impl Forward {
 impl Generate {
     fn run(self) -> Result<(), Failure> {
         let device = device_named(&self.device)?;
-        let (model, tokenizer) = load_llama(&self.model, self.adapter.as_deref(), &device).input()?;
+        let (model, tokenizer) = model_folder::open(&self.model, self.adapter.as_deref(), &device).input()?;
         let ids = tokenizer.encode(&self.prompt).input()?;
         let options = GreedyOptions {
             max_new_tokens: self.max_new_tokens,
@@ -140,7 +140,7 @@ impl Generate {
             hidden: false,
         };
         let out = greedy(&model, &[ids], &options, |_, _| false).input()?;
-        let text = tokenizer.decode(&out[0].ids).map_err(|error: ModelError| error).work()?;
+        let text = tokenizer.decode(&out[0].ids).work()?;
         println!("{text}");
         Ok(())
     }
