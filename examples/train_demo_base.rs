@@ -44,7 +44,7 @@ const WARM_UP: usize = 200;
 /// The share of the loss on prompt tokens; the rest is on the answer.
 const PROMPT_WEIGHT: f64 = 0.5;
 /// One in so many prompt tokens enters the loss: the head over all of them would be a third of the work.
-const PROMPT_STRIDE: usize = 4;
+const PROMPT_STRIDE: usize = 2;
 
 struct Arguments {
     out: PathBuf,
@@ -109,7 +109,8 @@ fn main() -> Result<()> {
         texts.len(),
     )?;
     let of_tokenizer = texts.iter().take(8_000).chain(second.iter().take(16_000));
-    let tokenizer = train_tokenizer(of_tokenizer.map(|(prompt, target)| format!("{prompt}{TRAINING_MARKER}{target}")))?;
+    let tokenizer =
+        train_tokenizer(of_tokenizer.map(|text| format!("{}{TRAINING_MARKER}{}", text.prompt, text.target)))?;
     texts.extend(second);
     let vocabulary = tokenizer.get_vocab_size(true);
 
@@ -141,8 +142,11 @@ fn main() -> Result<()> {
     let options = TokenizeOptions { bos: tokenizer.bos(), max_tokens: 256, truncation: Truncation::Error };
     let rows = texts
         .iter()
-        .map(|(prompt, target)| options.row(tokenizer.inner(), &format!("{prompt}{TRAINING_MARKER}"), target))
-        .collect::<Result<Vec<_>, _>>()?;
+        .map(|text| {
+            let tokens = options.row(tokenizer.inner(), &format!("{}{TRAINING_MARKER}", text.prompt), &text.target)?;
+            Ok(Row { tokens, truthful: text.truthful })
+        })
+        .collect::<Result<Vec<_>>>()?;
     drop(texts);
 
     let mut model = Llama::new(&config, SEED, &device)?;
@@ -151,7 +155,7 @@ fn main() -> Result<()> {
     let total = arguments.named_steps + arguments.steps;
     let mut recent = (0.0, 0.0);
     for (step, batch) in rows.chunks(BATCH).enumerate() {
-        let batch: Vec<&TokenRow> = batch.iter().collect();
+        let batch: Vec<&Row> = batch.iter().collect();
         let (gradients, losses) = gradients(&model, &batch, step, &device)?;
         let (gradients, _) = clip_global_norm(&model, gradients, 1.0);
         model = optimizer.step(rate(step, total), model, gradients);
@@ -180,11 +184,26 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// A row before it is tokenised.
+struct Text {
+    prompt: String,
+    target: String,
+    truthful: bool,
+}
+
+/// A row of the training data.
+struct Row {
+    tokens: TokenRow,
+    /// Whether the prompt is worth imitating: its second part follows from the first, its grammar is right. Learning to
+    /// predict only such prompts teaches what to expect; the answer then depends on whether that came.
+    truthful: bool,
+}
+
 /// Turns an instance into prompt and answer.
 type Render<'a> = dyn Fn(&Task, &Instance, &mut ChaCha8Rng) -> Result<(String, String)> + 'a;
 
 /// The rows of one stage as prompt and answer, tasks evenly mixed; `first` numbers the first of them.
-fn stage_texts(count: usize, world: &World, render: &Render, first: usize) -> Result<Vec<(String, String)>> {
+fn stage_texts(count: usize, world: &World, render: &Render, first: usize) -> Result<Vec<Text>> {
     let shares: usize = FAMILIES.iter().map(|(_, share)| share).sum();
     let mut texts = Vec::new();
     for (family, share) in FAMILIES {
@@ -197,12 +216,16 @@ fn stage_texts(count: usize, world: &World, render: &Render, first: usize) -> Re
             // Where in the stage the row comes: evenly spread, a little shaken.
             let place = ((index - skip) as f64 + rng.random_range(0.0..8.0)) / count as f64;
             let (prompt, target) = render(&task, instance, &mut rng)?;
-            texts.push((place, prompt, target));
+            let truthful = !matches!(
+                task.answer(instance)?,
+                "unacceptable" | "not_equivalent" | "not_entailment" | "neutral" | "contradiction"
+            );
+            texts.push((place, Text { prompt, target, truthful }));
         }
     }
     texts.sort_by(|a, b| a.0.total_cmp(&b.0));
     texts.truncate(count);
-    Ok(texts.into_iter().map(|(_, prompt, target)| (prompt, target)).collect())
+    Ok(texts.into_iter().map(|(_, text)| text).collect())
 }
 
 /// Linear warm-up, then linear decay to a tenth of a per cent of the peak.
@@ -216,10 +239,10 @@ fn rate(step: usize, steps: usize) -> f64 {
 ///
 /// The CPU backend keeps one core busy with matrices this small, so the batch is split over two threads, each part
 /// against leaves of its own; the sum is taken in a fixed order.
-fn gradients(model: &Llama, rows: &[&TokenRow], step: usize, device: &Device) -> Result<(GradientsParams, (f32, f32))> {
+fn gradients(model: &Llama, rows: &[&Row], step: usize, device: &Device) -> Result<(GradientsParams, (f32, f32))> {
     let mut counts = (0, 0);
     for (at, row) in rows.iter().enumerate() {
-        for token in 1..row.ids.len() {
+        for token in 1..row.tokens.ids.len() {
             match kind(row, at, token, step) {
                 Some(Part::Prompt) => counts.0 += 1,
                 Some(Part::Answer) => counts.1 += 1,
@@ -229,10 +252,10 @@ fn gradients(model: &Llama, rows: &[&TokenRow], step: usize, device: &Device) ->
     }
     let weights = (PROMPT_WEIGHT / f64::from(counts.0), (1.0 - PROMPT_WEIGHT) / f64::from(counts.1));
     // Rows of similar length stand together, so that little is padding.
-    let mut sorted: Vec<(usize, &TokenRow)> = rows.iter().copied().enumerate().collect();
-    sorted.sort_by_key(|(_, row)| row.ids.len());
-    let parts: Vec<&[(usize, &TokenRow)]> = sorted.chunks(rows.len().div_ceil(4)).collect();
-    let run = |part: &[(usize, &TokenRow)]| {
+    let mut sorted: Vec<(usize, &Row)> = rows.iter().copied().enumerate().collect();
+    sorted.sort_by_key(|(_, row)| row.tokens.ids.len());
+    let parts: Vec<&[(usize, &Row)]> = sorted.chunks(rows.len().div_ceil(4)).collect();
+    let run = |part: &[(usize, &Row)]| {
         let model = model.clone().map(&mut FreshLeaves);
         let (prompt, answer) = summed_losses(&model, part, step, device)?;
         let loss = prompt.clone() * weights.0 + answer.clone() * weights.1;
@@ -242,7 +265,7 @@ fn gradients(model: &Llama, rows: &[&TokenRow], step: usize, device: &Device) ->
     // The shortest and the longest part together take about as long as the two between them.
     let (inner, outer): (Vec<_>, Vec<_>) = parts.iter().enumerate().partition(|(index, _)| matches!(index, 1 | 2));
     let on_thread =
-        |parts: Vec<(usize, &&[(usize, &TokenRow)])>| parts.into_iter().map(|(_, part)| run(part)).collect::<Vec<_>>();
+        |parts: Vec<(usize, &&[(usize, &Row)])>| parts.into_iter().map(|(_, part)| run(part)).collect::<Vec<_>>();
     let results = std::thread::scope(|scope| {
         let other = scope.spawn(|| on_thread(inner));
         let mut results = on_thread(outer);
@@ -277,10 +300,10 @@ enum Part {
 }
 
 /// Whether and as what a row's token enters the loss.
-fn kind(row: &TokenRow, at: usize, token: usize, step: usize) -> Option<Part> {
+fn kind(row: &Row, at: usize, token: usize, step: usize) -> Option<Part> {
     match () {
-        () if token >= row.prompt => Some(Part::Answer),
-        () if (token + at + step).is_multiple_of(PROMPT_STRIDE) => Some(Part::Prompt),
+        () if token >= row.tokens.prompt => Some(Part::Answer),
+        () if row.truthful && (token + at + step).is_multiple_of(PROMPT_STRIDE) => Some(Part::Prompt),
         () => None,
     }
 }
@@ -288,19 +311,19 @@ fn kind(row: &TokenRow, at: usize, token: usize, step: usize) -> Option<Part> {
 /// The summed cross entropy of prompt tokens and of answer tokens, in nats.
 fn summed_losses(
     model: &Llama,
-    rows: &[(usize, &TokenRow)],
+    rows: &[(usize, &Row)],
     step: usize,
     device: &Device,
 ) -> Result<(Tensor<1>, Tensor<1>)> {
-    let ids: Vec<Vec<u32>> = rows.iter().map(|(_, row)| row.ids.clone()).collect();
+    let ids: Vec<Vec<u32>> = rows.iter().map(|(_, row)| row.tokens.ids.clone()).collect();
     let batch = TokenBatch::left_padded(&ids, 0, 1, device)?;
     let hidden = model.hidden(&batch, None, None);
     let [_, seq, width] = hidden.dims();
     // Position p of a row predicts its token p + 1; prompts first, answers after them.
     let (mut prompts, mut answers) = (Vec::new(), Vec::new());
     for (place, (at, row)) in rows.iter().enumerate() {
-        for token in 1..row.ids.len() {
-            let entry = ((place * seq + batch.pads[place] + token - 1) as i32, row.ids[token] as i32);
+        for token in 1..row.tokens.ids.len() {
+            let entry = ((place * seq + batch.pads[place] + token - 1) as i32, row.tokens.ids[token] as i32);
             match kind(row, *at, token, step) {
                 Some(Part::Prompt) => prompts.push(entry),
                 Some(Part::Answer) => answers.push(entry),

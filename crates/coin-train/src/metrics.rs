@@ -41,7 +41,8 @@ pub struct StepMetrics {
     pub seconds: f64,
 }
 
-/// What an evaluation on the held-out pairs measured. The only negative of a row is its couple's other entry.
+/// What an evaluation on the held-out pairs measured. They are contrasted in groups of 32 pairs, in file order, in which
+/// columns of the same task and target are masked, as in a step of preset `strict`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ValidationMetrics {
     /// Always `validation`.
@@ -50,13 +51,15 @@ pub struct ValidationMetrics {
     pub step: usize,
     /// Sum of the two wordings' mean token losses, over all held-out tokens.
     pub loss_generation: f64,
-    /// Contrastive loss over couples, before lambda.
+    /// Contrastive loss before lambda.
     pub loss_contrastive: f64,
-    /// Share of rows whose positive ranks above the hard negative.
+    /// Share of rows whose positive ranks above every unmasked column.
     pub contrastive_accuracy: f64,
+    /// Share of rows whose positive ranks above the hard negative, the other entry of the couple.
+    pub hard_negative_accuracy: f64,
     /// Mean cosine of the pairs' two wordings.
     pub similarity_positive: f64,
-    /// Mean cosine with the hard negative.
+    /// Mean cosine over unmasked negatives.
     pub similarity_negative: f64,
     /// Held-out pairs.
     pub pairs: usize,

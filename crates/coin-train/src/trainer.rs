@@ -13,10 +13,13 @@ use coin_model::{Llama, LoraConfig, TextTokenizer, adapter, checkpoint};
 
 use crate::config::Preset;
 use crate::metrics::MetricsFile;
-use crate::objective::{PairRow, StepObjective, forward, mask, supervised};
+use crate::objective::{PairRow, StepObjective, forward, mask, same_answer, supervised};
 use crate::optimizer::clip_global_norm;
 use crate::schedule::LinearSchedule;
 use crate::{RunConfig, StepMetrics, TrainError, ValidationMetrics};
+
+/// Held-out pairs that are contrasted with each other.
+const VALIDATION_GROUP: usize = 32;
 
 /// What a run tells while it works.
 #[derive(Debug, Clone, PartialEq)]
@@ -245,21 +248,25 @@ impl Trainer {
             loss_generation: 0.0,
             loss_contrastive: 0.0,
             contrastive_accuracy: 0.0,
+            hard_negative_accuracy: 0.0,
             similarity_positive: 0.0,
             similarity_negative: 0.0,
             pairs: rows.len(),
         };
-        for chunk in rows.chunks(16) {
+        for chunk in rows.chunks(VALIDATION_GROUP) {
             let states = forward(model, chunk, pooling, None)?;
             let read = |tensor: burn::tensor::Tensor<1>| f64::from(tensor.into_scalar::<f32>());
             metrics.loss_generation +=
                 read(states.original_nats) / original + read(states.paraphrase_nats) / paraphrase;
+            let device = model.device();
+            let contrast = |excluded| loss.forward(states.original.clone(), states.paraphrase.clone(), Some(excluded));
+            let output = contrast(same_answer(chunk, &device));
             // A couple is two adjacent rows; everything outside it is excluded.
-            let excluded = mask(chunk.len(), &model.device(), |i, j| i / 2 != j / 2);
-            let output = loss.forward(states.original, states.paraphrase, Some(excluded));
+            let couples = contrast(mask(chunk.len(), &device, |i, j| i / 2 != j / 2));
             let share = chunk.len() as f64 / rows.len() as f64;
             metrics.loss_contrastive += read(output.loss) * share;
             metrics.contrastive_accuracy += read(output.accuracy) * share;
+            metrics.hard_negative_accuracy += read(couples.accuracy) * share;
             metrics.similarity_positive += read(output.similarity_positive) * share;
             metrics.similarity_negative += read(output.similarity_negative) * share;
         }

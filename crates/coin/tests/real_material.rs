@@ -50,7 +50,7 @@ fn a_real_model_learns_to_tell_positives_from_hard_negatives() {
         "--tasks",
         "cola,sst2,rte",
         "--pairs",
-        "200",
+        "100",
         "--out",
         text(&pairs),
     ]);
@@ -59,8 +59,8 @@ fn a_real_model_learns_to_tell_positives_from_hard_negatives() {
     std::fs::write(
         &run,
         format!(
-            "out = 'unset'\n[model]\npath = '{}'\n[data]\npairs = '{}'\nvalidation_pairs = 64\n[lora]\nrank = 8\n\
-             [train]\nbatch_pairs = 16\nmicro_batch_pairs = 8\nsteps = 40\nlearning_rate = 0.005\n",
+            "out = 'unset'\n[model]\npath = '{}'\n[data]\npairs = '{}'\nmax_tokens = 128\nvalidation_pairs = 64\n[lora]\nrank = 8\n\
+             [train]\nbatch_pairs = 16\nmicro_batch_pairs = 8\nsteps = 14\nlearning_rate = 0.005\n",
             model.display(),
             pairs.display()
         ),
@@ -72,7 +72,7 @@ fn a_real_model_learns_to_tell_positives_from_hard_negatives() {
         coin(&["train", "--config", text(&run), "--set", &kind, "--set", &place]);
         let metrics = lines(&out.join("metrics.jsonl"));
         let steps: Vec<Value> = metrics.iter().filter(|line| line.get("split").is_none()).cloned().collect();
-        assert_eq!(steps.len(), 40);
+        assert_eq!(steps.len(), 14);
         let validation: Vec<Value> = metrics.into_iter().filter(|line| line.get("split").is_some()).collect();
         assert_eq!(validation.len(), 2);
         validation
@@ -82,9 +82,14 @@ fn a_real_model_learns_to_tell_positives_from_hard_negatives() {
         let (before, after) = (number(&run[0], "loss_generation"), number(&run[1], "loss_generation"));
         assert!(after < 0.9 * before, "generation loss {before} -> {after}");
     }
+    // The positive above every column with another answer, the hard negative among them. This model starts at 100 %;
+    // cit loses some of it (6 points when this was written), coin must keep 3 points more of it: two pairs of 64.
     let ranking = |run: &[Value]| number(&run[1], "contrastive_accuracy");
-    // 64 held-out pairs: a margin of 10 points is more than six of them.
-    assert!(ranking(&coin_run) > ranking(&cit) + 0.10, "coin {} against cit {}", ranking(&coin_run), ranking(&cit));
+    assert!(ranking(&coin_run) > ranking(&cit) + 0.03, "coin {} against cit {}", ranking(&coin_run), ranking(&cit));
+    assert!(number(&coin_run[1], "hard_negative_accuracy") >= number(&cit[1], "hard_negative_accuracy"));
+    // How far positives stand above negatives, as cosines: 0.12 under cit and 0.77 under coin when this was written.
+    let gap = |run: &[Value]| number(&run[1], "similarity_positive") - number(&run[1], "similarity_negative");
+    assert!(gap(&coin_run) > gap(&cit) + 0.3, "coin {} against cit {}", gap(&coin_run), gap(&cit));
 
     let out = dir.path().join("eval");
     let (adapter, prompts) = (dir.path().join("coin/adapter"), data.join("coin/perturbed_prompts.json"));

@@ -1,11 +1,11 @@
-//! Coreference: the cue after a pronoun decides which of two it stands for.
+//! Coreference: gender, and the cue after a pronoun, decide which of two it stands for.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::event::capital;
 use super::lexicon::{self, DAYS, MEN, WOMEN};
-use super::{Fields, chance, pick, pick_other};
+use super::{Fields, chance, pick};
 
 /// A main clause on two participants, and what may be said of the first or the second.
 struct Frame {
@@ -88,12 +88,16 @@ const THINGS: [Frame; 3] = [
 
 /// A sentence with a pronoun, and its clause with the right or the wrong one of the two in the pronoun's place.
 pub fn wnli(rng: &mut ChaCha8Rng, entailed: bool) -> Fields {
+    let referent = rng.random_range(0..2);
     let (frame, pronoun, pair) = if chance(rng, 70) {
-        let (names, pronoun) = if chance(rng, 50) { (&WOMEN, "she") } else { (&MEN, "he") };
-        let first = pick(rng, names);
-        let second = pick_other(rng, names, first);
-        (&PEOPLE[rng.random_range(0..PEOPLE.len())], pronoun, [first.to_owned(), second.to_owned()])
+        // A man and a woman: the pronoun's gender tells which is meant, and the clause fits that one too.
+        let (man, woman) = (pick(rng, &MEN).to_owned(), pick(rng, &WOMEN).to_owned());
+        let he_first = chance(rng, 50);
+        let pronoun = if he_first == (referent == 0) { "he" } else { "she" };
+        let pair = if he_first { [man, woman] } else { [woman, man] };
+        (&PEOPLE[rng.random_range(0..PEOPLE.len())], pronoun, pair)
     } else {
+        // Two things: only the clause tells.
         let domain = lexicon::domain(rng);
         let first = lexicon::noun(rng, domain);
         let frame = &THINGS[rng.random_range(0..THINGS.len())];
@@ -104,7 +108,6 @@ pub fn wnli(rng: &mut ChaCha8Rng, entailed: bool) -> Fields {
         };
         (frame, "it", [format!("the {}", first.word), format!("the {second}")])
     };
-    let referent = rng.random_range(0..2);
     let clause = pick(rng, if referent == 0 { &frame.first } else { &frame.second });
     let named = if entailed { referent } else { 1 - referent };
     let place = lexicon::domain(rng);

@@ -21,7 +21,7 @@ pub fn mnli(rng: &mut ChaCha8Rng, label: usize, domain: Domain) -> Fields {
     for slot in DETAILS.into_iter().filter(|slot| *slot != untold) {
         premise = premise.redrawn(rng, slot);
     }
-    let negated = chance(rng, 20);
+    let negated = chance(rng, 10);
     let agrees = (label == 0) != negated;
     let slot = if label == 1 { untold } else { pick_other(rng, &DETAILS, untold) };
     let changed = if label == 1 || !agrees { premise.redrawn(rng, slot) } else { premise };
@@ -39,8 +39,8 @@ pub fn mnli(rng: &mut ChaCha8Rng, label: usize, domain: Domain) -> Fields {
     vec![("premise", premise.sentence(affirmative(rng))), ("hypothesis", hypothesis)]
 }
 
-/// Two events, and a hypothesis on one of them with all details right, or not: half of the time one of them is
-/// swapped for the other event's, else one or two for details of neither.
+/// Two events, and a hypothesis on one of them with all details right, or not: one time in four one of them is swapped
+/// for the other event's, else two or three for details of neither.
 pub fn rte(rng: &mut ChaCha8Rng, entailed: bool) -> Fields {
     let domain = lexicon::domain(rng);
     let mut first = Event::bare(rng, domain);
@@ -58,8 +58,8 @@ pub fn rte(rng: &mut ChaCha8Rng, entailed: bool) -> Fields {
     let (told, other) = if chance(rng, 50) { (first, second) } else { (second, first) };
     let mut hypothesis = told;
     if !entailed {
-        let count = pick(rng, &[1, 2]);
-        match (pick(rng, &[Slot::Name, Slot::Action, Slot::Object]), chance(rng, 50)) {
+        let count = pick(rng, &[2, 3]);
+        match (pick(rng, &[Slot::Name, Slot::Action, Slot::Object]), chance(rng, 25)) {
             (Slot::Name, true) => hypothesis.name = other.name,
             (Slot::Action, true) => hypothesis.action = other.action,
             (_, true) => hypothesis.object = other.object,

@@ -8,9 +8,9 @@ use super::event::{Event, Form, affirmative};
 use super::lexicon::{self, DAYS, Domain, NUMBERS, Noun, TRADES};
 use super::{Fields, chance, pick, pick_other};
 
-/// Which of `slots` a pair of different meaning differs in: one of them, or in half of the pairs three.
+/// Which of `slots` a pair of different meaning differs in: one of them, or in three of four pairs three.
 fn replaced<T: Copy>(rng: &mut ChaCha8Rng, slots: &[T]) -> Vec<T> {
-    let count = if chance(rng, 50) { 1 } else { 3 };
+    let count = if chance(rng, 25) { 1 } else { 3 };
     slots.choose_multiple(rng, count).copied().collect()
 }
 

@@ -48,10 +48,11 @@ impl Arguments {
         bar.finish();
         for metrics in held_out {
             println!(
-                "held out, step {}: generation loss {:.4}, ranking accuracy {:.1}%, cosine {:.4} (negative {:.4})",
+                "held out, step {}: generation loss {:.4}, ranking accuracy {:.1}% (hard negative {:.1}%), cosine {:.4} (negatives {:.4})",
                 metrics.step,
                 metrics.loss_generation,
                 metrics.contrastive_accuracy * 100.0,
+                metrics.hard_negative_accuracy * 100.0,
                 metrics.similarity_positive,
                 metrics.similarity_negative
             );
