@@ -190,6 +190,27 @@ impl Evaluation {
         Ok(InputTexts(texts))
     }
 
+    /// Finds what [`Evaluation::run`] would stumble over, without generating: missing instructions, unreadable examples,
+    /// prompts that the model cannot take.
+    ///
+    /// # Errors
+    /// As [`Evaluation::run`].
+    pub fn check(
+        &self,
+        model: &dyn LanguageModel,
+        instances: &dyn Fn(&Task) -> Result<Vec<Instance>, DataError>,
+    ) -> Result<(), EvalError> {
+        for batch in self.plan(instances)? {
+            model.check(&batch.prompts, self.max_new_tokens).map_err(|source| EvalError::Model {
+                task: batch.task.name.clone(),
+                level: batch.level.to_owned(),
+                instruction: batch.instruction,
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
     fn plan(&self, instances: &dyn Fn(&Task) -> Result<Vec<Instance>, DataError>) -> Result<Vec<Batch<'_>>, EvalError> {
         if self.samples == 0 || self.max_new_tokens == 0 {
             return Err(EvalError::Invalid("samples and max_new_tokens must be at least 1".to_owned()));

@@ -57,6 +57,22 @@ impl LanguageModel for LlamaModel {
             .collect()
     }
 
+    fn check(&self, prompts: &[String], max_new_tokens: usize) -> Result<(), ModelError> {
+        let limit = self.model.config().max_position_embeddings;
+        for (index, prompt) in prompts.iter().enumerate() {
+            let row =
+                self.tokenizer.encode(prompt).map_err(|error| ModelError::from_source("cannot tokenize", error))?;
+            if row.len() + max_new_tokens > limit {
+                let message = format!(
+                    "prompt {index} has {} tokens; with {max_new_tokens} new ones it exceeds the model's {limit} positions: {prompt:.60?}",
+                    row.len()
+                );
+                return Err(ModelError::new(message));
+            }
+        }
+        Ok(())
+    }
+
     fn fingerprint(&self) -> String {
         self.fingerprint.clone()
     }

@@ -41,6 +41,15 @@ pub trait LanguageModel {
         decided: &(dyn Fn(&str) -> bool + Sync),
     ) -> Result<Vec<Generation>, ModelError>;
 
+    /// Whether the model can take these prompts with `max_new_tokens` after each, without running it.
+    ///
+    /// # Errors
+    /// [`ModelError`] names the first prompt that it cannot take.
+    fn check(&self, prompts: &[String], max_new_tokens: usize) -> Result<(), ModelError> {
+        let _ = (prompts, max_new_tokens);
+        Ok(())
+    }
+
     /// A text that changes whenever the model's answers may: a hash of weights, adapter, tokenizer and precision.
     fn fingerprint(&self) -> String;
 }

@@ -32,6 +32,12 @@ struct PeftConfig {
     use_rslora: bool,
     #[serde(default)]
     use_dora: bool,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    alpha_pattern: BTreeMap<String, f64>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    rank_pattern: BTreeMap<String, usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    layers_to_transform: Option<serde_json::Value>,
     #[serde(default)]
     modules_to_save: Option<Vec<String>>,
     #[serde(default)]
@@ -67,6 +73,15 @@ pub fn read_config(dir: &Path) -> Result<LoraConfig, ModelError> {
     {
         if value {
             return Err(unsupported(key, "true".to_owned(), "false"));
+        }
+    }
+    for (key, given) in [
+        ("alpha_pattern", !peft.alpha_pattern.is_empty()),
+        ("rank_pattern", !peft.rank_pattern.is_empty()),
+        ("layers_to_transform", peft.layers_to_transform.as_ref().is_some_and(|layers| !layers.is_null())),
+    ] {
+        if given {
+            return Err(unsupported(key, "a value".to_owned(), "none"));
         }
     }
     if let Some(modules) = peft.modules_to_save.filter(|modules| !modules.is_empty()) {
@@ -166,6 +181,9 @@ pub fn save(model: &Llama, config: &LoraConfig, base: Option<&str>, dir: &Path) 
         fan_in_fan_out: false,
         use_rslora: false,
         use_dora: false,
+        alpha_pattern: BTreeMap::new(),
+        rank_pattern: BTreeMap::new(),
+        layers_to_transform: None,
         modules_to_save: None,
         inference_mode: true,
     };

@@ -113,6 +113,11 @@ impl LlamaConfig {
             && self.num_attention_heads.is_multiple_of(self.kv_heads())
             && self.head_dim().is_multiple_of(2)
             && (self.head_dim.is_some() || self.hidden_size.is_multiple_of(self.num_attention_heads));
+        for (key, id) in [("bos_token_id", self.bos_token_id), ("eos_token_id", self.eos_token_id)] {
+            if let Some(id) = id.filter(|&id| id as usize >= self.vocab_size) {
+                return Err(unsupported(path, key, &id, "an id below vocab_size"));
+            }
+        }
         if !fits {
             return Err(ModelError::Malformed {
                 path: path.to_owned(),

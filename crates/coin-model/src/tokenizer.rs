@@ -18,7 +18,7 @@ impl TextTokenizer {
     /// Reads `tokenizer.json` of the model folder `dir`; BOS and EOS come from `config`.
     ///
     /// # Errors
-    /// The file is absent or damaged, or holds more ids than the model's vocabulary.
+    /// The file is absent or damaged, or holds an id beyond the model's vocabulary.
     pub fn read(dir: &Path, config: &LlamaConfig) -> Result<Self, ModelError> {
         let path = dir.join("tokenizer.json");
         let bytes = std::fs::read(&path).map_err(ModelError::io(&path))?;
@@ -30,10 +30,13 @@ impl TextTokenizer {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn from_bytes(path: &Path, bytes: &[u8], config: &LlamaConfig) -> Result<Self, ModelError> {
-        let inner = Tokenizer::from_bytes(bytes).map_err(ModelError::malformed(path))?;
-        let size = inner.get_vocab_size(true);
-        if size > config.vocab_size {
-            let message = format!("{size} token ids, but the model has {}", config.vocab_size);
+        let mut inner = Tokenizer::from_bytes(bytes).map_err(ModelError::malformed(path))?;
+        // Files saved after a fine-tuning may hold both; rows are cut and padded elsewhere, visibly.
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(ModelError::malformed(path))?;
+        let largest = inner.get_vocab(true).into_values().max().unwrap_or(0);
+        if largest as usize >= config.vocab_size {
+            let message = format!("holds token id {largest}, but the model has {} ids", config.vocab_size);
             return Err(ModelError::Malformed { path: path.to_owned(), message });
         }
         Ok(TextTokenizer { inner, bos: config.bos_token_id, eos: config.eos_token_id })

@@ -174,7 +174,7 @@ impl RunConfig {
     pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Self, TrainError> {
         let error = |origin: &str, message: String| TrainError::Config { origin: origin.to_owned(), message };
         let mut table: toml::Table =
-            text.parse().map_err(|e: toml::de::Error| error(origin, e.message().to_owned()))?;
+            text.parse().map_err(|e: toml::de::Error| error(origin, e.to_string().trim().replace('\n', ", ")))?;
         for change in overrides {
             let origin = format!("--set {change}");
             let Some((key, value)) = change.split_once('=') else {

@@ -26,12 +26,14 @@ pub enum TrainError {
         /// The key at fault and what was expected.
         message: String,
     },
-    /// A loss that is no number.
-    #[error("step {step}: the loss is {value}")]
+    /// A loss or gradient that is no number.
+    #[error("step {step}: the {what} is {value}")]
     NotFinite {
         /// The optimiser step.
         step: usize,
-        /// The loss.
+        /// What was computed.
+        what: &'static str,
+        /// Its value.
         value: f64,
     },
     /// From the data.

@@ -14,7 +14,7 @@ use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use coin_data::tokenize::TokenRow;
-use coin_loss::{CoinLoss, InfoNceOutput, Pooling};
+use coin_loss::{CoinLoss, CoinOutput, InfoNceOutput, Pooling};
 use coin_model::{DropoutKey, Llama, TokenBatch};
 
 use crate::TrainError;
@@ -225,7 +225,8 @@ impl StepObjective {
         Ok((crate::optimizer::scale_gradients(model, sum.grads(), 1.0 / count), values))
     }
 
-    /// Two passes: the contrastive gradient of the effective batch is cached at the pooled rows.
+    /// Two passes: the contrastive gradient of the effective batch is cached at the pooled rows. Under `cit` there is
+    /// nothing to cache, and the second pass alone serves.
     fn cached(
         &self,
         model: &Llama,
@@ -234,40 +235,81 @@ impl StepObjective {
         step: u64,
     ) -> Result<(GradientsParams, StepValues), TrainError> {
         let (original_tokens, paraphrase_tokens) = supervised(pairs);
-        let plain = model.valid();
-        let (mut originals, mut paraphrases, mut generation) = (Vec::new(), Vec::new(), 0.0);
-        for (index, chunk) in pairs.chunks(micro).enumerate() {
-            let states = forward(&plain, chunk, self.pooling, Some((self.seed, step, (index * micro) as u64)))?;
-            generation +=
-                scalar(&states.original_nats) / original_tokens + scalar(&states.paraphrase_nats) / paraphrase_tokens;
-            originals.push(states.original);
-            paraphrases.push(states.paraphrase);
-        }
         let device = model.device();
-        let leaf = |rows: Vec<Tensor<2>>| Tensor::from_inner(Tensor::cat(rows, 0)).require_grad();
-        let (original, paraphrase): (Tensor<2>, Tensor<2>) = (leaf(originals), leaf(paraphrases));
-        let generation_value = Tensor::<1>::from_floats([generation as f32], &device);
-        let excluded = same_answer(pairs, &device);
-        let output = self.loss.forward(generation_value, original.clone(), paraphrase.clone(), Some(excluded));
-        let values = StepValues::new(self.kind, generation, scalar(&output.scaled), &output.contrastive);
-        let cached = match self.kind {
-            Objective::Cit => None,
-            Objective::Coin => {
-                let gradients = output.scaled.backward();
-                original.grad(&gradients).zip(paraphrase.grad(&gradients))
-            }
+        let run = |model: &Llama, index: usize, chunk: &[PairRow]| {
+            forward(model, chunk, self.pooling, Some((self.seed, step, (index * micro) as u64)))
         };
+        let mut seen = Pooled::default();
+        let mut cached = None;
+        if self.kind == Objective::Coin {
+            let plain = model.valid();
+            for (index, chunk) in pairs.chunks(micro).enumerate() {
+                seen.push(&run(&plain, index, chunk)?, original_tokens, paraphrase_tokens);
+            }
+            let leaf = |rows: &[Tensor<2>]| Tensor::from_inner(Tensor::cat(rows.to_vec(), 0)).require_grad();
+            let (original, paraphrase): (Tensor<2>, Tensor<2>) = (leaf(&seen.originals), leaf(&seen.paraphrases));
+            let output = self.contrast(pairs, seen.generation, original.clone(), paraphrase.clone(), &device);
+            let values = StepValues::new(self.kind, seen.generation, scalar(&output.scaled), &output.contrastive);
+            let gradients = output.scaled.backward();
+            cached = Some((values, original.grad(&gradients).zip(paraphrase.grad(&gradients))));
+        }
         let mut sum = GradientsAccumulator::new();
         for (index, chunk) in pairs.chunks(micro).enumerate() {
-            let first = index * micro;
-            let states = forward(model, chunk, self.pooling, Some((self.seed, step, first as u64)))?;
+            let states = run(model, index, chunk)?;
+            if self.kind == Objective::Cit {
+                seen.push(&states, original_tokens, paraphrase_tokens);
+            }
             let mut loss = states.original_nats / original_tokens + states.paraphrase_nats / paraphrase_tokens;
-            if let Some((original, paraphrase)) = &cached {
-                let share = |rows: &Tensor<2>| Tensor::from_inner(rows.clone().narrow(0, first, chunk.len()));
+            if let Some((_, Some((original, paraphrase)))) = &cached {
+                let share = |rows: &Tensor<2>| Tensor::from_inner(rows.clone().narrow(0, index * micro, chunk.len()));
                 loss = loss + (states.original * share(original)).sum() + (states.paraphrase * share(paraphrase)).sum();
             }
             sum.accumulate(model, GradientsParams::from_grads(loss.backward(), model));
         }
+        let values = match cached {
+            Some((values, _)) => values,
+            None => {
+                let rows = |rows: Vec<Tensor<2>>| Tensor::cat(rows, 0);
+                let (originals, paraphrases) = (rows(seen.originals), rows(seen.paraphrases));
+                let output = self.contrast(pairs, seen.generation, originals, paraphrases, &device);
+                StepValues::new(self.kind, seen.generation, 0.0, &output.contrastive)
+            }
+        };
         Ok((sum.grads(), values))
+    }
+
+    /// The objective over pooled rows of the whole effective batch.
+    fn contrast(
+        &self,
+        pairs: &[PairRow],
+        generation: f64,
+        original: Tensor<2>,
+        paraphrase: Tensor<2>,
+        device: &Device,
+    ) -> CoinOutput {
+        let device = if original.device().is_autodiff() { device.clone() } else { device.clone().inner() };
+        let generation = Tensor::<1>::from_floats([generation as f32], &device);
+        self.loss.forward(generation, original, paraphrase, Some(same_answer(pairs, &device)))
+    }
+}
+
+/// What the micro-batches of an effective batch leave behind, outside any graph.
+#[derive(Default)]
+struct Pooled {
+    originals: Vec<Tensor<2>>,
+    paraphrases: Vec<Tensor<2>>,
+    generation: f64,
+}
+
+impl Pooled {
+    fn push(&mut self, states: &PairStates, original_tokens: f64, paraphrase_tokens: f64) {
+        let plain = |rows: &Tensor<2>| match rows.device().is_autodiff() {
+            true => rows.clone().inner(),
+            false => rows.clone(),
+        };
+        self.originals.push(plain(&states.original));
+        self.paraphrases.push(plain(&states.paraphrase));
+        self.generation +=
+            scalar(&states.original_nats) / original_tokens + scalar(&states.paraphrase_nats) / paraphrase_tokens;
     }
 }

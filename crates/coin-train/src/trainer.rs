@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::optim::{AdamWConfig, ModuleOptimizer};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use coin_data::tokenize::TokenizeOptions;
 use coin_data::{Pair, Prompt, pairs};
 use coin_loss::InfoNceConfig;
@@ -36,8 +36,7 @@ pub struct Trainer {
     config: RunConfig,
     lora: LoraConfig,
     model: Llama,
-    tokenizer: TextTokenizer,
-    train: Vec<Pair>,
+    train: Vec<PairRow>,
     validation: Vec<PairRow>,
 }
 
@@ -50,7 +49,7 @@ impl Trainer {
         let model = checkpoint::load(&config.model.path, &device.clone().autodiff())?;
         let tokenizer = TextTokenizer::read(&config.model.path, model.config())?;
         let all = pairs::read_jsonl(&config.data.pairs)?;
-        Self::from_parts(config, model, tokenizer, all)
+        Self::from_parts(config, model, &tokenizer, all)
     }
 
     /// As [`new`](Self::new), from a model on an autodiff device and pairs in memory; the paths of `config` only
@@ -59,10 +58,10 @@ impl Trainer {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn from_parts(
-        config: RunConfig,
+        mut config: RunConfig,
         model: Llama,
-        tokenizer: TextTokenizer,
-        mut pairs: Vec<Pair>,
+        tokenizer: &TextTokenizer,
+        pairs: Vec<Pair>,
     ) -> Result<Self, TrainError> {
         let wrong = |message: String| TrainError::Config { origin: "configuration".to_owned(), message };
         let (model, lora) = match &config.model.adapter {
@@ -88,10 +87,23 @@ impl Trainer {
                 pairs.len()
             )));
         }
-        let validation = pairs.split_off(pairs.len() - held_out);
-        let mut trainer = Trainer { config, lora, model, tokenizer, train: pairs, validation: Vec::new() };
-        trainer.validation = trainer.rows(&validation)?;
-        Ok(trainer)
+        let limit = model.config().max_position_embeddings;
+        if config.data.max_tokens > limit {
+            return Err(wrong(format!(
+                "data.max_tokens is {}, but the model has {limit} positions",
+                config.data.max_tokens
+            )));
+        }
+        let mut train = tokenize(&config, tokenizer, &pairs)?;
+        let validation = train.split_off(train.len() - held_out);
+        config.lora = Some(lora.clone());
+        Ok(Trainer { config, lora, model, train, validation })
+    }
+
+    /// Texts whose prompt was cut in the middle to fit, of all texts.
+    pub fn shortened(&self) -> (usize, usize) {
+        let rows = || self.train.iter().chain(&self.validation).flat_map(|pair| [&pair.original, &pair.paraphrase]);
+        (rows().filter(|row| row.shortened > 0).count(), rows().count())
     }
 
     /// Number of optimiser steps of the run.
@@ -114,28 +126,6 @@ impl Trainer {
         &self.config
     }
 
-    fn rows(&self, pairs: &[Pair]) -> Result<Vec<PairRow>, TrainError> {
-        let options = TokenizeOptions {
-            bos: self.tokenizer.bos(),
-            max_tokens: self.config.data.max_tokens,
-            truncation: self.config.truncation(),
-        };
-        let row = |instruction: &str, target: &str| {
-            options.row(self.tokenizer.inner(), &Prompt::new(instruction, "").render(), target)
-        };
-        pairs
-            .iter()
-            .map(|pair| {
-                Ok(PairRow {
-                    original: row(&pair.original_instruction, &pair.targets)?,
-                    paraphrase: row(&pair.paraphrased_instruction, &pair.targets)?,
-                    task: pair.task.clone(),
-                    target: pair.targets.clone(),
-                })
-            })
-            .collect()
-    }
-
     /// Runs to the end and writes `config.resolved.toml`, `metrics.jsonl` and `adapter/` to `out` of the
     /// configuration. Returns the tuned model, without autodiff.
     ///
@@ -144,6 +134,11 @@ impl Trainer {
     pub fn run(mut self, mut progress: impl FnMut(&Progress)) -> Result<Llama, TrainError> {
         let out = self.config.out.clone();
         std::fs::create_dir_all(&out).map_err(TrainError::io(&out))?;
+        // An adapter of an earlier run must not stand beside this one's metrics.
+        let adapter_dir = out.join("adapter");
+        if adapter_dir.is_dir() {
+            std::fs::remove_dir_all(&adapter_dir).map_err(TrainError::io(&adapter_dir))?;
+        }
         self.write_config(&out.join("config.resolved.toml"))?;
         let mut file = MetricsFile::create(&out.join("metrics.jsonl"))?;
 
@@ -172,7 +167,7 @@ impl Trainer {
         let mut step = 0;
         let mut epoch = 0;
         while step < total {
-            let mut order = self.train.clone();
+            let mut order: Vec<usize> = (0..self.train.len()).collect();
             pairs::shuffle_couples(&mut order, train.seed, epoch)?;
             let usable = match train.preset {
                 Preset::Paper => order.len() / train.batch_pairs * train.batch_pairs,
@@ -183,12 +178,15 @@ impl Trainer {
                     break;
                 }
                 let start = Instant::now();
-                let rows = self.rows(chunk)?;
+                let rows: Vec<PairRow> = chunk.iter().map(|&index| self.train[index].clone()).collect();
                 let (gradients, values) = objective.step(&model, &rows, train.micro_batch_pairs, step as u64)?;
                 if !values.loss.is_finite() {
-                    return Err(TrainError::NotFinite { step, value: values.loss });
+                    return Err(TrainError::NotFinite { step, what: "loss", value: values.loss });
                 }
                 let (gradients, grad_norm) = clip_global_norm(&model, gradients, train.max_grad_norm);
+                if !grad_norm.is_finite() {
+                    return Err(TrainError::NotFinite { step, what: "gradient norm", value: grad_norm });
+                }
                 let lr = schedule.rate(step);
                 model = optimizer.step(lr, model, gradients);
                 let (original, paraphrase) = supervised(&rows);
@@ -220,14 +218,13 @@ impl Trainer {
         }
         validate(&self, &model, total, &mut file, &mut progress)?;
         let base = self.config.model.path.display().to_string();
-        adapter::save(&model, &self.lora, Some(&base), &out.join("adapter"))?;
+        adapter::save(&model, &self.lora, Some(&base), &adapter_dir)?;
         self.model = model;
         Ok(self.model.valid())
     }
 
     fn write_config(&self, path: &Path) -> Result<(), TrainError> {
-        let config = RunConfig { lora: Some(self.lora.clone()), ..self.config.clone() };
-        let text = toml::to_string(&config)
+        let text = toml::to_string(&self.config)
             .map_err(|error| TrainError::Config { origin: path.display().to_string(), message: error.to_string() })?;
         coin_data::file::write_atomically(path, |writer| writer.write_all(text.as_bytes()))?;
         Ok(())
@@ -253,13 +250,19 @@ impl Trainer {
             similarity_negative: 0.0,
             pairs: rows.len(),
         };
+        let read = |tensor: Tensor<1>| f64::from(tensor.into_scalar::<f32>());
         for chunk in rows.chunks(VALIDATION_GROUP) {
-            let states = forward(model, chunk, pooling, None)?;
-            let read = |tensor: burn::tensor::Tensor<1>| f64::from(tensor.into_scalar::<f32>());
-            metrics.loss_generation +=
-                read(states.original_nats) / original + read(states.paraphrase_nats) / paraphrase;
+            let (mut originals, mut paraphrases) = (Vec::new(), Vec::new());
+            for micro in chunk.chunks(self.config.train.micro_batch_pairs) {
+                let states = forward(model, micro, pooling, None)?;
+                metrics.loss_generation +=
+                    read(states.original_nats) / original + read(states.paraphrase_nats) / paraphrase;
+                originals.push(states.original);
+                paraphrases.push(states.paraphrase);
+            }
             let device = model.device();
-            let contrast = |excluded| loss.forward(states.original.clone(), states.paraphrase.clone(), Some(excluded));
+            let (originals, paraphrases) = (Tensor::cat(originals, 0), Tensor::cat(paraphrases, 0));
+            let contrast = |excluded| loss.forward(originals.clone(), paraphrases.clone(), Some(excluded));
             let output = contrast(same_answer(chunk, &device));
             // A couple is two adjacent rows; everything outside it is excluded.
             let couples = contrast(mask(chunk.len(), &device, |i, j| i / 2 != j / 2));
@@ -272,4 +275,30 @@ impl Trainer {
         }
         Ok(Some(metrics))
     }
+}
+
+/// The token rows of `pairs`; an error names the pair, counted from 1.
+fn tokenize(config: &RunConfig, tokenizer: &TextTokenizer, pairs: &[Pair]) -> Result<Vec<PairRow>, TrainError> {
+    let options =
+        TokenizeOptions { bos: tokenizer.bos(), max_tokens: config.data.max_tokens, truncation: config.truncation() };
+    let row = |index: usize, instruction: &str, target: &str| {
+        options.row(tokenizer.inner(), &Prompt::new(instruction, "").render(), target).map_err(|error| {
+            TrainError::Config {
+                origin: format!("{}, pair {}", config.data.pairs.display(), index + 1),
+                message: error.to_string(),
+            }
+        })
+    };
+    pairs
+        .iter()
+        .enumerate()
+        .map(|(index, pair)| {
+            Ok(PairRow {
+                original: row(index, &pair.original_instruction, &pair.targets)?,
+                paraphrase: row(index, &pair.paraphrased_instruction, &pair.targets)?,
+                task: pair.task.clone(),
+                target: pair.targets.clone(),
+            })
+        })
+        .collect()
 }

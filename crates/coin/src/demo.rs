@@ -43,12 +43,14 @@ pub struct Demo {
     pub steps: usize,
     /// Pairs per optimiser step.
     pub batch_pairs: usize,
+    /// Name of the device, written into the settings.
+    pub device: String,
 }
 
 impl Demo {
     /// The default demo, written to `out`.
     pub fn new(out: impl Into<PathBuf>) -> Self {
-        Demo { out: out.into(), seed: 42, samples: 50, steps: 100, batch_pairs: 32 }
+        Demo { out: out.into(), seed: 42, samples: 50, steps: 100, batch_pairs: 32, device: "cpu".to_owned() }
     }
 }
 
@@ -69,6 +71,15 @@ impl Demo {
     /// A file cannot be written, or a loss is no number.
     pub fn run(&self, device: &Device, mut progress: impl FnMut(DemoProgress)) -> Result<Summary> {
         let base = self.out.join("base");
+        // Results of an earlier demo must not stand beside this one's ledgers.
+        for name in ["summary.json", "report.html"] {
+            match std::fs::remove_file(self.out.join(name)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("cannot remove {}", self.out.join(name).display()));
+                }
+                _ => {}
+            }
+        }
         std::fs::create_dir_all(&base).with_context(|| format!("cannot create {}", base.display()))?;
         for (name, bytes) in BASE {
             coin_data::file::write_atomically(base.join(name), |file| file.write_all(bytes))?;
@@ -102,7 +113,7 @@ impl Demo {
             let adapter = (name != "base").then(|| self.out.join(name).join("adapter"));
             let mut model = model_folder::for_evaluation(&base, adapter.as_deref(), device)?;
             let world = World::new(WORLD_SEED);
-            // The examples of a seed are the first so many of a pool that the seed samples from.
+            // The seed chooses the examples from a pool four times their number.
             let pool = self.samples * 4;
             let evaluation = Evaluation {
                 samples: self.samples,
@@ -167,6 +178,7 @@ impl Demo {
                 steps: Some(self.steps),
                 learning_rate: LEARNING_RATE,
                 seed: self.seed,
+                device: self.device.clone(),
                 ..TrainTable::default()
             },
         }
@@ -181,6 +193,7 @@ impl Demo {
             "batch_pairs": self.batch_pairs,
             "learning_rate": LEARNING_RATE,
             "preset": "strict",
+            "device": self.device,
         });
         settings.as_object().cloned().unwrap_or_default()
     }

@@ -29,14 +29,16 @@ pub fn interleave(lists: Vec<Vec<Pair>>, seed: u64) -> Result<Vec<Pair>, DataErr
     Ok(couples.into_iter().flat_map(|(_, first, second)| [first, second]).collect())
 }
 
-/// Shuffles `pairs` by whole couples for an epoch, counted from 0; a couple keeps its inner order.
+/// Shuffles `pairs`, or what stands for them, by whole couples for an epoch, counted from 0; a couple keeps its inner order.
 ///
 /// Every epoch is meant to start from the same order, that of the file, so that any of them can be reached alone.
 ///
 /// # Errors
 /// [`DataError::Invalid`] if the number of pairs is odd; `pairs` is then unchanged.
-pub fn shuffle_couples(pairs: &mut [Pair], seed: u64, epoch: usize) -> Result<(), DataError> {
-    check_even(pairs)?;
+pub fn shuffle_couples<T>(pairs: &mut [T], seed: u64, epoch: usize) -> Result<(), DataError> {
+    if !pairs.len().is_multiple_of(2) {
+        return Err(odd(pairs.len(), ""));
+    }
     let mut random = stream::keyed(seed, &["shuffle couples", &epoch.to_string()]);
     // Fisher-Yates over couples.
     for last in (1..pairs.len() / 2).rev() {
@@ -52,7 +54,11 @@ fn check_even(pairs: &[Pair]) -> Result<(), DataError> {
         return Ok(());
     }
     let task = pairs[0].task.as_deref().map(|task| format!(" of the task `{task}`")).unwrap_or_default();
-    Err(DataError::Invalid(format!("{} pairs{task}, expected an even number: every two are a couple", pairs.len())))
+    Err(odd(pairs.len(), &task))
+}
+
+fn odd(count: usize, task: &str) -> DataError {
+    DataError::Invalid(format!("{count} pairs{task}, expected an even number: every two are a couple"))
 }
 
 #[cfg(test)]

@@ -44,6 +44,7 @@ impl Arguments {
         }
         let mut demo = Demo::new(&self.out);
         demo.seed = self.seed;
+        demo.device.clone_from(&self.device);
         demo.steps = self.steps.unwrap_or(demo.steps);
         demo.samples = if self.full { 300 } else { self.samples.unwrap_or(demo.samples) };
         for (name, value) in [("--steps", demo.steps), ("--samples", demo.samples)] {

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use coin::data::glue::{self, Split};
-use coin::data::{Instance, Task};
-use coin::eval::levels::{CLEAN, LEVELS};
+use coin::data::{DataError, Instance, Task};
+use coin::eval::levels::CLEAN;
 use coin::eval::{Evaluation, InstructionSet, Ledger, Preset, Summary, metrics, results, table};
 use coin::model_folder;
 use serde_json::json;
 
-use super::device_named;
+use super::{device_named, distinct, out_folder};
 use crate::failure::{Failure, OrFail, bad_input};
 use crate::progress;
 
@@ -83,7 +83,7 @@ impl Arguments {
         };
         let names: Vec<String> = match self.tasks.is_empty() {
             true => Task::glue().into_iter().map(|task| task.name).collect(),
-            false => self.tasks.clone(),
+            false => distinct(&self.tasks),
         };
         let mut tasks = Vec::new();
         let mut examples: BTreeMap<String, Vec<Instance>> = BTreeMap::new();
@@ -94,17 +94,16 @@ impl Arguments {
                     examples.insert(name, instances);
                     tasks.push(task);
                 }
-                Err(error) if self.allow_missing => eprintln!("coin: left out: {error}"),
+                Err(error @ DataError::NotFound { .. }) if self.allow_missing => eprintln!("coin: left out: {error}"),
                 Err(error) => return Err(error).input(),
             }
         }
         if tasks.is_empty() {
             return bad_input("no task left to evaluate");
         }
-        let known: Vec<String> = instructions.level_names().into_iter().map(str::to_owned).collect();
         let mut levels: Vec<String> = match self.attacks.is_empty() {
-            true => LEVELS.iter().map(|level| (*level).to_owned()).filter(|level| known.contains(level)).collect(),
-            false => self.attacks.clone(),
+            true => instructions.level_names().into_iter().map(str::to_owned).collect(),
+            false => distinct(&self.attacks),
         };
         if !levels.iter().any(|level| level == CLEAN) {
             levels.insert(0, CLEAN.to_owned());
@@ -126,8 +125,14 @@ impl Arguments {
         let instances = |task: &Task| Ok(examples.get(&task.name).cloned().unwrap_or_default());
         // Everything that can be wrong with the input is found before the first file is written.
         let texts = evaluation.input_texts(&instances).input()?;
+        evaluation.check(&model, &instances).input()?;
 
-        std::fs::create_dir_all(&self.out).work()?;
+        out_folder(&self.out)?;
+        // Results of an earlier evaluation must not stand beside this one's.
+        let old = self.out.join("results");
+        if old.is_dir() {
+            std::fs::remove_dir_all(&old).work()?;
+        }
         let mut ledger = Ledger::create(self.out.join("ledger.jsonl")).work()?;
         let bar = progress::bar("evaluate", 0);
         let records = evaluation
@@ -145,6 +150,11 @@ impl Arguments {
             "model": self.model,
             "adapter": self.adapter,
             "prompts": self.prompts,
+            "glue": self.glue,
+            "tasks": evaluation.tasks.iter().map(|task| &task.name).collect::<Vec<_>>(),
+            "levels": evaluation.levels,
+            "marker": evaluation.marker,
+            "device": self.device,
             "samples": self.samples,
             "seed": self.seed,
             "preset": format!("{:?}", self.preset).to_lowercase(),

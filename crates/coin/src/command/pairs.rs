@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use coin::data::glue::{self, Split};
 use coin::data::{PairBuilder, Task, TemplateSet, pairs};
 
+use super::distinct;
 use crate::failure::{Failure, OrFail, bad_input};
 
 /// Sub-commands of `coin pairs`.
@@ -55,13 +56,16 @@ impl Build {
                 self.data.display()
             ));
         }
+        if self.pairs == 0 {
+            return bad_input("--pairs must be at least 2");
+        }
         let templates = match &self.templates {
             Some(path) => TemplateSet::read(path).input()?,
             None => TemplateSet::demo(),
         };
         let builder = PairBuilder::new(&templates, self.seed);
         let mut lists = Vec::new();
-        for name in &self.tasks {
+        for name in &distinct(&self.tasks) {
             let task = Task::named(name).input()?;
             let instances = glue::read(&self.data, name, Split::Train).input()?;
             let (pairs, report) = builder.build(&task, &instances, self.pairs).input()?;
@@ -69,6 +73,9 @@ impl Build {
                 "{name}: {} pairs from {} of {} rows, {} templates used, {} excluded",
                 report.pairs, report.rows_used, report.rows, report.templates_used, report.templates_excluded
             );
+            if report.pairs > report.rows_used {
+                eprintln!("{name}: rows recur in several pairs; held-out pairs may share rows with training");
+            }
             lists.push(pairs);
         }
         let all = pairs::interleave(lists, self.seed).input()?;

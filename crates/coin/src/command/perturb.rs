@@ -39,7 +39,10 @@ impl Arguments {
         let label_words: LabelWords = clean
             .keys()
             .map(|name| {
-                let mut words = Task::named(name).map(|task| task.label_words()).unwrap_or_default();
+                let mut words = Task::named(name).map(|task| task.label_words()).unwrap_or_else(|_| {
+                    eprintln!("coin: `{name}` is no known task: only --protect words are protected in it");
+                    Default::default()
+                });
                 words.extend(self.protect.iter().cloned());
                 (name.clone(), words)
             })

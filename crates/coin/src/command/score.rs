@@ -6,6 +6,7 @@ use clap::Args;
 use coin::eval::{Summary, ledger, metrics, results, table};
 use serde_json::json;
 
+use super::out_folder;
 use crate::failure::{Failure, OrFail};
 
 /// Arguments of `coin score`.
@@ -26,7 +27,7 @@ impl Arguments {
     pub fn run(self) -> Result<(), Failure> {
         let records = ledger::read(&self.ledger).input()?;
         let run = metrics::score(&self.name, &records).input()?;
-        std::fs::create_dir_all(&self.out).work()?;
+        out_folder(&self.out)?;
         results::write_accuracies(&self.out, &run).work()?;
         let settings = json!({ "command": "score", "ledger": self.ledger });
         let summary = Summary::new(settings.as_object().cloned().unwrap_or_default(), vec![run]);

@@ -6,7 +6,7 @@ use clap::Args;
 use coin::train::{Progress, RunConfig, Trainer};
 
 use super::device_named;
-use crate::failure::{Failure, OrFail};
+use crate::failure::{Failure, OrFail, bad_input};
 use crate::progress;
 
 /// Arguments of `coin train`.
@@ -29,7 +29,16 @@ impl Arguments {
         let config = RunConfig::read(&self.config, &self.set).input()?;
         let device = device_named(&config.train.device)?;
         let out = config.out.clone();
+        if out.exists() && !out.is_dir() {
+            return bad_input(format!("out = {}: a file is in the way, expected a folder", out.display()));
+        }
         let trainer = Trainer::new(config, &device).input()?;
+        let (shortened, texts) = trainer.shortened();
+        if shortened > 0 {
+            eprintln!(
+                "coin: {shortened} of {texts} texts are longer than data.max_tokens and lose their prompt's middle"
+            );
+        }
         if self.dry_run {
             print!("{}", toml::to_string(trainer.config()).work()?);
             println!("# {} optimiser steps, {} trainable parameters", trainer.steps(), trainer.trainable_parameters());
