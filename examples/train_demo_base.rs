@@ -1,7 +1,10 @@
 //! Trains the tiny LLaMA that `coin demo` starts from, from scratch, on the demo world.
 //!
 //! Shows: a tokenizer and a decoder made from nothing, full (not LoRA) training, and saving in Hugging Face's layout.
-//! Command: `cargo run --release -p coin-examples --example train_demo_base -- --out crates/coin/assets/demo-base`
+//! Commands, in this order: `examples/remake_demo_base.sh` runs both.
+//! `cargo run --release -p coin-examples --example train_demo_base -- --out target/demo-base --stop-at 4000`
+//! `cargo run --release -p coin-examples --example train_demo_base -- --from target/demo-base --first-row 256000
+//!  --named-steps 0 --steps 2200 --rate 0.002 --out crates/coin/assets/demo-base`
 //! Output:  `config.json`, `model.safetensors` (bf16), `tokenizer.json`; the loss and the accuracy as it goes.
 //! Time and memory: see docs/reproduction.md. The same seed gives the same file on the same processor type.
 
@@ -35,11 +38,18 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const SEED: u64 = 1;
 const VOCABULARY: usize = 1536;
-/// The families and their shares: the harder, the more.
-const FAMILIES: [(&str, usize); 8] =
-    [("cola", 2), ("sst2", 1), ("mrpc", 3), ("qqp", 3), ("mnli", 4), ("qnli", 3), ("rte", 3), ("wnli", 3)];
+/// The families and their shares of a run from nothing, and of one that goes on: the harder, the more.
+const FAMILIES: [(&str, usize, usize); 8] = [
+    ("cola", 2, 1),
+    ("sst2", 1, 1),
+    ("mrpc", 3, 4),
+    ("qqp", 3, 3),
+    ("mnli", 4, 4),
+    ("qnli", 3, 3),
+    ("rte", 3, 5),
+    ("wnli", 3, 1),
+];
 const BATCH: usize = 64;
-const PEAK_RATE: f64 = 3e-3;
 const WARM_UP: usize = 200;
 /// The share of the loss on prompt tokens; the rest is on the answer.
 const PROMPT_WEIGHT: f64 = 0.5;
@@ -48,6 +58,14 @@ const PROMPT_STRIDE: usize = 2;
 
 struct Arguments {
     out: PathBuf,
+    /// A base to go on from, with its tokenizer.
+    from: Option<PathBuf>,
+    /// Rows of the world that the base to go on from has seen.
+    first_row: usize,
+    /// Steps after which the run ends, whatever its schedule.
+    stop_at: usize,
+    /// Peak learning rate.
+    rate: f64,
     named_steps: usize,
     steps: usize,
     width: usize,
@@ -58,6 +76,10 @@ struct Arguments {
 fn arguments() -> Result<Arguments> {
     let mut arguments = Arguments {
         out: PathBuf::from("demo-base"),
+        from: None,
+        first_row: 0,
+        stop_at: usize::MAX,
+        rate: 3e-3,
         named_steps: 7000,
         steps: 2000,
         width: 128,
@@ -69,13 +91,17 @@ fn arguments() -> Result<Arguments> {
         let value = words.next().with_context(|| format!("{name} needs a value"))?;
         match name.as_str() {
             "--out" => arguments.out = value.into(),
+            "--from" => arguments.from = Some(value.into()),
+            "--stop-at" => arguments.stop_at = value.parse().context("--stop-at")?,
+            "--rate" => arguments.rate = value.parse().context("--rate")?,
+            "--first-row" => arguments.first_row = value.parse().context("--first-row")?,
             "--named-steps" => arguments.named_steps = value.parse().context("--named-steps")?,
             "--steps" => arguments.steps = value.parse().context("--steps")?,
             "--width" => arguments.width = value.parse().context("--width")?,
             "--layers" => arguments.layers = value.parse().context("--layers")?,
             "--check-every" => arguments.check_every = value.parse().context("--check-every")?,
             _ => bail!(
-                "unknown option {name}, expected --out, --named-steps, --steps, --width, --layers or --check-every"
+                "unknown option {name}, expected --out, --from, --first-row, --stop-at, --rate, --named-steps, --steps, --width, --layers or --check-every"
             ),
         }
     }
@@ -96,7 +122,8 @@ fn main() -> Result<()> {
         &|task, instance, _| {
             Ok((format!("{}: {}", task.name, task.content(instance)?), task.answer(instance)?.to_owned()))
         },
-        0,
+        arguments.first_row,
+        arguments.from.is_some(),
     )?;
     let second = stage_texts(
         arguments.steps * BATCH,
@@ -106,13 +133,20 @@ fn main() -> Result<()> {
                 templates.for_task(task)?.iter().filter(|template| template.exclusion().is_none()).collect();
             Ok(template::fill(usable[rng.random_range(0..usable.len())], task, instance)?)
         },
-        texts.len(),
+        arguments.first_row + texts.len(),
+        arguments.from.is_some(),
     )?;
-    let of_tokenizer = texts.iter().take(8_000).chain(second.iter().take(16_000));
-    let tokenizer =
-        train_tokenizer(of_tokenizer.map(|text| format!("{}{TRAINING_MARKER}{}", text.prompt, text.target)))?;
+    let bytes = match &arguments.from {
+        Some(dir) => std::fs::read(dir.join("tokenizer.json")).with_context(|| dir.display().to_string())?,
+        None => {
+            let some = texts.iter().take(8_000).chain(second.iter().take(16_000));
+            let text_of = |text: &Text| format!("{}{TRAINING_MARKER}{}", text.prompt, text.target);
+            serde_json::to_vec(&train_tokenizer(some.map(text_of))?)?
+        }
+    };
     texts.extend(second);
-    let vocabulary = tokenizer.get_vocab_size(true);
+    let vocabulary =
+        tokenizers::Tokenizer::from_bytes(&bytes).map_err(|error| anyhow!("{error}"))?.get_vocab_size(true);
 
     let config = LlamaConfig {
         model_type: "llama".to_owned(),
@@ -135,7 +169,6 @@ fn main() -> Result<()> {
         eos_token_id: Some(2),
         initializer_range: 0.05,
     };
-    let bytes = serde_json::to_vec(&tokenizer)?;
     let tokenizer = TextTokenizer::from_bytes(&arguments.out, &bytes, &config)?;
     println!("{} parameters, {vocabulary} token ids, {} rows", config.parameters(), texts.len());
 
@@ -149,16 +182,19 @@ fn main() -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     drop(texts);
 
-    let mut model = Llama::new(&config, SEED, &device)?;
+    let mut model = match &arguments.from {
+        Some(dir) => checkpoint::load(dir, &device)?,
+        None => Llama::new(&config, SEED, &device)?,
+    };
     let mut optimizer = AdamWConfig::new().with_beta_2(0.98).with_epsilon(1e-8).with_weight_decay(0.01).init();
     let start = Instant::now();
     let total = arguments.named_steps + arguments.steps;
     let mut recent = (0.0, 0.0);
-    for (step, batch) in rows.chunks(BATCH).enumerate() {
+    for (step, batch) in rows.chunks(BATCH).enumerate().take(arguments.stop_at) {
         let batch: Vec<&Row> = batch.iter().collect();
         let (gradients, losses) = gradients(&model, &batch, step, &device)?;
         let (gradients, _) = clip_global_norm(&model, gradients, 1.0);
-        model = optimizer.step(rate(step, total), model, gradients);
+        model = optimizer.step(arguments.rate * schedule(step, total), model, gradients);
         if (step + 1) % 50 == 0 {
             recent = losses;
             eprint!(
@@ -169,7 +205,7 @@ fn main() -> Result<()> {
                 start.elapsed().as_secs_f64()
             );
         }
-        if (step + 1) % arguments.check_every == 0 || step + 1 == total {
+        if (step + 1) % arguments.check_every == 0 || step + 1 == total.min(arguments.stop_at) {
             eprintln!();
             check(&model.clone().valid(), &tokenizer, &world, step < arguments.named_steps)?;
             checkpoint::save(&model, &arguments.out, StoredType::Bf16)?;
@@ -203,13 +239,15 @@ struct Row {
 type Render<'a> = dyn Fn(&Task, &Instance, &mut ChaCha8Rng) -> Result<(String, String)> + 'a;
 
 /// The rows of one stage as prompt and answer, tasks evenly mixed; `first` numbers the first of them.
-fn stage_texts(count: usize, world: &World, render: &Render, first: usize) -> Result<Vec<Text>> {
-    let shares: usize = FAMILIES.iter().map(|(_, share)| share).sum();
+fn stage_texts(count: usize, world: &World, render: &Render, first: usize, goes_on: bool) -> Result<Vec<Text>> {
+    let share_of = |from_nothing: usize, later: usize| if goes_on { later } else { from_nothing };
+    let shares: usize = FAMILIES.iter().map(|(_, from_nothing, later)| share_of(*from_nothing, *later)).sum();
     let mut texts = Vec::new();
-    for (family, share) in FAMILIES {
+    for (family, from_nothing, later) in FAMILIES {
+        let share = share_of(from_nothing, later);
         let task = Task::named(family)?;
         let count = (count * share).div_ceil(shares);
-        // A stage goes on where the one before it ended, so that no instance comes twice.
+        // A stage goes on about where the one before it ended, so that few instances come twice.
         let skip = first * share / shares;
         for (index, instance) in world.training(family, skip + count)?.iter().enumerate().skip(skip) {
             let mut rng = stream::keyed(SEED, &["base", family, &index.to_string()]);
@@ -229,10 +267,10 @@ fn stage_texts(count: usize, world: &World, render: &Render, first: usize) -> Re
 }
 
 /// Linear warm-up, then linear decay to a tenth of a per cent of the peak.
-fn rate(step: usize, steps: usize) -> f64 {
+fn schedule(step: usize, steps: usize) -> f64 {
     let warm = (step + 1) as f64 / WARM_UP as f64;
     let left = (steps - step) as f64 / steps as f64;
-    PEAK_RATE * warm.min(1.0) * left.max(0.001)
+    warm.min(1.0) * left.max(0.001)
 }
 
 /// The gradients of a batch and its mean losses on prompt and answer tokens, in nats.

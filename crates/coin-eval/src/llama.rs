@@ -17,7 +17,8 @@ pub struct LlamaModel {
 
 impl LlamaModel {
     /// Wraps a model without autodiff; `fingerprint` names its files. A batch has `batch_size` rows, and `threads`
-    /// batches run at once. Neither changes an answer.
+    /// batches run at once. The number of threads changes no answer; another batch size rounds differently, which can only
+    /// matter where two logits are closer than rounding.
     pub fn new(
         model: Llama,
         tokenizer: TextTokenizer,

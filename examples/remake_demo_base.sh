@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Remakes the demo's base model, in two runs: the first teaches the tasks, the second to read instructions.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+train() { cargo run --release -p coin-examples --example train_demo_base -- "$@"; }
+train --out target/demo-base --stop-at 4000
+train --from target/demo-base --first-row 256000 --named-steps 0 --steps 2200 --rate 0.002 --out crates/coin/assets/demo-base
