@@ -50,7 +50,7 @@ pub struct Demo {
 impl Demo {
     /// The default demo, written to `out`.
     pub fn new(out: impl Into<PathBuf>) -> Self {
-        Demo { out: out.into(), seed: 42, samples: 50, steps: 100, batch_pairs: 32, device: "cpu".to_owned() }
+        Demo { out: out.into(), seed: 42, samples: 50, steps: 200, batch_pairs: 32, device: "cpu".to_owned() }
     }
 }
 
@@ -200,7 +200,7 @@ impl Demo {
 }
 
 /// Peak learning rate of both runs; ours, as the paper's 1e-4 is for a model 5,000 times the size.
-const LEARNING_RATE: f64 = 1e-3;
+const LEARNING_RATE: f64 = 2e-3;
 
 /// Pairs held out of both runs.
 const VALIDATION_PAIRS: usize = 128;
