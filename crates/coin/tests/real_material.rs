@@ -107,11 +107,13 @@ fn a_real_model_learns_to_tell_positives_from_hard_negatives() {
         "cola",
         "--samples",
         "6",
+        "--max-new-tokens",
+        "12",
         "--out",
         text(&out),
     ]);
     assert_eq!(lines(&out.join("ledger.jsonl")).len(), 6 * 6 * 5);
-    assert!(out.join("results/cola/deepwordbug/len_7_0_shot_prompt5.csv").exists());
+    assert!(out.join("results/cola/deepwordbug/len_12_0_shot_prompt5.csv").exists());
     assert!(out.join("unseen_instruction_acc.csv").exists());
     let summary: Value = serde_json::from_str(&std::fs::read_to_string(out.join("summary.json")).unwrap()).unwrap();
     assert_eq!(summary["runs"][0]["tasks"].as_array().unwrap().len(), 5);

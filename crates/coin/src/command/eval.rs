@@ -63,6 +63,10 @@ pub struct Arguments {
     /// Reports tasks whose files are absent instead of failing.
     #[arg(long)]
     allow_missing: bool,
+    /// Tokens generated per prompt at most; 7 is the released program's. A tokenizer with few pieces needs more to
+    /// write a label word.
+    #[arg(long, default_value_t = 7)]
+    max_new_tokens: usize,
     /// Device to compute on.
     #[arg(long, default_value = "cpu")]
     device: String,
@@ -119,6 +123,7 @@ impl Arguments {
             preset,
             marker: preset.marker().to_owned(),
             full_decode: self.full_decode,
+            max_new_tokens: self.max_new_tokens,
             ..Evaluation::new(tasks, instructions)
         };
         let mut model = model_folder::for_evaluation(&self.model, self.adapter.as_deref(), &device).input()?;
@@ -159,6 +164,7 @@ impl Arguments {
             "seed": self.seed,
             "preset": format!("{:?}", self.preset).to_lowercase(),
             "full_decode": self.full_decode,
+            "max_new_tokens": self.max_new_tokens,
         });
         let summary = Summary::new(settings.as_object().cloned().unwrap_or_default(), vec![run]);
         summary.write(self.out.join("summary.json")).work()?;
