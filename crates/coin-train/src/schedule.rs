@@ -25,9 +25,10 @@ impl LinearSchedule {
     /// ```
     pub fn rate(&self, step: usize) -> f64 {
         if step < self.warmup {
-            return self.peak * step as f64 / self.warmup as f64;
+            return self.peak * (step as f64 / self.warmup as f64);
         }
         let left = self.total.saturating_sub(step) as f64;
-        self.peak * left / (self.total - self.warmup).max(1) as f64
+        // transformers computes the factor first, and so the last digit is its.
+        self.peak * (left / (self.total - self.warmup).max(1) as f64)
     }
 }
