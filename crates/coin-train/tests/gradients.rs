@@ -18,15 +18,14 @@ fn model() -> Llama {
     .unwrap();
     let lora = LoraConfig { rank: 4, dropout: 0.2, ..LoraConfig::default() };
     let model = Llama::new(&config, 5, &Device::flex().autodiff()).unwrap().with_lora(&lora, 9).unwrap();
-    // B starts at zero, where A has no gradient yet; the values of A serve.
-    let mut mapper = OfA;
-    model.map(&mut mapper)
+    // B starts at zero, where A has no gradient yet.
+    model.map(&mut FillZeros)
 }
 
 /// Fills every zero matrix with a fixed pattern.
-struct OfA;
+struct FillZeros;
 
-impl burn::module::ModuleMapper for OfA {
+impl burn::module::ModuleMapper for FillZeros {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let zero = param.val().abs().sum().into_scalar::<f32>() == 0.0;
         if !zero {
