@@ -235,7 +235,6 @@ impl StepObjective {
         step: u64,
     ) -> Result<(GradientsParams, StepValues), TrainError> {
         let (original_tokens, paraphrase_tokens) = supervised(pairs);
-        let device = model.device();
         let run = |model: &Llama, index: usize, chunk: &[PairRow]| {
             forward(model, chunk, self.pooling, Some((self.seed, step, (index * micro) as u64)))
         };
@@ -248,7 +247,7 @@ impl StepObjective {
             }
             let leaf = |rows: &[Tensor<2>]| Tensor::from_inner(Tensor::cat(rows.to_vec(), 0)).require_grad();
             let (original, paraphrase): (Tensor<2>, Tensor<2>) = (leaf(&seen.originals), leaf(&seen.paraphrases));
-            let output = self.contrast(pairs, seen.generation, original.clone(), paraphrase.clone(), &device);
+            let output = self.contrast(pairs, seen.generation, original.clone(), paraphrase.clone());
             let values = StepValues::new(self.kind, seen.generation, scalar(&output.scaled), &output.contrastive);
             let gradients = output.scaled.backward();
             cached = Some((values, original.grad(&gradients).zip(paraphrase.grad(&gradients))));
@@ -271,7 +270,7 @@ impl StepObjective {
             None => {
                 let rows = |rows: Vec<Tensor<2>>| Tensor::cat(rows, 0);
                 let (originals, paraphrases) = (rows(seen.originals), rows(seen.paraphrases));
-                let output = self.contrast(pairs, seen.generation, originals, paraphrases, &device);
+                let output = self.contrast(pairs, seen.generation, originals, paraphrases);
                 StepValues::new(self.kind, seen.generation, 0.0, &output.contrastive)
             }
         };
@@ -279,15 +278,8 @@ impl StepObjective {
     }
 
     /// The objective over pooled rows of the whole effective batch.
-    fn contrast(
-        &self,
-        pairs: &[PairRow],
-        generation: f64,
-        original: Tensor<2>,
-        paraphrase: Tensor<2>,
-        device: &Device,
-    ) -> CoinOutput {
-        let device = if original.device().is_autodiff() { device.clone() } else { device.clone().inner() };
+    fn contrast(&self, pairs: &[PairRow], generation: f64, original: Tensor<2>, paraphrase: Tensor<2>) -> CoinOutput {
+        let device = original.device();
         let generation = Tensor::<1>::from_floats([generation as f32], &device);
         self.loss.forward(generation, original, paraphrase, Some(same_answer(pairs, &device)))
     }

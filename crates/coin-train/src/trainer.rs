@@ -131,7 +131,7 @@ impl Trainer {
     ///
     /// # Errors
     /// A file cannot be written, or a loss is no number.
-    pub fn run(mut self, mut progress: impl FnMut(&Progress)) -> Result<Llama, TrainError> {
+    pub fn run(self, mut progress: impl FnMut(&Progress)) -> Result<Llama, TrainError> {
         let out = self.config.out.clone();
         std::fs::create_dir_all(&out).map_err(TrainError::io(&out))?;
         // An adapter of an earlier run must not stand beside this one's metrics.
@@ -219,8 +219,7 @@ impl Trainer {
         validate(&self, &model, total, &mut file, &mut progress)?;
         let base = self.config.model.path.display().to_string();
         adapter::save(&model, &self.lora, Some(&base), &adapter_dir)?;
-        self.model = model;
-        Ok(self.model.valid())
+        Ok(model.valid())
     }
 
     fn write_config(&self, path: &Path) -> Result<(), TrainError> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use coin_eval::llama::LlamaModel;
-use coin_model::{Llama, LlamaConfig, TextTokenizer, adapter, checkpoint};
+use coin_model::{Llama, TextTokenizer, adapter, checkpoint};
 use sha2::{Digest, Sha256};
 
 /// Rows that one batch of an evaluation holds.
@@ -16,9 +16,8 @@ const BATCH_SIZE: usize = 64;
 /// # Errors
 /// A file is absent or damaged.
 pub fn open(model: &Path, adapter_dir: Option<&Path>, device: &Device) -> Result<(Llama, TextTokenizer)> {
-    let config = LlamaConfig::read(model)?;
-    let tokenizer = TextTokenizer::read(model, &config)?;
     let llama = checkpoint::load(model, device)?;
+    let tokenizer = TextTokenizer::read(model, llama.config())?;
     let llama = match adapter_dir {
         Some(dir) => adapter::load(llama, dir)?,
         None => llama,
