@@ -7,7 +7,7 @@
 use burn::tensor::Device;
 use coin::data::tokenize::TokenRow;
 use coin::loss::{CoinLossConfig, Pooling};
-use coin::model::generate::{GreedyOptions, greedy};
+use coin::model::generate::{GenerateOptions, generate};
 use coin::model::{Llama, LlamaConfig, LoraConfig};
 use coin::train::config::{Objective, Preset};
 use coin::train::objective::{PairRow, StepObjective};
@@ -48,7 +48,8 @@ fn training_step(criterion: &mut Criterion) {
     for (name, kind, micro) in
         [("cit", Objective::Cit, 16), ("coin", Objective::Coin, 16), ("coin_cached", Objective::Coin, 4)]
     {
-        let objective = StepObjective { kind, preset: Preset::Strict, loss, pooling: Pooling::Last, seed: 1 };
+        let objective =
+            StepObjective { kind, preset: Preset::Strict, loss, pooling: Pooling::Last, seed: 1, checkpointing: false };
         group.bench_function(name, |bench| {
             bench.iter(|| objective.step(&model, &pairs, micro, 0).map(|(_, values)| values))
         });
@@ -59,14 +60,21 @@ fn training_step(criterion: &mut Criterion) {
 fn generation(criterion: &mut Criterion) {
     let config = config();
     let model = Llama::new(&config, 1, &Device::flex()).expect("the configuration is valid");
-    let options = GreedyOptions { max_new_tokens: 7, batch_size: 64, threads: 1, eos: None, hidden: false };
+    let options = GenerateOptions {
+        max_new_tokens: 7,
+        batch_size: 64,
+        threads: 1,
+        eos: Vec::new(),
+        hidden: false,
+        sampling: None,
+    };
     let mut group = criterion.benchmark_group("greedy_7_tokens");
     group.sample_size(10);
     for count in [1, 64] {
         let prompts: Vec<Vec<u32>> = (0..count).map(|row| ids(row, LENGTH, config.vocab_size)).collect();
         group.throughput(Throughput::Elements(count as u64));
         group.bench_function(format!("{count}_prompts"), |bench| {
-            bench.iter(|| greedy(&model, &prompts, &options, |_, _| false))
+            bench.iter(|| generate(&model, &prompts, &options, |_, _| false))
         });
     }
     group.finish();

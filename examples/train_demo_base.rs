@@ -1,10 +1,12 @@
 //! Trains the tiny LLaMA that `coin demo` starts from, from scratch, on the demo world.
 //!
 //! Shows: a tokenizer and a decoder made from nothing, full (not LoRA) training, and saving in Hugging Face's layout.
-//! Commands, in this order: `examples/remake_demo_base.sh` runs both.
+//! Commands, in this order: `examples/remake_demo_base.sh` runs all three.
 //! `cargo run --release -p coin-examples --example train_demo_base -- --out target/demo-base --stop-at 4000`
 //! `cargo run --release -p coin-examples --example train_demo_base -- --from target/demo-base --first-row 256000
-//!  --named-steps 0 --steps 2200 --rate 0.002 --out crates/coin/assets/demo-base`
+//!  --named-steps 0 --steps 2200 --rate 0.002 --out target/demo-base`
+//! `cargo run --release -p coin-examples --example train_demo_base -- --from target/demo-base --first-row 396800
+//!  --named-steps 0 --steps 3000 --rate 0.002 --out crates/coin/assets/demo-base`
 //! Output:  `config.json`, `model.safetensors` (bf16), `tokenizer.json`; the loss and the accuracy as it goes.
 //! Time and memory: see docs/reproduction.md. The same seed gives the same file on the same processor type.
 
@@ -21,9 +23,10 @@ use coin::data::tokenize::{TokenRow, TokenizeOptions, Truncation};
 use coin::data::world::World;
 use coin::data::{Instance, Prompt, Task, TemplateSet, stream, template};
 use coin::eval::{InstructionSet, parser};
-use coin::model::checkpoint::{self, StoredType};
-use coin::model::generate::{GreedyOptions, greedy};
-use coin::model::{Llama, LlamaConfig, TextTokenizer, TokenBatch};
+use coin::model::checkpoint;
+use coin::model::config::ModelType;
+use coin::model::generate::{GenerateOptions, generate};
+use coin::model::{FloatType, Llama, LlamaConfig, TextTokenizer, TokenBatch, WeightFormat};
 use coin::train::optimizer::clip_global_norm;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -149,7 +152,7 @@ fn main() -> Result<()> {
         tokenizers::Tokenizer::from_bytes(&bytes).map_err(|error| anyhow!("{error}"))?.get_vocab_size(true);
 
     let config = LlamaConfig {
-        model_type: "llama".to_owned(),
+        model_type: ModelType::Llama,
         vocab_size: vocabulary,
         hidden_size: arguments.width,
         intermediate_size: arguments.width * 3,
@@ -166,7 +169,8 @@ fn main() -> Result<()> {
         attention_bias: false,
         mlp_bias: false,
         bos_token_id: Some(1),
-        eos_token_id: Some(2),
+        eos_token_ids: vec![2],
+        pad_token_id: None,
         initializer_range: 0.05,
     };
     let tokenizer = TextTokenizer::from_bytes(&arguments.out, &bytes, &config)?;
@@ -183,7 +187,7 @@ fn main() -> Result<()> {
     drop(texts);
 
     let mut model = match &arguments.from {
-        Some(dir) => checkpoint::load(dir, &device)?,
+        Some(dir) => checkpoint::load(dir, WeightFormat::default(), &device)?.model,
         None => Llama::new(&config, SEED, &device)?,
     };
     let mut optimizer = AdamWConfig::new().with_beta_2(0.98).with_epsilon(1e-8).with_weight_decay(0.01).init();
@@ -208,7 +212,7 @@ fn main() -> Result<()> {
         if (step + 1) % arguments.check_every == 0 || step + 1 == total.min(arguments.stop_at) {
             eprintln!();
             check(&model.clone().valid(), &tokenizer, &world, step < arguments.named_steps)?;
-            checkpoint::save(&model, &arguments.out, StoredType::Bf16)?;
+            checkpoint::save(&model, &arguments.out, FloatType::Bf16)?;
             std::fs::write(arguments.out.join("tokenizer.json"), &bytes)?;
         }
     }
@@ -361,7 +365,7 @@ fn summed_losses(
     let (mut prompts, mut answers) = (Vec::new(), Vec::new());
     for (place, (at, row)) in rows.iter().enumerate() {
         for token in 1..row.tokens.ids.len() {
-            let entry = ((place * seq + batch.pads[place] + token - 1) as i32, row.tokens.ids[token] as i32);
+            let entry = ((place * seq + batch.spans[place].start + token - 1) as i32, row.tokens.ids[token] as i32);
             match kind(row, *at, token, step) {
                 Some(Part::Prompt) => prompts.push(entry),
                 Some(Part::Answer) => answers.push(entry),
@@ -383,7 +387,14 @@ fn summed_losses(
 /// stage under the task's name.
 fn check(model: &Llama, tokenizer: &TextTokenizer, world: &World, named: bool) -> Result<()> {
     let instructions = InstructionSet::demo();
-    let options = GreedyOptions { max_new_tokens: 7, batch_size: 64, threads: 2, eos: tokenizer.eos(), hidden: false };
+    let options = GenerateOptions {
+        max_new_tokens: 7,
+        batch_size: 64,
+        threads: 2,
+        eos: tokenizer.eos().to_vec(),
+        hidden: false,
+        sampling: None,
+    };
     let mut mean = 0.0;
     let tasks = Task::glue();
     for task in &tasks {
@@ -399,7 +410,7 @@ fn check(model: &Llama, tokenizer: &TextTokenizer, world: &World, named: bool) -
                 .map(|instance| Ok(tokenizer.encode(&Prompt::new(wording, task.content(instance)?).render())?))
                 .collect::<Result<Vec<_>>>()?;
             let decided = |_: usize, ids: &[u32]| tokenizer.decode(ids).is_ok_and(|text| parser::decided(task, &text));
-            for (out, instance) in greedy(model, &prompts, &options, decided)?.iter().zip(&instances) {
+            for (out, instance) in generate(model, &prompts, &options, decided)?.iter().zip(&instances) {
                 right += usize::from(parser::parse(task, &tokenizer.decode(&out.ids)?) == Some(instance.label));
             }
         }

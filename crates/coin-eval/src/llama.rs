@@ -1,6 +1,6 @@
 //! The LLaMA of `coin-model` behind the [`LanguageModel`] trait.
 
-use coin_model::generate::{GreedyOptions, greedy};
+use coin_model::generate;
 use coin_model::{Llama, TextTokenizer};
 
 use crate::model::{GenerateOptions, Generation, LanguageModel, ModelError};
@@ -40,15 +40,16 @@ impl LanguageModel for LlamaModel {
         let failed = |error| ModelError::from_source("the model cannot run", error);
         let rows =
             prompts.iter().map(|text| self.tokenizer.encode(text)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
-        let greedy_options = GreedyOptions {
+        let settings = generate::GenerateOptions {
             max_new_tokens: options.max_new_tokens,
             batch_size: self.batch_size,
             threads: self.threads,
-            eos: self.tokenizer.eos(),
+            eos: self.tokenizer.eos().to_vec(),
             hidden: options.hidden,
+            sampling: None,
         };
         let done = |_: usize, ids: &[u32]| self.tokenizer.decode(ids).is_ok_and(|text| decided(&text));
-        let continuations = greedy(&self.model, &rows, &greedy_options, done).map_err(failed)?;
+        let continuations = generate::generate(&self.model, &rows, &settings, done).map_err(failed)?;
         continuations
             .into_iter()
             .map(|continuation| {

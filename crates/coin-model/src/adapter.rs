@@ -1,15 +1,17 @@
-//! LoRA adapters in PEFT's layout: `adapter_config.json` and `adapter_model.safetensors`.
+//! LoRA adapters in PEFT's layout: `adapter_config.json` and `adapter_model.safetensors` (or `.bin`, to read).
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::module::{Module, Param};
-use burn::tensor::{Tensor, TensorData};
-use safetensors::SafeTensors;
+use burn::tensor::{DType, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::checkpoint::{NamedTensor, floats, transpose, write_file, write_safetensors};
-use crate::{Llama, LoraConfig, ModelError};
+use crate::checkpoint::{NamedTensor, write_file, write_safetensors};
+use crate::linear::LINEAR_PATHS;
+use crate::weight_file::{WeightFiles, transpose};
+use crate::{Llama, LoraConfig, ModelError, TargetModules, TokenBatch};
 
 /// The keys of `adapter_config.json` that this crate reads and writes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,7 +25,7 @@ struct PeftConfig {
     lora_alpha: f64,
     #[serde(default)]
     lora_dropout: f64,
-    target_modules: Vec<String>,
+    target_modules: TargetModules,
     #[serde(default = "no_bias")]
     bias: String,
     #[serde(default)]
@@ -32,21 +34,43 @@ struct PeftConfig {
     use_rslora: bool,
     #[serde(default)]
     use_dora: bool,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    alpha_pattern: BTreeMap<String, f64>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    rank_pattern: BTreeMap<String, usize>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    layers_to_transform: Option<serde_json::Value>,
+    #[serde(default)]
+    layers_to_transform: Option<Layers>,
     #[serde(default)]
     modules_to_save: Option<Vec<String>>,
     #[serde(default)]
     inference_mode: bool,
 }
 
+/// One layer's index or a list of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Layers {
+    One(usize),
+    Many(Vec<usize>),
+}
+
 fn no_bias() -> String {
     "none".to_owned()
 }
+
+/// Keys of `adapter_config.json` that change the result and are not implemented, with what is accepted beside `null`.
+const REFUSED: [(&str, &str); 14] = [
+    ("fan_in_fan_out", "false"),
+    ("use_dora", "false"),
+    ("use_qalora", "false"),
+    ("lora_bias", "false"),
+    ("alpha_pattern", "{}"),
+    ("rank_pattern", "{}"),
+    ("modules_to_save", "[]"),
+    ("layers_pattern", "[]"),
+    ("exclude_modules", "[]"),
+    ("target_parameters", "[]"),
+    ("trainable_token_indices", "[]"),
+    ("layer_replication", "[]"),
+    ("arrow_config", "null"),
+    ("alora_invocation_tokens", "null"),
+];
 
 /// The settings of the adapter folder `dir`.
 ///
@@ -55,120 +79,113 @@ fn no_bias() -> String {
 pub fn read_config(dir: &Path) -> Result<LoraConfig, ModelError> {
     let path = dir.join("adapter_config.json");
     let text = std::fs::read_to_string(&path).map_err(ModelError::io(&path))?;
-    let peft: PeftConfig = serde_json::from_str(&text).map_err(ModelError::malformed(&path))?;
-    let unsupported = |key: &str, value: String, expected: &str| ModelError::Unsupported {
+    let raw: Value = serde_json::from_str(&text).map_err(ModelError::malformed(&path))?;
+    let unsupported = |key: &str, value: &Value, expected: &str| ModelError::Unsupported {
         path: path.clone(),
         key: key.to_owned(),
-        value,
+        value: value.to_string(),
         expected: expected.to_owned(),
     };
-    if peft.peft_type != "LORA" {
-        return Err(unsupported("peft_type", peft.peft_type, "LORA"));
-    }
-    if peft.bias != "none" {
-        return Err(unsupported("bias", peft.bias, "none"));
-    }
-    for (key, value) in
-        [("use_rslora", peft.use_rslora), ("use_dora", peft.use_dora), ("fan_in_fan_out", peft.fan_in_fan_out)]
-    {
-        if value {
-            return Err(unsupported(key, "true".to_owned(), "false"));
+    for (key, expected) in REFUSED {
+        let value = &raw[key];
+        if !value.is_null() && value.to_string() != expected {
+            return Err(unsupported(key, value, expected));
         }
     }
-    for (key, given) in [
-        ("alpha_pattern", !peft.alpha_pattern.is_empty()),
-        ("rank_pattern", !peft.rank_pattern.is_empty()),
-        ("layers_to_transform", peft.layers_to_transform.as_ref().is_some_and(|layers| !layers.is_null())),
-    ] {
-        if given {
-            return Err(unsupported(key, "a value".to_owned(), "none"));
-        }
+    // These start from a changed base, which the files beside the adapter do not hold.
+    let start = &raw["init_lora_weights"];
+    let of_base = ["pissa", "olora", "loftq", "corda"];
+    if start.as_str().is_some_and(|name| of_base.iter().any(|of_base| name.to_lowercase().starts_with(of_base))) {
+        return Err(unsupported("init_lora_weights", start, "a start that leaves the base as it is"));
     }
-    if let Some(modules) = peft.modules_to_save.filter(|modules| !modules.is_empty()) {
-        return Err(unsupported("modules_to_save", modules.join(", "), "null"));
+    let peft: PeftConfig = serde_json::from_value(raw.clone()).map_err(ModelError::malformed(&path))?;
+    for (key, value, expected) in [("peft_type", &peft.peft_type, "LORA"), ("bias", &peft.bias, "none")] {
+        if value != expected {
+            return Err(unsupported(key, &raw[key], expected));
+        }
     }
     let config = LoraConfig {
         rank: peft.r,
         alpha: peft.lora_alpha,
+        rank_stabilized: peft.use_rslora,
         dropout: peft.lora_dropout,
         target_modules: peft.target_modules,
+        layers: peft.layers_to_transform.map(|layers| match layers {
+            Layers::One(layer) => vec![layer],
+            Layers::Many(layers) => layers,
+        }),
     };
     config.check().map_err(|error| ModelError::Malformed { path, message: error.to_string() })?;
     Ok(config)
 }
 
-/// Loads the adapter folder `dir` onto `model`, whose own weights become frozen.
+/// Loads the adapter folder `dir` (`adapter_model.safetensors` or `.bin`) onto `model`, whose own weights become frozen.
 ///
 /// # Errors
-/// As [`read_config`]; or tensors are missing, unexpected or of another shape; all of them are listed.
+/// As [`read_config`]; or a target matches no layer, or tensors are missing, unexpected or of another shape.
 pub fn load(model: Llama, dir: &Path) -> Result<Llama, ModelError> {
     let config = read_config(dir)?;
-    let path = dir.join("adapter_model.safetensors");
-    let bytes = std::fs::read(&path).map_err(ModelError::io(&path))?;
-    let parsed = SafeTensors::deserialize(&bytes).map_err(ModelError::malformed(&path))?;
-    // PEFT has written `lora_A.weight` and, in some versions, `lora_A.default.weight`.
+    let WeightFiles { path, tensors } = WeightFiles::open(dir, "adapter_model", "adapter_model")?;
     let mut tensors: BTreeMap<String, _> =
-        parsed.tensors().into_iter().map(|(name, view)| (name.replace(".default.weight", ".weight"), view)).collect();
+        tensors.into_iter().map(|(name, tensor)| (canonical(&name), tensor)).collect();
     let device = model.device();
-    let mut model = model.with_lora(&config, 0)?;
+    let model = model.with_lora(&config, 0)?;
     let mut problems = Vec::new();
-    for index in 0..model.layers.len() {
-        let paths: Vec<&str> = model.layers[index].linears().iter().map(|(path, _)| *path).collect();
-        let mut paths = paths.into_iter();
-        let mut failure = None;
-        let layer = model.layers[index].clone().map_linears(|_, mut linear| {
-            let place = paths.next().unwrap_or_default();
-            let Some(lora) = linear.lora.as_mut() else { return linear };
-            for (factor, param) in [("lora_A", &mut lora.a), ("lora_B", &mut lora.b)] {
-                let name = format!("base_model.model.model.layers.{index}.{place}.{factor}.weight");
-                let [d_in, d_out]: [usize; 2] = param.lazy_shape().dims();
-                match tensors.remove(&name) {
-                    None => problems.push(format!("`{name}` is missing")),
-                    Some(view) if view.shape() != [d_out, d_in] => {
-                        problems.push(format!("`{name}` has shape {:?}, expected {:?}", view.shape(), [d_out, d_in]));
-                    }
-                    Some(view) => match floats(&view, &name, &path) {
-                        Ok(values) => {
-                            let data = TensorData::new(transpose(&values, d_out, d_in), [d_in, d_out]);
-                            *param = Param::from_tensor(Tensor::from_data(data, &device));
-                        }
-                        Err(error) => failure = Some(error),
-                    },
+    let mut failure = None;
+    let model = model.map_linears(|index, place, mut linear| {
+        let Some(lora) = linear.lora.as_mut() else { return linear };
+        for (factor, param) in [("lora_A", &mut lora.a), ("lora_B", &mut lora.b)] {
+            let name = format!("model.layers.{index}.{}.{factor}.weight", LINEAR_PATHS[place]);
+            let [d_in, d_out]: [usize; 2] = param.lazy_shape().dims();
+            match tensors.remove(&name) {
+                None => problems.push(format!("`{name}` is missing")),
+                Some(tensor) if tensor.shape() != [d_out, d_in] => {
+                    problems.push(format!("`{name}` has shape {:?}, expected {:?}", tensor.shape(), [d_out, d_in]));
                 }
+                Some(tensor) => match tensor.floats(&name) {
+                    Ok(values) => {
+                        let data = TensorData::new(transpose(&values, d_out, d_in), [d_in, d_out]);
+                        *param = Param::from_tensor(Tensor::from_data(data, (&device, DType::F32)));
+                    }
+                    Err(error) => failure = Some(error),
+                },
             }
-            linear
-        });
-        model.layers[index] = layer;
-        if let Some(error) = failure {
-            return Err(error);
         }
-    }
+        linear
+    });
     problems.extend(tensors.keys().map(|name| format!("`{name}` is unexpected")));
-    match problems.is_empty() {
-        true => Ok(model),
-        false => Err(ModelError::Weights { path, problems: problems.join(", ") }),
+    match (failure, problems.is_empty()) {
+        (Some(error), _) => Err(error),
+        (None, true) => Ok(model),
+        (None, false) => Err(ModelError::weights(path, problems)),
     }
 }
 
-/// Writes the adapters of `model` to `dir`, as PEFT writes them.
+/// The name of an adapter's tensor as `model.layers.0.self_attn.q_proj.lora_A.weight`: PEFT puts `base_model.model.`
+/// before it, and some of its versions wrote the adapter's own name, `default`, into it.
+fn canonical(name: &str) -> String {
+    let name = name.strip_prefix("base_model.model.").unwrap_or(name);
+    name.replace(".default.weight", ".weight")
+}
+
+/// Writes the adapters of `model` to `dir`, as PEFT writes them, then reads them again and compares.
 ///
 /// # Errors
-/// A file cannot be written, or the model has no adapter.
+/// A file cannot be written, the model has no adapter, or what was read back differs.
 pub fn save(model: &Llama, config: &LoraConfig, base: Option<&str>, dir: &Path) -> Result<(), ModelError> {
     let mut tensors = Vec::new();
-    for (index, layer) in model.layers.iter().enumerate() {
-        for (place, linear) in layer.linears() {
-            let Some(lora) = &linear.lora else { continue };
-            for (factor, param) in [("lora_A", &lora.a), ("lora_B", &lora.b)] {
-                let name = format!("base_model.model.model.layers.{index}.{place}.{factor}.weight");
-                tensors.push(NamedTensor::new(name, param.val().transpose())?);
-            }
+    for (path, factors) in factors(model) {
+        for (factor, param) in ["lora_A", "lora_B"].into_iter().zip(factors) {
+            let name = format!("base_model.model.{path}.{factor}.weight");
+            tensors.push(NamedTensor::new(name, param.val().transpose()));
         }
     }
     if tensors.is_empty() {
         return Err(ModelError::Invalid("the model has no adapter to save".to_owned()));
     }
-    write_safetensors(&dir.join("adapter_model.safetensors"), &tensors)?;
+    let weights = dir.join("adapter_model.safetensors");
+    write_safetensors(&weights, &tensors)?;
+    compare(&weights, dir, &tensors)?;
     let peft = PeftConfig {
         peft_type: "LORA".to_owned(),
         task_type: Some("CAUSAL_LM".to_owned()),
@@ -179,11 +196,9 @@ pub fn save(model: &Llama, config: &LoraConfig, base: Option<&str>, dir: &Path) 
         target_modules: config.target_modules.clone(),
         bias: no_bias(),
         fan_in_fan_out: false,
-        use_rslora: false,
+        use_rslora: config.rank_stabilized,
         use_dora: false,
-        alpha_pattern: BTreeMap::new(),
-        rank_pattern: BTreeMap::new(),
-        layers_to_transform: None,
+        layers_to_transform: config.layers.clone().map(Layers::Many),
         modules_to_save: None,
         inference_mode: true,
     };
@@ -192,49 +207,177 @@ pub fn save(model: &Llama, config: &LoraConfig, base: Option<&str>, dir: &Path) 
     write_file(&path, (text + "\n").as_bytes())
 }
 
+/// Compares the written file with what was to be written.
+fn compare(path: &Path, dir: &Path, tensors: &[NamedTensor]) -> Result<(), ModelError> {
+    let written = WeightFiles::open(dir, "adapter_model", "adapter_model")?.tensors;
+    for tensor in tensors {
+        let same = match written.get(tensor.name()) {
+            Some(stored) => stored.shape() == tensor.shape() && stored.floats(tensor.name())? == tensor.values()?,
+            None => false,
+        };
+        if !same {
+            let message = format!("`{}` was read back differently", tensor.name());
+            return Err(ModelError::Malformed { path: path.to_owned(), message });
+        }
+    }
+    Ok(())
+}
+
+/// Adds every adapter to its layer's matrix, in f32, or takes it out again. The adapters stay with the model, switched
+/// off while they are merged.
+pub fn set_merged(model: Llama, merged: bool) -> Llama {
+    model.map_linears(|_, _, linear| linear.set_merged(merged))
+}
+
+/// The model with its adapters merged for good, and the largest absolute difference of the logits of `probe` between
+/// the two forms.
+///
+/// # Errors
+/// The model has no adapter, or the device fails.
+pub fn merge(model: Llama, probe: &TokenBatch) -> Result<(Llama, f32), ModelError> {
+    if parameters(&model) == 0 {
+        return Err(ModelError::Invalid("the model has no adapter to merge".to_owned()));
+    }
+    let mask: Tensor<2> = probe.mask().float();
+    let logits = |model: &Llama| {
+        let hidden = model.hidden(probe, None, None);
+        let [rows, seq, d_model] = hidden.dims();
+        model.logits(hidden.reshape([rows * seq, d_model])) * mask.clone().reshape([rows * seq, 1])
+    };
+    let before = logits(&model);
+    let merged = set_merged(model, true).map_linears(|_, _, mut linear| {
+        linear.lora = None;
+        linear
+    });
+    let difference = (logits(&merged) - before).abs().max().try_into_scalar::<f32>();
+    let difference = difference.map_err(|error| ModelError::Invalid(format!("cannot read logits back: {error:?}")))?;
+    Ok((merged, difference))
+}
+
+/// The two factors of every adapter, A `[d_in, rank]` and B `[rank, d_out]`, with the path of their layer, such as
+/// `model.layers.0.self_attn.q_proj`.
+pub fn factors(model: &Llama) -> impl Iterator<Item = (String, [&Param<Tensor<2>>; 2])> {
+    model.linears().filter_map(|(path, linear)| linear.lora.as_ref().map(|lora| (path, [&lora.a, &lora.b])))
+}
+
 /// The number of trainable parameters in `model`'s adapters.
 pub fn parameters(model: &Llama) -> usize {
-    let linears = model.layers.iter().flat_map(|layer| layer.linears());
-    linears.filter_map(|(_, linear)| linear.lora.as_ref()).map(Module::num_params).sum()
+    model.linears().filter_map(|(_, linear)| linear.lora.as_ref()).map(Module::num_params).sum()
 }
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::{Device, TensorData};
+    use serde_json::json;
+
     use super::*;
-    use crate::TokenBatch;
     use crate::config::tests::tiny;
-    use burn::tensor::Device;
+
+    fn hidden(model: &Llama) -> TensorData {
+        let batch = TokenBatch::left_padded(&[vec![1, 2, 3]], 0, 1, &model.device()).unwrap();
+        model.hidden(&batch, None, None).into_data()
+    }
+
+    /// A model whose adapters do something.
+    fn adapted(lora: &LoraConfig) -> Llama {
+        let model = Llama::new(&tiny(), 5, &Device::flex()).unwrap().with_lora(lora, 1).unwrap();
+        model.map_linears(|index, place, mut linear| {
+            if let Some(lora) = linear.lora.as_mut() {
+                let [rank, d_out]: [usize; 2] = lora.b.lazy_shape().dims();
+                let values = (0..rank * d_out).map(|at| ((at * 7 + index * 3 + place) % 11) as f32 * 0.1 - 0.5);
+                let data = TensorData::new(values.collect::<Vec<f32>>(), [rank, d_out]);
+                lora.b = Param::from_tensor(Tensor::from_data(data, &Device::flex()));
+            }
+            linear
+        })
+    }
 
     #[test]
     fn a_saved_adapter_is_the_same_adapter() {
-        let device = Device::flex();
         let dir = tempfile::tempdir().unwrap();
-        let lora =
-            LoraConfig { rank: 2, alpha: 4.0, dropout: 0.0, target_modules: vec!["v_proj".into(), "up_proj".into()] };
-        let base = Llama::new(&tiny(), 5, &device).unwrap();
-        let mut model = base.clone().with_lora(&lora, 1).unwrap();
-        let adapter = model.layers[1].attention.v_proj.lora.as_mut().unwrap();
-        adapter.b = Param::from_tensor(Tensor::from_data([[1.0, -1.0, 0.5, 2.0, 0.0, 1.0, 3.0, 1.0]; 2], &device));
+        let lora = LoraConfig {
+            rank: 2,
+            alpha: 4.0,
+            rank_stabilized: true,
+            dropout: 0.0,
+            target_modules: ["v_proj", "up_proj"].into(),
+            layers: Some(vec![1]),
+        };
+        let base = Llama::new(&tiny(), 5, &Device::flex()).unwrap();
+        let model = adapted(&lora);
         save(&model, &lora, None, dir.path()).unwrap();
         assert_eq!(read_config(dir.path()).unwrap(), lora);
         let again = load(base.clone(), dir.path()).unwrap();
-        let batch = TokenBatch::left_padded(&[vec![1, 2, 3]], 0, 1, &device).unwrap();
-        let hidden = |model: &Llama| model.hidden(&batch, None, None).into_data();
         assert_eq!(hidden(&model), hidden(&again));
         assert_ne!(hidden(&base), hidden(&again));
-        // layer 1 of 2 has four factors: two targets.
-        assert_eq!(parameters(&model), 2 * (2 * (16 + 8) + 2 * (16 + 24)));
+        // One layer has four factors: two targets.
+        assert_eq!(parameters(&model), 2 * (16 + 8) + 2 * (16 + 24));
     }
 
     #[test]
     fn an_adapter_of_another_model_is_refused() {
-        let device = Device::flex();
         let dir = tempfile::tempdir().unwrap();
         let lora = LoraConfig { rank: 2, ..LoraConfig::default() };
-        let model = Llama::new(&tiny(), 5, &device).unwrap().with_lora(&lora, 1).unwrap();
-        save(&model, &lora, None, dir.path()).unwrap();
-        let other = crate::LlamaConfig { hidden_size: 32, num_hidden_layers: 1, ..tiny() };
-        let message = load(Llama::new(&other, 5, &device).unwrap(), dir.path()).unwrap_err().to_string();
-        assert!(message.contains("has shape") && message.contains("unexpected"), "{message}");
+        save(&adapted(&lora), &lora, None, dir.path()).unwrap();
+        let refused = |other: crate::LlamaConfig| {
+            load(Llama::new(&other, 5, &Device::flex()).unwrap(), dir.path()).unwrap_err().to_string()
+        };
+        let message = refused(crate::LlamaConfig { hidden_size: 32, ..tiny() });
+        assert!(message.contains("q_proj.lora_A.weight` has shape [2, 16], expected [2, 32]"), "{message}");
+        assert!(message.contains("and 8 more"), "{message}");
+        assert!(refused(crate::LlamaConfig { num_hidden_layers: 1, ..tiny() }).contains("is unexpected"));
+        assert!(refused(crate::LlamaConfig { num_hidden_layers: 3, ..tiny() }).contains("layers.2.self_attn"));
+    }
+
+    #[test]
+    fn unsupported_settings_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let given = json!({"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"]});
+        for (key, value) in [
+            ("use_dora", json!(true)),
+            ("modules_to_save", json!(["lm_head"])),
+            ("rank_pattern", json!({"q_proj": 4})),
+            ("bias", json!("all")),
+            ("peft_type", json!("IA3")),
+            ("init_lora_weights", json!("pissa_niter_4")),
+            ("exclude_modules", json!("q_proj")),
+        ] {
+            let mut config = given.clone();
+            config[key] = value;
+            std::fs::write(dir.path().join("adapter_config.json"), config.to_string()).unwrap();
+            let message = read_config(dir.path()).unwrap_err().to_string();
+            assert!(message.contains(key), "{key}: {message}");
+        }
+        let mut config = given;
+        config["layers_to_transform"] = json!(1);
+        config["modules_to_save"] = json!([]);
+        config["init_lora_weights"] = json!("gaussian");
+        std::fs::write(dir.path().join("adapter_config.json"), config.to_string()).unwrap();
+        assert_eq!(read_config(dir.path()).unwrap().layers, Some(vec![1]));
+    }
+
+    #[test]
+    fn merging_changes_the_form_and_not_the_result() {
+        let lora =
+            LoraConfig { rank: 2, target_modules: TargetModules::Pattern("all-linear".into()), ..Default::default() };
+        let model = adapted(&lora);
+        let plain = hidden(&Llama::new(&tiny(), 5, &Device::flex()).unwrap()).try_to_vec::<f32>().unwrap();
+        let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4);
+        let with = hidden(&model).try_to_vec::<f32>().unwrap();
+        let merged = set_merged(model.clone(), true);
+        assert!(!close(&with, &plain));
+        assert!(close(&hidden(&merged).try_to_vec::<f32>().unwrap(), &with));
+        // Merging twice adds the product once.
+        assert_eq!(hidden(&set_merged(merged.clone(), true)), hidden(&merged));
+        let back = set_merged(merged, false);
+        assert!(close(&hidden(&back).try_to_vec::<f32>().unwrap(), &with));
+        let weight = |model: &Llama| model.layers[0].attention.q_proj.weight.values().into_data();
+        weight(&back).assert_approx_eq::<f32>(&weight(&model), burn::tensor::Tolerance::absolute(1e-5));
+
+        let probe = TokenBatch::left_padded(&[vec![1, 2, 3], vec![4]], 0, 1, &Device::flex()).unwrap();
+        let (merged, difference) = merge(model, &probe).unwrap();
+        assert!(difference > 0.0 && difference < 1e-4, "{difference}");
+        assert_eq!(parameters(&merged), 0);
+        assert!(merge(merged, &probe).is_err());
     }
 }

@@ -2,15 +2,58 @@
 
 use burn::module::Module;
 use burn::tensor::activation::softmax;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
-use crate::LlamaConfig;
 use crate::cache::LayerCache;
 use crate::linear::{ForwardContext, LoraLinear};
 use crate::rope::Rotary;
+use crate::{KvCache, LlamaConfig, TokenBatch};
 
 /// Added to the score of a key that must not be seen; finite, so that a padding row's softmax has no NaN.
 pub(crate) const MASKED: f32 = -1e9;
+
+/// Where a batch's tokens stand and what they see: made once, used by every layer.
+#[derive(Debug, Clone)]
+pub struct Geometry {
+    /// The rotation of each position.
+    pub rotary: Rotary,
+    /// `[batch or 1, 1, seq, seen + seq]`, f32: 0, or a large negative number at keys that must not be seen.
+    pub bias: Tensor<4>,
+}
+
+impl Geometry {
+    /// The geometry of `batch` behind what `cache` has seen.
+    pub(crate) fn new(config: &LlamaConfig, batch: &TokenBatch, cache: Option<&KvCache>, device: &Device) -> Self {
+        let seq = batch.seq;
+        let start = |row: usize| cache.map_or(0, |cache| cache.lengths[row]);
+        // Rows that are all alike share one row of positions and masks.
+        let alike = batch.is_full() && cache.is_none_or(KvCache::is_full);
+        let rows = if alike { 1 } else { batch.rows() };
+        let positions: Vec<Vec<usize>> = (0..rows)
+            .map(|row| (0..seq).map(|at| start(row) + at.saturating_sub(batch.spans[row].start)).collect())
+            .collect();
+        let seen = cache.map_or(0, KvCache::seen);
+        let keys = seen + seq;
+        let mut bias = vec![MASKED; rows * seq * keys];
+        for row in 0..rows {
+            let earlier = cache.map_or(&[][..], |cache| &cache.real[row]);
+            let span = &batch.spans[row];
+            for query in 0..seq {
+                let line = &mut bias[(row * seq + query) * keys..][..keys];
+                for (value, _) in line.iter_mut().zip(earlier).filter(|(_, real)| **real) {
+                    *value = 0.0;
+                }
+                if span.contains(&query) {
+                    line[seen + span.start..=seen + query].fill(0.0);
+                }
+            }
+        }
+        Geometry {
+            rotary: Rotary::new(config, &positions, device),
+            bias: Tensor::from_data(TensorData::new(bias, [rows, 1, seq, keys]), (device, DType::F32)),
+        }
+    }
+}
 
 /// The attention block of a decoder layer.
 #[derive(Module, Debug)]
@@ -29,30 +72,16 @@ pub struct Attention {
 }
 
 impl Attention {
-    pub(crate) fn new(config: &LlamaConfig, [q_proj, k_proj, v_proj, o_proj]: [LoraLinear; 4]) -> Self {
-        Attention {
-            q_proj,
-            k_proj,
-            v_proj,
-            o_proj,
-            heads: config.num_attention_heads,
-            kv_heads: config.kv_heads(),
-            head_dim: config.head_dim(),
-        }
-    }
-
     /// Attends, and adds this call's keys and values to `cache` if there is one.
     ///
     /// # Shapes
     /// - x, output: `[batch, seq, d_model]`
-    /// - bias: `[batch, 1, seq, seen + seq]`, 0 or a large negative number, added to the scores
     ///
     /// Scores and softmax are computed in f32.
     pub fn forward(
         &self,
         x: Tensor<3>,
-        rotary: &Rotary,
-        bias: &Tensor<4>,
+        Geometry { rotary, bias }: &Geometry,
         cache: Option<&mut LayerCache>,
         context: &ForwardContext,
     ) -> Tensor<3> {
@@ -63,11 +92,7 @@ impl Attention {
         let mut k = rotary.forward(split(self.k_proj.forward(x.clone(), context), kv_heads));
         let mut v = split(self.v_proj.forward(x, context), kv_heads);
         if let Some(cache) = cache {
-            if let Some((seen_k, seen_v)) = cache.take() {
-                k = Tensor::cat(vec![seen_k, k], 2);
-                v = Tensor::cat(vec![seen_v, v], 2);
-            }
-            *cache = Some((k.clone(), v.clone()));
+            (k, v) = cache.extend(k, v);
         }
         let keys = k.dims()[2];
         // The query heads of one group stand one below the other, so that keys and values are not copied per head.

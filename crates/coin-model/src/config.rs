@@ -3,14 +3,61 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::ModelError;
+use crate::weight::{FloatType, Quantization};
 
-/// The architecture of a LLaMA, with Hugging Face's key names.
+/// A family of decoders that differ from LLaMA in where they have biases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelType {
+    /// LLaMA 1 to 3.2; biases as `attention_bias` and `mlp_bias` say.
+    Llama,
+    /// Mistral without sliding window; no biases.
+    Mistral,
+    /// Qwen2 and Qwen2.5; q, k and v have biases.
+    Qwen2,
+}
+
+impl ModelType {
+    /// The name of transformers' class for this family.
+    pub(crate) fn architecture(self) -> &'static str {
+        match self {
+            ModelType::Llama => "LlamaForCausalLM",
+            ModelType::Mistral => "MistralForCausalLM",
+            ModelType::Qwen2 => "Qwen2ForCausalLM",
+        }
+    }
+}
+
+/// How rotary frequencies are changed for contexts longer than the original ones.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "rope_type", rename_all = "lowercase")]
+pub enum RopeScaling {
+    /// Positions are divided by `factor` (Chen et al. 2023).
+    Linear {
+        /// Ratio of the new context to the original one.
+        factor: f64,
+    },
+    /// Long wavelengths are stretched, short ones kept, those between interpolated (LLaMA 3.1).
+    Llama3 {
+        /// How much the long wavelengths are stretched.
+        factor: f64,
+        /// Wavelengths above `original / low_freq_factor` are stretched in full.
+        low_freq_factor: f64,
+        /// Wavelengths below `original / high_freq_factor` are kept.
+        high_freq_factor: f64,
+        /// Context of the first training, in tokens.
+        original_max_position_embeddings: usize,
+    },
+}
+
+/// The architecture of a decoder, with Hugging Face's key names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LlamaConfig {
-    /// Always `llama`.
-    pub model_type: String,
+    /// The family.
+    pub model_type: ModelType,
     /// Number of token ids.
     pub vocab_size: usize,
     /// Width of the residual stream, d_model.
@@ -27,37 +74,50 @@ pub struct LlamaConfig {
     /// Width of one head; absent means `hidden_size / num_attention_heads`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_dim: Option<usize>,
-    /// Longest sequence the model was trained on, in tokens.
+    /// Longest sequence, in tokens. Default 2048, as in the first LLaMA's files, which do not say.
+    #[serde(default = "default_positions")]
     pub max_position_embeddings: usize,
     /// Epsilon inside the root of RMSNorm.
+    #[serde(default = "default_epsilon")]
     pub rms_norm_eps: f64,
     /// Base of the rotary frequencies.
     #[serde(default = "default_rope_theta")]
     pub rope_theta: f64,
-    /// Rotary scaling; only absent is supported so far.
+    /// Rotary scaling for long contexts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rope_scaling: Option<serde_json::Value>,
+    pub rope_scaling: Option<RopeScaling>,
     /// Activation of the feed-forward block; only `silu`.
     #[serde(default = "default_activation")]
     pub hidden_act: String,
     /// Whether the output head is the transposed embedding.
     #[serde(default)]
     pub tie_word_embeddings: bool,
-    /// Whether q, k, v and o have biases; only `false` is supported so far.
+    /// LLaMA only: whether q, k, v and o have biases.
     #[serde(default)]
     pub attention_bias: bool,
-    /// Whether gate, up and down have biases; only `false` is supported so far.
+    /// LLaMA only: whether gate, up and down have biases.
     #[serde(default)]
     pub mlp_bias: bool,
     /// Id of the token that begins a sequence.
     #[serde(default)]
     pub bos_token_id: Option<u32>,
-    /// Id of the token that ends a sequence.
-    #[serde(default)]
-    pub eos_token_id: Option<u32>,
+    /// Ids of the tokens that end a sequence: none, one or a list in the file.
+    #[serde(default, rename = "eos_token_id", with = "one_or_many")]
+    pub eos_token_ids: Vec<u32>,
+    /// Id that fills up shorter rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pad_token_id: Option<u32>,
     /// Standard deviation of a new model's weights.
     #[serde(default = "default_initializer_range")]
     pub initializer_range: f64,
+}
+
+fn default_positions() -> usize {
+    2048
+}
+
+fn default_epsilon() -> f64 {
+    1e-6
 }
 
 fn default_rope_theta() -> f64 {
@@ -72,6 +132,46 @@ fn default_initializer_range() -> f64 {
     0.02
 }
 
+/// Ids that stand in a file as `null`, a number or a list of numbers.
+pub(crate) mod one_or_many {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Ids {
+        None,
+        One(u32),
+        Many(Vec<u32>),
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u32>, D::Error> {
+        Ok(match Ids::deserialize(deserializer)? {
+            Ids::None => Vec::new(),
+            Ids::One(id) => vec![id],
+            Ids::Many(ids) => ids,
+        })
+    }
+
+    pub(crate) fn serialize<S: Serializer>(ids: &[u32], serializer: S) -> Result<S::Ok, S::Error> {
+        match ids {
+            [] => Ids::None.serialize(serializer),
+            [id] => Ids::One(*id).serialize(serializer),
+            ids => Ids::Many(ids.to_vec()).serialize(serializer),
+        }
+    }
+}
+
+/// Which linear layers have a bias.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Biases {
+    /// q, k and v.
+    pub(crate) qkv: bool,
+    /// o.
+    pub(crate) output: bool,
+    /// gate, up and down.
+    pub(crate) feed_forward: bool,
+}
+
 impl LlamaConfig {
     /// Reads and checks `config.json` of the model folder `dir`.
     ///
@@ -80,13 +180,34 @@ impl LlamaConfig {
     pub fn read(dir: &Path) -> Result<Self, ModelError> {
         let path = dir.join("config.json");
         let text = std::fs::read_to_string(&path).map_err(ModelError::io(&path))?;
-        let raw: serde_json::Value = serde_json::from_str(&text).map_err(ModelError::malformed(&path))?;
-        let kind = raw.get("model_type").cloned().unwrap_or_default();
-        if kind != "llama" {
-            return Err(unsupported(&path, "model_type", &kind, "\"llama\""));
+        Self::from_json(&path, &text)
+    }
+
+    /// As [`read`](Self::read), from the file's text; `path` stands for it in errors.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn from_json(path: &Path, text: &str) -> Result<Self, ModelError> {
+        let mut raw: Value = serde_json::from_str(text).map_err(ModelError::malformed(path))?;
+        let known = ["llama", "mistral", "qwen2"];
+        if !raw["model_type"].as_str().is_some_and(|kind| known.contains(&kind)) {
+            return Err(unsupported(path, "model_type", &raw["model_type"], "\"llama\", \"mistral\" or \"qwen2\""));
         }
-        let config: LlamaConfig = serde_json::from_value(raw).map_err(ModelError::malformed(&path))?;
-        config.check(&path)?;
+        // transformers 5 keeps base and scaling of the rotary embedding in one table.
+        if let Some(parameters) = raw["rope_parameters"].as_object().cloned() {
+            if let Some(theta) = parameters.get("rope_theta") {
+                raw["rope_theta"] = theta.clone();
+            }
+            raw["rope_scaling"] = Value::Object(parameters);
+        }
+        raw["rope_scaling"] = rope_scaling(path, &raw["rope_scaling"])?;
+        refuse_other_settings(path, &raw)?;
+        let config: LlamaConfig = serde_json::from_value(raw).map_err(ModelError::malformed(path))?;
+        if config.model_type != ModelType::Llama && config.num_key_value_heads.is_none() {
+            let message = "`num_key_value_heads` is missing".to_owned();
+            return Err(ModelError::Malformed { path: path.to_owned(), message });
+        }
+        config.check(path)?;
         Ok(config)
     }
 
@@ -95,15 +216,30 @@ impl LlamaConfig {
     /// # Errors
     /// A key asks for something unsupported or the sizes do not fit each other.
     pub fn check(&self, path: &Path) -> Result<(), ModelError> {
-        if let Some(scaling) = self.rope_scaling.as_ref().filter(|value| !value.is_null()) {
-            return Err(unsupported(path, "rope_scaling", scaling, "null"));
-        }
         if self.hidden_act != "silu" {
             return Err(unsupported(path, "hidden_act", &self.hidden_act, "\"silu\""));
         }
-        for (key, value) in [("attention_bias", self.attention_bias), ("mlp_bias", self.mlp_bias)] {
+        let of_llama = [("attention_bias", self.attention_bias), ("mlp_bias", self.mlp_bias)];
+        for (key, value) in of_llama.into_iter().filter(|_| self.model_type != ModelType::Llama) {
             if value {
-                return Err(unsupported(path, key, &value, "false"));
+                return Err(unsupported(path, key, &value, "false for this model_type"));
+            }
+        }
+        let ids = self.eos_token_ids.iter().map(|&id| ("eos_token_id", id));
+        let ids = ids.chain(self.bos_token_id.map(|id| ("bos_token_id", id)));
+        for (key, id) in ids.filter(|(_, id)| *id as usize >= self.vocab_size) {
+            return Err(unsupported(path, key, &id, "an id below vocab_size"));
+        }
+        if let Some(scaling) = &self.rope_scaling {
+            let sound = match scaling {
+                RopeScaling::Linear { factor } => *factor >= 1.0,
+                RopeScaling::Llama3 { factor, low_freq_factor: low, high_freq_factor: high, .. } => {
+                    *factor >= 1.0 && *low > 0.0 && high > low
+                }
+            };
+            if !sound {
+                let expected = "factors of at least 1, high_freq_factor above low_freq_factor";
+                return Err(unsupported(path, "rope_scaling", scaling, expected));
             }
         }
         let sizes =
@@ -113,18 +249,13 @@ impl LlamaConfig {
             && self.num_attention_heads.is_multiple_of(self.kv_heads())
             && self.head_dim().is_multiple_of(2)
             && (self.head_dim.is_some() || self.hidden_size.is_multiple_of(self.num_attention_heads));
-        for (key, id) in [("bos_token_id", self.bos_token_id), ("eos_token_id", self.eos_token_id)] {
-            if let Some(id) = id.filter(|&id| id as usize >= self.vocab_size) {
-                return Err(unsupported(path, key, &id, "an id below vocab_size"));
-            }
-        }
-        if !fits {
-            return Err(ModelError::Malformed {
+        match fits {
+            true => Ok(()),
+            false => Err(ModelError::Malformed {
                 path: path.to_owned(),
                 message: "sizes do not fit: need positive sizes, num_attention_heads divisible by num_key_value_heads, an even head_dim".to_owned(),
-            });
+            }),
         }
-        Ok(())
     }
 
     /// Number of key and value heads.
@@ -137,18 +268,107 @@ impl LlamaConfig {
         self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
     }
 
+    pub(crate) fn biases(&self) -> Biases {
+        match self.model_type {
+            ModelType::Llama => {
+                Biases { qkv: self.attention_bias, output: self.attention_bias, feed_forward: self.mlp_bias }
+            }
+            ModelType::Mistral => Biases { qkv: false, output: false, feed_forward: false },
+            ModelType::Qwen2 => Biases { qkv: true, output: false, feed_forward: false },
+        }
+    }
+
+    /// The linear layers of one decoder layer in the order of [`LINEAR_NAMES`](crate::linear::LINEAR_NAMES):
+    /// (d_in, d_out, whether there is a bias).
+    pub(crate) fn linears(&self) -> [(usize, usize, bool); 7] {
+        let (d, ff) = (self.hidden_size, self.intermediate_size);
+        let (q, kv) = (self.num_attention_heads * self.head_dim(), self.kv_heads() * self.head_dim());
+        let Biases { qkv, output, feed_forward } = self.biases();
+        [
+            (d, q, qkv),
+            (d, kv, qkv),
+            (d, kv, qkv),
+            (q, d, output),
+            (d, ff, feed_forward),
+            (d, ff, feed_forward),
+            (ff, d, feed_forward),
+        ]
+    }
+
+    /// Which layers have biases, in words.
+    pub fn describe_biases(&self) -> &'static str {
+        match self.biases() {
+            Biases { qkv: false, output: false, feed_forward: false } => "none",
+            Biases { qkv: true, output: false, feed_forward: false } => "q, k, v",
+            Biases { qkv: true, output: true, feed_forward: false } => "q, k, v, o",
+            Biases { qkv: false, output: false, feed_forward: true } => "gate, up, down",
+            _ => "every linear layer",
+        }
+    }
+
+    /// Bytes of the weights, without adapters, as they are kept in memory.
+    pub fn weight_bytes(&self, dtype: FloatType, quantization: Option<Quantization>) -> usize {
+        let dense = if dtype == FloatType::F32 { 4 } else { 2 };
+        let matrices = self.linears().into_iter().map(|(d_in, d_out, _)| d_in * d_out);
+        let in_matrices = self.num_hidden_layers * matrices.clone().sum::<usize>();
+        let matrix_bytes = match quantization {
+            None => in_matrices * dense,
+            Some(packing) => self.num_hidden_layers * matrices.map(|count| packing.bytes(count)).sum::<usize>(),
+        };
+        matrix_bytes + (self.parameters() - in_matrices) * dense
+    }
+
     /// Number of parameters, tied head counted once.
     pub fn parameters(&self) -> usize {
-        let (d, ff) = (self.hidden_size, self.intermediate_size);
-        let q = self.num_attention_heads * self.head_dim();
-        let kv = self.kv_heads() * self.head_dim();
-        let layer = 2 * d * q + 2 * d * kv + 3 * d * ff + 2 * d;
+        let d = self.hidden_size;
+        let linears = self.linears().into_iter().map(|(d_in, d_out, bias)| d_in * d_out + usize::from(bias) * d_out);
+        let layer = linears.sum::<usize>() + 2 * d;
         let heads = if self.tie_word_embeddings { 1 } else { 2 };
         heads * self.vocab_size * d + self.num_hidden_layers * layer + d
     }
 }
 
-fn unsupported(path: &Path, key: &str, value: &impl serde::Serialize, expected: &str) -> ModelError {
+/// `rope_scaling` under the name that newer files use, or `null` where it changes nothing.
+fn rope_scaling(path: &Path, given: &Value) -> Result<Value, ModelError> {
+    let Some(table) = given.as_object() else { return Ok(Value::Null) };
+    let kind = table.get("rope_type").or_else(|| table.get("type")).cloned().unwrap_or_default();
+    match kind.as_str() {
+        Some("default") => Ok(Value::Null),
+        Some("linear" | "llama3") => {
+            let mut table = table.clone();
+            table.insert("rope_type".to_owned(), kind);
+            Ok(Value::Object(table))
+        }
+        _ => Err(unsupported(path, "rope_scaling.rope_type", &kind, "\"linear\", \"llama3\" or no rope_scaling")),
+    }
+}
+
+/// Refuses every setting that would change the result and that this crate does not implement.
+fn refuse_other_settings(path: &Path, raw: &Value) -> Result<(), ModelError> {
+    let is_null = |value: &Value| value.is_null();
+    let is_zero = |value: &Value| value.is_null() || value.as_f64() == Some(0.0);
+    let is_one = |value: &Value| value.is_null() || value.as_f64() == Some(1.0);
+    let is_off = |value: &Value| value.is_null() || value == &Value::Bool(false);
+    let all_full = |value: &Value| value.as_array().into_iter().flatten().all(|kind| kind == "full_attention");
+    // Qwen2 files name a window that `use_sliding_window` switches.
+    let windowless = |value: &Value| is_null(value) || raw["model_type"] == "qwen2";
+    let checks: [(&str, &dyn Fn(&Value) -> bool, &str); 6] = [
+        ("sliding_window", &windowless, "null"),
+        ("use_sliding_window", &is_off, "false"),
+        ("layer_types", &all_full, "\"full_attention\" in every layer"),
+        ("quantization_config", &is_null, "weights that are not quantized; quantize while loading"),
+        ("partial_rotary_factor", &is_one, "1"),
+        ("attention_dropout", &is_zero, "0"),
+    ];
+    for (key, supported, expected) in checks {
+        if !supported(&raw[key]) {
+            return Err(unsupported(path, key, &raw[key], expected));
+        }
+    }
+    Ok(())
+}
+
+fn unsupported(path: &Path, key: &str, value: &impl Serialize, expected: &str) -> ModelError {
     ModelError::Unsupported {
         path: path.to_owned(),
         key: key.to_owned(),
@@ -159,12 +379,14 @@ fn unsupported(path: &Path, key: &str, value: &impl serde::Serialize, expected: 
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use serde_json::json;
+
     use super::*;
 
     /// A model small enough for hand checks.
     pub(crate) fn tiny() -> LlamaConfig {
         LlamaConfig {
-            model_type: "llama".to_owned(),
+            model_type: ModelType::Llama,
             vocab_size: 23,
             hidden_size: 16,
             intermediate_size: 24,
@@ -181,21 +403,70 @@ pub(crate) mod tests {
             attention_bias: false,
             mlp_bias: false,
             bos_token_id: Some(1),
-            eos_token_id: Some(2),
+            eos_token_ids: vec![2],
+            pad_token_id: None,
             initializer_range: 0.2,
         }
     }
 
+    fn read(change: impl FnOnce(&mut Value)) -> Result<LlamaConfig, ModelError> {
+        let mut value = serde_json::to_value(tiny()).unwrap();
+        change(&mut value);
+        LlamaConfig::from_json(Path::new("config.json"), &value.to_string())
+    }
+
     #[test]
     fn unsupported_keys_are_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut value = serde_json::to_value(tiny()).unwrap();
-        value["rope_scaling"] = serde_json::json!({"type": "dynamic", "factor": 2.0});
-        std::fs::write(dir.path().join("config.json"), value.to_string()).unwrap();
-        let message = LlamaConfig::read(dir.path()).unwrap_err().to_string();
-        assert!(message.contains("rope_scaling") && message.contains("dynamic"), "{message}");
-        value["model_type"] = "gpt2".into();
-        std::fs::write(dir.path().join("config.json"), value.to_string()).unwrap();
-        assert!(LlamaConfig::read(dir.path()).unwrap_err().to_string().contains("model_type"));
+        type Change = fn(&mut Value);
+        let cases: [(&str, Change); 10] = [
+            ("dynamic", |v| v["rope_scaling"] = json!({"type": "dynamic", "factor": 2.0})),
+            ("yarn", |v| v["rope_parameters"] = json!({"rope_type": "yarn", "rope_theta": 1e4})),
+            ("model_type", |v| v["model_type"] = "gpt2".into()),
+            ("hidden_act", |v| v["hidden_act"] = "gelu".into()),
+            ("attention_bias", |v| {
+                v["model_type"] = "mistral".into();
+                v["attention_bias"] = true.into();
+            }),
+            ("sliding_window", |v| {
+                v["model_type"] = "mistral".into();
+                v["sliding_window"] = 4096.into();
+            }),
+            ("use_sliding_window", |v| {
+                v["model_type"] = "qwen2".into();
+                v["use_sliding_window"] = true.into();
+            }),
+            ("quantization_config", |v| v["quantization_config"] = json!({"quant_method": "gptq"})),
+            ("eos_token_id", |v| v["eos_token_id"] = json!([2, 23])),
+            ("num_key_value_heads", |v| v["num_key_value_heads"] = 3.into()),
+        ];
+        for (name, change) in cases {
+            let message = read(change).unwrap_err().to_string();
+            assert!(message.contains(name), "{name}: {message}");
+        }
+    }
+
+    #[test]
+    fn old_and_new_spellings_mean_the_same() {
+        let linear = |value: &mut Value| value["rope_scaling"] = json!({"type": "linear", "factor": 4.0});
+        let config = read(linear).unwrap();
+        assert_eq!(config.rope_scaling, Some(RopeScaling::Linear { factor: 4.0 }));
+        let newer = read(|value| {
+            value["rope_parameters"] = json!({"rope_type": "linear", "factor": 4.0, "rope_theta": 5e5});
+        });
+        assert_eq!(newer.unwrap(), LlamaConfig { rope_theta: 5e5, ..config });
+        let plain = read(|value| value["rope_parameters"] = json!({"rope_type": "default", "rope_theta": 1e4}));
+        assert_eq!(plain.unwrap(), tiny());
+        let many = read(|value| value["eos_token_id"] = json!([2, 5])).unwrap();
+        assert_eq!(many.eos_token_ids, [2, 5]);
+        assert_eq!(serde_json::to_value(&many).unwrap()["eos_token_id"], json!([2, 5]));
+        assert!(read(|value| value["eos_token_id"] = Value::Null).unwrap().eos_token_ids.is_empty());
+    }
+
+    #[test]
+    fn parameters_are_counted() {
+        // Embedding 23*16; per layer q, o 16*16, k, v 16*8, three of 16*24, two norms; the last norm.
+        assert_eq!(tiny().parameters(), 368 + 2 * (512 + 256 + 1152 + 32) + 16);
+        let qwen = LlamaConfig { model_type: ModelType::Qwen2, tie_word_embeddings: false, ..tiny() };
+        assert_eq!(qwen.parameters(), tiny().parameters() + 368 + 2 * (16 + 8 + 8));
     }
 }

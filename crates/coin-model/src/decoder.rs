@@ -4,10 +4,9 @@ use burn::module::{Module, Param};
 use burn::tensor::activation::silu;
 use burn::tensor::{DType, Tensor};
 
-use crate::attention::Attention;
+use crate::attention::{Attention, Geometry};
 use crate::cache::LayerCache;
-use crate::linear::{ForwardContext, LoraLinear};
-use crate::rope::Rotary;
+use crate::linear::{ForwardContext, LINEAR_PATHS, LoraLinear};
 
 /// Root-mean-square normalisation (Zhang and Sennrich 2019), computed in f32.
 #[derive(Module, Debug)]
@@ -65,39 +64,44 @@ impl DecoderLayer {
     pub fn forward(
         &self,
         x: Tensor<3>,
-        rotary: &Rotary,
-        bias: &Tensor<4>,
+        geometry: &Geometry,
         cache: Option<&mut LayerCache>,
         context: &ForwardContext,
     ) -> Tensor<3> {
-        let x = x.clone() + self.attention.forward(self.input_norm.forward(x), rotary, bias, cache, context);
+        let x = x.clone() + self.attention.forward(self.input_norm.forward(x), geometry, cache, context);
         x.clone() + self.feed_forward.forward(self.post_attention_norm.forward(x), context)
     }
 
-    /// Applies `f` to every linear layer, in the order of [`LINEAR_NAMES`](crate::linear::LINEAR_NAMES).
-    pub(crate) fn map_linears(mut self, mut f: impl FnMut(&str, LoraLinear) -> LoraLinear) -> Self {
-        let attention = &mut self.attention;
-        attention.q_proj = f("q_proj", attention.q_proj.clone());
-        attention.k_proj = f("k_proj", attention.k_proj.clone());
-        attention.v_proj = f("v_proj", attention.v_proj.clone());
-        attention.o_proj = f("o_proj", attention.o_proj.clone());
-        let block = &mut self.feed_forward;
-        block.gate_proj = f("gate_proj", block.gate_proj.clone());
-        block.up_proj = f("up_proj", block.up_proj.clone());
-        block.down_proj = f("down_proj", block.down_proj.clone());
-        self
+    /// Applies `f` to every linear layer, in the order of [`LINEAR_PATHS`].
+    pub(crate) fn map_linears(self, mut f: impl FnMut(usize, LoraLinear) -> LoraLinear) -> Self {
+        let DecoderLayer { input_norm, attention, post_attention_norm, feed_forward } = self;
+        let attention = Attention {
+            q_proj: f(0, attention.q_proj),
+            k_proj: f(1, attention.k_proj),
+            v_proj: f(2, attention.v_proj),
+            o_proj: f(3, attention.o_proj),
+            ..attention
+        };
+        let feed_forward = FeedForward {
+            gate_proj: f(4, feed_forward.gate_proj),
+            up_proj: f(5, feed_forward.up_proj),
+            down_proj: f(6, feed_forward.down_proj),
+        };
+        DecoderLayer { input_norm, attention, post_attention_norm, feed_forward }
     }
 
     /// Every linear layer with its Hugging Face path within the layer.
     pub(crate) fn linears(&self) -> [(&'static str, &LoraLinear); 7] {
-        [
-            ("self_attn.q_proj", &self.attention.q_proj),
-            ("self_attn.k_proj", &self.attention.k_proj),
-            ("self_attn.v_proj", &self.attention.v_proj),
-            ("self_attn.o_proj", &self.attention.o_proj),
-            ("mlp.gate_proj", &self.feed_forward.gate_proj),
-            ("mlp.up_proj", &self.feed_forward.up_proj),
-            ("mlp.down_proj", &self.feed_forward.down_proj),
-        ]
+        let (attention, block) = (&self.attention, &self.feed_forward);
+        let linears = [
+            &attention.q_proj,
+            &attention.k_proj,
+            &attention.v_proj,
+            &attention.o_proj,
+            &block.gate_proj,
+            &block.up_proj,
+            &block.down_proj,
+        ];
+        std::array::from_fn(|place| (LINEAR_PATHS[place], linears[place]))
     }
 }

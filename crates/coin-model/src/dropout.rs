@@ -3,6 +3,8 @@
 //! A device's global generator would make a row's mask depend on which rows share its batch. Here the mask of a row is
 //! the same in any batch, micro-batch and padding, so that a second forward pass over the same rows repeats the first.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -22,13 +24,13 @@ impl DropoutKey {
     /// The mask of one module: 0 where dropped, `1 / (1 - probability)` elsewhere.
     ///
     /// # Shapes
-    /// - pads: number of padding tokens before each row
+    /// - spans: where each row's tokens stand
     /// - output: `[batch, seq, width]`
     pub(crate) fn mask(
         &self,
         module: u64,
         probability: f64,
-        pads: &[usize],
+        spans: &[Range<usize>],
         seq: usize,
         width: usize,
         device: &Device,
@@ -36,20 +38,21 @@ impl DropoutKey {
         // 16 bits a value: the probability is exact to 1/65536.
         let threshold = (probability * 65536.0).round() as u32;
         let keep = (1.0 / (1.0 - probability)) as f32;
-        let mut values = Vec::with_capacity(pads.len() * seq * width);
+        let mut values = Vec::with_capacity(spans.len() * seq * width);
         let mut bytes = vec![0u8; seq * width * 2];
-        for (&row, &pad) in self.rows.iter().zip(pads) {
+        for (&row, span) in self.rows.iter().zip(spans) {
             let mut seed = [0u8; 32];
             for (part, value) in seed.chunks_exact_mut(8).zip([self.seed, self.step, module, row]) {
                 part.copy_from_slice(&value.to_le_bytes());
             }
-            let drawn = &mut bytes[..(seq - pad) * width * 2];
+            let drawn = &mut bytes[..span.len() * width * 2];
             ChaCha8Rng::from_seed(seed).fill_bytes(drawn);
-            values.resize(values.len() + pad * width, 0.0);
+            values.resize(values.len() + span.start * width, 0.0);
             let kept = |pair: &[u8]| u32::from(u16::from_le_bytes([pair[0], pair[1]])) >= threshold;
             values.extend(drawn.chunks_exact(2).map(|pair| if kept(pair) { keep } else { 0.0 }));
+            values.resize(values.len() + (seq - span.end) * width, 0.0);
         }
-        Tensor::from_data(TensorData::new(values, [pads.len(), seq, width]), device)
+        Tensor::from_data(TensorData::new(values, [spans.len(), seq, width]), device)
     }
 }
 
@@ -61,15 +64,23 @@ mod tests {
     fn a_row_keeps_its_mask_in_any_batch() {
         let device = Device::flex();
         let key = |rows: Vec<u64>| DropoutKey { seed: 7, step: 3, rows };
-        let both = key(vec![5, 9]).mask(1, 0.25, &[0, 2], 6, 8, &device);
-        let alone = key(vec![9]).mask(1, 0.25, &[0], 4, 8, &device);
+        let both = key(vec![5, 9]).mask(1, 0.25, &[0..6, 2..6], 6, 8, &device);
+        let alone = key(vec![9]).mask(1, 0.25, &[0..4], 5, 8, &device);
         let tail = both.slice([1..2, 2..6, 0..8]);
+        let alone = alone.slice([0..1, 0..4, 0..8]);
         assert_eq!(tail.into_data(), alone.into_data());
     }
 
     #[test]
     fn the_share_dropped_is_the_probability() {
-        let mask = DropoutKey { seed: 1, step: 0, rows: vec![0] }.mask(0, 0.05, &[0], 100, 1000, &Device::flex());
+        let mask = DropoutKey { seed: 1, step: 0, rows: vec![0] }.mask(
+            0,
+            0.05,
+            std::slice::from_ref(&(0..100)),
+            100,
+            1000,
+            &Device::flex(),
+        );
         // Mean 1 with a standard error of 0.0007 over 100,000 draws.
         assert!((mask.mean().into_scalar::<f32>() - 1.0).abs() < 0.004);
     }

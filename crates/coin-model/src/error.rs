@@ -48,6 +48,16 @@ pub enum ModelError {
 }
 
 impl ModelError {
+    /// A [`Weights`](ModelError::Weights) error with at most the first eight problems spelled out.
+    pub(crate) fn weights(path: impl Into<PathBuf>, mut problems: Vec<String>) -> Self {
+        let total = problems.len();
+        if total > 8 {
+            problems.truncate(8);
+            problems.push(format!("and {} more", total - 8));
+        }
+        ModelError::Weights { path: path.into(), problems: problems.join(", ") }
+    }
+
     /// An [`Io`](ModelError::Io) error for `path`; for use with `map_err`.
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();

@@ -4,88 +4,27 @@
 //! The product `A B` is never built and the frozen weight has no gradient: that is LoRA's saving. A starts
 //! Kaiming-uniform (a = sqrt 5) and B zero, as PEFT has them.
 
+use std::ops::Range;
+
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 
-use crate::ModelError;
 use crate::dropout::DropoutKey;
+use crate::lora::LoraConfig;
+use crate::weight::Weight;
 
-/// The linear layers of a decoder layer, by Hugging Face's names, in their order in memory.
-pub const LINEAR_NAMES: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
-
-/// Settings of the adapters.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LoraConfig {
-    /// Inner width r. Default 16 (the paper's).
-    #[serde(default = "sixteen")]
-    pub rank: usize,
-    /// The adapter's output is scaled by `alpha / rank`. Default 16 (the paper's).
-    #[serde(default = "sixteen_f64")]
-    pub alpha: f64,
-    /// Probability with which an input feature of the adapter is dropped in training. Default 0.05 (the paper's).
-    #[serde(default = "default_dropout")]
-    pub dropout: f64,
-    /// Names of the layers that get an adapter. Default q, k, v and o (the paper's).
-    #[serde(default = "default_targets")]
-    pub target_modules: Vec<String>,
-}
-
-fn sixteen() -> usize {
-    16
-}
-
-fn sixteen_f64() -> f64 {
-    16.0
-}
-
-fn default_dropout() -> f64 {
-    0.05
-}
-
-fn default_targets() -> Vec<String> {
-    LINEAR_NAMES[..4].iter().map(|name| (*name).to_owned()).collect()
-}
-
-impl Default for LoraConfig {
-    fn default() -> Self {
-        LoraConfig { rank: 16, alpha: 16.0, dropout: default_dropout(), target_modules: default_targets() }
-    }
-}
-
-impl LoraConfig {
-    /// Checks every value.
-    ///
-    /// # Errors
-    /// [`ModelError::Invalid`] names the value outside its domain, or the target that no layer has.
-    pub fn check(&self) -> Result<(), ModelError> {
-        let invalid = |message: String| Err(ModelError::Invalid(message));
-        if self.rank == 0 {
-            return invalid("lora rank must be at least 1, got 0".to_owned());
-        }
-        if !(self.alpha > 0.0 && self.alpha.is_finite()) {
-            return invalid(format!("lora alpha must be positive, got {}", self.alpha));
-        }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return invalid(format!("lora dropout must be in [0, 1), got {}", self.dropout));
-        }
-        if self.target_modules.is_empty() {
-            return invalid("lora target_modules is empty".to_owned());
-        }
-        for target in &self.target_modules {
-            if !LINEAR_NAMES.contains(&target.as_str()) {
-                return invalid(format!(
-                    "lora target `{target}` is no layer, expected some of: {}",
-                    LINEAR_NAMES.join(", ")
-                ));
-            }
-        }
-        Ok(())
-    }
-}
+/// The linear layers of a decoder layer, by Hugging Face's paths within the layer, in their order in memory.
+pub const LINEAR_PATHS: [&str; 7] = [
+    "self_attn.q_proj",
+    "self_attn.k_proj",
+    "self_attn.v_proj",
+    "self_attn.o_proj",
+    "mlp.gate_proj",
+    "mlp.up_proj",
+    "mlp.down_proj",
+];
 
 /// The two factors of a LoRA update.
 #[derive(Module, Debug)]
@@ -94,36 +33,40 @@ pub struct LoraAdapter {
     pub a: Param<Tensor<2>>,
     /// `[rank, d_out]`
     pub b: Param<Tensor<2>>,
-    /// `alpha / rank`
+    /// `alpha / rank`, or `alpha / sqrt(rank)` where rank-stabilized
     pub scale: f64,
     /// Probability of dropping an input feature in training.
     pub dropout: f64,
     /// Number that tells this layer's dropout masks from the others'.
     pub stream: usize,
+    /// Whether the product is part of the layer's matrix already.
+    pub merged: bool,
 }
 
-/// A bias-free linear layer, with or without an adapter.
+/// A linear layer, with or without a bias, with or without an adapter.
 #[derive(Module, Debug)]
 pub struct LoraLinear {
-    /// `[d_in, d_out]`: the transpose of what Hugging Face files hold.
-    pub weight: Param<Tensor<2>>,
+    /// The matrix, `[d_in, d_out]`.
+    pub weight: Weight,
+    /// `[d_out]`
+    pub bias: Option<Param<Tensor<1>>>,
     /// The adapter, if the layer has one.
     pub lora: Option<LoraAdapter>,
 }
 
-/// What a forward pass shares among its layers: how rows are padded, and the dropout masks' key in training.
+/// What a forward pass shares among its layers: where rows stand, and the dropout masks' key in training.
 #[derive(Debug, Clone)]
 pub struct ForwardContext<'a> {
-    /// Number of padding tokens before each row.
-    pub pads: &'a [usize],
+    /// Where each row's tokens stand within the padded batch.
+    pub spans: &'a [Range<usize>],
     /// The masks' key; without one nothing is dropped.
     pub dropout: Option<&'a DropoutKey>,
 }
 
 impl LoraLinear {
-    /// A layer with this weight, `[d_in, d_out]`, and no adapter.
-    pub fn from_weight(weight: Tensor<2>) -> Self {
-        LoraLinear { weight: Param::from_tensor(weight), lora: None }
+    /// A layer with this matrix, `[d_in, d_out]`, and no adapter.
+    pub fn new(weight: Weight, bias: Option<Tensor<1>>) -> Self {
+        LoraLinear { weight, bias: bias.map(Param::from_tensor), lora: None }
     }
 
     /// Gives the layer a new adapter: A uniform in `±1 / sqrt(d_in)` (Kaiming with a = sqrt 5), B zero.
@@ -134,31 +77,58 @@ impl LoraLinear {
         rng: &mut ChaCha8Rng,
         device: &Device,
     ) -> Self {
-        let [d_in, d_out] = self.weight.lazy_shape().dims();
+        let [d_in, d_out] = self.weight.dims();
         let bound = 1.0 / (d_in as f32).sqrt();
         let a: Vec<f32> = (0..d_in * config.rank).map(|_| rng.random_range(-bound..bound)).collect();
+        let b = vec![0f32; config.rank * d_out];
+        let factor =
+            |values, shape| Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), (device, DType::F32)));
         self.lora = Some(LoraAdapter {
-            a: Param::from_tensor(Tensor::from_data(TensorData::new(a, [d_in, config.rank]), device)),
-            b: Param::from_tensor(Tensor::zeros([config.rank, d_out], device)),
-            scale: config.alpha / config.rank as f64,
+            a: factor(a, [d_in, config.rank]),
+            b: factor(b, [config.rank, d_out]),
+            scale: config.scale(),
             dropout: config.dropout,
             stream,
+            merged: false,
         });
         self
     }
 
-    /// `[batch, seq, d_in]` -> `[batch, seq, d_out]`.
+    /// `[batch, seq, d_in]` -> `[batch, seq, d_out]`, in x's number type; the adapter computes in f32.
     pub fn forward(&self, x: Tensor<3>, context: &ForwardContext) -> Tensor<3> {
-        let base = x.clone().matmul(self.weight.val().unsqueeze());
-        let Some(lora) = &self.lora else { return base };
+        let [batch, seq, d_in] = x.dims();
+        let [_, d_out] = self.weight.dims();
+        let mut base = self.weight.multiply(x.clone().reshape([batch * seq, d_in]));
+        if let Some(bias) = &self.bias {
+            base = base + bias.val().unsqueeze();
+        }
+        let base = base.reshape([batch, seq, d_out]);
+        let Some(lora) = self.lora.as_ref().filter(|lora| !lora.merged) else { return base };
+        let dtype = x.dtype();
+        let x = x.cast(DType::F32);
         let input = match context.dropout {
             Some(key) if lora.dropout > 0.0 => {
-                let [_, seq, width] = x.dims();
-                let mask = key.mask(lora.stream as u64, lora.dropout, context.pads, seq, width, &x.device());
+                let mask = key.mask(lora.stream as u64, lora.dropout, context.spans, seq, d_in, &x.device());
                 x * mask
             }
             _ => x,
         };
-        base + input.matmul(lora.a.val().unsqueeze()).matmul(lora.b.val().unsqueeze()) * lora.scale
+        let input = input.reshape([batch * seq, d_in]);
+        let update = input.matmul(lora.a.val()).matmul(lora.b.val()) * lora.scale;
+        base + update.reshape([batch, seq, d_out]).cast(dtype)
+    }
+
+    /// Adds the adapter's product to the matrix, or takes it out again; a layer without an adapter stays as it is.
+    ///
+    /// The sum is computed in f32 and stored in the matrix's number type; a packed matrix becomes dense.
+    pub(crate) fn set_merged(mut self, merged: bool) -> Self {
+        let Some(lora) = self.lora.as_mut().filter(|lora| lora.merged != merged) else { return self };
+        let sign = if merged { lora.scale } else { -lora.scale };
+        let weight = self.weight.values();
+        let dtype = weight.dtype();
+        let sum = weight.cast(DType::F32) + lora.a.val().matmul(lora.b.val()) * sign;
+        lora.merged = merged;
+        self.weight = Weight::Dense(Param::from_tensor(sum.detach().cast(dtype)).set_require_grad(false));
+        self
     }
 }

@@ -1,15 +1,15 @@
 //! The decoder: embedding, layers, final norm, output head.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use crate::attention::{Attention, MASKED};
+use crate::attention::{Attention, Geometry};
 use crate::decoder::{DecoderLayer, FeedForward, RmsNorm};
-use crate::linear::{ForwardContext, LINEAR_NAMES};
-use crate::rope::Rotary;
+use crate::linear::{ForwardContext, LINEAR_PATHS};
+use crate::weight::{FloatType, PackedWeight, Quantization, Weight};
 use crate::{DropoutKey, KvCache, LlamaConfig, LoraConfig, LoraLinear, ModelError, TokenBatch};
 
 /// A decoder of the LLaMA family.
@@ -27,68 +27,83 @@ pub struct Llama {
     config: LlamaConfig,
 }
 
+/// How the weights of a model are stored and computed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WeightFormat {
+    /// Number type of the dense weights and of the residual stream. Default f32.
+    pub dtype: FloatType,
+    /// Packing of the linear layers' matrices; embedding, head, norms and biases stay dense. Default none.
+    pub quantization: Option<Quantization>,
+}
+
 impl Llama {
     /// A model out of weights that `weight` hands over by Hugging Face's name and shape (linear layers already
-    /// transposed to `[d_in, d_out]`).
+    /// transposed to `[d_in, d_out]`), asked for in the order of the forward pass.
     pub(crate) fn build<E>(
         config: &LlamaConfig,
+        format: WeightFormat,
         device: &Device,
         mut weight: impl FnMut(&str, &[usize]) -> Result<Vec<f32>, E>,
     ) -> Result<Self, E> {
-        let (d, ff, vocab) = (config.hidden_size, config.intermediate_size, config.vocab_size);
-        let (q, kv) = (config.num_attention_heads * config.head_dim(), config.kv_heads() * config.head_dim());
-        let mut tensor = |name: &str, shape: &[usize]| Ok(TensorData::new(weight(name, shape)?, shape.to_vec()));
-        let embedding = Param::from_data(tensor("model.embed_tokens.weight", &[vocab, d])?, device);
+        let (d, vocab) = (config.hidden_size, config.vocab_size);
+        let dtype = DType::from(format.dtype);
+        let data = |values, shape: &[usize]| TensorData::new(values, shape.to_vec()).convert_dtype(dtype);
+        let matrix = |values, shape: [usize; 2]| Tensor::<2>::from_data(data(values, &shape), (device, dtype));
+        let vector = |values: Vec<f32>| {
+            let shape = [values.len()];
+            Tensor::<1>::from_data(data(values, &shape), (device, dtype))
+        };
+        let norm = |values| RmsNorm { weight: Param::from_tensor(vector(values)), epsilon: config.rms_norm_eps };
+        let embedding = matrix(weight("model.embed_tokens.weight", &[vocab, d])?, [vocab, d]);
         let mut layers = Vec::with_capacity(config.num_hidden_layers);
         for index in 0..config.num_hidden_layers {
-            let mut of = |name: &str, shape: &[usize]| tensor(&format!("model.layers.{index}.{name}.weight"), shape);
-            let input = of("input_layernorm", &[d])?;
-            let post = of("post_attention_layernorm", &[d])?;
-            let mut linear = |name: &str, d_in, d_out| {
-                Ok(LoraLinear::from_weight(Tensor::from_data(of(name, &[d_in, d_out])?, device)))
+            let mut of = |name: &str, shape: &[usize]| weight(&format!("model.layers.{index}.{name}"), shape);
+            let input_norm = norm(of("input_layernorm.weight", &[d])?);
+            let mut linear = |place: usize| {
+                let (path, (d_in, d_out, has_bias)) = (LINEAR_PATHS[place], config.linears()[place]);
+                let values = of(&format!("{path}.weight"), &[d_in, d_out])?;
+                let weight = match format.quantization {
+                    Some(packing) => Weight::Packed(PackedWeight::new(&values, [d_in, d_out], packing, device)),
+                    None => Weight::dense(matrix(values, [d_in, d_out])),
+                };
+                let bias = has_bias.then(|| of(&format!("{path}.bias"), &[d_out])).transpose()?;
+                Ok::<_, E>(LoraLinear::new(weight, bias.map(vector)))
             };
-            let attention = [
-                linear("self_attn.q_proj", d, q)?,
-                linear("self_attn.k_proj", d, kv)?,
-                linear("self_attn.v_proj", d, kv)?,
-                linear("self_attn.o_proj", q, d)?,
-            ];
-            let feed_forward = FeedForward {
-                gate_proj: linear("mlp.gate_proj", d, ff)?,
-                up_proj: linear("mlp.up_proj", d, ff)?,
-                down_proj: linear("mlp.down_proj", ff, d)?,
+            let attention = Attention {
+                q_proj: linear(0)?,
+                k_proj: linear(1)?,
+                v_proj: linear(2)?,
+                o_proj: linear(3)?,
+                heads: config.num_attention_heads,
+                kv_heads: config.kv_heads(),
+                head_dim: config.head_dim(),
             };
-            let norm = |weight| RmsNorm { weight: Param::from_data(weight, device), epsilon: config.rms_norm_eps };
-            layers.push(DecoderLayer {
-                input_norm: norm(input),
-                attention: Attention::new(config, attention),
-                post_attention_norm: norm(post),
-                feed_forward,
-            });
+            let feed_forward = FeedForward { gate_proj: linear(4)?, up_proj: linear(5)?, down_proj: linear(6)? };
+            let post_attention_norm = norm(of("post_attention_layernorm.weight", &[d])?);
+            layers.push(DecoderLayer { input_norm, attention, post_attention_norm, feed_forward });
         }
-        let norm = RmsNorm {
-            weight: Param::from_data(tensor("model.norm.weight", &[d])?, device),
-            epsilon: config.rms_norm_eps,
-        };
+        let norm = norm(weight("model.norm.weight", &[d])?);
         let head = match config.tie_word_embeddings {
             true => None,
-            false => Some(Param::from_data(tensor("lm_head.weight", &[d, vocab])?, device)),
+            false => Some(Param::from_tensor(matrix(weight("lm_head.weight", &[d, vocab])?, [d, vocab]))),
         };
-        Ok(Llama { embedding, layers, norm, head, config: config.clone() })
+        Ok(Llama { embedding: Param::from_tensor(embedding), layers, norm, head, config: config.clone() })
     }
 
-    /// A new model with weights drawn from `seed`: normal with the configuration's `initializer_range`, norms one.
+    /// A new model with weights drawn from `seed`: normal with the configuration's `initializer_range`, norms one,
+    /// biases zero.
     ///
     /// # Errors
     /// The configuration's sizes do not fit each other.
     pub fn new(config: &LlamaConfig, seed: u64, device: &Device) -> Result<Self, ModelError> {
         config.check(std::path::Path::new("configuration"))?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        Llama::build(config, device, |name, shape| {
+        Llama::build(config, WeightFormat::default(), device, |name, shape| {
             let count: usize = shape.iter().product();
-            Ok(match name.contains("norm") {
-                true => vec![1.0; count],
-                false => (0..count).map(|_| normal(&mut rng, config.initializer_range)).collect(),
+            Ok(match (name.contains("norm"), name.ends_with("bias")) {
+                (true, _) => vec![1.0; count],
+                (_, true) => vec![0.0; count],
+                _ => (0..count).map(|_| normal(&mut rng, config.initializer_range)).collect(),
             })
         })
     }
@@ -103,45 +118,68 @@ impl Llama {
         self.embedding.val().device()
     }
 
-    /// Freezes every weight and adds new adapters, drawn from `seed`, to the targets of every layer.
+    /// Applies `f` to every linear layer, which it gets with its decoder layer's index and its place in
+    /// [`LINEAR_PATHS`].
+    pub(crate) fn map_linears(mut self, mut f: impl FnMut(usize, usize, LoraLinear) -> LoraLinear) -> Self {
+        let layers = std::mem::take(&mut self.layers).into_iter().enumerate();
+        self.layers = layers.map(|(index, layer)| layer.map_linears(|place, linear| f(index, place, linear))).collect();
+        self
+    }
+
+    /// Every linear layer with its path, `model.layers.0.self_attn.q_proj` and so on.
+    pub(crate) fn linears(&self) -> impl Iterator<Item = (String, &LoraLinear)> {
+        self.layers.iter().enumerate().flat_map(|(index, layer)| {
+            layer.linears().map(|(path, linear)| (format!("model.layers.{index}.{path}"), linear))
+        })
+    }
+
+    /// Freezes every weight and adds new adapters, drawn from `seed`, to the targets.
     ///
     /// # Errors
-    /// See [`LoraConfig::check`].
+    /// See [`LoraConfig::targets`].
     pub fn with_lora(self, config: &LoraConfig, seed: u64) -> Result<Self, ModelError> {
-        config.check()?;
+        let targets = config.targets(self.layers.len())?;
         let device = self.device();
-        let mut model = self.no_grad();
-        let layers = std::mem::take(&mut model.layers);
-        model.layers = layers
-            .into_iter()
-            .enumerate()
-            .map(|(index, layer)| {
-                layer.map_linears(|name, linear| {
-                    let place = LINEAR_NAMES.iter().position(|known| *known == name).unwrap_or_default();
-                    let stream = index * LINEAR_NAMES.len() + place;
-                    if !config.target_modules.iter().any(|target| target == name) {
-                        return linear;
-                    }
-                    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-                    rng.set_stream(stream as u64);
-                    linear.with_adapter(config, stream, &mut rng, &device)
-                })
-            })
-            .collect();
-        Ok(model)
+        Ok(self.no_grad().map_linears(|index, place, linear| {
+            if !targets[index][place] {
+                return linear;
+            }
+            let stream = index * LINEAR_PATHS.len() + place;
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            rng.set_stream(stream as u64);
+            linear.with_adapter(config, stream, &mut rng, &device)
+        }))
     }
 
     /// The same model with another dropout probability in every adapter.
-    pub fn with_dropout(mut self, probability: f64) -> Self {
-        for layer in std::mem::take(&mut self.layers) {
-            self.layers.push(layer.map_linears(|_, mut linear| {
-                if let Some(lora) = linear.lora.as_mut() {
-                    lora.dropout = probability;
+    pub fn with_dropout(self, probability: f64) -> Self {
+        self.map_linears(|_, _, mut linear| {
+            if let Some(lora) = linear.lora.as_mut() {
+                lora.dropout = probability;
+            }
+            linear
+        })
+    }
+
+    /// Checks that every row has a token, only ids the model knows, and room for `new_tokens` more.
+    ///
+    /// # Errors
+    /// The first row at fault is named, with the token or the length.
+    pub fn check_rows(&self, rows: &[Vec<u32>], new_tokens: usize) -> Result<(), ModelError> {
+        let (vocabulary, limit) = (self.config.vocab_size, self.config.max_position_embeddings);
+        for (index, row) in rows.iter().enumerate() {
+            let fault = match row.iter().position(|&id| id as usize >= vocabulary) {
+                _ if row.is_empty() => "has no token".to_owned(),
+                Some(at) => format!("has token id {} at position {at}, but the model has {vocabulary} ids", row[at]),
+                None if row.len() + new_tokens > limit => {
+                    let more = if new_tokens > 0 { format!(" and {new_tokens} new ones") } else { String::new() };
+                    format!("has {} tokens{more}, but the model has {limit} positions", row.len())
                 }
-                linear
-            }));
+                None => continue,
+            };
+            return Err(ModelError::Invalid(format!("row {index} {fault}")));
         }
-        self
+        Ok(())
     }
 
     /// Hidden states after the final norm.
@@ -152,66 +190,57 @@ impl Llama {
     /// - output: `[batch, seq, d_model]`; what stands at padding positions is meaningless
     ///
     /// # Panics
-    /// If cache and batch differ in their number of rows.
+    /// If cache and batch differ in their number of rows, or an id is not below the vocabulary's size.
     pub fn hidden(
         &self,
         batch: &TokenBatch,
         mut cache: Option<&mut KvCache>,
         dropout: Option<&DropoutKey>,
     ) -> Tensor<3> {
-        let device = batch.ids.device();
-        let rows = batch.pads.len();
-        let seq = batch.seq;
-        let start = |row: usize| cache.as_ref().map_or(0, |cache| cache.lengths[row]);
-        let uniform = batch.pads.iter().all(|&pad| pad == 0)
-            && cache
-                .as_ref()
-                .is_none_or(|c| c.real[0].iter().all(|&real| real) && c.real.windows(2).all(|w| w[0] == w[1]));
-        // Rows that are all alike share one row of positions and masks.
-        let distinct = if uniform { 1 } else { rows };
-        let positions: Vec<Vec<usize>> = (0..distinct)
-            .map(|row| (0..seq).map(|at| start(row) + at.saturating_sub(batch.pads[row])).collect())
-            .collect();
-        let rotary = Rotary::new(&self.config, &positions, &device);
-        let seen = cache.as_ref().map_or(0, |cache| cache.real[0].len());
-        let keys = seen + seq;
-        let mut bias = vec![MASKED; distinct * seq * keys];
-        for row in 0..distinct {
-            let earlier = cache.as_ref().map_or(&[][..], |cache| &cache.real[row]);
-            for query in 0..seq {
-                let line = &mut bias[(row * seq + query) * keys..][..keys];
-                for (value, _) in line.iter_mut().zip(earlier).filter(|(_, real)| **real) {
-                    *value = 0.0;
-                }
-                if query >= batch.pads[row] {
-                    line[seen + batch.pads[row]..=seen + query].fill(0.0);
-                }
-            }
-        }
-        let bias = Tensor::from_data(TensorData::new(bias, [distinct, 1, seq, keys]), &device);
-        let context = ForwardContext { pads: &batch.pads, dropout };
-
-        let ids: Tensor<1, Int> = batch.ids.clone().reshape([rows * seq]);
-        let mut x = self.embedding.val().select(0, ids).reshape([rows, seq, self.config.hidden_size]);
+        let geometry = Geometry::new(&self.config, batch, cache.as_deref(), &batch.ids.device());
+        let context = ForwardContext { spans: &batch.spans, dropout };
+        let mut x = self.embed(batch);
         for (index, layer) in self.layers.iter().enumerate() {
             let layer_cache = cache.as_mut().map(|cache| &mut cache.layers[index]);
-            x = layer.forward(x, &rotary, &bias, layer_cache, &context);
+            x = layer.forward(x, &geometry, layer_cache, &context);
         }
         if let Some(cache) = cache {
-            for row in 0..rows {
-                cache.lengths[row] += seq - batch.pads[row];
-                cache.real[row].extend((0..seq).map(|at| at >= batch.pads[row]));
-            }
+            cache.extend(batch);
         }
         self.norm.forward(x)
     }
 
-    /// Scores of every token id for some hidden states: `[n, d_model]` -> `[n, vocab]`.
+    /// The embeddings of a batch, `[batch, seq, d_model]`.
+    pub(crate) fn embed(&self, batch: &TokenBatch) -> Tensor<3> {
+        let count = batch.rows() * batch.seq;
+        let rows = self.embedding.val().select(0, batch.ids.clone().reshape([count]));
+        rows.reshape([batch.rows(), batch.seq, self.config.hidden_size])
+    }
+
+    /// Scores of every token id for some hidden states: `[n, d_model]` -> `[n, vocab]`, f32.
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
-        match &self.head {
+        let logits = match &self.head {
             Some(head) => hidden.matmul(head.val()),
             None => hidden.matmul(self.embedding.val().transpose()),
-        }
+        };
+        logits.cast(DType::F32)
+    }
+
+    /// Bytes of the weights as they are stored, adapters included.
+    pub fn weight_bytes(&self) -> usize {
+        let dense = |count: usize, dtype: DType| count * dtype.size();
+        let embedding = dense(self.embedding.lazy_shape().num_elements(), self.embedding.val().dtype());
+        let head = self.head.as_ref().map_or(0, |head| dense(head.lazy_shape().num_elements(), head.val().dtype()));
+        let linears = self.linears().map(|(_, linear)| {
+            let matrix = match &linear.weight {
+                Weight::Dense(weight) => dense(weight.lazy_shape().num_elements(), weight.val().dtype()),
+                Weight::Packed(weight) => weight.bytes(),
+            };
+            let bias = linear.bias.as_ref().map_or(0, |bias| dense(bias.num_params(), bias.val().dtype()));
+            matrix + bias + linear.lora.as_ref().map_or(0, |lora| 4 * lora.num_params())
+        });
+        let norms = (2 * self.layers.len() + 1) * self.config.hidden_size;
+        embedding + head + linears.sum::<usize>() + dense(norms, self.norm.weight.val().dtype())
     }
 }
 
@@ -248,9 +277,9 @@ mod tests {
             close(&last(together.clone(), row), &last(model.hidden(&alone, None, None), 0));
         }
         // A shared prefix of one token, then the rest with padding, then one more token each.
-        let mut cache = KvCache::new(2, 1);
+        let mut cache = KvCache::new(2, 1, 4);
         model.hidden(&TokenBatch::left_padded(&[vec![1]], 0, 1, &device).unwrap(), Some(&mut cache), None);
-        let mut cache = cache.repeat(2);
+        let mut cache = cache.repeat(2, 7);
         let rest = [short[1..].to_vec(), long[1..].to_vec()];
         let hidden = model.hidden(&TokenBatch::left_padded(&rest, 0, 1, &device).unwrap(), Some(&mut cache), None);
         close(&last(hidden.clone(), 0), &last(together.clone(), 0));
@@ -269,7 +298,7 @@ mod tests {
         let batch = TokenBatch::left_padded(&[vec![1, 5, 9]], 0, 1, &device).unwrap();
         let gradients = model.hidden(&batch, None, None).sum().backward();
         let q = &model.layers[0].attention.q_proj;
-        assert!(q.weight.val().grad(&gradients).is_none());
+        assert!(q.weight.values().grad(&gradients).is_none());
         assert!(model.embedding.val().grad(&gradients).is_none());
         let adapter = model.layers[0].attention.v_proj.lora.as_ref().unwrap();
         assert!(adapter.b.val().grad(&gradients).unwrap().abs().sum().into_scalar::<f32>() > 0.0);

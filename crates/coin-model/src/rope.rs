@@ -1,9 +1,12 @@
 //! Rotary position embedding in Hugging Face's layout: the two halves of a head rotate against each other.
 //! (Su et al. 2021; transformers' `rotate_half`. Meta's files interleave the pairs instead.)
 
-use burn::tensor::{Device, Tensor, TensorData};
+use std::f64::consts::TAU;
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::LlamaConfig;
+use crate::config::RopeScaling;
 
 /// Cosines and sines of a batch's positions, made once per batch and used by every layer.
 #[derive(Debug, Clone)]
@@ -19,8 +22,7 @@ impl Rotary {
     pub fn new(config: &LlamaConfig, positions: &[Vec<usize>], device: &Device) -> Self {
         let half = config.head_dim() / 2;
         let (batch, seq) = (positions.len(), positions.first().map_or(0, Vec::len));
-        let frequencies: Vec<f64> =
-            (0..half).map(|i| config.rope_theta.powf(-(2.0 * i as f64) / config.head_dim() as f64)).collect();
+        let frequencies = frequencies(config);
         let (mut cos, mut sin) = (Vec::new(), Vec::new());
         for &position in positions.iter().flatten() {
             // Computed in f64 and rounded once.
@@ -29,7 +31,8 @@ impl Rotary {
             sin.extend(angles.clone().map(|angle| -angle.sin() as f32));
             sin.extend(angles.map(|angle| angle.sin() as f32));
         }
-        let table = |values| Tensor::from_data(TensorData::new(values, [batch, 1, seq, 2 * half]), device);
+        let table =
+            |values| Tensor::from_data(TensorData::new(values, [batch, 1, seq, 2 * half]), (device, DType::F32));
         Rotary { cos: table(cos), sin: table(sin) }
     }
 
@@ -37,7 +40,28 @@ impl Rotary {
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let half = x.dims()[3] / 2;
         let swapped = Tensor::cat(vec![x.clone().narrow(3, half, half), x.clone().narrow(3, 0, half)], 3);
-        x * self.cos.clone() + swapped * self.sin.clone()
+        // As transformers: the tables are f32, the rotation happens in x's number type.
+        let dtype = x.dtype();
+        x * self.cos.clone().cast(dtype) + swapped * self.sin.clone().cast(dtype)
+    }
+}
+
+/// Angle per position of every rotating pair, in radians, `head_dim / 2` of them.
+fn frequencies(config: &LlamaConfig) -> Vec<f64> {
+    let width = config.head_dim();
+    let plain = (0..width / 2).map(|pair| config.rope_theta.powf(-(2.0 * pair as f64) / width as f64));
+    match &config.rope_scaling {
+        None => plain.collect(),
+        Some(RopeScaling::Linear { factor }) => plain.map(|frequency| frequency / factor).collect(),
+        Some(RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings }) => {
+            let stretch = |frequency: f64| {
+                // How often the wave fits into the original context.
+                let turns = *original_max_position_embeddings as f64 * frequency / TAU;
+                let kept = ((turns - low_freq_factor) / (high_freq_factor - low_freq_factor)).clamp(0.0, 1.0);
+                kept * frequency + (1.0 - kept) * frequency / factor
+            };
+            plain.map(stretch).collect()
+        }
     }
 }
 
@@ -45,6 +69,25 @@ impl Rotary {
 mod tests {
     use super::*;
     use crate::config::tests::tiny;
+
+    #[test]
+    fn scaling_stretches_long_waves() {
+        let with = |rope_scaling| frequencies(&LlamaConfig { head_dim: Some(6), rope_scaling, ..tiny() });
+        let plain = with(None);
+        let linear = with(Some(RopeScaling::Linear { factor: 4.0 }));
+        assert!(plain.iter().zip(&linear).all(|(a, b)| (a / 4.0 - b).abs() < 1e-12));
+        let original_max_position_embeddings = 256;
+        let llama3 = with(Some(RopeScaling::Llama3 {
+            factor: 8.0,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_max_position_embeddings,
+        }));
+        // 256 tokens hold 40.7 turns of the first wave, 1.89 of the second (between 1 and 4) and 0.09 of the third.
+        let kept = (256.0 * plain[1] / TAU - 1.0) / 3.0;
+        let expected = [plain[0], plain[1] * (kept + (1.0 - kept) / 8.0), plain[2] / 8.0];
+        assert!(llama3.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{llama3:?} {expected:?}");
+    }
 
     #[test]
     fn halves_rotate_against_each_other() {

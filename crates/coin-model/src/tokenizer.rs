@@ -1,45 +1,150 @@
-//! `tokenizer.json` and the special tokens around a text.
+//! A model folder's tokenizer, and an explicit policy for the special tokens around a text.
+//!
+//! Which tokens stand around a text is spread over four files of a folder. [`TextTokenizer`] decides once, as
+//! transformers does, and [`TextTokenizer::policy`] says what was decided and from which file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokenizers::Tokenizer;
 
-use crate::{LlamaConfig, ModelError};
+use crate::config::{ModelType, one_or_many};
+use crate::{LlamaConfig, ModelError, sentencepiece};
 
-/// A model folder's tokenizer: text to ids and back, with an explicit beginning-of-sequence policy.
+/// Text to ids and back.
 #[derive(Debug, Clone)]
 pub struct TextTokenizer {
     inner: Tokenizer,
-    bos: Option<u32>,
-    eos: Option<u32>,
+    policy: TokenPolicy,
+}
+
+/// The special tokens around a text, each with the file that decided it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenPolicy {
+    /// Put before every text; none if the tokenizer adds none.
+    pub bos: Option<u32>,
+    /// Any of these ends a generation. None is ever added to a prompt.
+    pub eos: Vec<u32>,
+    /// Fills up shorter rows of a batch, where it is masked; 0 where no file names one.
+    pub pad: u32,
+    /// Where the three were read.
+    pub origins: [&'static str; 3],
+}
+
+const CONFIG: &str = "config.json";
+const GENERATION_CONFIG: &str = "generation_config.json";
+const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+const TOKENIZER: &str = "tokenizer.json";
+
+/// The keys of `tokenizer_config.json` that matter here.
+#[derive(Debug, Default, Deserialize)]
+struct TokenizerConfig {
+    add_bos_token: Option<bool>,
+    bos_token: Option<Token>,
+    eos_token: Option<Token>,
+    pad_token: Option<Token>,
+}
+
+/// A token as text, or as a table with its text.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Token {
+    Text(String),
+    Table { content: String },
+}
+
+/// The keys of `generation_config.json` that matter here.
+#[derive(Debug, Default, Deserialize)]
+struct GenerationConfig {
+    #[serde(default, with = "one_or_many")]
+    eos_token_id: Vec<u32>,
+    pad_token_id: Option<u32>,
+}
+
+/// A file's content, or the default where the folder has no such file.
+fn optional<T: DeserializeOwned + Default>(dir: &Path, name: &str) -> Result<T, ModelError> {
+    let path = dir.join(name);
+    match std::fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(ModelError::malformed(path)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(T::default()),
+        Err(error) => Err(ModelError::io(path)(error)),
+    }
 }
 
 impl TextTokenizer {
-    /// Reads `tokenizer.json` of the model folder `dir`; BOS and EOS come from `config`.
+    /// Reads `tokenizer.json`, or else `tokenizer.model`, of the model folder `dir`.
     ///
     /// # Errors
-    /// The file is absent or damaged, or holds an id beyond the model's vocabulary.
+    /// Neither is there, a file is damaged, or the tokenizer holds an id beyond the model's vocabulary.
     pub fn read(dir: &Path, config: &LlamaConfig) -> Result<Self, ModelError> {
-        let path = dir.join("tokenizer.json");
-        let bytes = std::fs::read(&path).map_err(ModelError::io(&path))?;
-        Self::from_bytes(&path, &bytes, config)
+        let (json, model) = (dir.join(TOKENIZER), dir.join("tokenizer.model"));
+        let (path, inner): (PathBuf, Tokenizer) = match (json.exists(), model.exists()) {
+            (false, true) => (model.clone(), sentencepiece::read(&model)?.tokenizer),
+            _ => {
+                let bytes = std::fs::read(&json).map_err(ModelError::io(&json))?;
+                (json.clone(), Tokenizer::from_bytes(bytes).map_err(ModelError::malformed(json))?)
+            }
+        };
+        Self::new(&path, inner, config, optional(dir, TOKENIZER_CONFIG)?, optional(dir, GENERATION_CONFIG)?)
     }
 
-    /// As [`read`](Self::read), from the file's bytes; `path` stands for it in errors.
+    /// As [`read`](Self::read), from the bytes of a `tokenizer.json` alone; `path` stands for it in errors.
     ///
     /// # Errors
     /// As [`read`](Self::read).
     pub fn from_bytes(path: &Path, bytes: &[u8], config: &LlamaConfig) -> Result<Self, ModelError> {
-        let mut inner = Tokenizer::from_bytes(bytes).map_err(ModelError::malformed(path))?;
+        let inner = Tokenizer::from_bytes(bytes).map_err(ModelError::malformed(path))?;
+        Self::new(path, inner, config, TokenizerConfig::default(), GenerationConfig::default())
+    }
+
+    fn new(
+        path: &Path,
+        mut inner: Tokenizer,
+        config: &LlamaConfig,
+        of_tokenizer: TokenizerConfig,
+        of_generation: GenerationConfig,
+    ) -> Result<Self, ModelError> {
+        let malformed = |message: String| ModelError::Malformed { path: path.to_owned(), message };
         // Files saved after a fine-tuning may hold both; rows are cut and padded elsewhere, visibly.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(ModelError::malformed(path))?;
         let largest = inner.get_vocab(true).into_values().max().unwrap_or(0);
         if largest as usize >= config.vocab_size {
-            let message = format!("holds token id {largest}, but the model has {} ids", config.vocab_size);
-            return Err(ModelError::Malformed { path: path.to_owned(), message });
+            return Err(malformed(format!("holds token id {largest}, but the model has {} ids", config.vocab_size)));
         }
-        Ok(TextTokenizer { inner, bos: config.bos_token_id, eos: config.eos_token_id })
+        let id = |token: &Option<Token>| match token {
+            None => Ok(None),
+            Some(Token::Text(text) | Token::Table { content: text }) => match inner.token_to_id(text) {
+                Some(id) => Ok(Some(id)),
+                None => Err(malformed(format!("does not hold `{text}`, which {TOKENIZER_CONFIG} names"))),
+            },
+        };
+        let (bos, bos_from) = match (of_tokenizer.add_bos_token, inner.get_post_processor()) {
+            (Some(false), _) => (None, TOKENIZER_CONFIG),
+            (Some(true), _) => (id(&of_tokenizer.bos_token)?.or(config.bos_token_id), TOKENIZER_CONFIG),
+            (None, Some(_)) => {
+                let nothing = inner.encode("", true).map_err(ModelError::malformed(path))?;
+                (nothing.get_ids().first().copied(), TOKENIZER)
+            }
+            // What the LLaMA tokenizers do that say nothing.
+            (None, None) if config.model_type != ModelType::Qwen2 => (config.bos_token_id, CONFIG),
+            (None, None) => (None, CONFIG),
+        };
+        let (eos, eos_from) = match (of_generation.eos_token_id, config.eos_token_ids.clone()) {
+            (ids, _) if !ids.is_empty() => (ids, GENERATION_CONFIG),
+            (_, ids) if !ids.is_empty() => (ids, CONFIG),
+            _ => (id(&of_tokenizer.eos_token)?.into_iter().collect(), TOKENIZER_CONFIG),
+        };
+        let (pad, pad_from) = match (config.pad_token_id, of_generation.pad_token_id, id(&of_tokenizer.pad_token)?) {
+            // Some files name a token that was never added to the model.
+            (Some(pad), ..) if (pad as usize) < config.vocab_size => (pad, CONFIG),
+            (_, Some(pad), _) if (pad as usize) < config.vocab_size => (pad, GENERATION_CONFIG),
+            (.., Some(pad)) => (pad, TOKENIZER_CONFIG),
+            _ => (0, "no file"),
+        };
+        let policy = TokenPolicy { bos, eos, pad, origins: [bos_from, eos_from, pad_from] };
+        Ok(TextTokenizer { inner, policy })
     }
 
     /// The tokenizer itself.
@@ -47,23 +152,28 @@ impl TextTokenizer {
         &self.inner
     }
 
-    /// Id that begins a sequence.
+    /// The special tokens around a text.
+    pub fn policy(&self) -> &TokenPolicy {
+        &self.policy
+    }
+
+    /// Id that is put before every text.
     pub fn bos(&self) -> Option<u32> {
-        self.bos
+        self.policy.bos
     }
 
-    /// Id that ends a sequence.
-    pub fn eos(&self) -> Option<u32> {
-        self.eos
+    /// Ids that end a generation.
+    pub fn eos(&self) -> &[u32] {
+        &self.policy.eos
     }
 
-    /// The ids of `text`, with BOS first if the model has one.
+    /// The ids of `text`, with BOS first if the policy has one.
     ///
     /// # Errors
     /// The tokenizer refuses the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, ModelError> {
         let encoding = self.inner.encode(text, false).map_err(|error| ModelError::Invalid(error.to_string()))?;
-        Ok(self.bos.into_iter().chain(encoding.get_ids().iter().copied()).collect())
+        Ok(self.policy.bos.into_iter().chain(encoding.get_ids().iter().copied()).collect())
     }
 
     /// The text of `ids`, special tokens left out.
@@ -72,5 +182,103 @@ impl TextTokenizer {
     /// The tokenizer refuses the ids.
     pub fn decode(&self, ids: &[u32]) -> Result<String, ModelError> {
         self.inner.decode(ids, true).map_err(|error| ModelError::Invalid(error.to_string()))
+    }
+
+    /// A line per special token: its ids, their texts and where they were read.
+    pub fn describe(&self) -> [String; 3] {
+        let TokenPolicy { bos, eos, pad, origins } = &self.policy;
+        let name = |id: &u32| match self.inner.id_to_token(*id) {
+            Some(text) => format!("{id} `{text}`"),
+            None => id.to_string(),
+        };
+        let bos =
+            bos.as_ref().map_or("none is put before a text".to_owned(), |id| format!("{} before a text", name(id)));
+        let eos = match eos[..] {
+            [] => "none ends a generation".to_owned(),
+            _ => format!("{} ends a generation", eos.iter().map(name).collect::<Vec<_>>().join(" or ")),
+        };
+        let [of_bos, of_eos, of_pad] = origins;
+        [format!("{bos} ({of_bos})"), format!("{eos} ({of_eos})"), format!("{} in masked places ({of_pad})", name(pad))]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::config::tests::tiny;
+
+    /// A folder with a tokenizer of four words and the other files given.
+    fn folder(post_processor: Value, files: &[(&str, Value)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let tokenizer = json!({
+            "version": "1.0",
+            "model": {"type": "WordLevel", "vocab": {"<unk>": 0, "<s>": 1, "</s>": 2, "hi": 3}, "unk_token": "<unk>"},
+            "pre_tokenizer": {"type": "Whitespace"},
+            "post_processor": post_processor,
+        });
+        for (name, value) in files.iter().chain([&(TOKENIZER, tokenizer)]) {
+            std::fs::write(dir.path().join(name), value.to_string()).unwrap();
+        }
+        dir
+    }
+
+    fn policy(post_processor: Value, files: &[(&str, Value)], config: &LlamaConfig) -> TokenPolicy {
+        let dir = folder(post_processor, files);
+        TextTokenizer::read(dir.path(), config).unwrap().policy
+    }
+
+    #[test]
+    fn the_first_file_that_says_decides() {
+        let adds_bos = json!({
+            "type": "TemplateProcessing",
+            "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+            "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+            "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}},
+        });
+        let byte_level = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false});
+        let llama = LlamaConfig { bos_token_id: Some(1), ..tiny() };
+        let qwen = LlamaConfig { model_type: ModelType::Qwen2, ..llama.clone() };
+        let says = |add: bool| [(TOKENIZER_CONFIG, json!({"add_bos_token": add, "bos_token": {"content": "</s>"}}))];
+        assert_eq!(policy(adds_bos.clone(), &says(false), &llama).bos, None);
+        assert_eq!(policy(Value::Null, &says(true), &llama).bos, Some(2));
+        assert_eq!(policy(adds_bos, &[], &llama).origins[0], TOKENIZER);
+        assert_eq!(policy(byte_level, &[], &llama).bos, None);
+        assert_eq!(policy(Value::Null, &[], &llama).bos, Some(1));
+        assert_eq!(policy(Value::Null, &[], &qwen).bos, None);
+
+        let generation = [(GENERATION_CONFIG, json!({"eos_token_id": [2, 3], "pad_token_id": 3}))];
+        let both = policy(Value::Null, &generation, &llama);
+        assert_eq!((both.eos, both.pad), (vec![2, 3], 3));
+        let without = LlamaConfig { eos_token_ids: Vec::new(), ..llama };
+        let named = [(TOKENIZER_CONFIG, json!({"eos_token": "hi", "pad_token": "<unk>"}))];
+        assert_eq!(policy(Value::Null, &named, &without).eos, [3]);
+    }
+
+    #[test]
+    fn faults_are_named() {
+        let small = LlamaConfig { vocab_size: 3, ..tiny() };
+        let dir = folder(Value::Null, &[]);
+        let message = TextTokenizer::read(dir.path(), &small).unwrap_err().to_string();
+        assert!(message.contains("token id 3") && message.contains("3 ids"), "{message}");
+        let dir = folder(Value::Null, &[(TOKENIZER_CONFIG, json!({"add_bos_token": true, "bos_token": "<bos>"}))]);
+        assert!(TextTokenizer::read(dir.path(), &tiny()).unwrap_err().to_string().contains("`<bos>`"));
+        let empty = tempfile::tempdir().unwrap();
+        assert!(TextTokenizer::read(empty.path(), &tiny()).unwrap_err().to_string().contains("tokenizer.json"));
+    }
+
+    #[test]
+    fn the_policy_is_described() {
+        let dir = folder(Value::Null, &[]);
+        let lines = TextTokenizer::read(dir.path(), &tiny()).unwrap().describe();
+        assert_eq!(
+            lines,
+            [
+                "1 `<s>` before a text (config.json)",
+                "2 `</s>` ends a generation (config.json)",
+                "0 `<unk>` in masked places (no file)",
+            ]
+        );
     }
 }

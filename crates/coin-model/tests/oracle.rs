@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use burn::tensor::Device;
-use coin_model::generate::{GreedyOptions, greedy};
-use coin_model::{Llama, LlamaConfig, TextTokenizer, TokenBatch, checkpoint};
+use coin_model::generate::{GenerateOptions, generate};
+use coin_model::{Llama, LlamaConfig, TextTokenizer, TokenBatch, WeightFormat, checkpoint};
 use serde_json::Value;
 
 /// The folder of real material, or `None` after saying that `test` is skipped.
@@ -21,7 +21,7 @@ fn material(test: &str) -> Option<PathBuf> {
 fn load(dir: &std::path::Path) -> (Llama, TextTokenizer, Value) {
     let folder = dir.join("weights/stories260K-hf");
     let config = LlamaConfig::read(&folder).unwrap();
-    let model = checkpoint::load(&folder, &Device::flex()).unwrap();
+    let model = checkpoint::load(&folder, WeightFormat::default(), &Device::flex()).unwrap().model;
     let tokenizer = TextTokenizer::read(&folder, &config).unwrap();
     let oracle = std::fs::read_to_string(dir.join("weights/stories260K_oracle.json")).unwrap();
     (model, tokenizer, serde_json::from_str(&oracle).unwrap())
@@ -65,9 +65,15 @@ fn greedy_text_is_the_published_one() {
     let Some(dir) = material("greedy_text_is_the_published_one") else { return };
     let (model, tokenizer, oracle) = load(&dir);
     let expected = ids(&oracle["greedy_tokens"]);
-    let options =
-        GreedyOptions { max_new_tokens: expected.len() - 1, batch_size: 1, threads: 1, eos: None, hidden: false };
-    let out = greedy(&model, &[vec![1]], &options, |_, _| false).unwrap();
+    let options = GenerateOptions {
+        max_new_tokens: expected.len() - 1,
+        batch_size: 1,
+        threads: 1,
+        eos: Vec::new(),
+        hidden: false,
+        sampling: None,
+    };
+    let out = generate(&model, &[vec![1]], &options, |_, _| false).unwrap();
     assert_eq!(out[0].ids, expected[1..]);
     let published = std::fs::read_to_string(dir.join("weights/stories260K_greedy_200.txt")).unwrap();
     assert_eq!(tokenizer.decode(&out[0].ids).unwrap().trim(), published.trim());

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use coin_data::tokenize::Truncation;
 use coin_loss::{CoinLossConfig, Pooling};
-use coin_model::LoraConfig;
+use coin_model::{FloatType, LoraConfig, Quantization, WeightFormat};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
@@ -38,11 +38,37 @@ pub enum Preset {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelTable {
-    /// Folder in Hugging Face's layout.
+    /// Folder in Hugging Face's layout; the command also takes a name on the hub.
     pub path: PathBuf,
-    /// PEFT adapter that training continues.
+    /// PEFT adapter that training continues: a folder, or for the command a name on the hub.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapter: Option<PathBuf>,
+    /// Number type of the frozen weights and of the activations: `f32`, `f16` or `bf16`. Default f32. Adapters and
+    /// optimiser state are f32 always.
+    #[serde(default)]
+    pub dtype: FloatType,
+    /// Packs the frozen linear weights: `int8` or `int4`. Default not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantization: Option<Quantization>,
+    /// Where the files of `path` and `adapter` lie if these are names on the hub; the caller fetches them.
+    #[serde(skip)]
+    pub fetched: Option<(PathBuf, Option<PathBuf>)>,
+}
+
+impl ModelTable {
+    /// The model in the folder `path`, with every default.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        ModelTable { path, adapter: None, dtype: FloatType::default(), quantization: None, fetched: None }
+    }
+
+    /// The folders of model and adapter.
+    pub(crate) fn folders(&self) -> (&Path, Option<&Path>) {
+        match &self.fetched {
+            Some((model, adapter)) => (model, adapter.as_deref()),
+            None => (&self.path, self.adapter.as_deref()),
+        }
+    }
 }
 
 /// `[data]`
@@ -99,6 +125,9 @@ pub struct TrainTable {
     pub batch_pairs: usize,
     /// Pairs whose activations are held at once. Default 2 (the released program's).
     pub micro_batch_pairs: usize,
+    /// Keeps only the input of every layer and computes the rest again in the backward pass: less memory, a third more
+    /// time. Default no.
+    pub checkpointing: bool,
     /// Passes over the data. Default 1 (the paper's).
     pub epochs: usize,
     /// Optimiser steps, in place of `epochs`.
@@ -124,6 +153,7 @@ impl Default for TrainTable {
             preset: Preset::Strict,
             batch_pairs: 64,
             micro_batch_pairs: 2,
+            checkpointing: false,
             epochs: 1,
             steps: None,
             learning_rate: 1e-4,
@@ -245,6 +275,11 @@ impl RunConfig {
             lora.check()?;
         }
         Ok(())
+    }
+
+    /// How the model's weights are kept.
+    pub fn weight_format(&self) -> WeightFormat {
+        WeightFormat { dtype: self.model.dtype, quantization: self.model.quantization }
     }
 
     /// The contrastive objective's settings.

@@ -15,6 +15,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use coin_data::tokenize::TokenRow;
 use coin_loss::{CoinLoss, CoinOutput, InfoNceOutput, Pooling};
+use coin_model::recompute::RecomputeTape;
 use coin_model::{DropoutKey, Llama, TokenBatch};
 
 use crate::TrainError;
@@ -46,6 +47,8 @@ pub struct StepObjective {
     pub pooling: Pooling,
     /// Seed of the dropout masks.
     pub seed: u64,
+    /// Whether activations are computed again in the backward pass.
+    pub checkpointing: bool,
 }
 
 /// The values of a step, read back from the device.
@@ -77,6 +80,8 @@ pub(crate) struct PairStates {
     pub original_nats: Tensor<1>,
     /// Summed token losses of the paraphrases, `[1]`.
     pub paraphrase_nats: Tensor<1>,
+    /// What the backward pass needs where the layers' activations were not kept.
+    tape: Option<RecomputeTape>,
 }
 
 /// Supervised tokens of the originals and of the paraphrases.
@@ -98,12 +103,14 @@ pub(crate) fn mask(n: usize, device: &Device, excluded: impl Fn(usize, usize) ->
 
 /// Runs both wordings of `pairs` through the model at once.
 ///
-/// `dropout` is (seed, step, number of the first pair within the effective batch).
+/// `dropout` is (seed, step, number of the first pair within the effective batch). With `checkpointing` the model must
+/// be on an autodiff device.
 pub(crate) fn forward(
     model: &Llama,
     pairs: &[PairRow],
     pooling: Pooling,
     dropout: Option<(u64, u64, u64)>,
+    checkpointing: bool,
 ) -> Result<PairStates, TrainError> {
     let device = model.device();
     let rows: Vec<&TokenRow> =
@@ -114,7 +121,13 @@ pub(crate) fn forward(
         let numbers = |wording: u64| (0..pairs.len() as u64).map(move |pair| 2 * (first + pair) + wording);
         DropoutKey { seed, step, rows: numbers(0).chain(numbers(1)).collect() }
     });
-    let hidden = model.hidden(&batch, None, key.as_ref());
+    let (hidden, tape) = match checkpointing {
+        true => {
+            let (hidden, tape) = model.hidden_recomputed(&batch, key.as_ref());
+            (hidden, Some(tape))
+        }
+        false => (model.hidden(&batch, None, key.as_ref()), None),
+    };
     let [count, seq, d_model] = hidden.dims();
     let pooled = pooling.forward(hidden.clone(), batch.mask());
 
@@ -122,7 +135,7 @@ pub(crate) fn forward(
     let (mut places, mut targets) = (Vec::new(), Vec::new());
     for (at, row) in rows.iter().enumerate() {
         for token in row.prompt..row.ids.len() {
-            places.push((at * seq + batch.pads[at] + token - 1) as i32);
+            places.push((at * seq + batch.spans[at].start + token - 1) as i32);
             targets.push(row.ids[token] as i32);
         }
     }
@@ -137,7 +150,16 @@ pub(crate) fn forward(
         paraphrase: pooled.narrow(0, pairs.len(), pairs.len()),
         original_nats: nats.clone().narrow(0, 0, split).sum(),
         paraphrase_nats: nats.narrow(0, split, total - split).sum(),
+        tape,
     })
+}
+
+/// The gradients of a loss of `states`.
+fn backward(loss: Tensor<1>, tape: Option<RecomputeTape>, model: &Llama) -> GradientsParams {
+    match tape {
+        Some(tape) => tape.backward(model, loss.backward()),
+        None => GradientsParams::from_grads(loss.backward(), model),
+    }
 }
 
 fn scalar(tensor: &Tensor<1>) -> f64 {
@@ -192,7 +214,7 @@ impl StepObjective {
 
     /// One pass: the micro-batch is the effective batch.
     fn whole(&self, model: &Llama, pairs: &[PairRow], step: u64) -> Result<(GradientsParams, StepValues), TrainError> {
-        let states = forward(model, pairs, self.pooling, Some((self.seed, step, 0)))?;
+        let states = forward(model, pairs, self.pooling, Some((self.seed, step, 0)), self.checkpointing)?;
         let excluded = match self.preset {
             Preset::Strict => Some(same_answer(pairs, &model.device())),
             Preset::Paper => None,
@@ -202,7 +224,7 @@ impl StepObjective {
         let output = self.loss.forward(generation.clone(), states.original, states.paraphrase, excluded);
         let values = StepValues::new(self.kind, scalar(&generation), scalar(&output.scaled), &output.contrastive);
         let minimised = if self.kind == Objective::Coin { output.loss } else { generation };
-        Ok((GradientsParams::from_grads(minimised.backward(), model), values))
+        Ok((backward(minimised, states.tape, model), values))
     }
 
     /// Every micro-batch an objective of its own; gradients and values are averaged.
@@ -235,15 +257,15 @@ impl StepObjective {
         step: u64,
     ) -> Result<(GradientsParams, StepValues), TrainError> {
         let (original_tokens, paraphrase_tokens) = supervised(pairs);
-        let run = |model: &Llama, index: usize, chunk: &[PairRow]| {
-            forward(model, chunk, self.pooling, Some((self.seed, step, (index * micro) as u64)))
+        let run = |model: &Llama, index: usize, chunk: &[PairRow], checkpointing: bool| {
+            forward(model, chunk, self.pooling, Some((self.seed, step, (index * micro) as u64)), checkpointing)
         };
         let mut seen = Pooled::default();
         let mut cached = None;
         if self.kind == Objective::Coin {
             let plain = model.valid();
             for (index, chunk) in pairs.chunks(micro).enumerate() {
-                seen.push(&run(&plain, index, chunk)?, original_tokens, paraphrase_tokens);
+                seen.push(&run(&plain, index, chunk, false)?, original_tokens, paraphrase_tokens);
             }
             let leaf = |rows: &[Tensor<2>]| Tensor::from_inner(Tensor::cat(rows.to_vec(), 0)).require_grad();
             let (original, paraphrase): (Tensor<2>, Tensor<2>) = (leaf(&seen.originals), leaf(&seen.paraphrases));
@@ -254,7 +276,7 @@ impl StepObjective {
         }
         let mut sum = GradientsAccumulator::new();
         for (index, chunk) in pairs.chunks(micro).enumerate() {
-            let states = run(model, index, chunk)?;
+            let states = run(model, index, chunk, self.checkpointing)?;
             if self.kind == Objective::Cit {
                 seen.push(&states, original_tokens, paraphrase_tokens);
             }
@@ -263,7 +285,7 @@ impl StepObjective {
                 let share = |rows: &Tensor<2>| Tensor::from_inner(rows.clone().narrow(0, index * micro, chunk.len()));
                 loss = loss + (states.original * share(original)).sum() + (states.paraphrase * share(paraphrase)).sum();
             }
-            sum.accumulate(model, GradientsParams::from_grads(loss.backward(), model));
+            sum.accumulate(model, backward(loss, states.tape, model));
         }
         let values = match cached {
             Some((values, _)) => values,

@@ -38,6 +38,7 @@ pub struct Trainer {
     model: Llama,
     train: Vec<PairRow>,
     validation: Vec<PairRow>,
+    warnings: Vec<String>,
 }
 
 impl Trainer {
@@ -46,10 +47,11 @@ impl Trainer {
     /// # Errors
     /// A file is absent or damaged, the pairs do not suffice for one batch, or `[lora]` disagrees with the adapter.
     pub fn new(config: RunConfig, device: &Device) -> Result<Self, TrainError> {
-        let model = checkpoint::load(&config.model.path, &device.clone().autodiff())?;
-        let tokenizer = TextTokenizer::read(&config.model.path, model.config())?;
+        let loaded = checkpoint::load(config.model.folders().0, config.weight_format(), &device.clone().autodiff())?;
+        let tokenizer = TextTokenizer::read(config.model.folders().0, loaded.model.config())?;
         let all = pairs::read_jsonl(&config.data.pairs)?;
-        Self::from_parts(config, model, &tokenizer, all)
+        let warnings = loaded.warnings().collect();
+        Ok(Trainer { warnings, ..Self::from_parts(config, loaded.model, &tokenizer, all)? })
     }
 
     /// As [`new`](Self::new), from a model on an autodiff device and pairs in memory; the paths of `config` only
@@ -64,7 +66,7 @@ impl Trainer {
         pairs: Vec<Pair>,
     ) -> Result<Self, TrainError> {
         let wrong = |message: String| TrainError::Config { origin: "configuration".to_owned(), message };
-        let (model, lora) = match &config.model.adapter {
+        let (model, lora) = match config.model.folders().1 {
             Some(dir) => {
                 let of_adapter = adapter::read_config(dir)?;
                 let lora = config.lora.clone().unwrap_or_else(|| of_adapter.clone());
@@ -97,13 +99,18 @@ impl Trainer {
         let mut train = tokenize(&config, tokenizer, &pairs)?;
         let validation = train.split_off(train.len() - held_out);
         config.lora = Some(lora.clone());
-        Ok(Trainer { config, lora, model, train, validation })
+        Ok(Trainer { config, lora, model, train, validation, warnings: Vec::new() })
     }
 
     /// Texts whose prompt was cut in the middle to fit, of all texts.
     pub fn shortened(&self) -> (usize, usize) {
         let rows = || self.train.iter().chain(&self.validation).flat_map(|pair| [&pair.original, &pair.paraphrase]);
         (rows().filter(|row| row.shortened > 0).count(), rows().count())
+    }
+
+    /// What a user should know about the weights that were read.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Number of optimiser steps of the run.
@@ -151,6 +158,7 @@ impl Trainer {
             loss: self.config.loss().init()?,
             pooling: self.config.pooling()?,
             seed: train.seed,
+            checkpointing: train.checkpointing,
         };
         let mut optimizer: ModuleOptimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.0).init();
         let mut model = self.model.clone();
@@ -253,7 +261,7 @@ impl Trainer {
         for chunk in rows.chunks(VALIDATION_GROUP) {
             let (mut originals, mut paraphrases) = (Vec::new(), Vec::new());
             for micro in chunk.chunks(self.config.train.micro_batch_pairs) {
-                let states = forward(model, micro, pooling, None)?;
+                let states = forward(model, micro, pooling, None, false)?;
                 metrics.loss_generation +=
                     read(states.original_nats) / original + read(states.paraphrase_nats) / paraphrase;
                 originals.push(states.original);

@@ -77,7 +77,7 @@ fn flat(model: &Llama, gradients: &GradientsParams) -> Vec<f32> {
 
 fn objective(kind: Objective, preset: Preset, lambda: f64) -> StepObjective {
     let loss = CoinLossConfig::new().with_lambda(lambda).init().unwrap();
-    StepObjective { kind, preset, loss, pooling: Pooling::Last, seed: 3 }
+    StepObjective { kind, preset, loss, pooling: Pooling::Last, seed: 3, checkpointing: false }
 }
 
 #[test]

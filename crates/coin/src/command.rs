@@ -3,6 +3,7 @@
 pub mod demo;
 pub mod eval;
 pub mod model;
+pub mod model_arguments;
 pub mod pairs;
 pub mod perturb;
 pub mod report;

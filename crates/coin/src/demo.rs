@@ -9,7 +9,7 @@ use coin_data::world::World;
 use coin_data::{Pair, PairBuilder, Task, TemplateSet, pairs};
 use coin_eval::report::{Curve, CurvePoint};
 use coin_eval::{Evaluation, InstructionSet, Ledger, Summary, metrics, report};
-use coin_model::LoraConfig;
+use coin_model::{LoraConfig, WeightFormat};
 use coin_perturb::frozen::LabelWords;
 use coin_perturb::{attack_named, perturb_set};
 use coin_train::config::{DataTable, ModelTable, Objective, ObjectiveTable, TrainTable};
@@ -111,7 +111,8 @@ impl Demo {
         let mut runs = Vec::new();
         for name in ["base", "cit", "coin"] {
             let adapter = (name != "base").then(|| self.out.join(name).join("adapter"));
-            let mut model = model_folder::for_evaluation(&base, adapter.as_deref(), device)?;
+            let format = WeightFormat::default();
+            let (mut model, _) = model_folder::for_evaluation(&base, adapter.as_deref(), format, device)?;
             let world = World::new(WORLD_SEED);
             // The seed chooses the examples from a pool four times their number.
             let pool = self.samples * 4;
@@ -168,7 +169,7 @@ impl Demo {
     fn run_config(&self, name: &str, kind: Objective, base: &Path, pairs: &Path) -> RunConfig {
         RunConfig {
             out: self.out.join(name),
-            model: ModelTable { path: base.to_owned(), adapter: None },
+            model: ModelTable::new(base),
             data: DataTable { pairs: pairs.to_owned(), max_tokens: 256, validation_pairs: VALIDATION_PAIRS },
             lora: Some(LoraConfig::default()),
             objective: ObjectiveTable { kind, ..ObjectiveTable::default() },

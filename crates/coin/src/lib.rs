@@ -4,6 +4,7 @@
 //! - [`model`]: the LLaMA family with LoRA
 //! - [`data`]: tasks, templates, pairs, token rows
 //! - [`perturb`]: instruction perturbation
+//! - [`hub`]: models, adapters and data sets by their name on the Hugging Face hub
 //! - [`eval`]: evaluation, metrics, report
 //! - [`train`]: the trainer
 //! - [`device`]: a name such as `cpu` or `cuda:0` as a device
@@ -12,6 +13,7 @@
 
 pub use coin_data as data;
 pub use coin_eval as eval;
+pub use coin_hub as hub;
 pub use coin_loss as loss;
 pub use coin_model as model;
 pub use coin_perturb as perturb;

@@ -5,51 +5,70 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use coin_eval::llama::LlamaModel;
-use coin_model::{Llama, TextTokenizer, adapter, checkpoint};
+use coin_model::{Llama, TextTokenizer, WeightFormat, adapter, checkpoint};
 use sha2::{Digest, Sha256};
 
 /// Rows that one batch of an evaluation holds.
 const BATCH_SIZE: usize = 64;
 
-/// Reads the model folder `model` and the adapter folder `adapter_dir` onto `device`, without autodiff.
+/// Reads the model folder `model` and the adapter folder `adapter_dir` onto `device`, without autodiff. The third value
+/// is what a user should be warned about.
 ///
 /// # Errors
 /// A file is absent or damaged.
-pub fn open(model: &Path, adapter_dir: Option<&Path>, device: &Device) -> Result<(Llama, TextTokenizer)> {
-    let llama = checkpoint::load(model, device)?;
-    let tokenizer = TextTokenizer::read(model, llama.config())?;
+pub fn open(
+    model: &Path,
+    adapter_dir: Option<&Path>,
+    format: WeightFormat,
+    device: &Device,
+) -> Result<(Llama, TextTokenizer, Vec<String>)> {
+    let loaded = checkpoint::load(model, format, device)?;
+    let warnings = loaded.warnings().collect();
+    let tokenizer = TextTokenizer::read(model, loaded.model.config())?;
     let llama = match adapter_dir {
-        Some(dir) => adapter::load(llama, dir)?,
-        None => llama,
+        Some(dir) => adapter::load(loaded.model, dir)?,
+        None => loaded.model,
     };
-    Ok((llama, tokenizer))
+    Ok((llama, tokenizer, warnings))
 }
 
 /// As [`open`], ready for an evaluation.
 ///
 /// # Errors
 /// As [`open`].
-pub fn for_evaluation(model: &Path, adapter_dir: Option<&Path>, device: &Device) -> Result<LlamaModel> {
-    let (llama, tokenizer) = open(model, adapter_dir, device)?;
-    let hash = fingerprint(model, adapter_dir).with_context(|| format!("cannot read {}", model.display()))?;
+pub fn for_evaluation(
+    model: &Path,
+    adapter_dir: Option<&Path>,
+    format: WeightFormat,
+    device: &Device,
+) -> Result<(LlamaModel, Vec<String>)> {
+    let (llama, tokenizer, warnings) = open(model, adapter_dir, format, device)?;
+    let hash = fingerprint(model, adapter_dir, format).with_context(|| format!("cannot read {}", model.display()))?;
     // A GPU works on one batch at a time, a CPU on as many as it has cores.
     let threads = match device == &Device::flex() {
         true => std::thread::available_parallelism().map_or(1, usize::from),
         false => 1,
     };
-    Ok(LlamaModel::new(llama, tokenizer, BATCH_SIZE, threads, hash))
+    Ok((LlamaModel::new(llama, tokenizer, BATCH_SIZE, threads, hash), warnings))
 }
 
-/// A hash of everything a model's answers depend on: weights, configuration, tokenizer, adapter.
-fn fingerprint(model: &Path, adapter_dir: Option<&Path>) -> std::io::Result<String> {
+/// A hash of everything a model's answers depend on: weights and their form, configuration, tokenizer, adapter.
+fn fingerprint(model: &Path, adapter_dir: Option<&Path>, format: WeightFormat) -> std::io::Result<String> {
     let mut hash = Sha256::new();
+    if format != WeightFormat::default() {
+        hash.update(format!("{format:?}"));
+    }
     let mut files: Vec<_> = std::fs::read_dir(model)?
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|kind| kind == "safetensors" || kind == "json"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|kind| ["safetensors", "json", "bin", "model"].iter().any(|known| kind == *known))
+        })
         .collect();
     files.sort();
     if let Some(adapter) = adapter_dir {
-        files.extend(["adapter_config.json", "adapter_model.safetensors"].map(|name| adapter.join(name)));
+        let names = ["adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"];
+        files.extend(names.map(|name| adapter.join(name)));
     }
     for file in files.iter().filter(|file| file.exists()) {
         let bytes = std::fs::read(file)?;

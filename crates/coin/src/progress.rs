@@ -16,6 +16,16 @@ pub fn bar(title: &str, total: u64) -> ProgressBar {
     }
 }
 
+/// A bar of bytes whose message is a file's name.
+pub fn bytes() -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg:>32} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} (left {eta})");
+    let bar = ProgressBar::new(0);
+    match style {
+        Ok(style) => bar.with_style(style.progress_chars("=> ")),
+        Err(_) => bar,
+    }
+}
+
 /// Shows a training run on `bar`.
 pub fn training(bar: &ProgressBar, event: &Progress) {
     match event {

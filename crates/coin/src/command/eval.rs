@@ -1,7 +1,7 @@
 //! `coin eval`
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use coin::data::glue::{self, Split};
@@ -11,7 +11,8 @@ use coin::eval::{Evaluation, InstructionSet, Ledger, Preset, Summary, metrics, r
 use coin::model_folder;
 use serde_json::json;
 
-use super::{device_named, distinct, out_folder};
+use super::model_arguments::{ModelArguments, warn};
+use super::{distinct, out_folder};
 use crate::failure::{Failure, OrFail, bad_input};
 use crate::progress;
 
@@ -27,12 +28,8 @@ enum PresetName {
 /// Arguments of `coin eval`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Model folder in Hugging Face's layout.
-    #[arg(long)]
-    model: PathBuf,
-    /// PEFT adapter folder.
-    #[arg(long)]
-    adapter: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArguments,
     /// GLUE folder: DIR/{CoLA,SST-2,..}/dev.tsv.
     #[arg(long)]
     glue: PathBuf,
@@ -67,20 +64,16 @@ pub struct Arguments {
     /// write a label word.
     #[arg(long, default_value_t = 7)]
     max_new_tokens: usize,
-    /// Device to compute on.
-    #[arg(long, default_value = "cpu")]
-    device: String,
 }
 
 impl Arguments {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
-        let device = device_named(&self.device)?;
-        for (option, folder) in [("--model", &self.model), ("--glue", &self.glue)] {
-            if !folder.is_dir() {
-                return bad_input(format!("{option} {}: no such folder", folder.display()));
-            }
+        let device = self.model.device()?;
+        if !self.glue.is_dir() {
+            return bad_input(format!("--glue {}: no such folder", self.glue.display()));
         }
+        let (model_dir, adapter_dir) = self.model.folders()?;
         let instructions = match &self.prompts {
             Some(path) => InstructionSet::read(path).input()?,
             None => InstructionSet::glue(),
@@ -126,7 +119,10 @@ impl Arguments {
             max_new_tokens: self.max_new_tokens,
             ..Evaluation::new(tasks, instructions)
         };
-        let mut model = model_folder::for_evaluation(&self.model, self.adapter.as_deref(), &device).input()?;
+        let format = self.model.format();
+        let (mut model, warnings) =
+            model_folder::for_evaluation(&model_dir, adapter_dir.as_deref(), format, &device).input()?;
+        warn(&warnings);
         let instances = |task: &Task| Ok(examples.get(&task.name).cloned().unwrap_or_default());
         // Everything that can be wrong with the input is found before the first file is written.
         let texts = evaluation.input_texts(&instances).input()?;
@@ -152,14 +148,16 @@ impl Arguments {
         results::write_accuracies(&self.out, &run).work()?;
         let settings = json!({
             "command": "eval",
-            "model": self.model,
-            "adapter": self.adapter,
+            "model": self.model.model,
+            "adapter": self.model.adapter,
+            "dtype": format.dtype,
+            "quantization": format.quantization,
             "prompts": self.prompts,
             "glue": self.glue,
             "tasks": evaluation.tasks.iter().map(|task| &task.name).collect::<Vec<_>>(),
             "levels": evaluation.levels,
             "marker": evaluation.marker,
-            "device": self.device,
+            "device": self.model.device,
             "samples": self.samples,
             "seed": self.seed,
             "preset": format!("{:?}", self.preset).to_lowercase(),
@@ -176,10 +174,12 @@ impl Arguments {
 
 /// The adapter's run folder names a run, or else the model's.
 fn run_name(arguments: &Arguments) -> String {
-    let folder = match &arguments.adapter {
-        Some(adapter) if adapter.ends_with("adapter") => adapter.parent().unwrap_or(adapter),
-        Some(adapter) => adapter,
-        None => &arguments.model,
+    let folder = match &arguments.model.adapter {
+        Some(adapter) => match Path::new(adapter) {
+            folder if folder.ends_with("adapter") => folder.parent().unwrap_or(folder),
+            folder => folder,
+        },
+        None => Path::new(&arguments.model.model),
     };
     folder.file_name().map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
 }

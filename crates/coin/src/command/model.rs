@@ -1,104 +1,152 @@
 //! `coin model`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
 use clap::{Args, Subcommand};
-use coin::model::checkpoint::{NamedTensor, write_safetensors};
-use coin::model::generate::{GreedyOptions, greedy};
-use coin::model::{LlamaConfig, TokenBatch};
-use coin::model_folder;
+use coin::hub::Files;
+use coin::model::checkpoint::{self, NamedTensor, write_safetensors};
+use coin::model::config::RopeScaling;
+use coin::model::generate::{GenerateOptions, generate};
+use coin::model::{FloatType, LlamaConfig, Quantization, Sampling, TextTokenizer, TokenBatch, adapter};
 
-use super::device_named;
+use super::model_arguments::{FloatName, ModelArguments, folder};
 use crate::failure::{Failure, OrFail, bad_input};
 
 /// Sub-commands of `coin model`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Prints architecture, parameters and memory.
-    Info {
-        /// Model folder.
-        dir: PathBuf,
-    },
+    /// Prints architecture, parameters, memory and special tokens.
+    Info(Info),
     /// Computes the logits of rows of token ids, for comparison with other programs.
     Forward(Forward),
-    /// Continues a text greedily.
+    /// Continues a text.
     Generate(Generate),
+    /// Writes a model with an adapter's update inside its weights.
+    Merge(Merge),
+}
+
+/// Arguments of `coin model info`.
+#[derive(Debug, Args)]
+pub struct Info {
+    /// Model folder, or a name on the hub; weights are not fetched.
+    model: String,
+    /// Takes a name on the hub from the cache, without network.
+    #[arg(long)]
+    offline: bool,
 }
 
 /// Arguments of `coin model forward`.
 #[derive(Debug, Args)]
 pub struct Forward {
-    /// Model folder.
-    #[arg(long)]
-    model: PathBuf,
-    /// PEFT adapter folder.
-    #[arg(long)]
-    adapter: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArguments,
     /// JSON file with a list of lists of token ids.
     #[arg(long)]
     ids: PathBuf,
     /// Safetensors file to write: logits, hidden, mask.
     #[arg(long)]
     out: PathBuf,
-    /// Device to compute on.
-    #[arg(long, default_value = "cpu")]
-    device: String,
 }
 
 /// Arguments of `coin model generate`.
 #[derive(Debug, Args)]
 pub struct Generate {
-    /// Model folder.
-    #[arg(long)]
-    model: PathBuf,
-    /// PEFT adapter folder.
-    #[arg(long)]
-    adapter: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArguments,
     /// Text to continue.
     #[arg(long)]
     prompt: String,
     /// Tokens to add at most.
     #[arg(long, default_value_t = 64)]
     max_new_tokens: usize,
-    /// Device to compute on.
-    #[arg(long, default_value = "cpu")]
-    device: String,
+    /// Draws tokens instead of taking the most probable one; below 1 is sharper.
+    #[arg(long)]
+    temperature: Option<f64>,
+    /// Draws from so many of the most probable tokens.
+    #[arg(long)]
+    top_k: Option<usize>,
+    /// Draws from the most probable tokens that together reach this probability.
+    #[arg(long)]
+    top_p: Option<f64>,
+    /// Seed of the draws.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+/// Arguments of `coin model merge`.
+#[derive(Debug, Args)]
+pub struct Merge {
+    #[command(flatten)]
+    model: ModelArguments,
+    /// Folder to write; it must be new or empty.
+    #[arg(long)]
+    out: PathBuf,
+    /// Number type of the written weights.
+    #[arg(long, value_enum, default_value_t = FloatName::F32)]
+    stored: FloatName,
 }
 
 impl Command {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
         match self {
-            Command::Info { dir } => info(&dir),
+            Command::Info(arguments) => arguments.run(),
             Command::Forward(arguments) => arguments.run(),
             Command::Generate(arguments) => arguments.run(),
+            Command::Merge(arguments) => arguments.run(),
         }
     }
 }
 
-fn info(dir: &std::path::Path) -> Result<(), Failure> {
-    let config = LlamaConfig::read(dir).input()?;
-    let parameters = config.parameters();
-    println!("architecture  {}", config.model_type);
-    println!("layers        {}", config.num_hidden_layers);
-    println!("width         {} (feed-forward {})", config.hidden_size, config.intermediate_size);
-    println!(
-        "heads         {} (key/value {}), width {}",
-        config.num_attention_heads,
-        config.kv_heads(),
-        config.head_dim()
-    );
-    println!("vocabulary    {}{}", config.vocab_size, if config.tie_word_embeddings { ", tied head" } else { "" });
-    println!("context       {} tokens", config.max_position_embeddings);
-    println!("parameters    {parameters}");
-    println!("memory        {:.1} MB of weights in f32", parameters as f64 * 4.0 / 1e6);
-    Ok(())
+impl Info {
+    fn run(self) -> Result<(), Failure> {
+        let is_small = |name: &str| name.ends_with(".json") || name == "tokenizer.model";
+        let dir = folder("model", &self.model, Files::Matching(&is_small), self.offline)?;
+        let config = LlamaConfig::read(&dir).input()?;
+        let parameters = config.parameters();
+        println!("architecture  {:?}", config.model_type);
+        println!("layers        {}", config.num_hidden_layers);
+        println!("width         {} (feed-forward {})", config.hidden_size, config.intermediate_size);
+        println!(
+            "heads         {} (key/value {}), width {}",
+            config.num_attention_heads,
+            config.kv_heads(),
+            config.head_dim()
+        );
+        println!("vocabulary    {}{}", config.vocab_size, if config.tie_word_embeddings { ", tied head" } else { "" });
+        println!("context       {} tokens", config.max_position_embeddings);
+        let scaling = match &config.rope_scaling {
+            None => String::new(),
+            Some(RopeScaling::Linear { factor }) => format!(", linear scaling by {factor}"),
+            Some(RopeScaling::Llama3 { factor, original_max_position_embeddings, .. }) => {
+                format!(", llama3 scaling by {factor} from {original_max_position_embeddings} tokens")
+            }
+        };
+        println!("rotary base   {}{scaling}", config.rope_theta);
+        println!("biases        {}", config.describe_biases());
+        println!("parameters    {parameters}");
+        let megabytes = |bytes: usize| format!("{:.1} MB", bytes as f64 / 1e6);
+        println!(
+            "weights       {} in f32, {} in bf16 or f16, {} in int8, {} in int4 (embedding and head f32)",
+            megabytes(config.weight_bytes(FloatType::F32, None)),
+            megabytes(config.weight_bytes(FloatType::Bf16, None)),
+            megabytes(config.weight_bytes(FloatType::F32, Some(Quantization::Int8))),
+            megabytes(config.weight_bytes(FloatType::F32, Some(Quantization::Int4))),
+        );
+        match TextTokenizer::read(&dir, &config) {
+            Ok(tokenizer) => {
+                let [bos, eos, pad] = tokenizer.describe();
+                println!("begin         {bos}\nend           {eos}\npadding       {pad}");
+            }
+            Err(error) => println!("tokenizer     {error}"),
+        }
+        Ok(())
+    }
 }
 
 impl Forward {
     fn run(self) -> Result<(), Failure> {
-        let device = device_named(&self.device)?;
         let text = std::fs::read_to_string(&self.ids)
             .map_err(|error| anyhow::anyhow!("--ids {}: {error}", self.ids.display()))
             .input()?;
@@ -107,19 +155,19 @@ impl Forward {
                 anyhow::anyhow!("--ids {}: {error}, expected a list of lists of token ids", self.ids.display())
             })
             .input()?;
-        let (model, _) = model_folder::open(&self.model, self.adapter.as_deref(), &device).input()?;
-        let vocabulary = model.config().vocab_size;
-        if let Some(id) = rows.iter().flatten().find(|&&id| id as usize >= vocabulary) {
-            return bad_input(format!("--ids {}: token id {id}, but the model has {vocabulary}", self.ids.display()));
+        let (model, _) = self.model.open()?;
+        if let Err(error) = model.check_rows(&rows, 0) {
+            return bad_input(format!("--ids {}: {error}", self.ids.display()));
         }
-        let batch = TokenBatch::left_padded(&rows, 0, 1, &device).input()?;
+        let batch = TokenBatch::left_padded(&rows, 0, 1, &model.device()).input()?;
         let hidden = model.hidden(&batch, None, None);
         let [n, seq, d_model] = hidden.dims();
+        let vocabulary = model.config().vocab_size;
         let logits = model.logits(hidden.clone().reshape([n * seq, d_model])).reshape([n, seq, vocabulary]);
         let tensors = [
-            NamedTensor::new("logits", logits).work()?,
-            NamedTensor::new("hidden", hidden).work()?,
-            NamedTensor::new("mask", batch.mask().float() as Tensor<2>).work()?,
+            NamedTensor::new("logits", logits),
+            NamedTensor::new("hidden", hidden),
+            NamedTensor::new("mask", batch.mask().float() as Tensor<2>),
         ];
         write_safetensors(&self.out, &tensors).work()?;
         println!("logits [{n}, {seq}, {vocabulary}] written to {}", self.out.display());
@@ -129,19 +177,58 @@ impl Forward {
 
 impl Generate {
     fn run(self) -> Result<(), Failure> {
-        let device = device_named(&self.device)?;
-        let (model, tokenizer) = model_folder::open(&self.model, self.adapter.as_deref(), &device).input()?;
+        let sampling = match (self.temperature, self.top_k, self.top_p) {
+            (None, None, None) => None,
+            (temperature, top_k, top_p) => {
+                Some(Sampling { temperature: temperature.unwrap_or(1.0), top_k, top_p, seed: self.seed })
+            }
+        };
+        let (model, tokenizer) = self.model.open()?;
         let ids = tokenizer.encode(&self.prompt).input()?;
-        let options = GreedyOptions {
+        let options = GenerateOptions {
             max_new_tokens: self.max_new_tokens,
             batch_size: 1,
             threads: 1,
-            eos: tokenizer.eos(),
+            eos: tokenizer.eos().to_vec(),
             hidden: false,
+            sampling,
         };
-        let out = greedy(&model, &[ids], &options, |_, _| false).input()?;
-        let text = tokenizer.decode(&out[0].ids).work()?;
-        println!("{text}");
+        let out = generate(&model, &[ids], &options, |_, _| false).input()?;
+        println!("{}", tokenizer.decode(&out[0].ids).work()?);
+        Ok(())
+    }
+}
+
+/// The files of a model folder that a merged model shares with its base.
+const COMPANIONS: [&str; 5] =
+    ["generation_config.json", "special_tokens_map.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json"];
+
+impl Merge {
+    fn run(self) -> Result<(), Failure> {
+        if self.model.adapter.is_none() {
+            return bad_input("--adapter is needed: it names what is merged");
+        }
+        let occupied = |out: &Path| std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
+        if self.out.is_file() || occupied(&self.out) {
+            return bad_input(format!("--out {}: is not empty, expected a new folder", self.out.display()));
+        }
+        let (base, _) = self.model.folders()?;
+        let (model, _) = self.model.open()?;
+        // Every id once, in rows as long as the model reads at most.
+        let config = model.config();
+        let ids: Vec<u32> = (0..config.vocab_size.min(512) as u32).collect();
+        let rows: Vec<Vec<u32>> = ids.chunks(config.max_position_embeddings.min(128)).map(<[u32]>::to_vec).collect();
+        let probe = TokenBatch::left_padded(&rows, 0, 1, &model.device()).work()?;
+        let (merged, difference) = adapter::merge(model, &probe).work()?;
+        checkpoint::save(&merged, &self.out, self.stored.into()).work()?;
+        for name in COMPANIONS.iter().filter(|name| base.join(name).exists()) {
+            std::fs::copy(base.join(name), self.out.join(name)).work()?;
+        }
+        println!("merged model written to {}", self.out.display());
+        println!(
+            "largest difference of a logit before and after, over {} tokens: {difference:.2e}",
+            rows.iter().map(Vec::len).sum::<usize>()
+        );
         Ok(())
     }
 }

@@ -1,11 +1,13 @@
 //! `coin train`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use coin::hub::Files;
 use coin::train::{Progress, RunConfig, Trainer};
 
 use super::device_named;
+use super::model_arguments::{folder, warn};
 use crate::failure::{Failure, OrFail, bad_input};
 use crate::progress;
 
@@ -21,18 +23,26 @@ pub struct Arguments {
     /// Checks everything and prints the resolved configuration instead of training.
     #[arg(long)]
     dry_run: bool,
+    /// Takes names on the hub from the cache, without network.
+    #[arg(long)]
+    offline: bool,
 }
 
 impl Arguments {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
-        let config = RunConfig::read(&self.config, &self.set).input()?;
+        let mut config = RunConfig::read(&self.config, &self.set).input()?;
+        let of_hub = |option, path: &Path, files| folder(option, &path.to_string_lossy(), files, self.offline);
+        let model = of_hub("model.path", &config.model.path, Files::Model)?;
+        let adapter = config.model.adapter.as_deref().map(|path| of_hub("model.adapter", path, Files::Adapter));
+        config.model.fetched = Some((model, adapter.transpose()?));
         let device = device_named(&config.train.device)?;
         let out = config.out.clone();
         if out.exists() && !out.is_dir() {
             return bad_input(format!("out = {}: a file is in the way, expected a folder", out.display()));
         }
         let trainer = Trainer::new(config, &device).input()?;
+        warn(trainer.warnings());
         let (shortened, texts) = trainer.shortened();
         if shortened > 0 {
             eprintln!(

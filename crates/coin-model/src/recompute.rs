@@ -1,0 +1,130 @@
+//! Activation checkpointing: a forward pass that keeps only the input of every layer, and a backward pass that computes
+//! each layer again (Chen et al. 2016).
+//!
+//! burn's own checkpointing decides per operation and keeps the results of matrix products; here a whole decoder layer
+//! is recomputed, so that the activations of one layer live at a time. Dropout masks are keyed, so the second
+//! computation repeats the first one to the bit.
+
+use burn::module::Module;
+use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::tensor::{Gradients, Tensor};
+
+use crate::attention::Geometry;
+use crate::linear::ForwardContext;
+use crate::{DropoutKey, Llama, TokenBatch};
+
+/// What a checkpointed forward pass leaves behind for its backward pass.
+#[derive(Debug)]
+pub struct RecomputeTape {
+    batch: TokenBatch,
+    dropout: Option<DropoutKey>,
+    /// The embeddings, on the graph.
+    first: Tensor<3>,
+    /// The input of each layer, off the graph, `[batch, seq, d_model]`.
+    inputs: Vec<Tensor<3>>,
+    /// The last layer's output: a leaf of the graph that follows.
+    last: Tensor<3>,
+}
+
+impl Llama {
+    /// As [`hidden`](Llama::hidden) for a training step, with all but the inputs of the layers forgotten.
+    ///
+    /// The model must be on an autodiff device. A loss of the returned states, `[batch, seq, d_model]`, is
+    /// differentiated as usual; its gradients go to [`RecomputeTape::backward`] for those of the layers.
+    pub fn hidden_recomputed(&self, batch: &TokenBatch, dropout: Option<&DropoutKey>) -> (Tensor<3>, RecomputeTape) {
+        let first = self.embed(batch);
+        let plain = self.valid();
+        let mut x = first.clone().inner();
+        let geometry = Geometry::new(self.config(), batch, None, &x.device());
+        let context = ForwardContext { spans: &batch.spans, dropout };
+        let mut inputs = Vec::with_capacity(plain.layers.len());
+        for layer in &plain.layers {
+            inputs.push(x.clone());
+            x = layer.forward(x, &geometry, None, &context);
+        }
+        let last = Tensor::from_inner(x).require_grad();
+        let hidden = self.norm.forward(last.clone());
+        (hidden, RecomputeTape { batch: batch.clone(), dropout: dropout.cloned(), first, inputs, last })
+    }
+}
+
+impl RecomputeTape {
+    /// The gradients of `model`'s parameters, given those of a loss with respect to what follows the layers.
+    pub fn backward(self, model: &Llama, gradients: Gradients) -> GradientsParams {
+        let mut sum = GradientsAccumulator::new();
+        let mut upstream = self.last.grad(&gradients);
+        sum.accumulate(model, GradientsParams::from_grads(gradients, model));
+        let geometry = Geometry::new(model.config(), &self.batch, None, &self.first.device());
+        let context = ForwardContext { spans: &self.batch.spans, dropout: self.dropout.as_ref() };
+        for (layer, input) in model.layers.iter().zip(self.inputs).rev() {
+            let Some(of_output) = upstream.take() else { break };
+            let input = Tensor::from_inner(input).require_grad();
+            let output = layer.forward(input.clone(), &geometry, None, &context);
+            let gradients = (output * Tensor::from_inner(of_output)).sum().backward();
+            upstream = input.grad(&gradients);
+            sum.accumulate(model, GradientsParams::from_grads(gradients, model));
+        }
+        if let Some(of_first) = upstream.filter(|_| model.embedding.val().is_require_grad()) {
+            let gradients = (self.first * Tensor::from_inner(of_first)).sum().backward();
+            sum.accumulate(model, GradientsParams::from_grads(gradients, model));
+        }
+        sum.grads()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::config::tests::tiny;
+    use crate::{LoraConfig, TargetModules};
+
+    /// The gradient of every parameter that has one, by path.
+    fn gradients(model: &Llama, recompute: bool) -> Vec<Vec<f32>> {
+        let device = model.device();
+        let rows = [vec![1, 5, 9, 3], vec![1, 7]];
+        let batch = TokenBatch::left_padded(&rows, 0, 1, &device).unwrap();
+        let key = DropoutKey { seed: 3, step: 1, rows: vec![4, 9] };
+        let loss = |hidden: Tensor<3>| {
+            let last = hidden.narrow(1, 3, 1).reshape([2, 16]);
+            model.logits(last).powi_scalar(2).mean()
+        };
+        let mut of_parameters = match recompute {
+            true => {
+                let (hidden, tape) = model.hidden_recomputed(&batch, Some(&key));
+                tape.backward(model, loss(hidden).backward())
+            }
+            false => GradientsParams::from_grads(loss(model.hidden(&batch, None, Some(&key))).backward(), model),
+        };
+        let mut out = Vec::new();
+        for factor in crate::adapter::factors(model).flat_map(|(_, factors)| factors) {
+            out.push(of_parameters.remove::<2>(factor.id).unwrap().try_into_vec_as::<f32>().unwrap());
+        }
+        if let Some(gradient) = of_parameters.remove::<2>(model.embedding.id) {
+            out.push(gradient.try_into_vec_as::<f32>().unwrap());
+        }
+        out
+    }
+
+    #[test]
+    fn recomputed_gradients_are_the_plain_ones() {
+        let device = Device::flex().autodiff();
+        let lora = LoraConfig {
+            rank: 2,
+            dropout: 0.3,
+            target_modules: TargetModules::Pattern("all-linear".to_owned()),
+            ..LoraConfig::default()
+        };
+        let base = Llama::new(&tiny(), 3, &device).unwrap();
+        for model in [base.clone().with_lora(&lora, 1).unwrap(), base] {
+            let (plain, recomputed) = (gradients(&model, false), gradients(&model, true));
+            assert_eq!(plain.len(), recomputed.len());
+            assert!(!plain.is_empty() && plain.iter().flatten().any(|value| *value != 0.0));
+            for (a, b) in plain.iter().flatten().zip(recomputed.iter().flatten()) {
+                // The same operations on the same numbers, but sums over the uses of a value are ordered differently.
+                assert!((a - b).abs() <= 1e-5 * a.abs().max(0.1), "{a} {b}");
+            }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Tensors in files: safetensors, mapped into memory, and PyTorch's `.bin`, read one tensor at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use half::{bf16, f16};
+use memmap2::Mmap;
+use pytorch_reader::PytorchReader;
+use safetensors::SafeTensors;
+use safetensors::tensor::Dtype;
+
+use crate::ModelError;
+
+/// The tensors of a folder's weight files, by name; their values are read when asked for.
+#[derive(Debug)]
+pub(crate) struct WeightFiles {
+    /// The file, or the folder of the shards.
+    pub(crate) path: PathBuf,
+    pub(crate) tensors: BTreeMap<String, StoredTensor>,
+}
+
+/// One tensor of a file.
+#[derive(Debug)]
+pub(crate) struct StoredTensor {
+    path: PathBuf,
+    shape: Vec<usize>,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Safetensors { dtype: Dtype, map: Arc<Mmap>, range: Range<usize> },
+    Pytorch(pytorch_reader::Tensor),
+}
+
+/// Lets the system take back the pages of `range`, which will not be read again.
+fn release(map: &Mmap, range: &Range<usize>) {
+    #[cfg(unix)]
+    // SAFETY: the map is read-only and backed by a file; a page that is given back is read from the file again when it
+    // is touched. A system that cannot do it keeps the pages: nothing but memory is lost.
+    let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len()) };
+    #[cfg(not(unix))]
+    let _ = (map, range);
+}
+
+impl WeightFiles {
+    /// Opens the weights named `stem` in the folder `dir`: `stem.safetensors` or its shards; else the PyTorch file
+    /// `pytorch_stem.bin` or its shards.
+    ///
+    /// # Errors
+    /// No such file is there, an index names an absent file, or a file is damaged.
+    pub(crate) fn open(dir: &Path, stem: &str, pytorch_stem: &str) -> Result<Self, ModelError> {
+        let names = [format!("{stem}.safetensors"), format!("{pytorch_stem}.bin")];
+        for name in &names {
+            let (single, index) = (dir.join(name), dir.join(format!("{name}.index.json")));
+            if single.exists() {
+                let tensors = tensors_of(&single)?;
+                return Ok(WeightFiles { path: single, tensors });
+            }
+            if index.exists() {
+                let mut tensors = BTreeMap::new();
+                for shard in shards(&index)? {
+                    tensors.extend(tensors_of(&shard)?);
+                }
+                return Ok(WeightFiles { path: index, tensors });
+            }
+        }
+        let missing = std::io::Error::new(
+            std::io::ErrorKind::NotFound,
+            format!("no weights, looked for {} and {}, whole or with an .index.json", names[0], names[1]),
+        );
+        Err(ModelError::Io { path: dir.to_owned(), source: missing })
+    }
+}
+
+/// The files an index names.
+fn shards(index: &Path) -> Result<Vec<PathBuf>, ModelError> {
+    let text = std::fs::read_to_string(index).map_err(ModelError::io(index))?;
+    let parsed: serde_json::Value = serde_json::from_str(&text).map_err(ModelError::malformed(index))?;
+    let names: BTreeSet<&str> =
+        parsed["weight_map"].as_object().into_iter().flatten().filter_map(|(_, file)| file.as_str()).collect();
+    let fault = |message: String| Err(ModelError::Malformed { path: index.to_owned(), message });
+    if names.is_empty() {
+        return fault("`weight_map` names no file".to_owned());
+    }
+    let mut files = Vec::with_capacity(names.len());
+    for name in names {
+        if Path::new(name).file_name().is_none_or(|file| file != name) {
+            return fault(format!("names `{name}`, which is no plain file name"));
+        }
+        let file = index.with_file_name(name);
+        if !file.is_file() {
+            return fault(format!("names `{name}`, which is not in the folder"));
+        }
+        files.push(file);
+    }
+    Ok(files)
+}
+
+fn tensors_of(path: &Path) -> Result<BTreeMap<String, StoredTensor>, ModelError> {
+    if path.extension().is_some_and(|kind| kind == "bin") {
+        let reader = PytorchReader::new(path).map_err(ModelError::malformed(path))?;
+        let stored = reader.into_tensors().into_iter().map(|(name, tensor)| {
+            let shape = tensor.shape().to_vec();
+            (name, StoredTensor { path: path.to_owned(), shape, content: Content::Pytorch(tensor) })
+        });
+        return Ok(stored.collect());
+    }
+    let file = File::open(path).map_err(ModelError::io(path))?;
+    // SAFETY: the map is read-only and private; another program that shortens the file while it is mapped could
+    // fault this one, as with every mapped file.
+    let map = Arc::new(unsafe { Mmap::map(&file) }.map_err(ModelError::io(path))?);
+    let parsed = SafeTensors::deserialize(&map).map_err(ModelError::malformed(path))?;
+    let base = map.as_ptr() as usize;
+    let stored = parsed.tensors().into_iter().map(|(name, view)| {
+        let start = view.data().as_ptr() as usize - base;
+        let range = start..start + view.data().len();
+        let content = Content::Safetensors { dtype: view.dtype(), map: map.clone(), range };
+        (name, StoredTensor { path: path.to_owned(), shape: view.shape().to_vec(), content })
+    });
+    Ok(stored.collect())
+}
+
+impl StoredTensor {
+    /// Extents, outermost first.
+    pub(crate) fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The values as f32, row by row; `name` is the tensor's in errors.
+    ///
+    /// # Errors
+    /// The type is no float of at most 32 bits, or the file cannot be read.
+    pub(crate) fn floats(&self, name: &str) -> Result<Vec<f32>, ModelError> {
+        let unsupported = |dtype: &dyn std::fmt::Debug| {
+            let message = format!("`{name}` has type {dtype:?}, expected F32, F16 or BF16");
+            ModelError::Malformed { path: self.path.clone(), message }
+        };
+        match &self.content {
+            Content::Safetensors { dtype, map, range } => {
+                let stored = &map[range.clone()];
+                let values = match dtype {
+                    Dtype::F32 => f32_values(stored),
+                    Dtype::F16 => f16_values(stored),
+                    Dtype::BF16 => bf16_values(stored),
+                    other => return Err(unsupported(other)),
+                };
+                release(map, range);
+                Ok(values)
+            }
+            Content::Pytorch(tensor) => {
+                let convert = match tensor.dtype() {
+                    pytorch_reader::DType::F32 => f32_values,
+                    pytorch_reader::DType::F16 => f16_values,
+                    pytorch_reader::DType::BF16 => bf16_values,
+                    other => return Err(unsupported(&other)),
+                };
+                // The reader hands over native bytes, which are little-endian on every supported platform.
+                Ok(convert(&tensor.read().map_err(ModelError::io(&self.path))?))
+            }
+        }
+    }
+}
+
+fn f32_values(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+}
+
+fn f16_values(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
+}
+
+fn bf16_values(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
+}
+
+/// `[rows, columns]` -> `[columns, rows]`.
+pub(crate) fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    /// Side of the squares that are turned at once: two of them fit into the first cache.
+    const TILE: usize = 32;
+    let mut out = vec![0.0; values.len()];
+    for top in (0..rows).step_by(TILE) {
+        for left in (0..columns).step_by(TILE) {
+            for row in top..rows.min(top + TILE) {
+                for column in left..columns.min(left + TILE) {
+                    out[column * rows + row] = values[row * columns + column];
+                }
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,147 @@
+//! The options by which every command names a model.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use clap::{Args, ValueEnum};
+use coin::hub::{Files, Hub, HubOptions, ProgressEvent, RepoKind, Source};
+use coin::model::{FloatType, Llama, Quantization, TextTokenizer, WeightFormat};
+use coin::model_folder;
+use indicatif::ProgressBar;
+
+use super::device_named;
+use crate::failure::{Failure, OrFail};
+use crate::progress;
+
+/// A number type, as an option.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum FloatName {
+    /// 32 bits
+    F32,
+    /// 16 bits, small range
+    F16,
+    /// 16 bits, f32's range
+    Bf16,
+}
+
+impl From<FloatName> for FloatType {
+    fn from(name: FloatName) -> Self {
+        match name {
+            FloatName::F32 => FloatType::F32,
+            FloatName::F16 => FloatType::F16,
+            FloatName::Bf16 => FloatType::Bf16,
+        }
+    }
+}
+
+/// A packing, as an option.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum QuantizationName {
+    /// 8 bits a weight
+    Int8,
+    /// 4 bits a weight
+    Int4,
+}
+
+/// A model, an adapter, and how to compute with them.
+#[derive(Debug, Args)]
+pub struct ModelArguments {
+    /// Model: a folder in Hugging Face's layout, or a name on the hub, such as `org/name` or `org/name@revision`.
+    #[arg(long)]
+    pub model: String,
+    /// PEFT adapter: a folder, or a name on the hub.
+    #[arg(long)]
+    pub adapter: Option<String>,
+    /// Number type of weights and activations.
+    #[arg(long, value_enum, default_value_t = FloatName::F32)]
+    pub dtype: FloatName,
+    /// Packs the linear layers' weights.
+    #[arg(long, value_enum)]
+    pub quantize: Option<QuantizationName>,
+    /// Device to compute on.
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// Takes names on the hub from the cache, without network.
+    #[arg(long)]
+    pub offline: bool,
+}
+
+impl ModelArguments {
+    /// How the weights are kept.
+    pub fn format(&self) -> WeightFormat {
+        let quantization = self.quantize.map(|name| match name {
+            QuantizationName::Int8 => Quantization::Int8,
+            QuantizationName::Int4 => Quantization::Int4,
+        });
+        WeightFormat { dtype: self.dtype.into(), quantization }
+    }
+
+    /// The device.
+    pub fn device(&self) -> Result<Device, Failure> {
+        device_named(&self.device)
+    }
+
+    /// The folders of model and adapter, fetched from the hub if need be.
+    pub fn folders(&self) -> Result<(PathBuf, Option<PathBuf>), Failure> {
+        let model = folder("--model", &self.model, Files::Model, self.offline)?;
+        let adapter = self.adapter.as_deref().map(|name| folder("--adapter", name, Files::Adapter, self.offline));
+        Ok((model, adapter.transpose()?))
+    }
+
+    /// Model and tokenizer on the device, without autodiff. Warnings go to standard error.
+    pub fn open(&self) -> Result<(Llama, TextTokenizer), Failure> {
+        let device = self.device()?;
+        let (model, adapter) = self.folders()?;
+        let (model, tokenizer, warnings) =
+            model_folder::open(&model, adapter.as_deref(), self.format(), &device).input()?;
+        warn(&warnings);
+        Ok((model, tokenizer))
+    }
+}
+
+/// Writes warnings to standard error.
+pub fn warn(warnings: &[String]) {
+    for warning in warnings {
+        eprintln!("coin: warning: {warning}");
+    }
+}
+
+/// The folder that `text` names: itself, or the hub's files of that name. `option` is named in errors.
+pub fn folder(option: &str, text: &str, files: Files<'_>, offline: bool) -> Result<PathBuf, Failure> {
+    // What looks like a path is not looked for on the hub.
+    let is_path = text.starts_with(['.', '/', '~']) || text.ends_with('/') || text.matches('/').count() > 1;
+    if is_path && !Path::new(text).is_dir() {
+        return Err(Failure::Input(anyhow::anyhow!("{option} {text}: no such folder")));
+    }
+    let named = |error: coin::hub::HubError| anyhow::Error::new(error).context(format!("{option} {text}"));
+    match Source::parse(RepoKind::Model, text).map_err(named).input()? {
+        Source::Folder(folder) => Ok(folder),
+        Source::Hub(repo) => {
+            let bar = progress::bytes();
+            let options = HubOptions::from_env().map_err(named).input()?;
+            let offline = offline || options.offline;
+            let watch = bar.clone();
+            let options = HubOptions {
+                offline,
+                progress: Some(std::sync::Arc::new(move |event: ProgressEvent<'_>| show(&watch, event))),
+                ..options
+            };
+            let found = Hub::new(options).and_then(|hub| hub.folder(&repo, files)).map_err(named);
+            bar.finish_and_clear();
+            found.input()
+        }
+    }
+}
+
+fn show(bar: &ProgressBar, event: ProgressEvent<'_>) {
+    match event {
+        ProgressEvent::Started { file, size, resumed_at } => {
+            bar.set_length(size.unwrap_or(0));
+            bar.set_position(resumed_at);
+            bar.set_message(file.to_owned());
+        }
+        ProgressEvent::Advanced { bytes } => bar.inc(bytes),
+        ProgressEvent::Retrying { what, reason } => bar.println(format!("coin: {what}: {reason}, trying again")),
+        _ => {}
+    }
+}
