@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::module::{Module, Param};
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::checkpoint::{NamedTensor, write_file, write_safetensors};
 use crate::linear::LINEAR_PATHS;
-use crate::weight_file::{WeightFiles, transpose};
+use crate::weight::FloatType;
+use crate::weight_file::WeightFiles;
 use crate::{Llama, LoraConfig, ModelError, TargetModules, TokenBatch};
 
 /// The keys of `adapter_config.json` that this crate reads and writes.
@@ -142,11 +143,8 @@ pub fn load(model: Llama, dir: &Path) -> Result<Llama, ModelError> {
                 Some(tensor) if tensor.shape() != [d_out, d_in] => {
                     problems.push(format!("`{name}` has shape {:?}, expected {:?}", tensor.shape(), [d_out, d_in]));
                 }
-                Some(tensor) => match tensor.floats(&name) {
-                    Ok(values) => {
-                        let data = TensorData::new(transpose(&values, d_out, d_in), [d_in, d_out]);
-                        *param = Param::from_tensor(Tensor::from_data(data, (&device, DType::F32)));
-                    }
+                Some(tensor) => match tensor.data(&name, true, FloatType::F32) {
+                    Ok((data, _)) => *param = Param::from_tensor(Tensor::from_data(data, (&device, DType::F32))),
                     Err(error) => failure = Some(error),
                 },
             }

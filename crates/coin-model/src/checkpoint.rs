@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use half::{bf16, f16};
 use safetensors::View;
 use safetensors::tensor::Dtype;
@@ -13,7 +13,7 @@ use safetensors::tensor::Dtype;
 use crate::config::ModelType;
 use crate::llama::WeightFormat;
 use crate::weight::FloatType;
-use crate::weight_file::{WeightFiles, transpose};
+use crate::weight_file::WeightFiles;
 use crate::{Llama, LlamaConfig, ModelError};
 
 /// A model out of a folder.
@@ -54,8 +54,8 @@ fn build(
 ) -> Result<Loaded, ModelError> {
     let mut problems = Vec::new();
     let mut not_finite = Vec::new();
-    let model = Llama::build(config, format, device, |name, shape| {
-        let nothing = || vec![0.0; shape.iter().product()];
+    let model = Llama::build(config, format, device, |name, shape, dtype| {
+        let nothing = || TensorData::zeros::<f32, _>(shape.to_vec()).convert_dtype(dtype.into());
         let Some(tensor) = tensors.remove(name) else {
             problems.push(format!("`{name}` is missing"));
             return Ok::<_, ModelError>(nothing());
@@ -66,11 +66,11 @@ fn build(
             problems.push(format!("`{name}` has shape {:?}, expected {stored:?}", tensor.shape()));
             return Ok(nothing());
         }
-        let values = tensor.floats(name)?;
-        if values.iter().any(|value| !value.is_finite()) {
+        let (data, finite) = tensor.data(name, linear, dtype)?;
+        if !finite {
             not_finite.push(name.to_owned());
         }
-        Ok(if linear { transpose(&values, stored[0], stored[1]) } else { values })
+        Ok(data)
     })?;
     // Written by some programs although they can be derived.
     let derived =

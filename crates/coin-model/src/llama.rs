@@ -37,37 +37,39 @@ pub struct WeightFormat {
 }
 
 impl Llama {
-    /// A model out of weights that `weight` hands over by Hugging Face's name and shape (linear layers already
-    /// transposed to `[d_in, d_out]`), asked for in the order of the forward pass.
-    pub(crate) fn build<E>(
+    /// A model out of weights that `weight` hands over by Hugging Face's name, shape and number type (linear layers
+    /// already transposed to `[d_in, d_out]`), asked for in the order of the forward pass.
+    pub(crate) fn build(
         config: &LlamaConfig,
         format: WeightFormat,
         device: &Device,
-        mut weight: impl FnMut(&str, &[usize]) -> Result<Vec<f32>, E>,
-    ) -> Result<Self, E> {
+        mut weight: impl FnMut(&str, &[usize], FloatType) -> Result<TensorData, ModelError>,
+    ) -> Result<Self, ModelError> {
         let (d, vocab) = (config.hidden_size, config.vocab_size);
         let dtype = DType::from(format.dtype);
-        let data = |values, shape: &[usize]| TensorData::new(values, shape.to_vec()).convert_dtype(dtype);
-        let matrix = |values, shape: [usize; 2]| Tensor::<2>::from_data(data(values, &shape), (device, dtype));
-        let vector = |values: Vec<f32>| {
-            let shape = [values.len()];
-            Tensor::<1>::from_data(data(values, &shape), (device, dtype))
-        };
-        let norm = |values| RmsNorm { weight: Param::from_tensor(vector(values)), epsilon: config.rms_norm_eps };
-        let embedding = matrix(weight("model.embed_tokens.weight", &[vocab, d])?, [vocab, d]);
+        let matrix = |data| Tensor::<2>::from_data(data, (device, dtype));
+        let vector = |data| Tensor::<1>::from_data(data, (device, dtype));
+        let norm = |data| RmsNorm { weight: Param::from_tensor(vector(data)), epsilon: config.rms_norm_eps };
+        let embedding = matrix(weight("model.embed_tokens.weight", &[vocab, d], format.dtype)?);
         let mut layers = Vec::with_capacity(config.num_hidden_layers);
         for index in 0..config.num_hidden_layers {
-            let mut of = |name: &str, shape: &[usize]| weight(&format!("model.layers.{index}.{name}"), shape);
-            let input_norm = norm(of("input_layernorm.weight", &[d])?);
+            let mut of =
+                |name: &str, shape: &[usize], dtype| weight(&format!("model.layers.{index}.{name}"), shape, dtype);
+            let input_norm = norm(of("input_layernorm.weight", &[d], format.dtype)?);
             let mut linear = |place: usize| {
                 let (path, (d_in, d_out, has_bias)) = (LINEAR_PATHS[place], config.linears()[place]);
-                let values = of(&format!("{path}.weight"), &[d_in, d_out])?;
+                let mut matrix_of = |dtype| of(&format!("{path}.weight"), &[d_in, d_out], dtype);
                 let weight = match format.quantization {
-                    Some(packing) => Weight::Packed(PackedWeight::new(&values, [d_in, d_out], packing, device)),
-                    None => Weight::dense(matrix(values, [d_in, d_out])),
+                    Some(quantization) => {
+                        let data = matrix_of(FloatType::F32)?;
+                        let values =
+                            data.as_slice::<f32>().map_err(|error| ModelError::Invalid(format!("{error:?}")))?;
+                        Weight::Packed(PackedWeight::new(values, [d_in, d_out], quantization, device))
+                    }
+                    None => Weight::dense(matrix(matrix_of(format.dtype)?)),
                 };
-                let bias = has_bias.then(|| of(&format!("{path}.bias"), &[d_out])).transpose()?;
-                Ok::<_, E>(LoraLinear::new(weight, bias.map(vector)))
+                let bias = has_bias.then(|| of(&format!("{path}.bias"), &[d_out], format.dtype)).transpose()?;
+                Ok::<_, ModelError>(LoraLinear::new(weight, bias.map(vector)))
             };
             let attention = Attention {
                 q_proj: linear(0)?,
@@ -79,13 +81,13 @@ impl Llama {
                 head_dim: config.head_dim(),
             };
             let feed_forward = FeedForward { gate_proj: linear(4)?, up_proj: linear(5)?, down_proj: linear(6)? };
-            let post_attention_norm = norm(of("post_attention_layernorm.weight", &[d])?);
+            let post_attention_norm = norm(of("post_attention_layernorm.weight", &[d], format.dtype)?);
             layers.push(DecoderLayer { input_norm, attention, post_attention_norm, feed_forward });
         }
-        let norm = norm(weight("model.norm.weight", &[d])?);
+        let norm = norm(weight("model.norm.weight", &[d], format.dtype)?);
         let head = match config.tie_word_embeddings {
             true => None,
-            false => Some(Param::from_tensor(matrix(weight("lm_head.weight", &[d, vocab])?, [d, vocab]))),
+            false => Some(Param::from_tensor(matrix(weight("lm_head.weight", &[d, vocab], format.dtype)?))),
         };
         Ok(Llama { embedding: Param::from_tensor(embedding), layers, norm, head, config: config.clone() })
     }
@@ -98,13 +100,14 @@ impl Llama {
     pub fn new(config: &LlamaConfig, seed: u64, device: &Device) -> Result<Self, ModelError> {
         config.check(std::path::Path::new("configuration"))?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        Llama::build(config, WeightFormat::default(), device, |name, shape| {
+        Llama::build(config, WeightFormat::default(), device, |name, shape, _| {
             let count: usize = shape.iter().product();
-            Ok(match (name.contains("norm"), name.ends_with("bias")) {
+            let values: Vec<f32> = match (name.contains("norm"), name.ends_with("bias")) {
                 (true, _) => vec![1.0; count],
                 (_, true) => vec![0.0; count],
                 _ => (0..count).map(|_| normal(&mut rng, config.initializer_range)).collect(),
-            })
+            };
+            Ok(TensorData::new(values, shape.to_vec()))
         })
     }
 

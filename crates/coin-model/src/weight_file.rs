@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use burn::tensor::TensorData;
 use half::{bf16, f16};
 use memmap2::Mmap;
 use pytorch_reader::PytorchReader;
@@ -13,6 +14,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 
 use crate::ModelError;
+use crate::weight::FloatType;
 
 /// The tensors of a folder's weight files, by name; their values are read when asked for.
 #[derive(Debug)]
@@ -135,58 +137,106 @@ impl StoredTensor {
     /// # Errors
     /// The type is no float of at most 32 bits, or the file cannot be read.
     pub(crate) fn floats(&self, name: &str) -> Result<Vec<f32>, ModelError> {
+        self.converted(name, false, &mut |value| value)
+    }
+
+    /// The values in the number type `dtype`, row by row of the matrix or of its transpose, and whether all are finite.
+    /// Nothing but the result is allocated.
+    ///
+    /// # Errors
+    /// As [`floats`](Self::floats).
+    pub(crate) fn data(
+        &self,
+        name: &str,
+        transposed: bool,
+        dtype: FloatType,
+    ) -> Result<(TensorData, bool), ModelError> {
+        let mut shape = self.shape.clone();
+        if transposed {
+            shape.reverse();
+        }
+        let mut finite = true;
+        let mut checked = |value: f32| {
+            finite &= value.is_finite();
+            value
+        };
+        let data = match dtype {
+            FloatType::F32 => TensorData::new(self.converted(name, transposed, &mut checked)?, shape),
+            FloatType::F16 => {
+                TensorData::new(self.converted(name, transposed, &mut |v| f16::from_f32(checked(v)))?, shape)
+            }
+            FloatType::Bf16 => {
+                TensorData::new(self.converted(name, transposed, &mut |v| bf16::from_f32(checked(v)))?, shape)
+            }
+        };
+        Ok((data, finite))
+    }
+
+    fn converted<T: Copy + Default>(
+        &self,
+        name: &str,
+        transposed: bool,
+        convert: &mut impl FnMut(f32) -> T,
+    ) -> Result<Vec<T>, ModelError> {
         let unsupported = |dtype: &dyn std::fmt::Debug| {
             let message = format!("`{name}` has type {dtype:?}, expected F32, F16 or BF16");
             ModelError::Malformed { path: self.path.clone(), message }
         };
+        // A vector is one row.
+        let [rows, columns] = match self.shape[..] {
+            [rows, columns] if transposed => [rows, columns],
+            _ => [1, self.shape.iter().product()],
+        };
+        let mut of = |dtype: FloatType, stored: &[u8]| match dtype {
+            FloatType::F32 => turn(stored, rows, columns, &mut |b: [u8; 4]| convert(f32::from_le_bytes(b))),
+            FloatType::F16 => turn(stored, rows, columns, &mut |b: [u8; 2]| convert(f16::from_le_bytes(b).to_f32())),
+            FloatType::Bf16 => turn(stored, rows, columns, &mut |b: [u8; 2]| convert(bf16::from_le_bytes(b).to_f32())),
+        };
         match &self.content {
             Content::Safetensors { dtype, map, range } => {
-                let stored = &map[range.clone()];
-                let values = match dtype {
-                    Dtype::F32 => f32_values(stored),
-                    Dtype::F16 => f16_values(stored),
-                    Dtype::BF16 => bf16_values(stored),
+                let dtype = match dtype {
+                    Dtype::F32 => FloatType::F32,
+                    Dtype::F16 => FloatType::F16,
+                    Dtype::BF16 => FloatType::Bf16,
                     other => return Err(unsupported(other)),
                 };
+                let values = of(dtype, &map[range.clone()]);
                 release(map, range);
                 Ok(values)
             }
             Content::Pytorch(tensor) => {
-                let convert = match tensor.dtype() {
-                    pytorch_reader::DType::F32 => f32_values,
-                    pytorch_reader::DType::F16 => f16_values,
-                    pytorch_reader::DType::BF16 => bf16_values,
+                let dtype = match tensor.dtype() {
+                    pytorch_reader::DType::F32 => FloatType::F32,
+                    pytorch_reader::DType::F16 => FloatType::F16,
+                    pytorch_reader::DType::BF16 => FloatType::Bf16,
                     other => return Err(unsupported(&other)),
                 };
                 // The reader hands over native bytes, which are little-endian on every supported platform.
-                Ok(convert(&tensor.read().map_err(ModelError::io(&self.path))?))
+                Ok(of(dtype, &tensor.read().map_err(ModelError::io(&self.path))?))
             }
         }
     }
 }
 
-fn f32_values(bytes: &[u8]) -> Vec<f32> {
-    bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
-}
-
-fn f16_values(bytes: &[u8]) -> Vec<f32> {
-    bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
-}
-
-fn bf16_values(bytes: &[u8]) -> Vec<f32> {
-    bytes.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
-}
-
-/// `[rows, columns]` -> `[columns, rows]`.
-pub(crate) fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+/// The numbers of `stored`, a matrix of `rows` by `columns`, column by column.
+fn turn<const N: usize, T: Copy + Default>(
+    stored: &[u8],
+    rows: usize,
+    columns: usize,
+    number: &mut impl FnMut([u8; N]) -> T,
+) -> Vec<T> {
     /// Side of the squares that are turned at once: two of them fit into the first cache.
     const TILE: usize = 32;
-    let mut out = vec![0.0; values.len()];
+    let (numbers, _) = stored.as_chunks::<N>();
+    if rows == 1 {
+        return numbers.iter().map(|&bytes| number(bytes)).collect();
+    }
+    let mut out = vec![T::default(); numbers.len()];
     for top in (0..rows).step_by(TILE) {
         for left in (0..columns).step_by(TILE) {
             for row in top..rows.min(top + TILE) {
                 for column in left..columns.min(left + TILE) {
-                    out[column * rows + row] = values[row * columns + column];
+                    out[column * rows + row] = number(numbers[row * columns + column]);
                 }
             }
         }

@@ -81,15 +81,16 @@ fn objective(kind: Objective, preset: Preset, lambda: f64) -> StepObjective {
 }
 
 #[test]
-fn cached_gradients_are_the_plain_ones() {
+fn cached_and_recomputed_gradients_are_the_plain_ones() {
     let (model, pairs) = (model(), pairs());
     for (kind, lambda) in [(Objective::Coin, 1000.0), (Objective::Coin, 0.3), (Objective::Cit, 1000.0)] {
         let objective = objective(kind, Preset::Strict, lambda);
         let (plain, values) = objective.step(&model, &pairs, 6, 4).unwrap();
         let plain = flat(&model, &plain);
         assert!(plain.iter().any(|value| value.abs() > 1e-3));
+        let recomputing = StepObjective { checkpointing: true, ..objective.clone() };
         // Uneven last micro-batch included: 4 + 2.
-        for micro in [2, 4] {
+        for (objective, micro) in [(&objective, 2), (&objective, 4), (&recomputing, 6), (&recomputing, 4)] {
             let (cached, again) = objective.step(&model, &pairs, micro, 4).unwrap();
             assert!((values.loss - again.loss).abs() < 1e-5, "{values:?} {again:?}");
             assert!((values.contrastive - again.contrastive).abs() < 1e-5);

@@ -1,6 +1,6 @@
 //! The command as a user types it: outputs, messages, exit codes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 fn coin(arguments: &[&str]) -> Output {
@@ -22,6 +22,24 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+/// A copy of the demo's base model in `dir`.
+fn demo_base(dir: &Path) -> PathBuf {
+    let base = dir.join("base");
+    std::fs::create_dir(&base).unwrap();
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo-base");
+    for name in ["config.json", "tokenizer.json", "model.safetensors"] {
+        std::fs::copy(assets.join(name), base.join(name)).unwrap();
+    }
+    base
+}
+
+/// The standard output of a command that must succeed.
+fn printed(arguments: &[&str]) -> String {
+    let output = coin(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 #[test]
 fn wrong_input_is_one_clear_line() {
     let dir = tempfile::tempdir().unwrap();
@@ -34,7 +52,7 @@ fn wrong_input_is_one_clear_line() {
         &["--model", "absent"],
     );
     refused(&["train", "--config", text(&absent)], &["absent"]);
-    refused(&["model", "info", text(&absent)], &["config.json"]);
+    refused(&["model", "info", text(&absent)], &["absent", "no such folder"]);
     refused(&["pairs", "build", "--data", text(&absent), "--out", text(&out)], &["--data", "absent"]);
     refused(
         &["pairs", "build", "--data", text(dir.path()), "--tasks", "colla", "--out", text(&out)],
@@ -51,12 +69,7 @@ fn wrong_input_is_one_clear_line() {
 #[test]
 fn a_corrupt_weight_file_and_an_empty_data_file_are_named() {
     let dir = tempfile::tempdir().unwrap();
-    let base = dir.path().join("base");
-    std::fs::create_dir(&base).unwrap();
-    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo-base");
-    for name in ["config.json", "tokenizer.json", "model.safetensors"] {
-        std::fs::copy(assets.join(name), base.join(name)).unwrap();
-    }
+    let base = demo_base(dir.path());
     let pairs = dir.path().join("pairs.jsonl");
     std::fs::write(&pairs, "").unwrap();
     let run = dir.path().join("run.toml");
@@ -137,4 +150,106 @@ fn a_short_demo_writes_what_it_promises() {
     let report = dir.path().join("report.md");
     assert!(coin(&["report", text(&out), "--out", text(&report)]).status.success());
     assert!(std::fs::read_to_string(report).unwrap().contains('|'));
+}
+
+/// A change of `config.json`, and words of the message that refuses it.
+type ConfigFault = (&'static str, serde_json::Value, &'static [&'static str]);
+
+#[test]
+fn model_commands_refuse_what_they_cannot_compute() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = demo_base(dir.path());
+    let (ids, out) = (dir.path().join("ids.json"), dir.path().join("out.safetensors"));
+    let forward = |rows: &str, words: &[&str]| {
+        std::fs::write(&ids, rows).unwrap();
+        refused(&["model", "forward", "--model", text(&base), "--ids", text(&ids), "--out", text(&out)], words);
+    };
+    forward("[[1, 2], [3, 1536]]", &["row 1", "token id 1536 at position 1", "1536 ids"]);
+    forward("[[1], []]", &["row 1 has no token"]);
+    forward(&format!("[{:?}]", vec![1; 513]), &["row 0 has 513 tokens", "512 positions"]);
+    forward("[1, 2]", &["list of lists"]);
+    let prompt = "word ".repeat(600);
+    refused(&["model", "generate", "--model", text(&base), "--prompt", &prompt], &["row 0", "512 positions"]);
+    refused(
+        &["model", "generate", "--model", text(&base), "--prompt", "a", "--temperature", "0"],
+        &["temperature must be positive"],
+    );
+    refused(&["model", "merge", "--model", text(&base), "--out", text(dir.path())], &["--adapter"]);
+
+    let config = base.join("config.json");
+    let good: serde_json::Value = serde_json::from_slice(&std::fs::read(&config).unwrap()).unwrap();
+    let faults: [ConfigFault; 3] = [
+        ("rope_scaling", serde_json::json!({"type": "dynamic", "factor": 2.0}), &["rope_scaling.rope_type", "dynamic"]),
+        ("intermediate_size", 96.into(), &["model.safetensors", "mlp.gate_proj", "has shape"]),
+        ("model_type", "gpt2".into(), &["model_type", "gpt2"]),
+    ];
+    for (key, value, words) in faults {
+        let mut changed = good.clone();
+        changed[key] = value;
+        std::fs::write(&config, changed.to_string()).unwrap();
+        refused(&["model", "generate", "--model", text(&base), "--prompt", "a"], words);
+    }
+    assert!(!out.exists(), "nothing may be written");
+}
+
+#[test]
+fn a_model_that_is_only_on_the_hub_is_not_fetched_offline() {
+    let cache = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_coin"))
+        .args(["model", "generate", "--model", "some-org/some-model", "--prompt", "a", "--offline"])
+        .env("HF_HOME", cache.path())
+        .env_remove("HF_HUB_CACHE")
+        .output()
+        .unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("some-org/some-model") && message.contains(text(cache.path())), "{message}");
+}
+
+#[test]
+fn a_merged_model_says_what_model_and_adapter_say() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = demo_base(dir.path());
+    let run = dir.path().join("demo");
+    let pairs = dir.path().join("pairs.jsonl");
+    let pair = |number: usize| {
+        let target = ["acceptable", "unacceptable"][number % 2];
+        serde_json::json!({
+            "task": "cola", "original_instruction": format!("Is this sentence fine? the cat {number} sleeps"),
+            "paraphrased_instruction": format!("Judge the grammar: the cat {number} sleeps"),
+            "targets": target,
+        })
+        .to_string()
+    };
+    std::fs::write(&pairs, (0..16).map(|number| pair(number) + "\n").collect::<String>()).unwrap();
+    let config = dir.path().join("run.toml");
+    // In bf16 activations over 8-bit weights, with recomputation: everything a run can ask of the model.
+    let toml = format!(
+        "out = '{}'\n[model]\npath = '{}'\nquantization = 'int8'\n[data]\npairs = '{}'\n[lora]\nrank = 4\n\
+         target_modules = 'all-linear'\n[train]\nsteps = 4\nbatch_pairs = 4\nlearning_rate = 0.01\ncheckpointing = true\n",
+        run.display(),
+        base.display(),
+        pairs.display()
+    );
+    std::fs::write(&config, toml).unwrap();
+    printed(&["train", "--config", text(&config)]);
+    let adapter = run.join("adapter");
+    let merged = dir.path().join("merged");
+    let report =
+        printed(&["model", "merge", "--model", text(&base), "--adapter", text(&adapter), "--out", text(&merged)]);
+    assert!(report.contains("largest difference of a logit"), "{report}");
+    let generate = |more: &[&str]| {
+        let prompt =
+            ["model", "generate", "--prompt", "Is this sentence fine? the dog sleeps", "--max-new-tokens", "9"];
+        printed(&[&prompt, more].concat())
+    };
+    let with_adapter = generate(&["--model", text(&base), "--adapter", text(&adapter)]);
+    assert_eq!(generate(&["--model", text(&merged)]), with_adapter);
+    let words = ["--out", "is not empty"];
+    refused(&["model", "merge", "--model", text(&base), "--adapter", text(&adapter), "--out", text(&merged)], &words);
+    let drawn = |seed: &str| generate(&["--model", text(&base), "--temperature", "3", "--top-k", "40", "--seed", seed]);
+    assert_eq!(drawn("1"), drawn("1"));
+    assert_ne!(drawn("1"), drawn("2"));
+    let info = printed(&["model", "info", text(&merged)]);
+    assert!(info.contains("`<s>` before a text") && info.contains("in int4"), "{info}");
 }

@@ -113,7 +113,9 @@ pub fn folder(option: &str, text: &str, files: Files<'_>, offline: bool) -> Resu
     if is_path && !Path::new(text).is_dir() {
         return Err(Failure::Input(anyhow::anyhow!("{option} {text}: no such folder")));
     }
-    let named = |error: coin::hub::HubError| anyhow::Error::new(error).context(format!("{option} {text}"));
+    let named = |error: coin::hub::HubError| {
+        anyhow::Error::new(error).context(format!("{option} {text}: no such folder; as a name on the hub"))
+    };
     match Source::parse(RepoKind::Model, text).map_err(named).input()? {
         Source::Folder(folder) => Ok(folder),
         Source::Hub(repo) => {
