@@ -60,6 +60,7 @@ fn a_real_model_learns_to_tell_positives_from_hard_negatives() {
         &run,
         format!(
             "out = 'unset'\n[model]\npath = '{}'\n[data]\npairs = '{}'\nmax_tokens = 128\nvalidation_pairs = 64\n[lora]\nrank = 8\n\
+             [objective]\npooling = 'max'\n\
              [train]\nbatch_pairs = 16\nmicro_batch_pairs = 8\nsteps = 14\nlearning_rate = 0.005\n",
             model.display(),
             pairs.display()
@@ -82,14 +83,13 @@ fn a_real_model_learns_to_tell_positives_from_hard_negatives() {
         let (before, after) = (number(&run[0], "loss_generation"), number(&run[1], "loss_generation"));
         assert!(after < 0.9 * before, "generation loss {before} -> {after}");
     }
-    // The positive above every column with another answer, the hard negative among them. This model starts at 100 %;
-    // cit loses some of it (6 points when this was written), coin must keep 3 points more of it: two pairs of 64.
-    let ranking = |run: &[Value]| number(&run[1], "contrastive_accuracy");
-    assert!(ranking(&coin_run) > ranking(&cit) + 0.03, "coin {} against cit {}", ranking(&coin_run), ranking(&cit));
-    assert!(number(&coin_run[1], "hard_negative_accuracy") >= number(&cit[1], "hard_negative_accuracy"));
-    // How far positives stand above negatives, as cosines: 0.12 under cit and 0.77 under coin when this was written.
-    let gap = |run: &[Value]| number(&run[1], "similarity_positive") - number(&run[1], "similarity_negative");
-    assert!(gap(&coin_run) > gap(&cit) + 0.3, "coin {} against cit {}", gap(&coin_run), gap(&cit));
+    // The positive above the hard negative, and above every column with another answer, over all tokens' maximum: the
+    // state at the last answer token alone tells answers apart before any training. When this was written the hard
+    // negative went from 84.4 % to 85.9 under cit and 96.9 under coin, all columns from 50.0 to 56.2 and 85.9.
+    for (key, margin) in [("hard_negative_accuracy", 0.05), ("contrastive_accuracy", 0.15)] {
+        let [before, cit, coin] = [number(&coin_run[0], key), number(&cit[1], key), number(&coin_run[1], key)];
+        assert!(coin > cit + margin && coin > before + margin, "{key}: {before} before, cit {cit}, coin {coin}");
+    }
 
     let out = dir.path().join("eval");
     let (adapter, prompts) = (dir.path().join("coin/adapter"), data.join("coin/perturbed_prompts.json"));
