@@ -48,8 +48,15 @@ fn training_step(criterion: &mut Criterion) {
     for (name, kind, micro) in
         [("cit", Objective::Cit, 16), ("coin", Objective::Coin, 16), ("coin_cached", Objective::Coin, 4)]
     {
-        let objective =
-            StepObjective { kind, preset: Preset::Strict, loss, pooling: Pooling::Last, seed: 1, checkpointing: false };
+        let objective = StepObjective {
+            kind,
+            preset: Preset::Strict,
+            loss,
+            pooling: Pooling::Last,
+            seed: 1,
+            checkpointing: false,
+            loss_scale: 1.0,
+        };
         group.bench_function(name, |bench| {
             bench.iter(|| objective.step(&model, &pairs, micro, 0).map(|(_, values)| values))
         });

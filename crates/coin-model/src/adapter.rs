@@ -144,7 +144,11 @@ pub fn load(model: Llama, dir: &Path) -> Result<Llama, ModelError> {
                     problems.push(format!("`{name}` has shape {:?}, expected {:?}", tensor.shape(), [d_out, d_in]));
                 }
                 Some(tensor) => match tensor.data(&name, true, FloatType::F32) {
-                    Ok((data, _)) => *param = Param::from_tensor(Tensor::from_data(data, (&device, DType::F32))),
+                    Ok((data, _)) => {
+                        let id = param.id;
+                        *param = Param::from_tensor(Tensor::from_data(data, (&device, DType::F32)));
+                        param.id = id;
+                    }
                     Err(error) => failure = Some(error),
                 },
             }

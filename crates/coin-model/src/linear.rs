@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use burn::module::{Module, Param};
+use burn::module::{Module, Param, ParamId};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -81,11 +81,16 @@ impl LoraLinear {
         let bound = 1.0 / (d_in as f32).sqrt();
         let a: Vec<f32> = (0..d_in * config.rank).map(|_| rng.random_range(-bound..bound)).collect();
         let b = vec![0f32; config.rank * d_out];
-        let factor =
-            |values, shape| Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), (device, DType::F32)));
+        let factor = |values, shape, number: usize| {
+            let tensor = Tensor::from_data(TensorData::new(values, shape), (device, DType::F32));
+            let mut param = Param::from_tensor(tensor);
+            // The same in every process, so that an optimiser's saved state finds its parameter again.
+            param.id = ParamId::from((2 * stream + number) as u64);
+            param
+        };
         self.lora = Some(LoraAdapter {
-            a: factor(a, [d_in, config.rank]),
-            b: factor(b, [config.rank, d_out]),
+            a: factor(a, [d_in, config.rank], 0),
+            b: factor(b, [config.rank, d_out], 1),
             scale: config.scale(),
             dropout: config.dropout,
             stream,

@@ -136,6 +136,13 @@ impl Llama {
         })
     }
 
+    /// Path, shape `[d_in, d_out]` and number of adapter parameters of every linear layer, in their order.
+    pub fn linear_sizes(&self) -> impl Iterator<Item = (String, [usize; 2], usize)> {
+        self.linears().map(|(path, linear)| {
+            (path, linear.weight.dims(), linear.lora.as_ref().map_or(0, |lora| lora.num_params()))
+        })
+    }
+
     /// Freezes every weight and adds new adapters, drawn from `seed`, to the targets.
     ///
     /// # Errors

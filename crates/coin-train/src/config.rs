@@ -3,6 +3,7 @@
 //! Keys that are left out take the paper's values where it has them; unknown keys are errors. The resolved
 //! configuration is written beside every result.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use coin_data::tokenize::Truncation;
@@ -83,6 +84,13 @@ pub struct DataTable {
     /// The last so many pairs are held out. Default 0; the paper holds out 2,000.
     #[serde(default)]
     pub validation_pairs: usize,
+    /// Whether the couples of an epoch are shuffled. Default yes.
+    #[serde(default = "yes")]
+    pub shuffle: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn max_tokens() -> usize {
@@ -141,6 +149,10 @@ pub struct TrainTable {
     pub max_grad_norm: f64,
     /// Steps between evaluations on the held-out pairs; 0 = first and last only. Default 0.
     pub validate_every: usize,
+    /// Steps between checkpoints; 0 = none but where the run is stopped. Default 0.
+    pub checkpoint_every: usize,
+    /// Checkpoints that are kept, the newest. Default 3 (the released program's).
+    pub keep_checkpoints: usize,
     /// Seed of adapters, order and dropout. Default 42 (the released program's).
     pub seed: u64,
     /// Device name, such as `cpu`.
@@ -160,6 +172,8 @@ impl Default for TrainTable {
             warmup_ratio: 0.1,
             max_grad_norm: 1.0,
             validate_every: 0,
+            checkpoint_every: 0,
+            keep_checkpoints: 3,
             seed: 42,
             device: "cpu".to_owned(),
         }
@@ -269,12 +283,33 @@ impl RunConfig {
         if train.max_grad_norm.is_nan() || train.max_grad_norm <= 0.0 {
             return error(format!("train.max_grad_norm must be positive, got {}", train.max_grad_norm));
         }
+        if train.keep_checkpoints == 0 {
+            return error("train.keep_checkpoints must be at least 1, got 0".to_owned());
+        }
         self.loss().init()?;
         self.pooling()?;
         if let Some(lora) = &self.lora {
             lora.check()?;
         }
         Ok(())
+    }
+
+    /// The keys whose values differ from those of another resolved configuration, `other`, with both values. Keys that
+    /// change nothing in the result are left out: how often and how many checkpoints are kept, and where the run writes.
+    ///
+    /// # Errors
+    /// One of the two is no TOML.
+    pub fn changes(&self, other: &str) -> Result<Vec<String>, TrainError> {
+        let wrong = |message: String| TrainError::Config { origin: "resolved configuration".to_owned(), message };
+        let ours = toml::Table::try_from(self).map_err(|error| wrong(error.to_string()))?;
+        let theirs: toml::Table = other.parse().map_err(|error: toml::de::Error| wrong(error.to_string()))?;
+        let (ours, theirs) = (flat(&ours), flat(&theirs));
+        let free = ["out", "train.checkpoint_every", "train.keep_checkpoints"];
+        let keys: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+        let differing =
+            keys.into_iter().filter(|key| !free.contains(&key.as_str()) && ours.get(*key) != theirs.get(*key));
+        let say = |value: Option<&String>| value.cloned().unwrap_or_else(|| "not set".to_owned());
+        Ok(differing.map(|key| format!("{key} ({} -> {})", say(theirs.get(key)), say(ours.get(key)))).collect())
     }
 
     /// How the model's weights are kept.
@@ -302,6 +337,22 @@ impl RunConfig {
             Preset::Strict => Truncation::KeepAnswer,
         }
     }
+}
+
+/// The values of a table by dotted key.
+fn flat(table: &toml::Table) -> BTreeMap<String, String> {
+    let mut out = BTreeMap::new();
+    for (key, value) in table {
+        match value {
+            toml::Value::Table(inner) => {
+                out.extend(flat(inner).into_iter().map(|(rest, value)| (format!("{key}.{rest}"), value)));
+            }
+            value => {
+                out.insert(key.clone(), value.to_string());
+            }
+        }
+    }
+    out
 }
 
 #[cfg(test)]

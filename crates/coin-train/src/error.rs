@@ -26,8 +26,16 @@ pub enum TrainError {
         /// The key at fault and what was expected.
         message: String,
     },
+    /// A checkpoint, or a file of a run, that cannot be gone on from.
+    #[error("{path}: {message}")]
+    Checkpoint {
+        /// The checkpoint or file.
+        path: PathBuf,
+        /// Why.
+        message: String,
+    },
     /// A loss or gradient that is no number.
-    #[error("step {step}: the {what} is {value}")]
+    #[error("step {step}: the {what} is {value}; {rows}; the batch is in {batch}")]
     NotFinite {
         /// The optimiser step.
         step: usize,
@@ -35,6 +43,10 @@ pub enum TrainError {
         what: &'static str,
         /// Its value.
         value: f64,
+        /// The pairs that are not finite alone, in words.
+        rows: String,
+        /// Where the step's batch was written.
+        batch: PathBuf,
     },
     /// From the data.
     #[error(transparent)]
@@ -48,6 +60,11 @@ pub enum TrainError {
 }
 
 impl TrainError {
+    /// A [`Checkpoint`](TrainError::Checkpoint) error for `path`.
+    pub(crate) fn checkpoint(path: &std::path::Path, error: impl std::fmt::Display) -> Self {
+        TrainError::Checkpoint { path: path.to_owned(), message: error.to_string() }
+    }
+
     /// An [`Io`](TrainError::Io) error for `path`; for use with `map_err`.
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();

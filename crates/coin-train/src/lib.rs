@@ -2,17 +2,23 @@
 //!
 //! - [`RunConfig`]: one TOML file is one run.
 //! - [`Trainer`]: the loop over optimiser steps, for continual instruction tuning (`cit`) and CoIN (`coin`).
-//! - [`schedule`], [`optimizer`], [`objective`], [`metrics`]: its parts.
+//! - [`checkpoint`]: what a run goes on from, to the bit.
+//! - [`schedule`], [`optimizer`], [`objective`], [`metrics`], [`loss_scale`], [`tensorboard`]: its parts.
 
+pub mod checkpoint;
 pub mod config;
 pub mod error;
+pub mod estimate;
+mod fingerprint;
+pub mod loss_scale;
 pub mod metrics;
 pub mod objective;
 pub mod optimizer;
 pub mod schedule;
+pub mod tensorboard;
 pub mod trainer;
 
 pub use config::RunConfig;
 pub use error::TrainError;
 pub use metrics::{StepMetrics, ValidationMetrics};
-pub use trainer::{Progress, Trainer};
+pub use trainer::{Outcome, Progress, RunOptions, Trainer};

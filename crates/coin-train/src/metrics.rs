@@ -39,6 +39,28 @@ pub struct StepMetrics {
     pub supervised_tokens: usize,
     /// Wall-clock seconds of this step.
     pub seconds: f64,
+    /// What the loss was multiplied by before the backward pass; only where the run computes in f16.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<f64>,
+    /// Steps so far whose gradients overflowed and that changed nothing; only where the run computes in f16.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped_steps: Option<usize>,
+}
+
+impl StepMetrics {
+    /// The curves worth drawing.
+    pub(crate) fn scalars(&self) -> [(&'static str, f64); 8] {
+        [
+            ("loss/total", self.loss),
+            ("loss/generation", self.loss_generation),
+            ("loss/contrastive", self.loss_contrastive),
+            ("contrastive/accuracy", self.contrastive_accuracy),
+            ("contrastive/similarity_positive", self.similarity_positive),
+            ("contrastive/similarity_negative", self.similarity_negative),
+            ("optimizer/lr", self.lr),
+            ("optimizer/grad_norm", self.grad_norm),
+        ]
+    }
 }
 
 /// What an evaluation on the held-out pairs measured. They are contrasted in groups of 32 pairs, in file order, in which
@@ -65,6 +87,25 @@ pub struct ValidationMetrics {
     pub pairs: usize,
 }
 
+impl ValidationMetrics {
+    /// The curves worth drawing.
+    pub(crate) fn scalars(&self) -> [(&'static str, f64); 4] {
+        [
+            ("validation/loss_generation", self.loss_generation),
+            ("validation/loss_contrastive", self.loss_contrastive),
+            ("validation/contrastive_accuracy", self.contrastive_accuracy),
+            ("validation/hard_negative_accuracy", self.hard_negative_accuracy),
+        ]
+    }
+}
+
+/// What tells the two kinds of line apart.
+#[derive(Deserialize)]
+struct Line {
+    step: usize,
+    split: Option<String>,
+}
+
 /// The file, written line by line.
 #[derive(Debug)]
 pub(crate) struct MetricsFile {
@@ -75,6 +116,32 @@ pub(crate) struct MetricsFile {
 impl MetricsFile {
     pub(crate) fn create(path: &Path) -> Result<Self, TrainError> {
         Ok(MetricsFile { path: path.to_owned(), file: File::create(path).map_err(TrainError::io(path))? })
+    }
+
+    /// Opens the file of a run that goes on after `step` steps: what it wrote later, and a line that was torn when it was
+    /// killed, is taken out.
+    pub(crate) fn resume(path: &Path, step: usize) -> Result<Self, TrainError> {
+        let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
+        let count = text.lines().count();
+        let mut kept = String::new();
+        for (index, line) in text.lines().enumerate() {
+            let parsed: Line = match serde_json::from_str(line) {
+                Ok(parsed) => parsed,
+                Err(_) if index + 1 == count => break,
+                Err(error) => {
+                    let message = format!("line {}: {error}", index + 1);
+                    return Err(TrainError::Checkpoint { path: path.to_owned(), message });
+                }
+            };
+            // The evaluation after the last step is done before its checkpoint.
+            if parsed.step < step || parsed.split.is_some() && parsed.step == step {
+                kept.push_str(line);
+                kept.push('\n');
+            }
+        }
+        coin_data::file::write_atomically(path, |writer| writer.write_all(kept.as_bytes()))?;
+        let file = File::options().append(true).open(path).map_err(TrainError::io(path))?;
+        Ok(MetricsFile { path: path.to_owned(), file })
     }
 
     pub(crate) fn write(&mut self, line: &impl Serialize) -> Result<(), TrainError> {

@@ -49,6 +49,8 @@ pub struct StepObjective {
     pub seed: u64,
     /// Whether activations are computed again in the backward pass.
     pub checkpointing: bool,
+    /// What the loss is multiplied by before the backward pass; the gradients that come out are divided by it again.
+    pub loss_scale: f64,
 }
 
 /// The values of a step, read back from the device.
@@ -205,11 +207,12 @@ impl StepObjective {
         micro: usize,
         step: u64,
     ) -> Result<(GradientsParams, StepValues), TrainError> {
-        match self.preset {
+        let (gradients, values) = match self.preset {
             Preset::Paper => self.per_micro_batch(model, pairs, micro, step),
             Preset::Strict if pairs.len() <= micro => self.whole(model, pairs, step),
             Preset::Strict => self.cached(model, pairs, micro, step),
-        }
+        }?;
+        Ok((crate::optimizer::scale_gradients(model, gradients, 1.0 / self.loss_scale), values))
     }
 
     /// One pass: the micro-batch is the effective batch.
@@ -224,7 +227,7 @@ impl StepObjective {
         let output = self.loss.forward(generation.clone(), states.original, states.paraphrase, excluded);
         let values = StepValues::new(self.kind, scalar(&generation), scalar(&output.scaled), &output.contrastive);
         let minimised = if self.kind == Objective::Coin { output.loss } else { generation };
-        Ok((backward(minimised, states.tape, model), values))
+        Ok((backward(minimised * self.loss_scale, states.tape, model), values))
     }
 
     /// Every micro-batch an objective of its own; gradients and values are averaged.
@@ -285,7 +288,7 @@ impl StepObjective {
                 let share = |rows: &Tensor<2>| Tensor::from_inner(rows.clone().narrow(0, index * micro, chunk.len()));
                 loss = loss + (states.original * share(original)).sum() + (states.paraphrase * share(paraphrase)).sum();
             }
-            sum.accumulate(model, backward(loss, states.tape, model));
+            sum.accumulate(model, backward(loss * self.loss_scale, states.tape, model));
         }
         let values = match cached {
             Some((values, _)) => values,

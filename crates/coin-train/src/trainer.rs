@@ -1,22 +1,26 @@
 //! The loop over optimiser steps.
 
-use std::path::Path;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use burn::module::Module;
 use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
-use coin_data::tokenize::TokenizeOptions;
+use coin_data::tokenize::{TokenRow, TokenizeOptions};
 use coin_data::{Pair, Prompt, pairs};
-use coin_loss::InfoNceConfig;
-use coin_model::{Llama, LoraConfig, TextTokenizer, adapter, checkpoint};
+use coin_loss::{InfoNceConfig, Pooling};
+use coin_model::{FloatType, Llama, LoraConfig, TextTokenizer, adapter, checkpoint};
 
+use crate::checkpoint::{self as run_checkpoint, Restored, RunState};
 use crate::config::Preset;
+use crate::loss_scale::LossScale;
 use crate::metrics::MetricsFile;
 use crate::objective::{PairRow, StepObjective, forward, mask, same_answer, supervised};
 use crate::optimizer::clip_global_norm;
 use crate::schedule::LinearSchedule;
-use crate::{RunConfig, StepMetrics, TrainError, ValidationMetrics};
+use crate::tensorboard::EventFile;
+use crate::{RunConfig, StepMetrics, TrainError, ValidationMetrics, fingerprint};
 
 /// Held-out pairs that are contrasted with each other.
 const VALIDATION_GROUP: usize = 32;
@@ -24,10 +28,32 @@ const VALIDATION_GROUP: usize = 32;
 /// What a run tells while it works.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Progress {
+    /// The run goes on from a checkpoint, after so many steps.
+    Resumed(usize),
     /// An optimiser step of `total` is done.
     Step(StepMetrics, usize),
     /// The held-out pairs were evaluated.
     Validation(ValidationMetrics),
+    /// A checkpoint was written, after so many steps.
+    Checkpoint(usize),
+}
+
+/// How a run is run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RunOptions<'a> {
+    /// Goes on from the newest checkpoint of the run folder, if there is one.
+    pub resume: bool,
+    /// Once true, the run writes a checkpoint after the step at hand and ends.
+    pub stop: Option<&'a AtomicBool>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Every step is done: the tuned model, without autodiff.
+    Finished(Box<Llama>),
+    /// It was asked to stop, after so many steps, and left a checkpoint.
+    Stopped(usize),
 }
 
 /// A run, ready to start: everything is read and checked.
@@ -39,6 +65,8 @@ pub struct Trainer {
     train: Vec<PairRow>,
     validation: Vec<PairRow>,
     warnings: Vec<String>,
+    data_hash: String,
+    model_hash: String,
 }
 
 impl Trainer {
@@ -47,11 +75,13 @@ impl Trainer {
     /// # Errors
     /// A file is absent or damaged, the pairs do not suffice for one batch, or `[lora]` disagrees with the adapter.
     pub fn new(config: RunConfig, device: &Device) -> Result<Self, TrainError> {
-        let loaded = checkpoint::load(config.model.folders().0, config.weight_format(), &device.clone().autodiff())?;
-        let tokenizer = TextTokenizer::read(config.model.folders().0, loaded.model.config())?;
+        let folder = config.model.folders().0.to_owned();
+        let loaded = checkpoint::load(&folder, config.weight_format(), &device.clone().autodiff())?;
+        let tokenizer = TextTokenizer::read(&folder, loaded.model.config())?;
         let all = pairs::read_jsonl(&config.data.pairs)?;
         let warnings = loaded.warnings().collect();
-        Ok(Trainer { warnings, ..Self::from_parts(config, loaded.model, &tokenizer, all)? })
+        let model_hash = fingerprint::of_model(&folder)?;
+        Ok(Trainer { warnings, model_hash, ..Self::from_parts(config, loaded.model, &tokenizer, all)? })
     }
 
     /// As [`new`](Self::new), from a model on an autodiff device and pairs in memory; the paths of `config` only
@@ -99,13 +129,22 @@ impl Trainer {
         let mut train = tokenize(&config, tokenizer, &pairs)?;
         let validation = train.split_off(train.len() - held_out);
         config.lora = Some(lora.clone());
-        Ok(Trainer { config, lora, model, train, validation, warnings: Vec::new() })
+        let data_hash = fingerprint::of_pairs(&pairs);
+        Ok(Trainer {
+            config,
+            lora,
+            model,
+            train,
+            validation,
+            warnings: Vec::new(),
+            data_hash,
+            model_hash: String::new(),
+        })
     }
 
     /// Texts whose prompt was cut in the middle to fit, of all texts.
     pub fn shortened(&self) -> (usize, usize) {
-        let rows = || self.train.iter().chain(&self.validation).flat_map(|pair| [&pair.original, &pair.paraphrase]);
-        (rows().filter(|row| row.shortened > 0).count(), rows().count())
+        (self.texts().filter(|row| row.shortened > 0).count(), self.texts().count())
     }
 
     /// What a user should know about the weights that were read.
@@ -113,19 +152,38 @@ impl Trainer {
         &self.warnings
     }
 
+    /// Pairs of one epoch that enter a step.
+    fn usable(&self) -> usize {
+        let batch = self.config.train.batch_pairs;
+        match self.config.train.preset {
+            Preset::Paper => self.train.len() / batch * batch,
+            Preset::Strict => self.train.len(),
+        }
+    }
+
     /// Number of optimiser steps of the run.
     pub fn steps(&self) -> usize {
-        let batch = self.config.train.batch_pairs;
-        let per_epoch = match self.config.train.preset {
-            Preset::Paper => self.train.len() / batch,
-            Preset::Strict => self.train.len().div_ceil(batch),
-        };
+        let per_epoch = self.usable().div_ceil(self.config.train.batch_pairs);
         self.config.train.steps.unwrap_or(per_epoch * self.config.train.epochs)
     }
 
-    /// Number of trainable parameters.
-    pub fn trainable_parameters(&self) -> usize {
-        adapter::parameters(&self.model)
+    /// Tokens of the longest text.
+    pub fn longest_row(&self) -> usize {
+        self.texts().map(|row| row.ids.len()).max().unwrap_or(0)
+    }
+
+    /// Tokens of the longest answer.
+    pub fn longest_answer(&self) -> usize {
+        self.texts().map(|row| row.supervised()).max().unwrap_or(0)
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &TokenRow> {
+        self.train.iter().chain(&self.validation).flat_map(|pair| [&pair.original, &pair.paraphrase])
+    }
+
+    /// The model with its adapters as the run starts.
+    pub fn model(&self) -> &Llama {
+        &self.model
     }
 
     /// The run's settings, as resolved.
@@ -133,22 +191,63 @@ impl Trainer {
         &self.config
     }
 
-    /// Runs to the end and writes `config.resolved.toml`, `metrics.jsonl` and `adapter/` to `out` of the
-    /// configuration. Returns the tuned model, without autodiff.
+    /// The resolved settings as the run file they came from would say them.
     ///
     /// # Errors
-    /// A file cannot be written, or a loss is no number.
-    pub fn run(self, mut progress: impl FnMut(&Progress)) -> Result<Llama, TrainError> {
+    /// They cannot be written as TOML.
+    pub fn resolved(&self) -> Result<String, TrainError> {
+        toml::to_string(&self.config)
+            .map_err(|error| TrainError::Config { origin: "configuration".to_owned(), message: error.to_string() })
+    }
+
+    /// Checks that [`run`](Self::run) may write to the run folder: without `resume` it must not hold checkpoints, with it
+    /// the newest one must come from the same configuration, model and pairs.
+    ///
+    /// # Errors
+    /// What is in the way, or what has changed.
+    pub fn check_folder(&self, resume: bool) -> Result<(), TrainError> {
+        match resume {
+            true => self.newest().map(|_| ()),
+            false if run_checkpoint::list(&self.config.out)?.is_empty() => Ok(()),
+            false => {
+                let path = run_checkpoint::folder(&self.config.out);
+                let message = "holds checkpoints of an earlier run; resume it, or choose another `out`".to_owned();
+                Err(TrainError::Checkpoint { path, message })
+            }
+        }
+    }
+
+    /// The newest checkpoint and its state, after checking that it belongs to this run.
+    fn newest(&self) -> Result<Option<(PathBuf, RunState)>, TrainError> {
+        let Some(path) = run_checkpoint::list(&self.config.out)?.pop() else { return Ok(None) };
+        let (state, config) = run_checkpoint::read_state(&path)?;
+        let mut changed = self.config.changes(&config)?;
+        if state.data != self.data_hash {
+            changed.push(format!("the content of data.pairs ({})", self.config.data.pairs.display()));
+        }
+        if state.model != self.model_hash {
+            changed.push(format!("the weights of model.path ({})", self.config.model.path.display()));
+        }
+        match changed.is_empty() {
+            true => Ok(Some((path, state))),
+            false => {
+                let message = format!("belongs to another run; changed since: {}", changed.join(", "));
+                Err(TrainError::Checkpoint { path, message })
+            }
+        }
+    }
+
+    /// Runs to the end and writes `config.resolved.toml`, `metrics.jsonl`, `tensorboard/`, `checkpoints/` and `adapter/`
+    /// to `out` of the configuration, and with held-out pairs `adapter-best/`.
+    ///
+    /// A run that was stopped or killed and is resumed ends with the same adapter, to the bit, as one that was not.
+    ///
+    /// # Errors
+    /// A file cannot be written, the run folder is that of another run, or a loss is no number.
+    pub fn run(self, options: RunOptions, mut progress: impl FnMut(&Progress)) -> Result<Outcome, TrainError> {
+        self.check_folder(options.resume)?;
         let out = self.config.out.clone();
         std::fs::create_dir_all(&out).map_err(TrainError::io(&out))?;
-        // An adapter of an earlier run must not stand beside this one's metrics.
-        let adapter_dir = out.join("adapter");
-        if adapter_dir.is_dir() {
-            std::fs::remove_dir_all(&adapter_dir).map_err(TrainError::io(&adapter_dir))?;
-        }
-        self.write_config(&out.join("config.resolved.toml"))?;
-        let mut file = MetricsFile::create(&out.join("metrics.jsonl"))?;
-
         let train = self.config.train.clone();
         let total = self.steps();
         let schedule = LinearSchedule::new(train.learning_rate, train.warmup_ratio, total);
@@ -159,82 +258,193 @@ impl Trainer {
             pooling: self.config.pooling()?,
             seed: train.seed,
             checkpointing: train.checkpointing,
+            loss_scale: 1.0,
         };
-        let mut optimizer: ModuleOptimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.0).init();
-        let mut model = self.model.clone();
-        let validate =
-            |trainer: &Self, model: &Llama, step, file: &mut MetricsFile, progress: &mut dyn FnMut(&Progress)| {
-                if let Some(metrics) = trainer.validate(&model.valid(), step)? {
-                    file.write(&metrics)?;
-                    progress(&Progress::Validation(metrics));
-                }
-                Ok::<_, TrainError>(())
-            };
-        validate(&self, &model, 0, &mut file, &mut progress)?;
-
-        let mut step = 0;
-        let mut epoch = 0;
-        while step < total {
-            let mut order: Vec<usize> = (0..self.train.len()).collect();
-            pairs::shuffle_couples(&mut order, train.seed, epoch)?;
-            let usable = match train.preset {
-                Preset::Paper => order.len() / train.batch_pairs * train.batch_pairs,
-                Preset::Strict => order.len(),
-            };
-            for (index, chunk) in order[..usable].chunks(train.batch_pairs).enumerate() {
-                if step == total {
-                    break;
-                }
-                let start = Instant::now();
-                let rows: Vec<PairRow> = chunk.iter().map(|&index| self.train[index].clone()).collect();
-                let (gradients, values) = objective.step(&model, &rows, train.micro_batch_pairs, step as u64)?;
-                if !values.loss.is_finite() {
-                    return Err(TrainError::NotFinite { step, what: "loss", value: values.loss });
-                }
-                let (gradients, grad_norm) = clip_global_norm(&model, gradients, train.max_grad_norm);
-                if !grad_norm.is_finite() {
-                    return Err(TrainError::NotFinite { step, what: "gradient norm", value: grad_norm });
-                }
-                let lr = schedule.rate(step);
-                model = optimizer.step(lr, model, gradients);
-                let (original, paraphrase) = supervised(&rows);
-                let done = (index * train.batch_pairs + chunk.len()) as f64 / usable as f64;
-                let metrics = StepMetrics {
-                    step,
-                    epoch: epoch as f64 + done,
-                    lr,
-                    loss: values.loss,
-                    loss_generation: values.generation,
-                    loss_contrastive: values.contrastive,
-                    loss_contrastive_scaled: values.scaled,
-                    contrastive_accuracy: values.accuracy,
-                    similarity_positive: values.similarity_positive,
-                    similarity_negative: values.similarity_negative,
-                    grad_norm,
-                    pairs: rows.len(),
-                    supervised_tokens: (original + paraphrase) as usize,
-                    seconds: start.elapsed().as_secs_f64(),
-                };
-                file.write(&metrics)?;
-                progress(&Progress::Step(metrics, total));
-                step += 1;
-                if train.validate_every > 0 && step % train.validate_every == 0 && step < total {
-                    validate(&self, &model, step, &mut file, &mut progress)?;
-                }
-            }
-            epoch += 1;
+        let mut running = self.start(options.resume, &mut progress)?;
+        if running.state.step == 0 {
+            self.validate_and_keep(&mut running, &mut progress)?;
         }
-        validate(&self, &model, total, &mut file, &mut progress)?;
-        let base = self.config.model.path.display().to_string();
-        adapter::save(&model, &self.lora, Some(&base), &adapter_dir)?;
-        Ok(model.valid())
+
+        let per_epoch = self.usable().div_ceil(train.batch_pairs);
+        let mut order = (usize::MAX, Vec::new());
+        while running.state.step < total {
+            let start = Instant::now();
+            let step = running.state.step;
+            let (epoch, index) = (step / per_epoch, step % per_epoch);
+            if order.0 != epoch {
+                order = (epoch, self.order(epoch)?);
+            }
+            let chunk = order.1.chunks(train.batch_pairs).nth(index).unwrap_or_default();
+            let rows: Vec<PairRow> = chunk.iter().map(|&index| self.train[index].clone()).collect();
+            let objective = StepObjective {
+                loss_scale: running.state.loss_scale.map_or(1.0, |scale| scale.factor),
+                ..objective.clone()
+            };
+            let (gradients, values) = objective.step(&running.model, &rows, train.micro_batch_pairs, step as u64)?;
+            if !values.loss.is_finite() {
+                return Err(self.not_finite(&running.model, step, "loss", values.loss, chunk));
+            }
+            let (gradients, grad_norm) = clip_global_norm(&running.model, gradients, train.max_grad_norm);
+            let overflowed = !grad_norm.is_finite();
+            let can_go_on = match running.state.loss_scale.as_mut() {
+                Some(scale) => scale.update(overflowed),
+                None => !overflowed,
+            };
+            if !can_go_on {
+                return Err(self.not_finite(&running.model, step, "gradient norm", grad_norm, chunk));
+            }
+            let lr = schedule.rate(step);
+            match overflowed {
+                true => running.state.skipped_steps += 1,
+                false => running.model = running.optimizer.step(lr, running.model, gradients),
+            }
+            let (original, paraphrase) = supervised(&rows);
+            let done = (index * train.batch_pairs + chunk.len()) as f64 / self.usable() as f64;
+            let metrics = StepMetrics {
+                step,
+                epoch: epoch as f64 + done,
+                lr,
+                loss: values.loss,
+                loss_generation: values.generation,
+                loss_contrastive: values.contrastive,
+                loss_contrastive_scaled: values.scaled,
+                contrastive_accuracy: values.accuracy,
+                similarity_positive: values.similarity_positive,
+                similarity_negative: values.similarity_negative,
+                grad_norm,
+                pairs: rows.len(),
+                supervised_tokens: (original + paraphrase) as usize,
+                seconds: start.elapsed().as_secs_f64(),
+                loss_scale: running.state.loss_scale.map(|_| objective.loss_scale),
+                skipped_steps: running.state.loss_scale.map(|_| running.state.skipped_steps),
+            };
+            running.metrics.write(&metrics)?;
+            running.events.scalars(step, &metrics.scalars())?;
+            progress(&Progress::Step(metrics, total));
+            running.state.step += 1;
+
+            let step = running.state.step;
+            let due = |every: usize| every > 0 && step.is_multiple_of(every) && step < total;
+            if due(train.validate_every) {
+                self.validate_and_keep(&mut running, &mut progress)?;
+            }
+            let stopped = step < total && options.stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
+            if stopped || due(train.checkpoint_every) {
+                self.checkpoint(&running)?;
+                progress(&Progress::Checkpoint(step));
+            }
+            if stopped {
+                return Ok(Outcome::Stopped(step));
+            }
+        }
+        self.validate_and_keep(&mut running, &mut progress)?;
+        self.save_adapter(&running.model, "adapter")?;
+        Ok(Outcome::Finished(Box::new(running.model.valid())))
     }
 
-    fn write_config(&self, path: &Path) -> Result<(), TrainError> {
-        let text = toml::to_string(&self.config)
-            .map_err(|error| TrainError::Config { origin: path.display().to_string(), message: error.to_string() })?;
-        coin_data::file::write_atomically(path, |writer| writer.write_all(text.as_bytes()))?;
+    /// The pairs of an epoch in the order of their use, whole couples together.
+    fn order(&self, epoch: usize) -> Result<Vec<usize>, TrainError> {
+        let mut order: Vec<usize> = (0..self.train.len()).collect();
+        if self.config.data.shuffle {
+            pairs::shuffle_couples(&mut order, self.config.train.seed, epoch)?;
+        }
+        order.truncate(self.usable());
+        Ok(order)
+    }
+
+    /// Where the run starts: at its beginning, or at the newest checkpoint.
+    fn start(&self, resume: bool, progress: &mut dyn FnMut(&Progress)) -> Result<Running, TrainError> {
+        let out = &self.config.out;
+        let optimizer: ModuleOptimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.0).init();
+        let newest = if resume { self.newest()? } else { None };
+        let metrics_path = out.join("metrics.jsonl");
+        let (state, model, optimizer, metrics) = match newest {
+            Some((path, state)) => {
+                let Restored { state, model, optimizer } =
+                    run_checkpoint::load(&path, state, self.model.clone(), optimizer)?;
+                progress(&Progress::Resumed(state.step));
+                let metrics = MetricsFile::resume(&metrics_path, state.step)?;
+                (state, model.with_dropout(self.lora.dropout), optimizer, metrics)
+            }
+            None => {
+                // Results of an earlier run must not stand beside this one's metrics.
+                for name in ["adapter", "adapter-best", "tensorboard"] {
+                    let old = out.join(name);
+                    if old.is_dir() {
+                        std::fs::remove_dir_all(&old).map_err(TrainError::io(&old))?;
+                    }
+                }
+                let config = self.resolved()?;
+                let path = out.join("config.resolved.toml");
+                coin_data::file::write_atomically(path, |writer| writer.write_all(config.as_bytes()))?;
+                let scale = (self.config.model.dtype == FloatType::F16).then(LossScale::default);
+                let state = RunState::new(self.data_hash.clone(), self.model_hash.clone(), scale);
+                (state, self.model.clone(), optimizer, MetricsFile::create(&metrics_path)?)
+            }
+        };
+        let events = EventFile::create(&out.join("tensorboard"), state.step)?;
+        Ok(Running { state, model, optimizer, metrics, events })
+    }
+
+    fn checkpoint(&self, running: &Running) -> Result<(), TrainError> {
+        let Running { state, model, optimizer, .. } = running;
+        let keep = self.config.train.keep_checkpoints;
+        run_checkpoint::save(&self.config.out, state, model, &self.lora, optimizer, &self.resolved()?, keep)
+    }
+
+    fn save_adapter(&self, model: &Llama, name: &str) -> Result<(), TrainError> {
+        let base = self.config.model.path.display().to_string();
+        Ok(adapter::save(model, &self.lora, Some(&base), &self.config.out.join(name))?)
+    }
+
+    /// Evaluates the held-out pairs, if there are any, and keeps the adapter if it is the best so far.
+    fn validate_and_keep(&self, running: &mut Running, progress: &mut dyn FnMut(&Progress)) -> Result<(), TrainError> {
+        let Some(metrics) = self.validate(&running.model.valid(), running.state.step)? else { return Ok(()) };
+        running.metrics.write(&metrics)?;
+        running.events.scalars(metrics.step, &metrics.scalars())?;
+        let better = running.state.best_validation.is_none_or(|best| metrics.loss_generation < best);
+        if better && metrics.loss_generation.is_finite() {
+            running.state.best_validation = Some(metrics.loss_generation);
+            self.save_adapter(&running.model, "adapter-best")?;
+        }
+        progress(&Progress::Validation(metrics));
         Ok(())
+    }
+
+    /// The error of a step that is not finite, with its batch written to `failed-batch.json` and the pairs named that are
+    /// not finite alone.
+    fn not_finite(&self, model: &Llama, step: usize, what: &'static str, value: f64, batch: &[usize]) -> TrainError {
+        let path = self.config.out.join("failed-batch.json");
+        let plain = model.valid();
+        let mut guilty = Vec::new();
+        let mut described = Vec::new();
+        for &index in batch {
+            let pair = &self.train[index];
+            let alone = forward(&plain, std::slice::from_ref(pair), Pooling::Last, None, false)
+                .map(|states| [states.original_nats, states.paraphrase_nats].map(|nats| nats.into_scalar::<f32>()));
+            let losses = alone.unwrap_or([f32::NAN; 2]);
+            if losses.iter().any(|loss| !loss.is_finite()) {
+                guilty.push((index + 1).to_string());
+            }
+            described.push(serde_json::json!({
+                "pair": index + 1,
+                "original_ids": pair.original.ids,
+                "paraphrase_ids": pair.paraphrase.ids,
+                // JSON has no NaN: null says it.
+                "loss_original": losses[0],
+                "loss_paraphrase": losses[1],
+            }));
+        }
+        let content = serde_json::json!({ "step": step, "pairs": described }).to_string();
+        if let Err(error) = coin_data::file::write_atomically(&path, |writer| writer.write_all(content.as_bytes())) {
+            return error.into();
+        }
+        let data = self.config.data.pairs.display();
+        let rows = match guilty.is_empty() {
+            true => format!("no pair of {data} is so alone"),
+            false => format!("so alone, without dropout: pair {} of {data}", guilty.join(", ")),
+        };
+        TrainError::NotFinite { step, what, value, rows, batch: path }
     }
 
     /// Evaluates the held-out pairs, if there are any, without dropout.
@@ -282,6 +492,15 @@ impl Trainer {
         }
         Ok(Some(metrics))
     }
+}
+
+/// What a run changes as it goes.
+struct Running {
+    state: RunState,
+    model: Llama,
+    optimizer: ModuleOptimizer,
+    metrics: MetricsFile,
+    events: EventFile,
 }
 
 /// The token rows of `pairs`; an error names the pair, counted from 1.

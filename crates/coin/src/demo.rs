@@ -13,7 +13,7 @@ use coin_model::{LoraConfig, WeightFormat};
 use coin_perturb::frozen::LabelWords;
 use coin_perturb::{attack_named, perturb_set};
 use coin_train::config::{DataTable, ModelTable, Objective, ObjectiveTable, TrainTable};
-use coin_train::{Progress, RunConfig, Trainer};
+use coin_train::{Progress, RunConfig, RunOptions, Trainer};
 
 use crate::model_folder;
 
@@ -95,7 +95,7 @@ impl Demo {
         for (name, kind) in [("cit", Objective::Cit), ("coin", Objective::Coin)] {
             let config = self.run_config(name, kind, &base, &pairs_file);
             let mut points = Vec::new();
-            Trainer::new(config, device)?.run(|event| {
+            Trainer::new(config, device)?.run(RunOptions::default(), |event| {
                 if let Progress::Step(step, _) = event {
                     points.push(CurvePoint {
                         step: step.step as u64,
@@ -170,7 +170,12 @@ impl Demo {
         RunConfig {
             out: self.out.join(name),
             model: ModelTable::new(base),
-            data: DataTable { pairs: pairs.to_owned(), max_tokens: 256, validation_pairs: VALIDATION_PAIRS },
+            data: DataTable {
+                pairs: pairs.to_owned(),
+                max_tokens: 256,
+                validation_pairs: VALIDATION_PAIRS,
+                shuffle: true,
+            },
             lora: Some(LoraConfig::default()),
             objective: ObjectiveTable { kind, ..ObjectiveTable::default() },
             train: TrainTable {

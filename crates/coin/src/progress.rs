@@ -33,12 +33,19 @@ pub fn training(bar: &ProgressBar, event: &Progress) {
             bar.set_length(*total as u64);
             bar.set_position(step.step as u64 + 1);
             bar.set_message(format!(
-                "generation {:.3}  contrastive {:.3}  ranking {:.0}%",
+                "generation {:.3}  contrastive {:.3}  ranking {:.0}%  rate {:.1e}",
                 step.loss_generation,
                 step.loss_contrastive,
-                step.contrastive_accuracy * 100.0
+                step.contrastive_accuracy * 100.0,
+                step.lr
             ));
         }
+        Progress::Resumed(step) => {
+            bar.set_position(*step as u64);
+            bar.reset_eta();
+            bar.println(format!("{:>16} after step {step}", "resumed"));
+        }
+        Progress::Checkpoint(step) => bar.println(format!("{:>16} step {step}", "checkpoint")),
         Progress::Validation(metrics) => bar.println(format!(
             "{:>16} step {}: generation {:.4}, ranking accuracy {:.1}%",
             "held out",

@@ -1,10 +1,13 @@
 //! `coin train`
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use coin::hub::Files;
-use coin::train::{Progress, RunConfig, Trainer};
+use coin::train::estimate::MemoryEstimate;
+use coin::train::{Outcome, Progress, RunConfig, RunOptions, Trainer};
 
 use super::device_named;
 use super::model_arguments::{folder, warn};
@@ -20,7 +23,10 @@ pub struct Arguments {
     /// Changes a key of the run file, such as `train.seed=7`; may be given again.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Checks everything and prints the resolved configuration instead of training.
+    /// Goes on from the newest checkpoint of the run folder, if there is one.
+    #[arg(long)]
+    resume: bool,
+    /// Checks everything and prints the resolved configuration, the layers, the steps and the memory instead of training.
     #[arg(long)]
     dry_run: bool,
     /// Takes names on the hub from the cache, without network.
@@ -50,14 +56,18 @@ impl Arguments {
             );
         }
         if self.dry_run {
-            print!("{}", toml::to_string(trainer.config()).work()?);
-            println!("# {} optimiser steps, {} trainable parameters", trainer.steps(), trainer.trainable_parameters());
+            print!("{}", trainer.resolved().work()?);
+            println!();
+            print!("{}", MemoryEstimate::table(&trainer));
             return Ok(());
         }
+        trainer.check_folder(self.resume).input()?;
+        let stop = watch_signals()?;
         let bar = progress::bar("train", trainer.steps() as u64);
         let mut held_out = Vec::new();
-        trainer
-            .run(|event| {
+        let options = RunOptions { resume: self.resume, stop: Some(&stop) };
+        let outcome = trainer
+            .run(options, |event| {
                 progress::training(&bar, event);
                 if let Progress::Validation(metrics) = event {
                     held_out.push(metrics.clone());
@@ -76,7 +86,24 @@ impl Arguments {
                 metrics.similarity_negative
             );
         }
-        println!("adapter written to {}", out.join("adapter").display());
+        match outcome {
+            Outcome::Finished(_) => println!("adapter written to {}", out.join("adapter").display()),
+            Outcome::Stopped(step) => println!("stopped after step {step}; go on with --resume"),
+        }
         Ok(())
     }
+}
+
+/// A flag that SIGINT and SIGTERM set; a second signal ends the process at once.
+fn watch_signals() -> Result<Arc<AtomicBool>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("coin: stopping after this step, with a checkpoint");
+    })
+    .work()?;
+    Ok(stop)
 }

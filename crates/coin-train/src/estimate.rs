@@ -1,0 +1,106 @@
+//! What a run will need, before it starts.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use coin_model::adapter;
+
+use crate::Trainer;
+
+/// Memory of a training run by what takes it, in bytes. Weights and adapters are exact; activations are an estimate:
+/// they count the tensors that the backward pass of a decoder layer keeps, for rows of the longest length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryEstimate {
+    /// The base model.
+    pub weights: usize,
+    /// Adapters, their gradients and the optimiser's two moments.
+    pub adapters: usize,
+    /// Activations of one micro-batch, both wordings, and of its logits.
+    pub activations: usize,
+}
+
+impl MemoryEstimate {
+    /// The estimate for a run.
+    pub fn new(trainer: &Trainer) -> Self {
+        let (model, config) = (trainer.model(), trainer.config());
+        let shape = model.config();
+        let trainable = adapter::parameters(model);
+        let longest = trainer.longest_row();
+        let rows = 2 * config.train.micro_batch_pairs.min(config.train.batch_pairs);
+        let tokens = rows * longest;
+        let (d, ff) = (shape.hidden_size, shape.intermediate_size);
+        let q = shape.num_attention_heads * shape.head_dim();
+        // Per token of a layer: inputs of norms, projections and adapters, their outputs, rotated queries and keys, the
+        // feed-forward's products; and three tensors of the scores' size.
+        let layer = tokens * (9 * d + 5 * q + 5 * ff + 3 * shape.num_attention_heads * longest);
+        let layers = shape.num_hidden_layers;
+        let values = match config.train.checkpointing {
+            true => layers * tokens * d + layer,
+            false => layers * layer,
+        };
+        let supervised = rows * trainer.longest_answer();
+        MemoryEstimate {
+            weights: model.weight_bytes() - 4 * trainable,
+            adapters: 4 * 4 * trainable,
+            activations: 4 * (values + 3 * supervised * shape.vocab_size + 4 * tokens * d),
+        }
+    }
+
+    /// All of it.
+    pub fn total(&self) -> usize {
+        self.weights + self.adapters + self.activations
+    }
+
+    /// Layers, parameters, steps and memory of a run, as text.
+    pub fn table(trainer: &Trainer) -> String {
+        let model = trainer.model();
+        let shape = model.config();
+        let mut out = String::new();
+        // Writing to a string cannot fail.
+        let mut line = |text: String| _ = writeln!(out, "# {text}");
+        line(format!("{:<24} {:>8} {:>14} {:>12}", "layer", "count", "shape", "adapter"));
+        line(format!(
+            "{:<24} {:>8} {:>14} {:>12}",
+            "embed_tokens",
+            1,
+            format!("{}x{}", shape.vocab_size, shape.hidden_size),
+            "-"
+        ));
+        let mut kinds: BTreeMap<usize, (String, usize, String, usize)> = BTreeMap::new();
+        for (index, (path, [d_in, d_out], parameters)) in model.linear_sizes().enumerate() {
+            let place = index % 7;
+            let name = path.rsplit('.').next().unwrap_or_default().to_owned();
+            let kind = kinds.entry(place).or_insert((name, 0, format!("{d_in}x{d_out}"), 0));
+            kind.1 += 1;
+            kind.3 += parameters;
+        }
+        for (name, count, size, parameters) in kinds.into_values() {
+            let adapters = if parameters > 0 { parameters.to_string() } else { "-".to_owned() };
+            line(format!("{name:<24} {count:>8} {size:>14} {adapters:>12}"));
+        }
+        let head = if shape.tie_word_embeddings { "tied" } else { "own" };
+        line(format!(
+            "{:<24} {:>8} {:>14} {:>12}",
+            "lm_head",
+            head,
+            format!("{}x{}", shape.hidden_size, shape.vocab_size),
+            "-"
+        ));
+        let (base, trainable) = (shape.parameters(), adapter::parameters(model));
+        line(format!(
+            "{base} parameters, {trainable} of adapters are trained ({:.3} %)",
+            100.0 * trainable as f64 / base as f64
+        ));
+        line(format!("{} optimiser steps", trainer.steps()));
+        let memory = MemoryEstimate::new(trainer);
+        let megabytes = |bytes: usize| bytes as f64 / 1e6;
+        line(format!(
+            "memory: weights {:.1} MB, adapters with gradients and moments {:.1} MB, activations about {:.0} MB, together about {:.0} MB",
+            megabytes(memory.weights),
+            megabytes(memory.adapters),
+            megabytes(memory.activations),
+            megabytes(memory.total())
+        ));
+        out
+    }
+}
