@@ -46,7 +46,7 @@ def flags() -> argparse.Namespace:
     add("--steps", type=int, default=50, help="optimiser steps (%(default)s)")
     add("--batch-pairs", type=int, default=16, help="pairs per optimiser step (%(default)s)")
     add("--micro-batch-pairs", type=int, default=2, help="pairs that are contrasted with each other (%(default)s)")
-    add("--max-tokens", type=int, default=128, help="longest row (%(default)s)")
+    add("--max-tokens", type=int, default=256, help="longest row (%(default)s)")
     add("--learning-rate", type=float, default=1e-4, help="peak rate (%(default)s)")
     add("--warmup-ratio", type=float, default=0.1, help="share of the steps in which the rate rises (%(default)s)")
     add("--max-grad-norm", type=float, default=1.0, help="largest norm of the gradient (%(default)s)")
@@ -91,16 +91,20 @@ def read_pairs(path: str, tokenizer, limit: int) -> list[tuple]:
     for number, line in enumerate(Path(path).read_text(encoding="utf-8").split("\n"), 1):
         if not line.strip():
             continue
-        pair = json.loads(line)
         try:
+            pair = json.loads(line)
             pairs.append(
                 tuple(
                     row(tokenizer, pair[column], pair["targets"], limit)
                     for column in ("original_instruction", "paraphrased_instruction")
                 )
             )
-        except (KeyError, ValueError) as error:
+        except KeyError as error:
+            sys.exit(f"{path}, line {number}: no {error}")
+        except ValueError as error:
             sys.exit(f"{path}, line {number}: {error}")
+    if len(pairs) % 2:
+        sys.exit(f"{path}: {len(pairs)} pairs, expected an even number: every two are a couple")
     return pairs
 
 

@@ -3,8 +3,9 @@
 //! - [`RunConfig`]: one TOML file is one run.
 //! - [`Trainer`]: the loop over optimiser steps, for continual instruction tuning (`cit`) and CoIN (`coin`).
 //! - [`checkpoint`]: what a run goes on from, to the bit.
-//! - [`schedule`], [`optimizer`], [`objective`], [`metrics`], [`loss_scale`], [`tensorboard`]: its parts.
+//! - [`adamw`], [`schedule`], [`optimizer`], [`objective`], [`metrics`], [`loss_scale`], [`tensorboard`]: its parts.
 
+pub mod adamw;
 pub mod checkpoint;
 pub mod config;
 pub mod error;

@@ -131,7 +131,7 @@ pub(crate) fn forward(
         false => (model.hidden(&batch, None, key.as_ref()), None),
     };
     let [count, seq, d_model] = hidden.dims();
-    let pooled = pooling.forward(hidden.clone(), batch.mask());
+    let pooled = pooling.forward(hidden.clone().cast(DType::F32), batch.mask());
 
     // The position before a supervised token predicts it; the originals' come first.
     let (mut places, mut targets) = (Vec::new(), Vec::new());

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::optim::{AdamWConfig, ModuleOptimizer};
+use burn::optim::ModuleOptimizer;
 use burn::tensor::{Device, Tensor};
 use coin_data::tokenize::{TokenRow, TokenizeOptions};
 use coin_data::{Pair, Prompt, pairs};
 use coin_loss::{InfoNceConfig, Pooling};
 use coin_model::{FloatType, Llama, LoraConfig, TextTokenizer, adapter, checkpoint};
 
+use crate::adamw::AdamW;
 use crate::checkpoint::{self as run_checkpoint, Restored, RunState};
 use crate::config::Preset;
 use crate::loss_scale::LossScale;
@@ -355,7 +356,7 @@ impl Trainer {
     /// Where the run starts: at its beginning, or at the newest checkpoint.
     fn start(&self, resume: bool, progress: &mut dyn FnMut(&Progress)) -> Result<Running, TrainError> {
         let out = &self.config.out;
-        let optimizer: ModuleOptimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.0).init();
+        let optimizer = ModuleOptimizer::from(AdamW::default());
         let newest = if resume { self.newest()? } else { None };
         let metrics_path = out.join("metrics.jsonl");
         let (state, model, optimizer, metrics) = match newest {

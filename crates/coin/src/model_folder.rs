@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 /// Rows that one batch of an evaluation holds.
 const BATCH_SIZE: usize = 64;
 
-/// Reads the model folder `model` and the adapter folder `adapter_dir` onto `device`, without autodiff. The third value
+/// Reads the model folder `model` and the adapter folder `adapter_dir` onto `device`, without autodiff. The second value
 /// is what a user should be warned about.
 ///
 /// # Errors
@@ -21,15 +21,14 @@ pub fn open(
     adapter_dir: Option<&Path>,
     format: WeightFormat,
     device: &Device,
-) -> Result<(Llama, TextTokenizer, Vec<String>)> {
+) -> Result<(Llama, Vec<String>)> {
     let loaded = checkpoint::load(model, format, device)?;
     let warnings = loaded.warnings().collect();
-    let tokenizer = TextTokenizer::read(model, loaded.model.config())?;
     let llama = match adapter_dir {
         Some(dir) => adapter::load(loaded.model, dir)?,
         None => loaded.model,
     };
-    Ok((llama, tokenizer, warnings))
+    Ok((llama, warnings))
 }
 
 /// As [`open`], ready for an evaluation.
@@ -42,7 +41,8 @@ pub fn for_evaluation(
     format: WeightFormat,
     device: &Device,
 ) -> Result<(LlamaModel, Vec<String>)> {
-    let (llama, tokenizer, warnings) = open(model, adapter_dir, format, device)?;
+    let (llama, warnings) = open(model, adapter_dir, format, device)?;
+    let tokenizer = TextTokenizer::read(model, llama.config())?;
     let hash = fingerprint(model, adapter_dir, format).with_context(|| format!("cannot read {}", model.display()))?;
     // A GPU works on one batch at a time, a CPU on as many as it has cores.
     let threads = match device == &Device::flex() {

@@ -183,7 +183,8 @@ impl Generate {
                 Some(Sampling { temperature: temperature.unwrap_or(1.0), top_k, top_p, seed: self.seed })
             }
         };
-        let (model, tokenizer) = self.model.open()?;
+        let (model, folder) = self.model.open()?;
+        let tokenizer = TextTokenizer::read(&folder, model.config()).input()?;
         let ids = tokenizer.encode(&self.prompt).input()?;
         let options = GenerateOptions {
             max_new_tokens: self.max_new_tokens,
@@ -212,8 +213,7 @@ impl Merge {
         if self.out.is_file() || occupied(&self.out) {
             return bad_input(format!("--out {}: is not empty, expected a new folder", self.out.display()));
         }
-        let (base, _) = self.model.folders()?;
-        let (model, _) = self.model.open()?;
+        let (model, base) = self.model.open()?;
         // Every id once, in rows as long as the model reads at most.
         let config = model.config();
         let ids: Vec<u32> = (0..config.vocab_size.min(512) as u32).collect();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use coin::hub::{Files, Hub, HubOptions, ProgressEvent, RepoKind, Source};
-use coin::model::{FloatType, Llama, Quantization, TextTokenizer, WeightFormat};
+use coin::model::{FloatType, Llama, Quantization, WeightFormat};
 use coin::model_folder;
 use indicatif::ProgressBar;
 
@@ -88,14 +88,13 @@ impl ModelArguments {
         Ok((model, adapter.transpose()?))
     }
 
-    /// Model and tokenizer on the device, without autodiff. Warnings go to standard error.
-    pub fn open(&self) -> Result<(Llama, TextTokenizer), Failure> {
+    /// The model on the device, without autodiff, and its folder. Warnings go to standard error.
+    pub fn open(&self) -> Result<(Llama, PathBuf), Failure> {
         let device = self.device()?;
-        let (model, adapter) = self.folders()?;
-        let (model, tokenizer, warnings) =
-            model_folder::open(&model, adapter.as_deref(), self.format(), &device).input()?;
+        let (folder, adapter) = self.folders()?;
+        let (model, warnings) = model_folder::open(&folder, adapter.as_deref(), self.format(), &device).input()?;
         warn(&warnings);
-        Ok((model, tokenizer))
+        Ok((model, folder))
     }
 }
 
