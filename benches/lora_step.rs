@@ -14,8 +14,8 @@ use burn::module::{Lora, Module, ParamGroup};
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use coin::model::weight::{PackedWeight, Weight};
-use coin::model::{DropoutKey, Llama, LlamaConfig, LoraConfig, Quantization, TokenBatch, adapter};
+use coin::model::weight::Weight;
+use coin::model::{DropoutKey, Llama, LlamaConfig, LoraConfig, Quantization, TokenBatch, WeightFormat, adapter};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -94,18 +94,9 @@ fn config(options: &Options) -> LlamaConfig {
 }
 
 fn model(options: &Options, device: &Device) -> Llama {
-    let mut model = Llama::new(&config(options), 1, device).expect("the configuration was checked").no_grad();
-    if let Some(quantization) = options.quantize {
-        for linear in model.layers.iter_mut().flat_map(|layer| {
-            let (attention, block) = (&mut layer.attention, &mut layer.feed_forward);
-            [&mut attention.q_proj, &mut attention.k_proj, &mut attention.v_proj, &mut attention.o_proj]
-                .into_iter()
-                .chain([&mut block.gate_proj, &mut block.up_proj, &mut block.down_proj])
-        }) {
-            let values = linear.weight.values().try_into_vec_as::<f32>().expect("the CPU gives values back");
-            linear.weight = Weight::Packed(PackedWeight::new(&values, linear.weight.dims(), quantization, device));
-        }
-    }
+    let format = WeightFormat { quantization: options.quantize, ..WeightFormat::default() };
+    let model =
+        Llama::with_format(&config(options), format, 1, device).expect("the configuration was checked").no_grad();
     match options.adapter.as_str() {
         "ours" => {
             let lora = LoraConfig { rank: options.rank, alpha: 2.0 * options.rank as f64, ..LoraConfig::default() };

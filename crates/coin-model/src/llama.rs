@@ -98,16 +98,29 @@ impl Llama {
     /// # Errors
     /// The configuration's sizes do not fit each other.
     pub fn new(config: &LlamaConfig, seed: u64, device: &Device) -> Result<Self, ModelError> {
+        Self::with_format(config, WeightFormat::default(), seed, device)
+    }
+
+    /// As [`new`](Self::new), with the weights kept in another form.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_format(
+        config: &LlamaConfig,
+        format: WeightFormat,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
         config.check(std::path::Path::new("configuration"))?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        Llama::build(config, WeightFormat::default(), device, |name, shape, _| {
+        Llama::build(config, format, device, |name, shape, dtype| {
             let count: usize = shape.iter().product();
             let values: Vec<f32> = match (name.contains("norm"), name.ends_with("bias")) {
                 (true, _) => vec![1.0; count],
                 (_, true) => vec![0.0; count],
                 _ => (0..count).map(|_| normal(&mut rng, config.initializer_range)).collect(),
             };
-            Ok(TensorData::new(values, shape.to_vec()))
+            Ok(TensorData::new(values, shape.to_vec()).convert_dtype(dtype.into()))
         })
     }
 
