@@ -29,7 +29,10 @@ PROGRAMS = {
 
 
 def run(command: list[str], flags: list[str], threads: int) -> dict:
-    environment = dict(os.environ, RAYON_NUM_THREADS=str(threads), OMP_NUM_THREADS=str(threads))
+    # Waiting OpenMP threads that spin make PyTorch several times slower where another program wants a core.
+    environment = dict(
+        os.environ, RAYON_NUM_THREADS=str(threads), OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="PASSIVE"
+    )
     if command[0] == sys.executable:
         flags = [*flags, "--threads", str(threads)]
     output = subprocess.run([*command, *flags], cwd=HERE.parent.parent, env=environment, check=True, capture_output=True, text=True)

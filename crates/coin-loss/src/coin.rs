@@ -11,7 +11,7 @@
 
 use burn::tensor::{Bool, Tensor};
 
-use crate::{InfoNce, InfoNceConfig, InfoNceOutput, LossError};
+use crate::{Evaluation, InfoNce, InfoNceConfig, InfoNceOutput, LossError, PairBatch};
 
 /// How the contrastive term is scaled before it is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,12 +34,19 @@ pub struct CoinLossConfig {
     pub lambda: f64,
     /// How the term is scaled. Default [`ScalePolicy::DetachedCap`] (the released program's).
     pub scale: ScalePolicy,
+    /// How the contrastive term is evaluated. Default [`Evaluation::Auto`] (ours).
+    pub evaluation: Evaluation,
 }
 
 impl CoinLossConfig {
     /// The paper's settings.
     pub fn new() -> Self {
-        CoinLossConfig { temperature: 0.05, lambda: 1000.0, scale: ScalePolicy::DetachedCap }
+        CoinLossConfig {
+            temperature: 0.05,
+            lambda: 1000.0,
+            scale: ScalePolicy::DetachedCap,
+            evaluation: Evaluation::Auto,
+        }
     }
 
     /// Sets the temperature.
@@ -60,15 +67,22 @@ impl CoinLossConfig {
         self
     }
 
+    /// Sets how the contrastive term is evaluated.
+    pub fn with_evaluation(mut self, evaluation: Evaluation) -> Self {
+        self.evaluation = evaluation;
+        self
+    }
+
     /// The loss with these settings.
     ///
     /// # Errors
-    /// [`LossError::Temperature`] or [`LossError::Lambda`] if one is outside its domain.
+    /// [`LossError::Tile`], [`LossError::Temperature`] or [`LossError::Lambda`] if one is outside its domain.
     pub fn init(&self) -> Result<CoinLoss, LossError> {
         if !(self.lambda >= 0.0 && self.lambda.is_finite()) {
             return Err(LossError::Lambda(self.lambda));
         }
-        let contrastive = InfoNceConfig::new().with_temperature(self.temperature).init()?;
+        let contrastive = InfoNceConfig::new().with_temperature(self.temperature).with_evaluation(self.evaluation);
+        contrastive.check()?;
         Ok(CoinLoss { contrastive, lambda: self.lambda, scale: self.scale })
     }
 }
@@ -95,7 +109,7 @@ impl Default for CoinLossConfig {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CoinLoss {
-    contrastive: InfoNce,
+    contrastive: InfoNceConfig,
     lambda: f64,
     scale: ScalePolicy,
 }
@@ -127,7 +141,17 @@ impl CoinLoss {
         paraphrase: Tensor<2>,
         excluded: Option<Tensor<2, Bool>>,
     ) -> CoinOutput {
-        let contrastive = self.contrastive.forward(original, paraphrase, excluded);
+        let batch = PairBatch::new(original, paraphrase);
+        let batch = match excluded {
+            Some(excluded) => batch.with_excluded(excluded),
+            None => batch,
+        };
+        self.forward_batch(generation, batch)
+    }
+
+    /// The same with hard negatives, groups and row weights; anchors are the original wordings.
+    pub fn forward_batch(&self, generation: Tensor<1>, batch: PairBatch) -> CoinOutput {
+        let contrastive = InfoNce::fixed(self.contrastive).forward_batch(batch);
         let scaled = self.scale(generation.clone(), contrastive.loss.clone());
         CoinOutput { loss: generation.clone() + scaled.clone(), generation, scaled, contrastive }
     }

@@ -1,30 +1,79 @@
-//! InfoNCE with in-batch negatives, in both directions.
+//! InfoNCE with in-batch negatives (van den Oord et al. 2018; CoIN, Yan et al. 2024, equation 2; CLIP, Radford et al.
+//! 2021, for the symmetric form and the learnable temperature).
 //!
-//! `S_ij = cos(a_i, p_j) / temperature`, and the loss is the mean of the cross entropies of the rows and of the
-//! columns of `S` with the diagonal as target (CoIN, Yan et al. 2024, equation 2; van den Oord et al. 2018).
+//! ```text
+//! S_ij = sim(a_i, p_j) / temperature
+//! r_i  = log( sum_j exp(S_ij) + w sum_k exp(sim(a_i, h_ik) / temperature) )     over j that are not left out
+//! c_i  = log   sum_j exp(S_ji)
+//! t_i  = (r_i - S_ii + c_i - S_ii) / 2          Direction::Symmetric
+//! t_i  =  r_i - S_ii                            Direction::AnchorToPositive
+//! L    = mean, sum, or all of t_i
+//! ```
+//!
+//! a are the anchors, p the positives, h the hard negatives with weight w. [`Evaluation`] says how
+//! the same value is computed for large batches.
 
+use burn::module::{Module, Param};
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Bool, DType, Int, Tensor};
+use burn::tensor::{Bool, DType, Device, Tensor};
 
-use crate::LossError;
+use crate::statistics::{LEFT_OUT, Tally, own};
+use crate::{Evaluation, LossError, PairBatch, Similarity, tiled};
 
-/// Added to squared norms before the root, so that a zero vector has similarity 0 to everything instead of NaN.
-const NORM_EPSILON: f64 = 1e-12;
+/// What a row is told apart from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Direction {
+    /// Anchors find their positives, and positives their anchors; the mean of both (the paper's, and the default).
+    #[default]
+    Symmetric,
+    /// Anchors find their positives (a query and its documents).
+    AnchorToPositive,
+}
 
-/// What an excluded similarity becomes: far below any logit, finite so that no NaN arises in the backward pass.
-const EXCLUDED: f64 = -1e9;
+/// How the rows' terms become the loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reduction {
+    /// Their mean (the paper's, and the default).
+    #[default]
+    Mean,
+    /// Their sum.
+    Sum,
+    /// Each for itself; always evaluated in the plain form.
+    None,
+}
 
 /// Settings of [`InfoNce`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct InfoNceConfig {
-    /// Divides the cosine similarities. Default 0.05 (the paper's).
+    /// Divides the similarities. Default 0.05 (the paper's).
     pub temperature: f64,
+    /// The least a learnable temperature becomes. Default 0.01 (CLIP's: a scale of at most 100).
+    pub min_temperature: f64,
+    /// Similarity of two rows. Default [`Similarity::Cosine`] (the paper's).
+    pub similarity: Similarity,
+    /// Default [`Direction::Symmetric`] (the paper's).
+    pub direction: Direction,
+    /// Weight of each hard negative beside the in-batch ones, whose weight is 1; its logarithm is added to the logit.
+    /// 0 leaves hard negatives out. Default 1 (ours).
+    pub hard_negative_weight: f64,
+    /// Default [`Reduction::Mean`] (the paper's).
+    pub reduction: Reduction,
+    /// Default [`Evaluation::Auto`] (ours).
+    pub evaluation: Evaluation,
 }
 
 impl InfoNceConfig {
     /// The paper's settings.
     pub fn new() -> Self {
-        InfoNceConfig { temperature: 0.05 }
+        InfoNceConfig {
+            temperature: 0.05,
+            min_temperature: 0.01,
+            similarity: Similarity::Cosine,
+            direction: Direction::Symmetric,
+            hard_negative_weight: 1.0,
+            reduction: Reduction::Mean,
+            evaluation: Evaluation::Auto,
+        }
     }
 
     /// Sets the temperature.
@@ -33,15 +82,74 @@ impl InfoNceConfig {
         self
     }
 
-    /// The loss with these settings.
+    /// Sets the least a learnable temperature becomes.
+    pub fn with_min_temperature(mut self, temperature: f64) -> Self {
+        self.min_temperature = temperature;
+        self
+    }
+
+    /// Sets the similarity.
+    pub fn with_similarity(mut self, similarity: Similarity) -> Self {
+        self.similarity = similarity;
+        self
+    }
+
+    /// Sets the direction.
+    pub fn with_direction(mut self, direction: Direction) -> Self {
+        self.direction = direction;
+        self
+    }
+
+    /// Sets the weight of hard negatives.
+    pub fn with_hard_negative_weight(mut self, weight: f64) -> Self {
+        self.hard_negative_weight = weight;
+        self
+    }
+
+    /// Sets the reduction.
+    pub fn with_reduction(mut self, reduction: Reduction) -> Self {
+        self.reduction = reduction;
+        self
+    }
+
+    /// Sets how the loss is evaluated.
+    pub fn with_evaluation(mut self, evaluation: Evaluation) -> Self {
+        self.evaluation = evaluation;
+        self
+    }
+
+    /// The loss with these settings and a fixed temperature.
     ///
     /// # Errors
-    /// [`LossError::Temperature`] unless the temperature is positive and finite.
+    /// [`LossError`] if a setting is outside its domain, or if rows are asked for one by one of the tiled form.
     pub fn init(&self) -> Result<InfoNce, LossError> {
-        if !(self.temperature > 0.0 && self.temperature.is_finite()) {
-            return Err(LossError::Temperature(self.temperature));
+        self.check()?;
+        Ok(InfoNce::fixed(*self))
+    }
+
+    /// The loss with a temperature that is learned, starting from the one set; see [`InfoNce`].
+    ///
+    /// # Errors
+    /// As [`init`](Self::init), and [`LossError::InitialTemperature`] if it starts below the least.
+    pub fn init_learnable(&self, device: &Device) -> Result<InfoNce, LossError> {
+        if self.temperature < self.min_temperature {
+            return Err(LossError::InitialTemperature { start: self.temperature, least: self.min_temperature });
         }
-        Ok(InfoNce { temperature: self.temperature })
+        let log_scale = Tensor::from_data([-self.temperature.ln() as f32], (device, DType::F32));
+        Ok(InfoNce { log_scale: Some(Param::from_tensor(log_scale)), ..self.init()? })
+    }
+
+    pub(crate) fn check(&self) -> Result<(), LossError> {
+        LossError::check_temperature(self.temperature)?;
+        LossError::check_temperature(self.min_temperature)?;
+        if !(self.hard_negative_weight >= 0.0 && self.hard_negative_weight.is_finite()) {
+            return Err(LossError::HardNegativeWeight(self.hard_negative_weight));
+        }
+        match self.evaluation {
+            Evaluation::Tiled(0) => Err(LossError::Tile),
+            Evaluation::Tiled(_) if self.reduction == Reduction::None => Err(LossError::TiledRows),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -51,28 +159,68 @@ impl Default for InfoNceConfig {
     }
 }
 
-/// InfoNCE over cosine similarities; see the [module page](self).
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// InfoNCE: each anchor should be nearer to its own positive than to every other row's. Formula and sources are on the
+/// [module page](self).
+///
+/// For pairs of views of the same thing. [`SupCon`](crate::SupCon) is the form for more than two views of it,
+/// [`CoinLoss`](crate::CoinLoss) adds a generation loss, and as the batch grows the loss tends to
+/// [`alignment`](crate::alignment()) plus [`uniformity`](crate::uniformity()) (Wang and Isola 2020).
+///
+/// **Temperature.** With [`init_learnable`](InfoNceConfig::init_learnable) the module has one parameter, the logarithm
+/// of the inverse temperature, `[1]`, as in CLIP. In `forward` the temperature is not let below its least, but the
+/// gradient passes as though it were, so that the parameter can come back. [`clamped`](Self::clamped), called after
+/// each optimizer step, is what CLIP does to keep the parameter itself in range.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use coin_loss::{Direction, InfoNceConfig, PairBatch};
+/// let device = Device::flex().autodiff();
+/// let query = Tensor::<2>::from_floats([[1.0, 0.0], [0.0, 1.0]], &device).require_grad();
+/// let answer = Tensor::<2>::from_floats([[0.9, 0.1], [0.2, 0.8]], &device);
+/// let distractor = Tensor::<2>::from_floats([[0.7, 0.6], [0.5, 0.5]], &device);
+/// let loss = InfoNceConfig::new().with_direction(Direction::AnchorToPositive).init_learnable(&device)?;
+/// let output = loss.forward_batch(PairBatch::new(query.clone(), answer).with_hard_negative(distractor));
+/// let gradients = output.loss.backward();
+/// assert_eq!(query.grad(&gradients).map(|gradient| gradient.dims()), Some([2, 2]));
+/// assert_eq!(output.accuracy.into_scalar::<f32>(), 1.0);
+/// # Ok::<(), coin_loss::LossError>(())
+/// ```
+#[derive(Module, Debug)]
 pub struct InfoNce {
-    temperature: f64,
+    log_scale: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    config: InfoNceConfig,
 }
 
-/// What [`InfoNce::forward`] returns; every tensor is on the inputs' device, and reading one synchronises.
+/// What [`InfoNce::forward`] returns, on the inputs' device; reading a value synchronizes. Only `loss` has a graph.
 #[derive(Debug, Clone)]
 pub struct InfoNceOutput {
-    /// The loss, `[1]`, in nats.
+    /// The loss in nats, `[1]`; `[n]` with [`Reduction::None`].
     pub loss: Tensor<1>,
-    /// Each row's share: the mean of its row's and its column's cross entropy, `[n]`.
+    /// Each row's term, `[n]`, before weights. For a weighted sum with gradients use
+    /// [`PairBatch::with_row_weights`], or [`Reduction::None`].
     pub per_row: Tensor<1>,
-    /// Share of rows whose positive ranks above every column that is not excluded, `[1]`.
+    /// Share of anchors whose positive ranks above every negative of theirs, hard ones included, `[1]`; a tie is none.
     pub accuracy: Tensor<1>,
-    /// Mean cosine of the positive pairs, `[1]`.
+    /// Mean similarity of the positive pairs, `[1]`.
     pub similarity_positive: Tensor<1>,
-    /// Mean cosine over negatives that are not excluded, `[1]`; 0 where there is none.
+    /// Mean similarity of anchors and their negatives, hard ones included, `[1]`; 0 where there is none.
     pub similarity_negative: Tensor<1>,
 }
 
+/// What both evaluations find.
+pub(crate) struct Evaluated {
+    pub(crate) loss: Tensor<1>,
+    pub(crate) per_row: Tensor<1>,
+    pub(crate) statistics: [Tensor<1>; 3],
+}
+
 impl InfoNce {
+    /// With a fixed temperature, from settings that were checked.
+    pub(crate) fn fixed(config: InfoNceConfig) -> Self {
+        InfoNce { log_scale: None, config }
+    }
+
     /// Contrasts every anchor with every positive.
     ///
     /// # Shapes
@@ -80,152 +228,142 @@ impl InfoNce {
     /// - excluded: `[n, n]`, true where column j is no negative of row i (a false negative: same task, same answer);
     ///   the diagonal is never excluded, whatever it says
     ///
-    /// The similarities are computed in f32 whatever the inputs' type. With `n = 1`, or with every negative
-    /// excluded, the loss is 0 and so are its gradients.
+    /// Everything is computed in f32 whatever the inputs' type. With `n = 1`, or with every negative excluded, the loss
+    /// is 0 and so are its gradients.
     ///
     /// # Panics
-    /// As burn does, if the shapes disagree.
+    /// If the shapes disagree, or a batch is empty.
     pub fn forward(&self, anchor: Tensor<2>, positive: Tensor<2>, excluded: Option<Tensor<2, Bool>>) -> InfoNceOutput {
-        let [n, _] = anchor.dims();
-        let device = anchor.device();
-        let cosine = unit(anchor).matmul(unit(positive).transpose());
-        let diagonal = Tensor::<1, Int>::arange(0..n as i64, &device).unsqueeze_dim::<2>(1);
-        let own = Tensor::<2, Bool>::diag_mask([n, n], 0, &device).bool_not();
-        let off = match excluded {
-            Some(excluded) => excluded.bool_or(own.clone()),
-            None => own.clone(),
-        };
-        // Excluded columns leave both directions; the diagonal always stays.
-        let out = off.clone().bool_and(own.bool_not());
-        let logits = (cosine.clone() / self.temperature).mask_fill(out, EXCLUDED);
+        let batch = PairBatch::new(anchor, positive);
+        self.forward_batch(match excluded {
+            Some(excluded) => batch.with_excluded(excluded),
+            None => batch,
+        })
+    }
 
-        let rows = log_softmax(logits.clone(), 1).gather(1, diagonal.clone());
-        let columns = log_softmax(logits.clone().transpose(), 1).gather(1, diagonal.clone());
-        let per_row = ((rows + columns) / -2.0).squeeze_dim::<1>(1);
-
-        let cosine = cosine.detach();
-        let positives = cosine.clone().gather(1, diagonal);
-        let negative = off.bool_not();
-        let above =
-            positives.clone().greater(cosine.clone().mask_fill(negative.clone().bool_not(), EXCLUDED).max_dim(1));
-        let count = negative.clone().float().sum().clamp_min(1.0);
-        InfoNceOutput {
-            loss: per_row.clone().mean(),
-            per_row,
-            accuracy: above.float().mean(),
-            similarity_positive: positives.mean(),
-            similarity_negative: (cosine * negative.float()).sum() / count,
+    /// The same with hard negatives, groups and row weights; see [`PairBatch`].
+    ///
+    /// # Panics
+    /// If the shapes disagree, or a batch is empty.
+    pub fn forward_batch(&self, mut batch: PairBatch) -> InfoNceOutput {
+        let [n, d] = batch.anchor.dims();
+        assert_eq!([n, d], batch.positive.dims(), "anchors and positives differ in shape");
+        if self.config.hard_negative_weight == 0.0 {
+            batch.hard_negatives = None;
         }
+        let scale = self.scale(&batch.anchor.device());
+        let tile = match self.config.evaluation {
+            _ if self.config.reduction == Reduction::None => None,
+            Evaluation::Auto => (n > tiled::PLAIN_ROWS).then(|| tiled::default_tile(n, d)),
+            Evaluation::Plain => None,
+            Evaluation::Tiled(tile) => Some(tile),
+        };
+        let Evaluated { loss, per_row, statistics } = match tile {
+            None => self.plain(&batch, scale),
+            Some(tile) => {
+                let keep = self.config.evaluation == Evaluation::Auto;
+                tiled::evaluate(&self.config, &batch, &scale, tile, keep)
+            }
+        };
+        let [accuracy, similarity_positive, similarity_negative] = statistics;
+        InfoNceOutput { loss, per_row, accuracy, similarity_positive, similarity_negative }
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &InfoNceConfig {
+        &self.config
+    }
+
+    /// The temperature in use, `[1]`, outside any graph.
+    pub fn temperature(&self, device: &Device) -> Tensor<1> {
+        self.scale(device).without_autodiff().recip()
+    }
+
+    /// With the parameter of a learnable temperature moved into its range, to be called after an optimizer step.
+    pub fn clamped(mut self) -> Self {
+        let limit = self.max_log_scale();
+        self.log_scale = self.log_scale.map(|log_scale| {
+            log_scale.map(|value| {
+                let clamped = value.clone().without_autodiff().clamp_max(limit);
+                if value.is_autodiff() { clamped.autodiff().set_require_grad(value.is_require_grad()) } else { clamped }
+            })
+        });
+        self
+    }
+
+    fn max_log_scale(&self) -> f64 {
+        -self.config.min_temperature.ln()
+    }
+
+    /// The inverse temperature, `[1]`.
+    fn scale(&self, device: &Device) -> Tensor<1> {
+        match &self.log_scale {
+            None => Tensor::from_data([self.config.temperature.recip() as f32], (device, DType::F32)),
+            Some(log_scale) => {
+                let value = log_scale.val();
+                let inner = value.clone().without_autodiff();
+                let excess = inner.clone() - inner.clamp_max(self.max_log_scale());
+                (value - excess).exp()
+            }
+        }
+    }
+
+    /// The whole matrix at once, as an ordinary graph.
+    fn plain(&self, batch: &PairBatch, scale: Tensor<1>) -> Evaluated {
+        let InfoNceConfig { similarity, direction, .. } = self.config;
+        let [n, _] = batch.anchor.dims();
+        let anchor = similarity.prepare(batch.anchor.clone());
+        let factor = scale.clone().unsqueeze::<2>();
+        let hard = batch
+            .hard_negatives
+            .clone()
+            .map(|hard| hard_similarity(anchor.clone(), prepare_hard(similarity, hard)) * factor.clone());
+        let logits = anchor.matmul(similarity.prepare(batch.positive.clone()).transpose()) * factor;
+
+        let left_out = batch.left_out(0, n);
+        let block = logits.clone().without_autodiff();
+        let of_hard = hard.clone().map(Tensor::without_autodiff);
+        let (tally, _) = Tally::new(block, 0, left_out.clone(), of_hard.as_ref());
+
+        let logits = match left_out {
+            Some(out) => logits.mask_fill(out, LEFT_OUT),
+            None => logits,
+        };
+        let columns = match direction {
+            Direction::Symmetric => Some(own(&log_softmax(logits.clone().transpose(), 1), 0)),
+            Direction::AnchorToPositive => None,
+        };
+        let candidates = match hard {
+            Some(hard) => Tensor::cat(vec![logits, hard + self.config.hard_negative_weight.ln()], 1),
+            None => logits,
+        };
+        let rows = own(&log_softmax(candidates, 1), 0);
+        let terms = match columns {
+            Some(columns) => (rows + columns) / -2.0,
+            None => rows.neg(),
+        }
+        .squeeze_dim::<1>(1);
+        let per_row = terms.clone().without_autodiff();
+        let terms = match &batch.row_weights {
+            Some(weights) => terms * weights.clone().without_autodiff().cast(DType::F32),
+            None => terms,
+        };
+        let loss = match self.config.reduction {
+            Reduction::Mean => terms.mean(),
+            Reduction::Sum => terms.sum(),
+            Reduction::None => terms,
+        };
+        Evaluated { loss, per_row, statistics: tally.finish(n, scale.without_autodiff()) }
     }
 }
 
-/// Rows scaled to length one, in f32; a zero row stays zero.
-fn unit(rows: Tensor<2>) -> Tensor<2> {
-    let rows = rows.cast(DType::F32);
-    let norm = (rows.clone().square().sum_dim(1) + NORM_EPSILON).sqrt();
-    rows / norm
+/// [`Similarity::prepare`] of hard negatives, `[n, k, d]`.
+fn prepare_hard(similarity: Similarity, rows: Tensor<3>) -> Tensor<3> {
+    let [n, k, d] = rows.dims();
+    similarity.prepare(rows.reshape([n * k, d])).reshape([n, k, d])
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use burn::tensor::Device;
-    use proptest::prelude::*;
-
-    fn tensor(rows: &[Vec<f32>], device: &Device) -> Tensor<2> {
-        let flat: Vec<f32> = rows.iter().flatten().copied().collect();
-        Tensor::<1>::from_floats(flat.as_slice(), device).reshape([rows.len(), rows[0].len()])
-    }
-
-    fn scalar(tensor: &Tensor<1>) -> f64 {
-        f64::from(tensor.clone().into_scalar::<f32>())
-    }
-
-    /// The same formula, written out in f64.
-    fn reference(anchor: &[Vec<f32>], positive: &[Vec<f32>], excluded: &dyn Fn(usize, usize) -> bool, t: f64) -> f64 {
-        let cosine = |a: &[f32], b: &[f32]| {
-            let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
-            dot(a, b) / (dot(a, a) + NORM_EPSILON).sqrt() / (dot(b, b) + NORM_EPSILON).sqrt()
-        };
-        let n = anchor.len();
-        let mut total = 0.0;
-        for i in 0..n {
-            let own = cosine(&anchor[i], &positive[i]) / t;
-            let keep = |j: usize, excluded: bool| j == i || !excluded;
-            let row: f64 = (0..n)
-                .filter(|&j| keep(j, excluded(i, j)))
-                .map(|j| (cosine(&anchor[i], &positive[j]) / t - own).exp())
-                .sum();
-            let column: f64 = (0..n)
-                .filter(|&j| keep(j, excluded(j, i)))
-                .map(|j| (cosine(&anchor[j], &positive[i]) / t - own).exp())
-                .sum();
-            total += (row.ln() + column.ln()) / 2.0;
-        }
-        total / n as f64
-    }
-
-    fn rows(n: usize, d: usize) -> impl Strategy<Value = Vec<Vec<f32>>> {
-        proptest::collection::vec(proptest::collection::vec(-2.0f32..2.0, d), n)
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
-
-        #[test]
-        fn agrees_with_the_formula(a in rows(5, 4), p in rows(5, 4), bits in 0u32..(1 << 25), t in 0.05f64..1.0) {
-            let device = Device::flex();
-            let excluded = |i: usize, j: usize| bits >> (i * 5 + j) & 1 == 1;
-            let mask: Vec<bool> = (0..25).map(|k| excluded(k / 5, k % 5)).collect();
-            let mask = Tensor::<1, Bool>::from_data(mask.as_slice(), &device).reshape([5, 5]);
-            let loss = InfoNceConfig::new().with_temperature(t).init().unwrap();
-            let output = loss.forward(tensor(&a, &device), tensor(&p, &device), Some(mask));
-            let expected = reference(&a, &p, &excluded, t);
-            // f32 cosines divided by a temperature as small as 0.05: about 2e-6 absolute per logit.
-            prop_assert!((scalar(&output.loss) - expected).abs() < 1e-4 * (1.0 + expected));
-        }
-
-        #[test]
-        fn both_sides_may_be_swapped_and_scaled(a in rows(4, 3), p in rows(4, 3), s in 0.5f32..20.0) {
-            let device = Device::flex();
-            let loss = InfoNceConfig::new().with_temperature(0.3).init().unwrap();
-            let plain = loss.forward(tensor(&a, &device), tensor(&p, &device), None);
-            let swapped = loss.forward(tensor(&p, &device) * s, tensor(&a, &device), None);
-            prop_assert!((scalar(&plain.loss) - scalar(&swapped.loss)).abs() < 1e-4);
-        }
-    }
-
-    #[test]
-    fn one_pair_and_zero_vectors_are_defined() {
-        let device = Device::flex().autodiff();
-        let anchor = Tensor::<2>::from_floats([[0.0, 0.0]], &device).require_grad();
-        let output = InfoNceConfig::new().init().unwrap().forward(anchor.clone(), anchor.clone(), None);
-        assert_eq!(scalar(&output.loss), 0.0);
-        assert_eq!(scalar(&output.similarity_negative), 0.0);
-        let gradient = anchor.grad(&output.loss.backward()).unwrap();
-        assert_eq!(gradient.abs().sum().into_scalar::<f32>(), 0.0);
-    }
-
-    #[test]
-    fn statistics_leave_excluded_columns_out() {
-        let device = Device::flex();
-        let anchor = Tensor::<2>::from_floats([[1.0, 0.0], [0.0, 1.0], [1.0, 0.1]], &device);
-        let positive = Tensor::<2>::from_floats([[1.0, 0.2], [0.0, 1.0], [1.0, 0.0]], &device);
-        let loss = InfoNceConfig::new().init().unwrap();
-        // cos(a0, p2) = 1 > cos(a0, p0) = 0.981, and cos(a2, p0) = 0.9952 > cos(a2, p2) = 0.9950: only row 1 is right.
-        let plain = loss.forward(anchor.clone(), positive.clone(), None);
-        assert!((scalar(&plain.accuracy) - 1.0 / 3.0).abs() < 1e-6);
-        let twins =
-            Tensor::<2, Bool>::from_data([[false, false, true], [false, false, false], [true, false, false]], &device);
-        let masked = loss.forward(anchor, positive, Some(twins));
-        assert_eq!(scalar(&masked.accuracy), 1.0);
-        assert!(scalar(&masked.similarity_negative) < scalar(&plain.similarity_negative));
-    }
-
-    #[test]
-    fn a_temperature_must_be_positive() {
-        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            assert!(InfoNceConfig::new().with_temperature(bad).init().is_err());
-        }
-    }
+/// `[n, d]`, `[n, k, d]` -> `[n, k]`, both prepared.
+pub(crate) fn hard_similarity(anchor: Tensor<2>, hard: Tensor<3>) -> Tensor<2> {
+    hard.matmul(anchor.unsqueeze_dim::<3>(2)).squeeze_dim::<2>(2)
 }

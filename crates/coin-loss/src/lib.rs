@@ -2,7 +2,12 @@
 //!
 //! - [`InfoNce`]: each anchor should be nearer to its own positive than to every other row's.
 //! - [`CoinLoss`]: the objective of Contrastive Instruction Tuning, a generation loss plus a scaled InfoNCE.
+//! - [`SupCon`]: each row should be nearer to all rows of its group than to the rest.
+//! - [`alignment()`] and [`uniformity()`]: how near positives are, and how evenly rows fill the sphere.
 //! - [`Pooling`]: one vector per row out of a sequence of hidden states.
+//!
+//! [`PairBatch`] adds hard negatives, groups of false negatives and row weights to the pairs, and [`Evaluation`] bounds
+//! the memory of large batches. `docs/losses.md` in the repository says which loss is for which data.
 //!
 //! The crate knows tensors and nothing else: no text, no model, no training loop.
 //!
@@ -20,25 +25,63 @@
 //! # Ok::<(), coin_loss::LossError>(())
 //! ```
 
+pub mod alignment;
+mod batch;
 pub mod coin;
+mod evaluation;
 pub mod info_nce;
 pub mod pooling;
+mod similarity;
+mod statistics;
+pub mod supcon;
+mod tiled;
 
+pub use alignment::{alignment, uniformity};
+pub use batch::PairBatch;
 pub use coin::{CoinLoss, CoinLossConfig, CoinOutput, ScalePolicy};
-pub use info_nce::{InfoNce, InfoNceConfig, InfoNceOutput};
+pub use evaluation::Evaluation;
+pub use info_nce::{Direction, InfoNce, InfoNceConfig, InfoNceOutput, Reduction};
 pub use pooling::Pooling;
+pub use similarity::Similarity;
+pub use supcon::{SupCon, SupConConfig, SupConOutput};
 
 /// A setting outside its domain.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LossError {
-    /// The temperature must be a positive, finite number.
-    #[error("temperature must be positive and finite, got {0}")]
+    /// The temperature must be a positive number that f32 can divide by.
+    #[error("temperature must be positive, between 1e-20 and 1e20, got {0}")]
     Temperature(f64),
+    /// A learnable temperature must not start below its least.
+    #[error("a learnable temperature of at least {least} cannot start at {start}")]
+    InitialTemperature {
+        /// Where it was to start.
+        start: f64,
+        /// The least allowed.
+        least: f64,
+    },
+    /// The weight of hard negatives must be non-negative and finite.
+    #[error("the weight of hard negatives must be non-negative and finite, got {0}")]
+    HardNegativeWeight(f64),
+    /// A tile must hold a row.
+    #[error("a tile must hold at least one row")]
+    Tile,
+    /// The tiled form has the gradient of the reduced loss only.
+    #[error("the tiled evaluation cannot give the rows' terms a graph: reduce them, or evaluate the plain form")]
+    TiledRows,
     /// The weight of the contrastive term must be non-negative and finite.
     #[error("lambda must be non-negative and finite, got {0}")]
     Lambda(f64),
     /// A pooling name that is not known.
     #[error("unknown pooling `{0}`, expected one of: last, average_all, average_first_last, max")]
     Pooling(String),
+}
+
+impl LossError {
+    fn check_temperature(temperature: f64) -> Result<(), LossError> {
+        match (1e-20..=1e20).contains(&temperature) {
+            true => Ok(()),
+            false => Err(LossError::Temperature(temperature)),
+        }
+    }
 }

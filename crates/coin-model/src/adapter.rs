@@ -89,7 +89,8 @@ pub fn read_config(dir: &Path) -> Result<LoraConfig, ModelError> {
     };
     for (key, expected) in REFUSED {
         let value = &raw[key];
-        if !value.is_null() && value.to_string() != expected {
+        let accepted: Value = serde_json::from_str(expected).map_err(ModelError::malformed(&path))?;
+        if !value.is_null() && *value != accepted {
             return Err(unsupported(key, value, expected));
         }
     }

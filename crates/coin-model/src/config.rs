@@ -226,8 +226,8 @@ impl LlamaConfig {
             }
         }
         let ids = self.eos_token_ids.iter().map(|&id| ("eos_token_id", id));
-        let ids = ids.chain(self.bos_token_id.map(|id| ("bos_token_id", id)));
-        for (key, id) in ids.filter(|(_, id)| *id as usize >= self.vocab_size) {
+        let mut ids = ids.chain(self.bos_token_id.map(|id| ("bos_token_id", id)));
+        if let Some((key, id)) = ids.find(|(_, id)| *id as usize >= self.vocab_size) {
             return Err(unsupported(path, key, &id, "an id below vocab_size"));
         }
         if let Some(scaling) = &self.rope_scaling {
@@ -352,20 +352,16 @@ fn refuse_other_settings(path: &Path, raw: &Value) -> Result<(), ModelError> {
     let all_full = |value: &Value| value.as_array().into_iter().flatten().all(|kind| kind == "full_attention");
     // Qwen2 files name a window that `use_sliding_window` switches.
     let windowless = |value: &Value| is_null(value) || raw["model_type"] == "qwen2";
-    let checks: [(&str, &dyn Fn(&Value) -> bool, &str); 6] = [
-        ("sliding_window", &windowless, "null"),
-        ("use_sliding_window", &is_off, "false"),
-        ("layer_types", &all_full, "\"full_attention\" in every layer"),
-        ("quantization_config", &is_null, "weights that are not quantized; quantize while loading"),
-        ("partial_rotary_factor", &is_one, "1"),
-        ("attention_dropout", &is_zero, "0"),
-    ];
-    for (key, supported, expected) in checks {
-        if !supported(&raw[key]) {
-            return Err(unsupported(path, key, &raw[key], expected));
-        }
-    }
-    Ok(())
+    let check = |key: &str, supported: &dyn Fn(&Value) -> bool, expected: &str| match supported(&raw[key]) {
+        true => Ok(()),
+        false => Err(unsupported(path, key, &raw[key], expected)),
+    };
+    check("sliding_window", &windowless, "null")?;
+    check("use_sliding_window", &is_off, "false")?;
+    check("layer_types", &all_full, "\"full_attention\" in every layer")?;
+    check("quantization_config", &is_null, "weights that are not quantized; quantize while loading")?;
+    check("partial_rotary_factor", &is_one, "1")?;
+    check("attention_dropout", &is_zero, "0")
 }
 
 fn unsupported(path: &Path, key: &str, value: &impl Serialize, expected: &str) -> ModelError {

@@ -129,9 +129,9 @@ fn gradients_of_every_factor_are_those_of_peft() {
             let [count, seq, width] = hidden.dims();
             let (mut places, mut targets) = (Vec::new(), Vec::new());
             for (row, tokens) in rows.iter().enumerate() {
-                for at in 1..tokens.len() {
+                for (at, &token) in tokens.iter().enumerate().skip(1) {
                     places.push((row * seq + batch.spans[row].start + at - 1) as i32);
-                    targets.push([tokens[at] as i32]);
+                    targets.push([token as i32]);
                 }
             }
             let places = Tensor::<1, Int>::from_data(places.as_slice(), &device);

@@ -67,7 +67,7 @@ mod tests {
             (tensor, state) = AdamW::default().step(0.01, tensor, grad, state);
             // The formulas of torch's documentation, in f64.
             let time = step as i32 + 1;
-            for (at, gradient) in gradient.into_iter().map(f64::from).enumerate() {
+            for (at, gradient) in gradient.into_iter().enumerate() {
                 moments[0][at] = 0.9 * moments[0][at] + 0.1 * gradient;
                 moments[1][at] = 0.999 * moments[1][at] + 0.001 * gradient * gradient;
                 let mean = moments[0][at] / (1.0 - 0.9f64.powi(time));

@@ -1,0 +1,100 @@
+//! What a contrastive loss of pairs looks at.
+
+use burn::tensor::{Bool, Int, Tensor};
+
+/// Pairs, with what is and is not a negative of them; the input of [`InfoNce::forward_batch`](crate::InfoNce).
+///
+/// ```
+/// use burn::tensor::{Device, Int, Tensor};
+/// use coin_loss::{InfoNceConfig, PairBatch};
+/// let device = Device::flex();
+/// let rows = Tensor::<2>::from_floats([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], &device);
+/// let loss = InfoNceConfig::new().init()?;
+/// // Rows 0 and 1 are the same thing, and each the other's false negative.
+/// let naive = loss.forward_batch(PairBatch::new(rows.clone(), rows.clone()));
+/// let groups = Tensor::<1, Int>::from_data([7, 7, 8], &device);
+/// let grouped = loss.forward_batch(PairBatch::new(rows.clone(), rows).with_groups(groups));
+/// assert!(naive.loss.into_scalar::<f32>() > 0.4);
+/// assert!(grouped.loss.into_scalar::<f32>() < 1e-6);
+/// # Ok::<(), coin_loss::LossError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct PairBatch {
+    pub(crate) anchor: Tensor<2>,
+    pub(crate) positive: Tensor<2>,
+    pub(crate) hard_negatives: Option<Tensor<3>>,
+    pub(crate) excluded: Option<Tensor<2, Bool>>,
+    pub(crate) groups: Option<Tensor<1, Int>>,
+    pub(crate) row_weights: Option<Tensor<1>>,
+}
+
+impl PairBatch {
+    /// Row i of `anchor` belongs to row i of `positive`; both `[n, d]` with n at least 1. Every other row of
+    /// `positive` is a negative.
+    pub fn new(anchor: Tensor<2>, positive: Tensor<2>) -> Self {
+        PairBatch { anchor, positive, hard_negatives: None, excluded: None, groups: None, row_weights: None }
+    }
+
+    /// One more negative for each anchor, `[n, d]`; see [`with_hard_negatives`](Self::with_hard_negatives).
+    pub fn with_hard_negative(self, rows: Tensor<2>) -> Self {
+        self.with_hard_negatives(rows.unsqueeze_dim(1))
+    }
+
+    /// Negatives that each anchor alone is contrasted with, `[n, k, d]`. They stand in the direction from anchor to
+    /// positive only, and neither masks nor groups touch them.
+    pub fn with_hard_negatives(mut self, rows: Tensor<3>) -> Self {
+        self.hard_negatives = Some(rows);
+        self
+    }
+
+    /// True where positive j is no negative of anchor i, `[n, n]`; what the diagonal says is ignored. Costs a byte an
+    /// entry: where pairs fall into groups, [`with_groups`](Self::with_groups) says the same in n numbers.
+    pub fn with_excluded(mut self, excluded: Tensor<2, Bool>) -> Self {
+        self.excluded = Some(excluded);
+        self
+    }
+
+    /// A number per pair, `[n]`: pairs with equal numbers are no negatives of each other.
+    pub fn with_groups(mut self, groups: Tensor<1, Int>) -> Self {
+        self.groups = Some(groups);
+        self
+    }
+
+    /// A factor for each row's term in the reduced loss, `[n]`; a constant, without a gradient of its own. The mean
+    /// still divides by n.
+    pub fn with_row_weights(mut self, weights: Tensor<1>) -> Self {
+        self.row_weights = Some(weights);
+        self
+    }
+
+    /// The same outside any graph.
+    pub(crate) fn without_autodiff(&self) -> Self {
+        PairBatch {
+            anchor: self.anchor.clone().without_autodiff(),
+            positive: self.positive.clone().without_autodiff(),
+            hard_negatives: self.hard_negatives.clone().map(Tensor::without_autodiff),
+            excluded: self.excluded.clone().map(Tensor::without_autodiff),
+            groups: self.groups.clone().map(Tensor::without_autodiff),
+            row_weights: self.row_weights.clone().map(Tensor::without_autodiff),
+        }
+    }
+
+    /// True where a column is neither a negative of a row nor its positive, `[count, n]` for the rows from `first`.
+    pub(crate) fn left_out(&self, first: usize, count: usize) -> Option<Tensor<2, Bool>> {
+        let excluded = self.excluded.as_ref().map(|excluded| excluded.clone().narrow(0, first, count));
+        let grouped = self.groups.as_ref().map(|groups| {
+            let rows = groups.clone().narrow(0, first, count).unsqueeze_dim::<2>(1);
+            rows.equal(groups.clone().unsqueeze_dim::<2>(0))
+        });
+        let either = match (excluded, grouped) {
+            (Some(a), Some(b)) => a.bool_or(b),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => return None,
+        };
+        let device = self.anchor.device();
+        let [n, _] = self.anchor.dims();
+        let rows = Tensor::<1, Int>::arange(first as i64..(first + count) as i64, &device).unsqueeze_dim::<2>(1);
+        let columns = Tensor::<1, Int>::arange(0..n as i64, &device).unsqueeze_dim::<2>(0);
+        Some(either.bool_and(rows.not_equal(columns)))
+    }
+}

@@ -1,0 +1,99 @@
+//! How the positives rank among what an anchor is contrasted with.
+
+use burn::tensor::{Bool, DType, Device, Tensor};
+
+/// What a left-out logit becomes: far below any other, finite so that no NaN arises in the backward pass.
+pub(crate) const LEFT_OUT: f64 = -1e30;
+
+/// Sums over rows, `[1]` each, from which the statistics of [`InfoNceOutput`](crate::InfoNceOutput) follow.
+pub(crate) struct Tally {
+    positive: Tensor<1>,
+    negative: Tensor<1>,
+    negatives: Tensor<1>,
+    right: Tensor<1>,
+}
+
+impl Tally {
+    /// The sums of a block of rows, and the block with its left-out entries filled.
+    ///
+    /// - block: `[count, n]`, similarities times the scale, outside any graph; row 0 is row `first` of the batch
+    /// - left_out: the same shape
+    /// - hard: `[count, k]`, as block
+    pub(crate) fn new(
+        block: Tensor<2>,
+        first: usize,
+        left_out: Option<Tensor<2, Bool>>,
+        hard: Option<&Tensor<2>>,
+    ) -> (Self, Tensor<2>) {
+        let [count, n] = block.dims();
+        let device = block.device();
+        let own = own(&block, first);
+        let positive = own.clone().sum();
+        let all = ((n - 1) * count) as f64;
+        let (mut negative, mut negatives, block) = match left_out {
+            None => (block.clone().sum(), Tensor::from_floats([all as f32], &device), block),
+            Some(out) => (
+                block.clone().mask_fill(out.clone(), 0.0).sum(),
+                out.clone().float().sum_dim(1).sum().neg() + all,
+                block.mask_fill(out, LEFT_OUT),
+            ),
+        };
+        negative = negative - positive.clone();
+        let mut best = best_negative(&block, first);
+        if let Some(hard) = hard {
+            negative = negative + hard.clone().sum();
+            negatives = negatives + hard.shape().num_elements() as f64;
+            best = best.max_pair(hard.clone().max_dim(1));
+        }
+        let right = own.greater(best).float().sum();
+        (Tally { positive, negative, negatives, right }, block)
+    }
+
+    /// Of no row.
+    pub(crate) fn empty(device: &Device) -> Self {
+        let zero = Tensor::zeros([1], (device, DType::F32));
+        Tally { positive: zero.clone(), negative: zero.clone(), negatives: zero.clone(), right: zero }
+    }
+
+    /// The sums over both.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Tally {
+            positive: self.positive + other.positive,
+            negative: self.negative + other.negative,
+            negatives: self.negatives + other.negatives,
+            right: self.right + other.right,
+        }
+    }
+
+    /// Accuracy, mean similarity of positives, mean similarity of negatives (0 where there is none) of `n` rows.
+    pub(crate) fn finish(self, n: usize, scale: Tensor<1>) -> [Tensor<1>; 3] {
+        let n = n as f64;
+        // Without negatives the sum is a rounding error, not 0.
+        let none = self.negatives.clone().equal_elem(0.0);
+        let negative = self.negative / self.negatives.clamp_min(1.0) / scale.clone();
+        [self.right / n, self.positive / n / scale, negative.mask_fill(none, 0.0)]
+    }
+}
+
+/// The positives' entries of a block, `[count, 1]`.
+pub(crate) fn own(block: &Tensor<2>, first: usize) -> Tensor<2> {
+    let [count, _] = block.dims();
+    let square = block.clone().narrow(1, first, count);
+    let off = Tensor::<2, Bool>::diag_mask([count, count], 0, &block.device());
+    square.mask_fill(off, 0.0).sum_dim(1)
+}
+
+/// The largest entry of each row that is not the positive's, `[count, 1]`.
+fn best_negative(block: &Tensor<2>, first: usize) -> Tensor<2> {
+    let [count, n] = block.dims();
+    let diagonal = Tensor::<2, Bool>::diag_mask([count, count], 0, &block.device()).bool_not();
+    let mut best = block.clone().narrow(1, first, count).mask_fill(diagonal, LEFT_OUT).max_dim(1);
+    if first > 0 {
+        best = best.max_pair(block.clone().narrow(1, 0, first).max_dim(1));
+    }
+    let behind = n - first - count;
+    if behind > 0 {
+        best = best.max_pair(block.clone().narrow(1, first + count, behind).max_dim(1));
+    }
+    best
+}

@@ -1,0 +1,234 @@
+//! Supervised contrastive loss (Khosla et al. 2020, equation 2, `L_out`).
+//!
+//! ```text
+//! S_ij = sim(z_i, z_j) / temperature
+//! t_i  = - 1 / |P(i)|  sum_{p in P(i)} ( S_ip - log sum_{a != i} exp(S_ia) )
+//! L    = mean of t_i over rows with a positive
+//! ```
+//!
+//! P(i) are the other rows of row i's group.
+
+use burn::tensor::{Bool, DType, Int, Tensor};
+
+use crate::statistics::LEFT_OUT;
+use crate::{LossError, Similarity};
+
+/// Settings of [`SupCon`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SupConConfig {
+    /// Divides the similarities. Default 0.1 (the paper's, section 4.4 there).
+    pub temperature: f64,
+    /// Similarity of two rows. Default [`Similarity::Cosine`] (the paper's).
+    pub similarity: Similarity,
+}
+
+impl SupConConfig {
+    /// The paper's settings.
+    pub fn new() -> Self {
+        SupConConfig { temperature: 0.1, similarity: Similarity::Cosine }
+    }
+
+    /// Sets the temperature.
+    pub fn with_temperature(mut self, temperature: f64) -> Self {
+        self.temperature = temperature;
+        self
+    }
+
+    /// Sets the similarity.
+    pub fn with_similarity(mut self, similarity: Similarity) -> Self {
+        self.similarity = similarity;
+        self
+    }
+
+    /// The loss with these settings.
+    ///
+    /// # Errors
+    /// [`LossError::Temperature`] unless the temperature lies between 1e-20 and 1e20.
+    pub fn init(&self) -> Result<SupCon, LossError> {
+        LossError::check_temperature(self.temperature)?;
+        Ok(SupCon { config: *self })
+    }
+}
+
+impl Default for SupConConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Supervised contrastive loss: each row should be nearer to every row of its group than to the rest. Formula and
+/// source are on the [module page](self).
+///
+/// For several paraphrases of an instance, or labeled rows. With two rows a group it is NT-Xent (Chen et al. 2020),
+/// which, unlike [`InfoNce`](crate::InfoNce), contrasts the anchors with each other too. The n x n matrix is evaluated
+/// whole.
+///
+/// ```
+/// use burn::tensor::{Device, Int, Tensor};
+/// use coin_loss::SupConConfig;
+/// let device = Device::flex();
+/// // Three wordings of one instance, two of another.
+/// let rows = Tensor::<2>::from_floats([[1.0, 0.1], [1.0, 0.0], [0.9, 0.2], [0.0, 1.0], [0.1, 1.0]], &device);
+/// let groups = Tensor::<1, Int>::from_data([0, 0, 0, 1, 1], &device);
+/// let output = SupConConfig::new().init()?.forward(rows, groups);
+/// assert_eq!(output.accuracy.into_scalar::<f32>(), 1.0);
+/// // The two other wordings of the first instance share what is at best log 2.
+/// assert!(output.loss.into_scalar::<f32>() < 0.6);
+/// # Ok::<(), coin_loss::LossError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SupCon {
+    config: SupConConfig,
+}
+
+/// What [`SupCon::forward`] returns, on the inputs' device. Only `loss` has a graph.
+#[derive(Debug, Clone)]
+pub struct SupConOutput {
+    /// The loss in nats, `[1]`; 0 if no row has a positive.
+    pub loss: Tensor<1>,
+    /// Each row's term, `[n]`; 0 for a row without a positive, which does not enter the mean.
+    pub per_row: Tensor<1>,
+    /// Share of rows with a positive whose nearest other row is of their group, `[1]`; a tie is none.
+    pub accuracy: Tensor<1>,
+    /// Mean similarity within groups, `[1]`; 0 where there is no such pair.
+    pub similarity_positive: Tensor<1>,
+    /// Mean similarity across groups, `[1]`; 0 where there is no such pair.
+    pub similarity_negative: Tensor<1>,
+}
+
+impl SupCon {
+    /// Contrasts every row with every other.
+    ///
+    /// # Shapes
+    /// - rows: `[n, d]`; computed in f32 whatever their type
+    /// - groups: `[n]`, equal for rows that belong together
+    ///
+    /// # Panics
+    /// As burn does, if the shapes disagree.
+    pub fn forward(&self, rows: Tensor<2>, groups: Tensor<1, Int>) -> SupConOutput {
+        let [n, _] = rows.dims();
+        let device = rows.device();
+        let rows = self.config.similarity.prepare(rows);
+        let similarity = rows.clone().matmul(rows.transpose());
+        let same = groups.clone().unsqueeze_dim::<2>(1).equal(groups.unsqueeze_dim::<2>(0));
+        let other = Tensor::<2, Bool>::diag_mask([n, n], 0, &device);
+        let positive = same.clone().bool_and(other.clone());
+        let weight = positive.clone().float().cast(DType::F32);
+        let count = weight.clone().sum_dim(1);
+
+        let logits = similarity.clone() / self.config.temperature;
+        // A row on its own has nothing but left-out columns; it has no positive either, so the weight drops it.
+        let logits = logits.mask_fill(other.bool_not(), LEFT_OUT);
+        let log_share = burn::tensor::activation::log_softmax(logits, 1).mask_fill(positive.clone().bool_not(), 0.0);
+        let terms = (log_share.sum_dim(1) / count.clone().clamp_min(1.0)).neg();
+        let with_positive = count.clone().clamp_max(1.0).sum();
+        let per_row = terms.clone().without_autodiff().squeeze_dim::<1>(1);
+
+        let similarity = similarity.without_autodiff();
+        let best = |mask: Tensor<2, Bool>| similarity.clone().mask_fill(mask.bool_not(), LEFT_OUT).max_dim(1);
+        let mean = |mask: Tensor<2, Bool>| {
+            let chosen = similarity.clone().mask_fill(mask.clone().bool_not(), 0.0);
+            chosen.sum() / mask.float().cast(DType::F32).sum().clamp_min(1.0)
+        };
+        let negative = same.bool_not();
+        let right = best(positive.clone()).greater(best(negative.clone())).float().cast(DType::F32);
+        SupConOutput {
+            loss: terms.sum() / with_positive.clone().clamp_min(1.0),
+            per_row,
+            accuracy: right.sum() / with_positive.clamp_min(1.0),
+            similarity_positive: mean(positive),
+            similarity_negative: mean(negative),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+    use proptest::prelude::*;
+
+    fn tensor(rows: &[Vec<f32>], device: &Device) -> Tensor<2> {
+        Tensor::<1>::from_floats(rows.concat().as_slice(), device).reshape([rows.len(), rows[0].len()])
+    }
+
+    fn scalar(tensor: &Tensor<1>) -> f64 {
+        f64::from(tensor.clone().into_scalar::<f32>())
+    }
+
+    /// The formula in f64.
+    fn reference(rows: &[Vec<f64>], groups: &[i32], temperature: f64) -> f64 {
+        let n = rows.len();
+        let logit = |i: usize, j: usize| {
+            let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
+            dot(&rows[i], &rows[j]) / (dot(&rows[i], &rows[i]) * dot(&rows[j], &rows[j])).sqrt() / temperature
+        };
+        let mut terms = Vec::new();
+        for i in 0..n {
+            let all: f64 = (0..n).filter(|&a| a != i).map(|a| logit(i, a).exp()).sum();
+            let positives: Vec<usize> = (0..n).filter(|&p| p != i && groups[p] == groups[i]).collect();
+            if !positives.is_empty() {
+                let sum: f64 = positives.iter().map(|&p| logit(i, p) - all.ln()).sum();
+                terms.push(-sum / positives.len() as f64);
+            }
+        }
+        terms.iter().sum::<f64>() / terms.len().max(1) as f64
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn value_and_gradient_are_the_formulas(
+            rows in proptest::collection::vec(proptest::collection::vec(0.1f32..2.0, 3), 6),
+            groups in proptest::collection::vec(0i32..4, 6),
+        ) {
+            let device = Device::flex().autodiff();
+            let leaf = tensor(&rows, &device).require_grad();
+            let loss = SupConConfig::new().with_temperature(0.3).init().unwrap();
+            let output = loss.forward(leaf.clone(), Tensor::from_data(groups.as_slice(), &device));
+            let exact: Vec<Vec<f64>> = rows.iter().map(|row| row.iter().copied().map(f64::from).collect()).collect();
+            prop_assert!((scalar(&output.loss) - reference(&exact, &groups, 0.3)).abs() < 1e-5);
+            let gradient = leaf.grad(&output.loss.backward()).unwrap().try_into_vec_as::<f32>().unwrap();
+            for (at, ours) in gradient.into_iter().enumerate() {
+                let moved = |by: f64| {
+                    let mut rows = exact.clone();
+                    rows[at / 3][at % 3] += by;
+                    reference(&rows, &groups, 0.3)
+                };
+                let expected = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+                // Rows as short as 0.17 have gradients of several units.
+                prop_assert!((f64::from(ours) - expected).abs() < 5e-5 * (1.0 + expected.abs()), "{ours} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_without_a_positive_stay_out() {
+        let device = Device::flex().autodiff();
+        let rows = Tensor::<2>::from_floats([[1.0, 0.0], [0.8, 0.6], [0.0, 0.0]], &device).require_grad();
+        let loss = SupConConfig::new().with_temperature(1.0).init().unwrap();
+        let groups = |ids: [i32; 3]| Tensor::<1, Int>::from_data(ids, &device);
+        let output = loss.forward(rows.clone(), groups([0, 0, 1]));
+        // Both rows see 0.8 and 0: log(e^0.8 + 1) - 0.8.
+        let term = (0.8f64.exp() + 1.0).ln() - 0.8;
+        assert!((scalar(&output.loss) - term).abs() < 1e-6);
+        let per_row = output.per_row.try_into_vec_as::<f32>().unwrap();
+        assert!((f64::from(per_row[0]) - term).abs() < 1e-6 && per_row[2] == 0.0);
+        assert!((scalar(&output.similarity_positive) - 0.8).abs() < 1e-6);
+        assert_eq!((scalar(&output.similarity_negative), scalar(&output.accuracy)), (0.0, 1.0));
+        // No row has one, and a row is alone: 0, with gradients of 0.
+        for output in [
+            loss.forward(rows.clone(), groups([0, 1, 2])),
+            loss.forward(rows.clone().narrow(0, 0, 1), groups([0, 0, 0]).narrow(0, 0, 1)),
+        ] {
+            assert_eq!((scalar(&output.loss), scalar(&output.accuracy)), (0.0, 0.0));
+            assert_eq!(rows.grad(&output.loss.backward()).unwrap().abs().sum().into_scalar::<f32>(), 0.0);
+        }
+    }
+
+    #[test]
+    fn a_temperature_must_be_positive() {
+        assert!(matches!(SupConConfig::new().with_temperature(0.0).init(), Err(LossError::Temperature(_))));
+    }
+}

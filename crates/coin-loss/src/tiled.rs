@@ -1,0 +1,347 @@
+//! InfoNCE by blocks of anchors: memory grows with n x tile, never with n x n.
+//!
+//! With scaled similarities `S_ij`, factors `g_i` of the rows' terms and `f` = 1/2 for the symmetric form and 1 for the
+//! one-sided, the loss `sum_i g_i t_i` has the derivative
+//!
+//! ```text
+//! dL / dS_ij = f g_i exp(S_ij - r_i) + (symmetric) f g_j exp(S_ij - c_j) - (i = j) g_i
+//! r_i = log sum_j exp(S_ij)      (hard negatives included)
+//! c_j = log sum_i exp(S_ij)
+//! ```
+//!
+//! A first pass over the blocks finds r, and c as a running maximum and a running sum (streaming log-sum-exp, Milakov
+//! and Gimelshein 2018). A second makes the gradients of the inputs, block by block; S is computed again there unless it
+//! was small enough to keep. Autodiff would keep every block, so all of it runs outside the graph, and the result is
+//! tied into the graph as `L + sum((x - sg(x)) * dL/dx)`, sg = stop-gradient: the value is L exactly (the sum is 0), the
+//! gradient is the one computed. A loss scaled, capped or added to others is differentiated rightly, on every backend,
+//! since the upstream gradient of a scalar is a factor; second derivatives are 0.
+
+use burn::tensor::{Bool, DType, Tensor};
+
+use crate::info_nce::{Evaluated, hard_similarity};
+use crate::statistics::{LEFT_OUT, Tally, own};
+use crate::{Direction, InfoNceConfig, PairBatch, Reduction, Similarity};
+
+/// Pairs up to which `Evaluation::Auto` is plain.
+pub(crate) const PLAIN_ROWS: usize = 512;
+
+/// Similarities up to this number (64 MiB, 4096 x 4096) are kept between the passes where `keep` allows it.
+const KEPT: usize = 1 << 24;
+
+/// Columns of the positives' gradient that are added up at a time, so that the summand is small.
+const GRADIENT_COLUMNS: usize = 512;
+
+/// Anchors of a block when the caller does not say: adding up the positives' gradients costs 3 n d memory accesses a
+/// block, while a block's own temporaries should be small; at most 2^22 similarities (16 MiB).
+pub(crate) fn default_tile(n: usize, d: usize) -> usize {
+    (d / 4).clamp(64, 1024).min(((1 << 22) / n.max(1)).max(16))
+}
+
+/// The loss of `batch` by blocks of `tile` anchors; `scale` is `[1]`, the inverse temperature.
+pub(crate) fn evaluate(
+    config: &InfoNceConfig,
+    batch: &PairBatch,
+    scale: &Tensor<1>,
+    tile: usize,
+    keep: bool,
+) -> Evaluated {
+    let [n, d] = batch.anchor.dims();
+    let needed = Needed {
+        anchor: batch.anchor.is_tracked(),
+        positive: batch.positive.is_tracked(),
+        hard: batch.hard_negatives.as_ref().is_some_and(Tensor::is_tracked),
+        scale: scale.is_tracked(),
+    };
+    let pass = Pass {
+        config,
+        batch: batch.without_autodiff(),
+        factor: scale.clone().without_autodiff().unsqueeze(),
+        blocks: (0..n).step_by(tile).map(|first| (first, tile.min(n - first))).collect(),
+    };
+    let positive = pass.prepare_in_blocks(&pass.batch.positive);
+    let (sums, tally, kept) = pass.sums(&positive.0, keep && needed.any() && n * n <= KEPT);
+    let per_row = sums.terms(config.direction);
+    let weights = pass.row_factors(n);
+    let statistics = tally.finish(n, scale.clone().without_autodiff());
+    let mut loss = (per_row.clone() * weights.clone().squeeze_dim::<1>(1)).sum();
+    if needed.any() {
+        let gradients = pass.gradients(positive, sums, kept, weights, &needed);
+        let hard = batch.hard_negatives.as_ref().map(|hard| hard.clone().reshape([-1, d as i32]));
+        loss = tie(loss, Some(batch.anchor.clone()), gradients.anchor);
+        loss = tie(loss, Some(batch.positive.clone()), gradients.positive);
+        loss = tie(loss, hard, gradients.hard);
+        loss = tie(loss, Some(scale.clone().unsqueeze()), gradients.scale);
+    } else if batch.anchor.is_autodiff() {
+        loss = loss.autodiff();
+    }
+    Evaluated { loss, per_row, statistics }
+}
+
+/// `loss` as a function of `input` with the given gradient; the value stays as it is.
+fn tie(loss: Tensor<1>, input: Option<Tensor<2>>, gradient: Option<Tensor<2>>) -> Tensor<1> {
+    match (input, gradient) {
+        (Some(input), Some(gradient)) => {
+            let zero = input.clone().cast(DType::F32) - input.without_autodiff().cast(DType::F32);
+            (zero * gradient).sum() + loss
+        }
+        _ => loss,
+    }
+}
+
+/// Which inputs are part of a graph.
+struct Needed {
+    anchor: bool,
+    positive: bool,
+    hard: bool,
+    scale: bool,
+}
+
+impl Needed {
+    fn any(&self) -> bool {
+        self.anchor || self.positive || self.hard || self.scale
+    }
+}
+
+/// What the first pass leaves, `[n, 1]` each.
+struct Sums {
+    /// `S_ii`
+    own: Tensor<2>,
+    /// `r_i`
+    rows: Tensor<2>,
+    /// `c_i`, in the symmetric form.
+    columns: Option<Tensor<2>>,
+}
+
+impl Sums {
+    fn terms(&self, direction: Direction) -> Tensor<1> {
+        let rows = self.rows.clone() - self.own.clone();
+        match (direction, &self.columns) {
+            (Direction::Symmetric, Some(columns)) => (rows + columns.clone() - self.own.clone()) / 2.0,
+            _ => rows,
+        }
+        .squeeze_dim(1)
+    }
+}
+
+/// Gradients of the inputs that need one; of the hard negatives as `[n * k, d]`, of the scale as `[1, 1]`.
+struct InputGradients {
+    anchor: Option<Tensor<2>>,
+    positive: Option<Tensor<2>>,
+    hard: Option<Tensor<2>>,
+    scale: Option<Tensor<2>>,
+}
+
+/// A batch outside any graph, and how it is cut.
+struct Pass<'a> {
+    config: &'a InfoNceConfig,
+    batch: PairBatch,
+    /// The scale, `[1, 1]`.
+    factor: Tensor<2>,
+    /// First row and number of rows.
+    blocks: Vec<(usize, usize)>,
+}
+
+/// A block's rows.
+struct Block {
+    first: usize,
+    count: usize,
+    /// The anchors, prepared and scaled, `[count, d]`.
+    anchor: Tensor<2>,
+    length: Option<Tensor<2>>,
+    /// The hard negatives, prepared, `[count, k, d]`, and their lengths, `[count * k, 1]`.
+    hard: Option<Tensor<3>>,
+    hard_length: Option<Tensor<2>>,
+}
+
+/// Rows prepared, `[n, d]`, and their lengths.
+type Prepared = (Tensor<2>, Option<Tensor<2>>);
+
+impl Block {
+    /// Scaled similarities to the hard negatives, `[count, k]`.
+    fn hard_logits(&self) -> Option<Tensor<2>> {
+        self.hard.clone().map(|hard| hard_similarity(self.anchor.clone(), hard))
+    }
+}
+
+impl Pass<'_> {
+    fn block(&self, first: usize, count: usize) -> Block {
+        let similarity = self.config.similarity;
+        let (anchor, length) = similarity.prepare_with_length(self.batch.anchor.clone().narrow(0, first, count));
+        let hard = self.batch.hard_negatives.clone().map(|hard| {
+            let [_, k, d] = hard.dims();
+            let rows = hard.narrow(0, first, count).reshape([count * k, d]);
+            let (rows, length) = similarity.prepare_with_length(rows);
+            (rows.reshape([count, k, d]), length)
+        });
+        let (hard, hard_length) = hard.map_or((None, None), |(rows, length)| (Some(rows), length));
+        Block { first, count, anchor: anchor * self.factor.clone(), length, hard, hard_length }
+    }
+
+    /// Blockwise, so that temporaries are no larger than a block.
+    fn prepare_in_blocks(&self, rows: &Tensor<2>) -> Prepared {
+        let prepare = |&(first, count): &(usize, usize)| {
+            self.config.similarity.prepare_with_length(rows.clone().narrow(0, first, count))
+        };
+        let (parts, lengths): (Vec<_>, Vec<_>) = self.blocks.iter().map(prepare).unzip();
+        let lengths: Option<Vec<_>> = lengths.into_iter().collect();
+        (Tensor::cat(parts, 0), lengths.map(|lengths| Tensor::cat(lengths, 0)))
+    }
+
+    /// The factors `g_i`, `[n, 1]`.
+    fn row_factors(&self, n: usize) -> Tensor<2> {
+        let weights = match &self.batch.row_weights {
+            Some(weights) => weights.clone().cast(DType::F32),
+            None => Tensor::ones([n], (&self.batch.anchor.device(), DType::F32)),
+        };
+        let weights = weights.unsqueeze_dim(1);
+        if self.config.reduction == Reduction::Mean { weights / n as f64 } else { weights }
+    }
+
+    /// The first pass, with the blocks and their logits where they are to be kept.
+    fn sums(&self, positive: &Tensor<2>, keep: bool) -> (Sums, Tally, Vec<(Block, Tensor<2>)>) {
+        let (n, device) = (positive.dims()[0], positive.device());
+        let mut tally = Tally::empty(&device);
+        let (mut own_logits, mut rows, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+        let mut maximum = Tensor::<2>::full([1, n], LEFT_OUT, (&device, DType::F32));
+        let mut total = Tensor::<2>::zeros([1, n], (&device, DType::F32));
+        for &(first, count) in &self.blocks {
+            let block = self.block(first, count);
+            let logits = block.anchor.clone().matmul(positive.clone().transpose());
+            let hard = block.hard_logits();
+            let (of_block, logits) = Tally::new(logits, first, self.batch.left_out(first, count), hard.as_ref());
+            tally = tally.plus(of_block);
+            own_logits.push(own(&logits, first));
+            rows.push(log_sum_exp(&logits, hard.map(|hard| hard + self.config.hard_negative_weight.ln())));
+            if self.config.direction == Direction::Symmetric {
+                // A column all left out so far counts too much here, until its own row rescales it to nothing.
+                let larger = maximum.clone().max_pair(logits.clone().max_dim(0));
+                let sum = (logits.clone() - larger.clone()).exp().sum_dim(0);
+                total = total * (maximum - larger.clone()).exp() + sum;
+                maximum = larger;
+            }
+            if keep {
+                kept.push((block, logits));
+            }
+        }
+        let columns = (self.config.direction == Direction::Symmetric).then(|| (total.log() + maximum).transpose());
+        (Sums { own: Tensor::cat(own_logits, 0), rows: Tensor::cat(rows, 0), columns }, tally, kept)
+    }
+
+    /// The second pass; `weights` are the factors of the rows' terms.
+    fn gradients(
+        &self,
+        (positive, length): Prepared,
+        sums: Sums,
+        kept: Vec<(Block, Tensor<2>)>,
+        weights: Tensor<2>,
+        needed: &Needed,
+    ) -> InputGradients {
+        let [_, d] = positive.dims();
+        let columns: Vec<(usize, usize)> =
+            (0..d).step_by(GRADIENT_COLUMNS).map(|first| (first, GRADIENT_COLUMNS.min(d - first))).collect();
+        let mut kept = kept.into_iter();
+        let (mut of_anchor, mut of_hard) = (Vec::new(), Vec::new());
+        let mut of_positive: Vec<Tensor<2>> = Vec::new();
+        let mut of_scale = Tensor::<1>::zeros([1], (&positive.device(), DType::F32));
+        for &(first, count) in &self.blocks {
+            let (block, logits) = kept.next().unwrap_or_else(|| {
+                let block = self.block(first, count);
+                let logits = block.anchor.clone().matmul(positive.clone().transpose());
+                let logits = match self.batch.left_out(first, count) {
+                    Some(out) => logits.mask_fill(out, LEFT_OUT),
+                    None => logits,
+                };
+                (block, logits)
+            });
+            let pull = self.pull(&block, logits, &sums, &weights);
+            let hard_pull = block.hard_logits().map(|logits| self.hard_pull(&block, logits, &sums, &weights));
+            if needed.positive {
+                let sums = std::mem::take(&mut of_positive);
+                let mut sums = sums.into_iter();
+                of_positive.extend(columns.iter().map(|&(at, width)| {
+                    let share = pull.clone().transpose().matmul(block.anchor.clone().narrow(1, at, width));
+                    match sums.next() {
+                        Some(sum) => sum + share,
+                        None => share,
+                    }
+                }));
+            }
+            if needed.anchor || needed.scale {
+                let mut gradient = pull.matmul(positive.clone());
+                if let (Some(pull), Some(rows)) = (&hard_pull, &block.hard) {
+                    gradient = gradient + pull.clone().unsqueeze_dim::<3>(1).matmul(rows.clone()).squeeze_dim::<2>(1);
+                }
+                if needed.scale {
+                    of_scale = of_scale + (block.anchor.clone() * gradient.clone()).sum();
+                }
+                if needed.anchor {
+                    let prepared = block.anchor.clone() / self.factor.clone();
+                    of_anchor.push(Similarity::pull_back(prepared, block.length, gradient * self.factor.clone()));
+                }
+            }
+            if let (true, Some(pull), Some(rows)) = (needed.hard, hard_pull, block.hard) {
+                let [_, k, d] = rows.dims();
+                let gradient = pull.unsqueeze_dim::<3>(2) * block.anchor.unsqueeze_dim::<3>(1);
+                let (rows, gradient) = (rows.reshape([count * k, d]), gradient.reshape([count * k, d]));
+                of_hard.push(Similarity::pull_back(rows, block.hard_length, gradient));
+            }
+        }
+        let joined = |parts: Vec<Tensor<2>>, dim| (!parts.is_empty()).then(|| Tensor::cat(parts, dim));
+        if let (Some(length), false) = (length, of_positive.is_empty()) {
+            // `Similarity::pull_back`, some columns at a time.
+            let part = |&(at, width): &(usize, usize)| positive.clone().narrow(1, at, width);
+            let dots = columns.iter().zip(&of_positive).map(|(at, sum)| (part(at) * sum.clone()).sum_dim(1));
+            let along = Tensor::cat(dots.collect(), 1).sum_dim(1);
+            let pulled =
+                columns.iter().zip(of_positive).map(|(at, sum)| (sum - part(at) * along.clone()) / length.clone());
+            of_positive = pulled.collect();
+        }
+        InputGradients {
+            anchor: joined(of_anchor, 0),
+            positive: joined(of_positive, 1),
+            hard: joined(of_hard, 0),
+            scale: needed.scale.then(|| of_scale.unsqueeze() / self.factor.clone()),
+        }
+    }
+
+    /// `dL / dS` of a block, `[count, n]`.
+    fn pull(&self, block: &Block, logits: Tensor<2>, sums: &Sums, weights: &Tensor<2>) -> Tensor<2> {
+        let (first, count) = (block.first, block.count);
+        let of_block = |column: &Tensor<2>| column.clone().narrow(0, first, count);
+        let mine = of_block(weights);
+        let pull = match &sums.columns {
+            Some(columns) => {
+                let from_columns =
+                    (logits.clone() - columns.clone().transpose()).exp() * (weights.clone() / 2.0).transpose();
+                (logits - of_block(&sums.rows)).exp() * (mine.clone() / 2.0) + from_columns
+            }
+            None => (logits - of_block(&sums.rows)).exp() * mine.clone(),
+        };
+        // The diagonal's share, taken off before the products so that what is left of it keeps its digits.
+        let off = Tensor::<2, Bool>::diag_mask([count, count], 0, &pull.device());
+        let diagonal = mine.expand([count, count]).mask_fill(off, 0.0);
+        let square = pull.clone().narrow(1, first, count) - diagonal;
+        pull.slice_assign([0..count, first..first + count], square)
+    }
+
+    /// The derivative by the scaled similarities to the hard negatives, `[count, k]`.
+    fn hard_pull(&self, block: &Block, logits: Tensor<2>, sums: &Sums, weights: &Tensor<2>) -> Tensor<2> {
+        let of_block = |column: &Tensor<2>| column.clone().narrow(0, block.first, block.count);
+        let share = if self.config.direction == Direction::Symmetric { 0.5 } else { 1.0 };
+        let logits = logits + self.config.hard_negative_weight.ln();
+        (logits - of_block(&sums.rows)).exp() * (of_block(weights) * share)
+    }
+}
+
+/// The logarithm of each row's sum of exponentials, `[count, 1]`.
+fn log_sum_exp(logits: &Tensor<2>, more: Option<Tensor<2>>) -> Tensor<2> {
+    let mut maximum = logits.clone().max_dim(1);
+    if let Some(more) = &more {
+        maximum = maximum.max_pair(more.clone().max_dim(1));
+    }
+    let mut sum = (logits.clone() - maximum.clone()).exp().sum_dim(1);
+    if let Some(more) = more {
+        sum = sum + (more - maximum.clone()).exp().sum_dim(1);
+    }
+    sum.log() + maximum
+}
