@@ -65,7 +65,7 @@ mod tests {
         let device = Device::flex();
         let key = |rows: Vec<u64>| DropoutKey { seed: 7, step: 3, rows };
         let both = key(vec![5, 9]).mask(1, 0.25, &[0..6, 2..6], 6, 8, &device);
-        let alone = key(vec![9]).mask(1, 0.25, &[0..4], 5, 8, &device);
+        let alone = key(vec![9]).mask(1, 0.25, std::slice::from_ref(&(0..4)), 5, 8, &device);
         let tail = both.slice([1..2, 2..6, 0..8]);
         let alone = alone.slice([0..1, 0..4, 0..8]);
         assert_eq!(tail.into_data(), alone.into_data());
