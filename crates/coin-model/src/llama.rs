@@ -45,6 +45,10 @@ impl Llama {
         device: &Device,
         mut weight: impl FnMut(&str, &[usize], FloatType) -> Result<TensorData, ModelError>,
     ) -> Result<Self, ModelError> {
+        // The product with a packed matrix is written for the CPU backend only, and burn panics on any other.
+        if format.quantization.is_some() && device.clone().inner() != Device::flex() {
+            return Err(ModelError::Invalid("packed weights are supported on the CPU only so far".to_owned()));
+        }
         let (d, vocab) = (config.hidden_size, config.vocab_size);
         let dtype = DType::from(format.dtype);
         let matrix = |data| Tensor::<2>::from_data(data, (device, dtype));
