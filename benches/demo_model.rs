@@ -52,6 +52,7 @@ fn training_step(criterion: &mut Criterion) {
             kind,
             preset: Preset::Strict,
             loss,
+            contrastive_batch: 16,
             pooling: Pooling::Last,
             seed: 1,
             checkpointing: false,

@@ -2,6 +2,8 @@
 
 use burn::tensor::{Bool, Int, Tensor};
 
+use crate::collective::{Collective, CollectiveError};
+
 /// Pairs, with what is and is not a negative of them; the input of [`InfoNce::forward_batch`](crate::InfoNce).
 ///
 /// ```
@@ -65,6 +67,47 @@ impl PairBatch {
     pub fn with_row_weights(mut self, weights: Tensor<1>) -> Self {
         self.row_weights = Some(weights);
         self
+    }
+
+    /// The batch of all ranks in their order, of which only this rank's rows belong to its graph; see
+    /// [`collective`](crate::collective). All ranks give the same shapes.
+    ///
+    /// Each rank evaluates the whole loss, so a learnable temperature has its whole gradient on every rank: it is the one
+    /// gradient that must not be added up.
+    ///
+    /// # Errors
+    /// A rank is gone or gave other shapes, or the batch has a mask ([`with_groups`](Self::with_groups) can be
+    /// gathered).
+    pub fn gathered(self, collective: &dyn Collective) -> Result<Self, CollectiveError> {
+        if self.excluded.is_some() {
+            return Err(CollectiveError::Excluded);
+        }
+        let hard_negatives = self.hard_negatives.map(|rows| {
+            let [n, k, d] = rows.dims();
+            let all = collective.gather_with_graph(rows.reshape([n, k * d]))?;
+            Ok::<_, CollectiveError>(all.reshape([collective.ranks() * n, k, d]))
+        });
+        // Halves of 16 bits, which f32 holds exactly.
+        let groups = self.groups.map(|groups| {
+            let low = groups.clone().bitwise_and_scalar(0xffff);
+            let high = groups.bitwise_right_shift_scalar(16);
+            let halves = Tensor::stack::<2>(vec![high.float(), low.float()], 1);
+            let all = collective.gather(halves)?.int();
+            let half = |at: usize| all.clone().narrow(1, at, 1).squeeze_dim::<1>(1);
+            Ok::<_, CollectiveError>(half(0).bitwise_left_shift_scalar(16).bitwise_or(half(1)))
+        });
+        let row_weights = self.row_weights.map(|weights| {
+            let all = collective.gather(weights.unsqueeze_dim::<2>(1))?;
+            Ok::<_, CollectiveError>(all.squeeze_dim::<1>(1))
+        });
+        Ok(PairBatch {
+            anchor: collective.gather_with_graph(self.anchor)?,
+            positive: collective.gather_with_graph(self.positive)?,
+            hard_negatives: hard_negatives.transpose()?,
+            excluded: None,
+            groups: groups.transpose()?,
+            row_weights: row_weights.transpose()?,
+        })
     }
 
     /// The same outside any graph.

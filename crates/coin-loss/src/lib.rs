@@ -7,7 +7,7 @@
 //! - [`Pooling`]: one vector per row out of a sequence of hidden states.
 //!
 //! [`PairBatch`] adds hard negatives, groups of false negatives and row weights to the pairs, and [`Evaluation`] bounds
-//! the memory of large batches. `docs/losses.md` in the repository says which loss is for which data.
+//! the memory of large batches. [`collective`] gathers negatives across devices and processes. `docs/losses.md` in the repository says which loss is for which data.
 //!
 //! The crate knows tensors and nothing else: no text, no model, no training loop.
 //!
@@ -28,6 +28,7 @@
 pub mod alignment;
 mod batch;
 pub mod coin;
+pub mod collective;
 mod evaluation;
 pub mod info_nce;
 pub mod pooling;

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use coin_data::PromptTemplate;
 use coin_data::tokenize::Truncation;
 use coin_loss::{CoinLossConfig, Pooling};
 use coin_model::{FloatType, LoraConfig, Quantization, WeightFormat};
@@ -84,9 +85,17 @@ pub struct DataTable {
     /// The last so many pairs are held out. Default 0; the paper holds out 2,000.
     #[serde(default)]
     pub validation_pairs: usize,
+    /// The text given to the model, with `{instruction}` for the pair's text; what follows it is the response marker.
+    /// Default `{instruction}\n\n### Response:\n` (the released program's).
+    #[serde(default = "template")]
+    pub template: String,
     /// Whether the couples of an epoch are shuffled. Default yes.
     #[serde(default = "yes")]
     pub shuffle: bool,
+}
+
+fn template() -> String {
+    PromptTemplate::default().to_string()
 }
 
 fn yes() -> bool {
@@ -95,6 +104,19 @@ fn yes() -> bool {
 
 fn max_tokens() -> usize {
     256
+}
+
+impl DataTable {
+    /// The pairs of a file, with every default.
+    pub fn new(pairs: impl Into<PathBuf>) -> Self {
+        DataTable {
+            pairs: pairs.into(),
+            max_tokens: max_tokens(),
+            validation_pairs: 0,
+            template: template(),
+            shuffle: true,
+        }
+    }
 }
 
 /// `[objective]`
@@ -109,6 +131,10 @@ pub struct ObjectiveTable {
     pub lambda: f64,
     /// `last`, `average_all`, `average_first_last` or `max`. Default `last` (the paper's).
     pub pooling: String,
+    /// Pairs that are contrasted with each other. Default: the effective batch (ours), under preset `paper` the
+    /// micro-batch (the released program's).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contrastive_batch: Option<usize>,
 }
 
 impl Default for ObjectiveTable {
@@ -119,6 +145,7 @@ impl Default for ObjectiveTable {
             temperature: paper.temperature,
             lambda: paper.lambda,
             pooling: Pooling::Last.to_string(),
+            contrastive_batch: None,
         }
     }
 }
@@ -147,15 +174,18 @@ pub struct TrainTable {
     pub warmup_ratio: f64,
     /// Largest global norm of a step's gradient. Default 1 (the released program's).
     pub max_grad_norm: f64,
-    /// Steps between evaluations on the held-out pairs; 0 = first and last only. Default 0.
-    pub validate_every: usize,
-    /// Steps between checkpoints; 0 = none but where the run is stopped. Default 0.
-    pub checkpoint_every: usize,
+    /// Steps between evaluations on the held-out pairs; 0 = before the first and after the last only. Default: an eighth
+    /// of an epoch (the paper's).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validate_every: Option<usize>,
+    /// Steps between checkpoints; 0 = none but where the run is stopped. Default: an eighth of an epoch (the paper's).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_every: Option<usize>,
     /// Checkpoints that are kept, the newest. Default 3 (the released program's).
     pub keep_checkpoints: usize,
     /// Seed of adapters, order and dropout. Default 42 (the released program's).
     pub seed: u64,
-    /// Device name, such as `cpu`.
+    /// Device name, such as `cpu`; or several, separated by commas, for a data-parallel run with a rank on each.
     pub device: String,
 }
 
@@ -171,8 +201,8 @@ impl Default for TrainTable {
             learning_rate: 1e-4,
             warmup_ratio: 0.1,
             max_grad_norm: 1.0,
-            validate_every: 0,
-            checkpoint_every: 0,
+            validate_every: None,
+            checkpoint_every: None,
             keep_checkpoints: 3,
             seed: 42,
             device: "cpu".to_owned(),
@@ -286,6 +316,18 @@ impl RunConfig {
         if train.keep_checkpoints == 0 {
             return error("train.keep_checkpoints must be at least 1, got 0".to_owned());
         }
+        if let Some(pairs) = self.objective.contrastive_batch {
+            let (bound, of) = match train.preset {
+                Preset::Paper => (train.micro_batch_pairs, "micro_batch_pairs, within which preset paper contrasts"),
+                Preset::Strict => (train.batch_pairs, "batch_pairs"),
+            };
+            if pairs == 0 || pairs % 2 == 1 || !bound.is_multiple_of(pairs) {
+                return error(format!(
+                    "objective.contrastive_batch must be even (whole couples) and divide train.{of}: {bound}, got {pairs}"
+                ));
+            }
+        }
+        self.template()?;
         self.loss().init()?;
         self.pooling()?;
         if let Some(lora) = &self.lora {
@@ -328,6 +370,22 @@ impl RunConfig {
     /// The name is not known.
     pub(crate) fn pooling(&self) -> Result<Pooling, TrainError> {
         Ok(self.objective.pooling.parse()?)
+    }
+
+    /// Pairs that are contrasted with each other.
+    pub(crate) fn contrastive_batch(&self) -> usize {
+        self.objective.contrastive_batch.unwrap_or(match self.train.preset {
+            Preset::Paper => self.train.micro_batch_pairs,
+            Preset::Strict => self.train.batch_pairs,
+        })
+    }
+
+    /// The template of the prompts.
+    ///
+    /// # Errors
+    /// The instruction's place is missing or stands twice.
+    pub(crate) fn template(&self) -> Result<PromptTemplate, TrainError> {
+        Ok(self.data.template.parse()?)
     }
 
     /// What happens to rows that are too long.

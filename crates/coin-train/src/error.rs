@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use coin_data::DataError;
 use coin_loss::LossError;
+use coin_loss::collective::CollectiveError;
 use coin_model::ModelError;
 
 /// What can go wrong in a run: every variant names the key, file, step or row at fault.
@@ -54,6 +55,9 @@ pub enum TrainError {
     /// From the model.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// Between the ranks of a data-parallel run.
+    #[error(transparent)]
+    Collective(#[from] CollectiveError),
     /// From the loss.
     #[error(transparent)]
     Loss(#[from] LossError),

@@ -27,6 +27,16 @@ pub(crate) fn of_pairs(pairs: &[Pair]) -> String {
     hexadecimal(hash)
 }
 
+/// SHA-256 of some texts.
+pub(crate) fn of_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update(text);
+        hash.update([0]);
+    }
+    hexadecimal(hash)
+}
+
 /// SHA-256 of a model folder: `config.json` whole, of every weight file its name, size, first and last megabyte.
 pub(crate) fn of_model(dir: &Path) -> Result<String, TrainError> {
     let mut hash = Sha256::new();

@@ -1,7 +1,8 @@
 //! The trainer of contrastive instruction tuning.
 //!
 //! - [`RunConfig`]: one TOML file is one run.
-//! - [`Trainer`]: the loop over optimiser steps, for continual instruction tuning (`cit`) and CoIN (`coin`).
+//! - [`Trainer`]: the loop over optimiser steps, for continual instruction tuning (`cit`) and CoIN (`coin`), on one device
+//!   or, data parallel, on several.
 //! - [`checkpoint`]: what a run goes on from, to the bit.
 //! - [`adamw`], [`schedule`], [`optimizer`], [`objective`], [`metrics`], [`loss_scale`], [`tensorboard`]: its parts.
 
@@ -10,16 +11,21 @@ pub mod checkpoint;
 pub mod config;
 pub mod error;
 pub mod estimate;
+mod failed_batch;
 mod fingerprint;
 pub mod loss_scale;
 pub mod metrics;
 pub mod objective;
 pub mod optimizer;
+mod parallel;
+mod run;
 pub mod schedule;
 pub mod tensorboard;
-pub mod trainer;
+mod trainer;
+mod validation;
 
 pub use config::RunConfig;
 pub use error::TrainError;
 pub use metrics::{StepMetrics, ValidationMetrics};
-pub use trainer::{Outcome, Progress, RunOptions, Trainer};
+pub use run::{Outcome, Progress, RunOptions};
+pub use trainer::Trainer;

@@ -8,18 +8,26 @@
 //! losses, the contrastive term is differentiated with respect to the pooled rows, and a second pass feeds those
 //! gradients back together with the generation loss. Dropout masks are keyed by row, so both passes see the same ones.
 //! Under preset `paper` each micro-batch is an objective of its own, and the micro-batches are averaged.
+//!
+//! With several ranks (data parallel) every rank holds a contiguous share of the micro-batches. Pooled rows and token
+//! losses are gathered, every rank evaluates the contrastive term of the whole effective batch and keeps the gradients of
+//! its own rows, and the gradients of the adapters are added up over ranks.
+
+use std::ops::Range;
 
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use coin_data::tokenize::TokenRow;
-use coin_loss::{CoinLoss, CoinOutput, InfoNceOutput, Pooling};
+use coin_loss::collective::{Alone, Collective};
+use coin_loss::{CoinLoss, CoinOutput, Pooling};
 use coin_model::recompute::RecomputeTape;
 use coin_model::{DropoutKey, Llama, TokenBatch};
 
 use crate::TrainError;
 use crate::config::{Objective, Preset};
+use crate::optimizer::{scale_gradients, sum_over_ranks};
 
 /// A pair as token ids, with what decides which columns are its negatives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +51,8 @@ pub struct StepObjective {
     pub preset: Preset,
     /// The contrastive objective.
     pub loss: CoinLoss,
+    /// Pairs that are contrasted with each other, from the effective batch in order; at least its size for all.
+    pub contrastive_batch: usize,
     /// How a row's hidden states become one vector.
     pub pooling: Pooling,
     /// Seed of the dropout masks.
@@ -86,15 +96,23 @@ pub(crate) struct PairStates {
     tape: Option<RecomputeTape>,
 }
 
+impl PairStates {
+    /// The micro-batch's part of the generation loss of an effective batch with so many supervised tokens in its originals
+    /// and in its paraphrases, `[1]`.
+    pub(crate) fn generation(&self, (original, paraphrase): (f64, f64)) -> Tensor<1> {
+        self.original_nats.clone() / original + self.paraphrase_nats.clone() / paraphrase
+    }
+}
+
 /// Supervised tokens of the originals and of the paraphrases.
 pub(crate) fn supervised(pairs: &[PairRow]) -> (f64, f64) {
     let count = |tokens: fn(&PairRow) -> usize| pairs.iter().map(tokens).sum::<usize>() as f64;
     (count(|pair| pair.original.supervised()), count(|pair| pair.paraphrase.supervised()))
 }
 
-/// True where column j is no negative of row i: same task and same target, and not the row's own.
-pub(crate) fn same_answer(pairs: &[PairRow], device: &Device) -> Tensor<2, Bool> {
-    mask(pairs.len(), device, |i, j| i != j && pairs[i].task == pairs[j].task && pairs[i].target == pairs[j].target)
+/// Whether column j is no negative of row i: same task and same target, and not the row's own.
+pub(crate) fn same_answer(pairs: &[PairRow], i: usize, j: usize) -> bool {
+    i != j && pairs[i].task == pairs[j].task && pairs[i].target == pairs[j].target
 }
 
 /// A square mask from a predicate.
@@ -164,35 +182,105 @@ fn backward(loss: Tensor<1>, tape: Option<RecomputeTape>, model: &Llama) -> Grad
     }
 }
 
-fn scalar(tensor: &Tensor<1>) -> f64 {
+/// The value of `[1]`.
+pub(crate) fn scalar(tensor: &Tensor<1>) -> f64 {
     f64::from(tensor.clone().into_scalar::<f32>())
 }
 
 impl StepValues {
-    fn new(kind: Objective, generation: f64, scaled: f64, contrastive: &InfoNceOutput) -> Self {
-        let scaled = if kind == Objective::Coin { scaled } else { 0.0 };
+    const COUNT: usize = 7;
+
+    fn new(kind: Objective, generation: f64, output: &CoinOutput) -> Self {
+        let scaled = if kind == Objective::Coin { scalar(&output.scaled) } else { 0.0 };
         StepValues {
             loss: generation + scaled,
             generation,
-            contrastive: scalar(&contrastive.loss),
+            contrastive: scalar(&output.contrastive.loss),
             scaled,
-            accuracy: scalar(&contrastive.accuracy),
-            similarity_positive: scalar(&contrastive.similarity_positive),
-            similarity_negative: scalar(&contrastive.similarity_negative),
+            accuracy: scalar(&output.contrastive.accuracy),
+            similarity_positive: scalar(&output.contrastive.similarity_positive),
+            similarity_negative: scalar(&output.contrastive.similarity_negative),
         }
     }
 
-    fn map2(self, other: Self, f: impl Fn(f64, f64) -> f64) -> Self {
-        StepValues {
-            loss: f(self.loss, other.loss),
-            generation: f(self.generation, other.generation),
-            contrastive: f(self.contrastive, other.contrastive),
-            scaled: f(self.scaled, other.scaled),
-            accuracy: f(self.accuracy, other.accuracy),
-            similarity_positive: f(self.similarity_positive, other.similarity_positive),
-            similarity_negative: f(self.similarity_negative, other.similarity_negative),
-        }
+    fn to_array(self) -> [f64; Self::COUNT] {
+        let StepValues { loss, generation, contrastive, scaled, accuracy, similarity_positive, similarity_negative } =
+            self;
+        [loss, generation, contrastive, scaled, accuracy, similarity_positive, similarity_negative]
     }
+
+    fn from_array(values: [f64; Self::COUNT]) -> Self {
+        let [loss, generation, contrastive, scaled, accuracy, similarity_positive, similarity_negative] = values;
+        StepValues { loss, generation, contrastive, scaled, accuracy, similarity_positive, similarity_negative }
+    }
+}
+
+/// What a rank computes of a step.
+struct Share<'a> {
+    /// The whole effective batch.
+    pairs: &'a [PairRow],
+    /// The rank's own pairs in it.
+    own: Range<usize>,
+    /// Pairs of a micro-batch.
+    micro: usize,
+    /// Pairs of a rank that has its full share.
+    full: usize,
+    /// The optimiser step.
+    step: u64,
+    collective: &'a dyn Collective,
+}
+
+impl<'a> Share<'a> {
+    fn new(pairs: &'a [PairRow], micro: usize, step: u64, collective: &'a dyn Collective) -> Self {
+        let (rank, ranks) = (collective.rank(), collective.ranks());
+        let full = pairs.len().div_ceil(micro).div_ceil(ranks) * micro;
+        let own = (rank * full).min(pairs.len())..((rank + 1) * full).min(pairs.len());
+        Share { pairs, own, micro, full, step, collective }
+    }
+
+    /// The rank's micro-batches, each with the number of its first pair in the effective batch.
+    fn micro_batches(&self) -> impl Iterator<Item = (usize, &'a [PairRow])> {
+        let (pairs, end, micro) = (self.pairs, self.own.end, self.micro);
+        self.own.clone().step_by(micro).map(move |first| (first, &pairs[first..(first + micro).min(end)]))
+    }
+
+    /// The pooled rows of all ranks, of which the rank's own belong to its graph, `[pairs, d_model]` twice.
+    fn gather(
+        &self,
+        own: Option<[Tensor<2>; 2]>,
+        d_model: usize,
+        device: &Device,
+    ) -> Result<[Tensor<2>; 2], TrainError> {
+        if let (1, Some(own)) = (self.collective.ranks(), &own) {
+            return Ok(own.clone());
+        }
+        // A rank whose share is not full fills it up: only rows behind the last pair are made up.
+        let count = self.full - self.own.len();
+        let filling = (count > 0).then(|| Tensor::<2>::zeros([count, 2 * d_model], (device, DType::F32)));
+        let rows = own.map(|rows| Tensor::cat(rows.into(), 1)).into_iter().chain(filling).collect();
+        let all = self.collective.gather_with_graph(Tensor::cat(rows, 0))?;
+        let all = all.narrow(0, 0, self.pairs.len());
+        Ok([all.clone().narrow(1, 0, d_model), all.narrow(1, d_model, d_model)])
+    }
+
+    /// Values added up over ranks.
+    fn sum<const N: usize>(&self, values: [f64; N], device: &Device) -> Result<[f64; N], TrainError> {
+        sum_values(values, self.collective, device)
+    }
+}
+
+/// `values` added up over ranks.
+pub(crate) fn sum_values<const N: usize>(
+    values: [f64; N],
+    collective: &dyn Collective,
+    device: &Device,
+) -> Result<[f64; N], TrainError> {
+    if collective.ranks() == 1 {
+        return Ok(values);
+    }
+    let own = Tensor::<1>::from_floats(values.map(|value| value as f32), &device.clone().inner());
+    let sum = collective.sum(own)?;
+    Ok(std::array::from_fn(|at| scalar(&sum.clone().narrow(0, at, 1))))
 }
 
 impl StepObjective {
@@ -207,106 +295,155 @@ impl StepObjective {
         micro: usize,
         step: u64,
     ) -> Result<(GradientsParams, StepValues), TrainError> {
-        let (gradients, values) = match self.preset {
-            Preset::Paper => self.per_micro_batch(model, pairs, micro, step),
-            Preset::Strict if pairs.len() <= micro => self.whole(model, pairs, step),
-            Preset::Strict => self.cached(model, pairs, micro, step),
-        }?;
-        Ok((crate::optimizer::scale_gradients(model, gradients, 1.0 / self.loss_scale), values))
+        self.step_of_rank(model, pairs, micro, step, &Alone)
     }
 
-    /// One pass: the micro-batch is the effective batch.
-    fn whole(&self, model: &Llama, pairs: &[PairRow], step: u64) -> Result<(GradientsParams, StepValues), TrainError> {
-        let states = forward(model, pairs, self.pooling, Some((self.seed, step, 0)), self.checkpointing)?;
-        let excluded = match self.preset {
-            Preset::Strict => Some(same_answer(pairs, &model.device())),
-            Preset::Paper => None,
-        };
-        let (original, paraphrase) = supervised(pairs);
-        let generation = states.original_nats / original + states.paraphrase_nats / paraphrase;
-        let output = self.loss.forward(generation.clone(), states.original, states.paraphrase, excluded);
-        let values = StepValues::new(self.kind, scalar(&generation), scalar(&output.scaled), &output.contrastive);
-        let minimised = if self.kind == Objective::Coin { output.loss } else { generation };
-        Ok((backward(minimised * self.loss_scale, states.tape, model), values))
-    }
-
-    /// Every micro-batch an objective of its own; gradients and values are averaged.
-    fn per_micro_batch(
+    /// As [`step`](Self::step), of which each rank of `collective` computes its share; all ranks give the whole effective
+    /// batch and get the same gradients and values.
+    ///
+    /// # Errors
+    /// A row is empty, or a rank is gone.
+    pub fn step_of_rank(
         &self,
         model: &Llama,
         pairs: &[PairRow],
         micro: usize,
         step: u64,
+        collective: &dyn Collective,
     ) -> Result<(GradientsParams, StepValues), TrainError> {
+        let ranks = collective.ranks();
+        let (gradients, values) = match self.preset {
+            Preset::Paper => self.per_micro_batch(model, &Share::new(pairs, micro, step, collective)),
+            Preset::Strict => {
+                // A batch that one rank would take whole is shared too, by couples.
+                let micro = micro.min(pairs.len().div_ceil(2).div_ceil(ranks) * 2);
+                let share = Share::new(pairs, micro, step, collective);
+                match share.full <= micro {
+                    true => self.whole(model, &share, Some(self.excluded(pairs, &model.device()))),
+                    false => self.cached(model, &share),
+                }
+            }
+        }?;
+        let gradients = scale_gradients(model, gradients, 1.0 / self.loss_scale);
+        Ok((sum_over_ranks(model, gradients, collective)?, values))
+    }
+
+    /// Columns that a row is not contrasted with under preset `strict`: those of the same answer, and those of another
+    /// contrastive batch.
+    fn excluded(&self, pairs: &[PairRow], device: &Device) -> Tensor<2, Bool> {
+        let group = |row: usize| row / self.contrastive_batch.max(1);
+        mask(pairs.len(), device, |i, j| same_answer(pairs, i, j) || group(i) != group(j))
+    }
+
+    /// One pass: every rank's micro-batch is its share of the effective batch.
+    fn whole(
+        &self,
+        model: &Llama,
+        share: &Share,
+        excluded: Option<Tensor<2, Bool>>,
+    ) -> Result<(GradientsParams, StepValues), TrainError> {
+        let device = model.device();
+        let (pairs, own) = (share.pairs, share.own.clone());
+        let dropout = Some((self.seed, share.step, own.start as u64));
+        let states = match own.is_empty() {
+            true => None,
+            false => Some(forward(model, &pairs[own], self.pooling, dropout, self.checkpointing)?),
+        };
+        let tokens = supervised(pairs);
+        let of_own = states.as_ref().map(|states| states.generation(tokens));
+        let [generation] = share.sum([of_own.as_ref().map_or(0.0, scalar)], &device)?;
+        let rows = states.as_ref().map(|states| [states.original.clone(), states.paraphrase.clone()]);
+        let rows = share.gather(rows, model.config().hidden_size, &device)?;
+        let output = self.contrast(generation, rows, excluded);
+        let values = StepValues::new(self.kind, generation, &output);
+        let gradients = match (of_own, states) {
+            (Some(of_own), Some(states)) => {
+                let minimised = if self.kind == Objective::Coin { of_own + output.scaled } else { of_own };
+                backward(minimised * self.loss_scale, states.tape, model)
+            }
+            _ => GradientsParams::new(),
+        };
+        Ok((gradients, values))
+    }
+
+    /// Every micro-batch an objective of its own; gradients and values are averaged.
+    fn per_micro_batch(&self, model: &Llama, share: &Share) -> Result<(GradientsParams, StepValues), TrainError> {
         let mut sum = GradientsAccumulator::new();
-        let mut values = StepValues::default();
-        let count = pairs.len().div_ceil(micro) as f64;
-        for (index, chunk) in pairs.chunks(micro).enumerate() {
+        let mut values = [0.0; StepValues::COUNT];
+        let count = share.pairs.len().div_ceil(share.micro);
+        for (first, chunk) in share.micro_batches() {
             // A step number per micro-batch keeps their dropout masks apart.
-            let (gradients, of_chunk) = self.whole(model, chunk, step * count as u64 + index as u64)?;
+            let step = share.step * count as u64 + (first / share.micro) as u64;
+            let group = |row: usize| row / self.contrastive_batch.max(1);
+            let excluded = (self.contrastive_batch < chunk.len())
+                .then(|| mask(chunk.len(), &model.device(), |i, j| group(i) != group(j)));
+            let (gradients, of_chunk) = self.whole(model, &Share::new(chunk, share.micro, step, &Alone), excluded)?;
             sum.accumulate(model, gradients);
-            values = values.map2(of_chunk, |total, value| total + value / count);
+            for (value, of_chunk) in values.iter_mut().zip(of_chunk.to_array()) {
+                *value += of_chunk / count as f64;
+            }
         }
-        Ok((crate::optimizer::scale_gradients(model, sum.grads(), 1.0 / count), values))
+        let values = StepValues::from_array(share.sum(values, &model.device())?);
+        Ok((scale_gradients(model, sum.grads(), 1.0 / count as f64), values))
     }
 
     /// Two passes: the contrastive gradient of the effective batch is cached at the pooled rows. Under `cit` there is
     /// nothing to cache, and the second pass alone serves.
-    fn cached(
-        &self,
-        model: &Llama,
-        pairs: &[PairRow],
-        micro: usize,
-        step: u64,
-    ) -> Result<(GradientsParams, StepValues), TrainError> {
-        let (original_tokens, paraphrase_tokens) = supervised(pairs);
-        let run = |model: &Llama, index: usize, chunk: &[PairRow], checkpointing: bool| {
-            forward(model, chunk, self.pooling, Some((self.seed, step, (index * micro) as u64)), checkpointing)
+    fn cached(&self, model: &Llama, share: &Share) -> Result<(GradientsParams, StepValues), TrainError> {
+        let pairs = share.pairs;
+        let tokens = supervised(pairs);
+        let run = |model: &Llama, first: usize, chunk: &[PairRow], checkpointing: bool| {
+            let dropout = Some((self.seed, share.step, first as u64));
+            forward(model, chunk, self.pooling, dropout, checkpointing)
+        };
+        let d_model = model.config().hidden_size;
+        let contrast = |seen: Pooled, device: &Device, leaf: bool| {
+            let [generation] = share.sum([seen.generation], device)?;
+            let own = (!seen.originals.is_empty())
+                .then(|| [Tensor::cat(seen.originals, 0), Tensor::cat(seen.paraphrases, 0)]);
+            let mut rows = share.gather(own, d_model, &device.clone().inner())?;
+            if leaf {
+                rows = rows.map(|rows| Tensor::from_inner(rows).require_grad());
+            }
+            let output = self.contrast(generation, rows.clone(), Some(self.excluded(pairs, &rows[0].device())));
+            Ok::<_, TrainError>((StepValues::new(self.kind, generation, &output), output, rows))
         };
         let mut seen = Pooled::default();
         let mut cached = None;
         if self.kind == Objective::Coin {
             let plain = model.valid();
-            for (index, chunk) in pairs.chunks(micro).enumerate() {
-                seen.push(&run(&plain, index, chunk, false)?, original_tokens, paraphrase_tokens);
+            for (first, chunk) in share.micro_batches() {
+                seen.push(&run(&plain, first, chunk, false)?, tokens);
             }
-            let leaf = |rows: &[Tensor<2>]| Tensor::from_inner(Tensor::cat(rows.to_vec(), 0)).require_grad();
-            let (original, paraphrase): (Tensor<2>, Tensor<2>) = (leaf(&seen.originals), leaf(&seen.paraphrases));
-            let output = self.contrast(pairs, seen.generation, original.clone(), paraphrase.clone());
-            let values = StepValues::new(self.kind, seen.generation, scalar(&output.scaled), &output.contrastive);
+            let (values, output, [original, paraphrase]) = contrast(std::mem::take(&mut seen), &model.device(), true)?;
             let gradients = output.scaled.backward();
             cached = Some((values, original.grad(&gradients).zip(paraphrase.grad(&gradients))));
         }
         let mut sum = GradientsAccumulator::new();
-        for (index, chunk) in pairs.chunks(micro).enumerate() {
-            let states = run(model, index, chunk, self.checkpointing)?;
+        for (first, chunk) in share.micro_batches() {
+            let states = run(model, first, chunk, self.checkpointing)?;
             if self.kind == Objective::Cit {
-                seen.push(&states, original_tokens, paraphrase_tokens);
+                seen.push(&states, tokens);
             }
-            let mut loss = states.original_nats / original_tokens + states.paraphrase_nats / paraphrase_tokens;
+            let mut loss = states.generation(tokens);
             if let Some((_, Some((original, paraphrase)))) = &cached {
-                let share = |rows: &Tensor<2>| Tensor::from_inner(rows.clone().narrow(0, index * micro, chunk.len()));
-                loss = loss + (states.original * share(original)).sum() + (states.paraphrase * share(paraphrase)).sum();
+                let part = |rows: &Tensor<2>| Tensor::from_inner(rows.clone().narrow(0, first, chunk.len()));
+                loss = loss + (states.original * part(original)).sum() + (states.paraphrase * part(paraphrase)).sum();
             }
             sum.accumulate(model, backward(loss * self.loss_scale, states.tape, model));
         }
         let values = match cached {
             Some((values, _)) => values,
-            None => {
-                let rows = |rows: Vec<Tensor<2>>| Tensor::cat(rows, 0);
-                let (originals, paraphrases) = (rows(seen.originals), rows(seen.paraphrases));
-                let output = self.contrast(pairs, seen.generation, originals, paraphrases);
-                StepValues::new(self.kind, seen.generation, 0.0, &output.contrastive)
-            }
+            None => contrast(seen, &model.device(), false)?.0,
         };
         Ok((sum.grads(), values))
     }
 
     /// The objective over pooled rows of the whole effective batch.
-    fn contrast(&self, pairs: &[PairRow], generation: f64, original: Tensor<2>, paraphrase: Tensor<2>) -> CoinOutput {
-        let device = original.device();
-        let generation = Tensor::<1>::from_floats([generation as f32], &device);
-        self.loss.forward(generation, original, paraphrase, Some(same_answer(pairs, &device)))
+    fn contrast(&self, generation: f64, rows: [Tensor<2>; 2], excluded: Option<Tensor<2, Bool>>) -> CoinOutput {
+        let [original, paraphrase] = rows;
+        let generation = Tensor::<1>::from_floats([generation as f32], &original.device());
+        self.loss.forward(generation, original, paraphrase, excluded)
     }
 }
 
@@ -319,14 +456,13 @@ struct Pooled {
 }
 
 impl Pooled {
-    fn push(&mut self, states: &PairStates, original_tokens: f64, paraphrase_tokens: f64) {
+    fn push(&mut self, states: &PairStates, tokens: (f64, f64)) {
         let plain = |rows: &Tensor<2>| match rows.device().is_autodiff() {
             true => rows.clone().inner(),
             false => rows.clone(),
         };
         self.originals.push(plain(&states.original));
         self.paraphrases.push(plain(&states.paraphrase));
-        self.generation +=
-            scalar(&states.original_nats) / original_tokens + scalar(&states.paraphrase_nats) / paraphrase_tokens;
+        self.generation += scalar(&states.generation(tokens));
     }
 }

@@ -1,8 +1,11 @@
-//! What burn's optimiser leaves to its user: clipping by the global norm.
+//! What burn's optimiser leaves to its user: clipping by the global norm, and adding gradients up over ranks.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Tensor};
+use coin_loss::collective::Collective;
+
+use crate::TrainError;
 
 /// Scales all gradients so that their joint Euclidean norm is at most `limit`, as torch's `clip_grad_norm_` does;
 /// returns them with the norm before clipping.
@@ -27,6 +30,61 @@ pub(crate) fn scale_gradients<M: Module>(model: &M, gradients: GradientsParams, 
     let mut scaler = Scale { from: gradients, to: GradientsParams::new(), scale };
     model.visit(&mut scaler);
     scaler.to
+}
+
+/// The gradients of all ranks, added up; a rank without gradients counts as zeros.
+pub(crate) fn sum_over_ranks<M: Module>(
+    model: &M,
+    gradients: GradientsParams,
+    collective: &dyn Collective,
+) -> Result<GradientsParams, TrainError> {
+    if collective.ranks() == 1 {
+        return Ok(gradients);
+    }
+    let mut flat = Flatten { gradients: &gradients, parts: Vec::new() };
+    model.visit(&mut flat);
+    let sum = collective.sum(Tensor::cat(flat.parts, 0))?;
+    let mut unflatten = Unflatten { from: sum, at: 0, to: GradientsParams::new() };
+    model.visit(&mut unflatten);
+    Ok(unflatten.to)
+}
+
+/// The gradients of all trained parameters in one vector.
+struct Flatten<'a> {
+    gradients: &'a GradientsParams,
+    parts: Vec<Tensor<1>>,
+}
+
+impl ModuleVisitor for Flatten<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if !param.is_require_grad() {
+            return;
+        }
+        let count = param.lazy_shape().num_elements();
+        self.parts.push(match self.gradients.get::<D>(param.id) {
+            Some(gradient) => gradient.cast(DType::F32).reshape([count as i32]),
+            None => Tensor::zeros([count], (&param.val().device().inner(), DType::F32)),
+        });
+    }
+}
+
+/// And back.
+struct Unflatten {
+    from: Tensor<1>,
+    at: usize,
+    to: GradientsParams,
+}
+
+impl ModuleVisitor for Unflatten {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if !param.is_require_grad() {
+            return;
+        }
+        let shape = param.lazy_shape();
+        let count = shape.num_elements();
+        self.to.register(param.id, self.from.clone().narrow(0, self.at, count).reshape::<D, _>(shape));
+        self.at += count;
+    }
 }
 
 struct SquaredNorm<'a> {

@@ -4,10 +4,11 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use coin_data::tokenize::TokenRow;
+use coin_loss::collective::LocalCollective;
 use coin_loss::{CoinLossConfig, Pooling};
 use coin_model::{Llama, LlamaConfig, LoraConfig};
 use coin_train::config::{Objective, Preset};
-use coin_train::objective::{PairRow, StepObjective};
+use coin_train::objective::{PairRow, StepObjective, StepValues};
 
 fn model() -> Llama {
     let config: LlamaConfig = serde_json::from_value(serde_json::json!({
@@ -77,7 +78,16 @@ fn flat(model: &Llama, gradients: &GradientsParams) -> Vec<f32> {
 
 fn objective(kind: Objective, preset: Preset, lambda: f64) -> StepObjective {
     let loss = CoinLossConfig::new().with_lambda(lambda).init().unwrap();
-    StepObjective { kind, preset, loss, pooling: Pooling::Last, seed: 3, checkpointing: false, loss_scale: 1.0 }
+    StepObjective {
+        kind,
+        preset,
+        loss,
+        contrastive_batch: 64,
+        pooling: Pooling::Last,
+        seed: 3,
+        checkpointing: false,
+        loss_scale: 1.0,
+    }
 }
 
 #[test]
@@ -103,6 +113,72 @@ fn cached_and_recomputed_gradients_are_the_plain_ones() {
             assert!(largest < 1e-5 * scale.max(1.0), "{kind:?}, micro {micro}: {largest}, scale {scale}");
         }
     }
+}
+
+/// What every rank gets of a step that they share.
+fn of_ranks(
+    objective: &StepObjective,
+    model: &Llama,
+    pairs: &[PairRow],
+    micro: usize,
+    ranks: usize,
+) -> Vec<(Vec<f32>, StepValues)> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = LocalCollective::new(ranks)
+            .into_iter()
+            .map(|collective| {
+                let model = model.clone();
+                scope.spawn(move || {
+                    let (gradients, values) = objective.step_of_rank(&model, pairs, micro, 4, &collective).unwrap();
+                    (flat(&model, &gradients), values)
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn gradients_of_several_ranks_are_those_of_one() {
+    let (model, pairs) = (model(), pairs());
+    for (kind, preset) in [
+        (Objective::Coin, Preset::Strict),
+        (Objective::Cit, Preset::Strict),
+        (Objective::Coin, Preset::Paper),
+        (Objective::Cit, Preset::Paper),
+    ] {
+        let objective = objective(kind, preset, 1000.0);
+        // Six pairs over two ranks are 4 + 2; over four ranks one has none.
+        for (micro, ranks) in [(2, 2), (2, 3), (2, 4), (6, 2), (4, 2)] {
+            let (single, values) = objective.step(&model, &pairs, micro, 4).unwrap();
+            let single = flat(&model, &single);
+            let all = of_ranks(&objective, &model, &pairs, micro, ranks);
+            for (rank, (gradients, of_rank)) in all.iter().enumerate() {
+                let what = format!("{kind:?} {preset:?}, micro {micro}, rank {rank} of {ranks}");
+                assert_eq!((gradients, of_rank), (&all[0].0, &all[0].1), "{what}: ranks must agree to the bit");
+                assert!((values.loss - of_rank.loss).abs() < 1e-5, "{what}: {values:?} {of_rank:?}");
+                assert!((values.contrastive - of_rank.contrastive).abs() < 1e-5, "{what}");
+                assert!((values.accuracy - of_rank.accuracy).abs() < 1e-6, "{what}");
+                let largest = single.iter().zip(gradients).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                let scale = single.iter().map(|a| a.abs()).fold(0.0, f32::max);
+                // f32 sums in another order.
+                assert!(largest < 1e-5 * scale.max(1.0), "{what}: {largest}, scale {scale}");
+            }
+        }
+    }
+}
+
+#[test]
+fn contrastive_batches_see_only_themselves() {
+    let (model, pairs) = (model(), pairs());
+    let of = |contrastive_batch: usize, pairs: &[PairRow], step: u64| {
+        let objective = StepObjective { contrastive_batch, ..objective(Objective::Coin, Preset::Strict, 1000.0) };
+        objective.step(&model.clone().with_dropout(0.0), pairs, 2, step).unwrap().1
+    };
+    let (couples, whole) = (of(2, &pairs, 0), of(6, &pairs, 0));
+    let alone: f64 = pairs.chunks(2).map(|couple| of(2, couple, 0).contrastive / 3.0).sum();
+    assert!((couples.contrastive - alone).abs() < 1e-5, "{} {alone}", couples.contrastive);
+    assert!(couples.contrastive < whole.contrastive);
 }
 
 #[test]

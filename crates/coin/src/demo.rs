@@ -170,12 +170,7 @@ impl Demo {
         RunConfig {
             out: self.out.join(name),
             model: ModelTable::new(base),
-            data: DataTable {
-                pairs: pairs.to_owned(),
-                max_tokens: 256,
-                validation_pairs: VALIDATION_PAIRS,
-                shuffle: true,
-            },
+            data: DataTable { validation_pairs: VALIDATION_PAIRS, ..DataTable::new(pairs) },
             lora: Some(LoraConfig::default()),
             objective: ObjectiveTable { kind, ..ObjectiveTable::default() },
             train: TrainTable {
@@ -183,6 +178,8 @@ impl Demo {
                 micro_batch_pairs: self.batch_pairs,
                 steps: Some(self.steps),
                 learning_rate: LEARNING_RATE,
+                validate_every: Some(0),
+                checkpoint_every: Some(0),
                 seed: self.seed,
                 device: self.device.clone(),
                 ..TrainTable::default()

@@ -61,6 +61,26 @@ pub fn named(name: &str) -> Result<Device, DeviceError> {
     }
 }
 
+/// The devices called `names`, separated by commas; each may stand more than once.
+///
+/// # Errors
+/// As [`named`].
+///
+/// ```
+/// assert_eq!(coin::device::all_named("cpu, cpu").map(|devices| devices.len()), Ok(2));
+/// ```
+pub fn all_named(names: &str) -> Result<Vec<Device>, DeviceError> {
+    names.split(',').map(|name| named(name.trim())).collect()
+}
+
+/// Whether burn has collectives of its own between the devices called `names`, all different: burn 0.22.1 has them for
+/// CUDA.
+pub fn have_collectives(names: &str) -> bool {
+    let names: Vec<&str> = names.split(',').map(str::trim).collect();
+    let different = names.iter().enumerate().all(|(at, name)| !names[..at].contains(name));
+    names.len() > 1 && different && names.iter().all(|name| name.starts_with("cuda"))
+}
+
 fn gpu(backend: &str, index: usize) -> Option<Device> {
     #[cfg(any(feature = "vulkan", feature = "wgpu", feature = "metal"))]
     let kind =

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
+use coin::device;
 use coin::hub::Files;
+use coin::loss::collective::{DeviceCollective, LocalCollective, NetworkCollective, NetworkOptions};
 use coin::train::estimate::MemoryEstimate;
 use coin::train::{Outcome, Progress, RunConfig, RunOptions, Trainer};
 
-use super::device_named;
 use super::model_arguments::{folder, warn};
 use crate::failure::{Failure, OrFail, bad_input};
 use crate::progress;
@@ -32,6 +33,15 @@ pub struct Arguments {
     /// Takes names on the hub from the cache, without network.
     #[arg(long)]
     offline: bool,
+    /// Number of processes of a data-parallel run; each is started with its `--rank` and all with the same `--address`.
+    #[arg(long, value_name = "N", requires_all = ["rank", "address"])]
+    ranks: Option<usize>,
+    /// This process's place among the `--ranks`, from 0; rank 0 writes the run folder.
+    #[arg(long, value_name = "R", requires = "ranks")]
+    rank: Option<usize>,
+    /// Where the processes meet: rank 0 listens there. Only on a network that is trusted.
+    #[arg(long, value_name = "HOST:PORT", requires = "ranks")]
+    address: Option<String>,
 }
 
 impl Arguments {
@@ -42,12 +52,15 @@ impl Arguments {
         let model = of_hub("model.path", &config.model.path, Files::Model)?;
         let adapter = config.model.adapter.as_deref().map(|path| of_hub("model.adapter", path, Files::Adapter));
         config.model.fetched = Some((model, adapter.transpose()?));
-        let device = device_named(&config.train.device)?;
+        let devices = device::all_named(&config.train.device).input()?;
+        if self.ranks.is_some() && devices.len() > 1 {
+            return bad_input("--ranks: one device a process, but train.device names several");
+        }
         let out = config.out.clone();
         if out.exists() && !out.is_dir() {
             return bad_input(format!("out = {}: a file is in the way, expected a folder", out.display()));
         }
-        let trainer = Trainer::new(config, &device).input()?;
+        let trainer = Trainer::new(config, &devices[0]).input()?;
         warn(trainer.warnings());
         let (shortened, texts) = trainer.shortened();
         if shortened > 0 {
@@ -66,15 +79,35 @@ impl Arguments {
         let bar = progress::bar("train", trainer.steps() as u64);
         let mut held_out = Vec::new();
         let options = RunOptions { resume: self.resume, stop: Some(&stop) };
-        let outcome = trainer
-            .run(options, |event| {
-                progress::training(&bar, event);
-                if let Progress::Validation(metrics) = event {
-                    held_out.push(metrics.clone());
-                }
-            })
-            .work()?;
+        let show = |event: &Progress| {
+            progress::training(&bar, event);
+            if let Progress::Validation(metrics) = event {
+                held_out.push(metrics.clone());
+            }
+        };
+        let names = trainer.config().train.device.clone();
+        let outcome = match (self.ranks.zip(self.rank).zip(self.address), devices.len()) {
+            (Some(((ranks, rank), address)), _) => {
+                let session = trainer.session().input()?;
+                let meeting = NetworkOptions { session, ..NetworkOptions::new(address, rank, ranks) };
+                let collective = NetworkCollective::connect(&meeting).work()?;
+                trainer.run_as(&collective, options, show)
+            }
+            (None, 1) => trainer.run(options, show),
+            (None, _) if device::have_collectives(&names) => {
+                let ranks = DeviceCollective::new(&devices);
+                trainer.run_parallel(devices.into_iter().zip(ranks).collect(), options, show)
+            }
+            (None, count) => {
+                let ranks = LocalCollective::new(count);
+                trainer.run_parallel(devices.into_iter().zip(ranks).collect(), options, show)
+            }
+        };
+        let outcome = outcome.work()?;
         bar.finish();
+        if self.rank.is_some_and(|rank| rank > 0) {
+            return Ok(());
+        }
         for metrics in held_out {
             println!(
                 "held out, step {}: generation loss {:.4}, ranking accuracy {:.1}% (hard negative {:.1}%), cosine {:.4} (negatives {:.4})",

@@ -1,0 +1,311 @@
+//! The loop over optimiser steps.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
+use coin_data::pairs;
+use coin_loss::collective::{Alone, Collective, CollectiveError};
+use coin_model::{FloatType, Llama, adapter};
+
+use crate::adamw::AdamW;
+use crate::checkpoint::{self, Restored, RunState};
+use crate::loss_scale::LossScale;
+use crate::metrics::MetricsFile;
+use crate::objective::{PairRow, StepObjective, sum_values, supervised};
+use crate::optimizer::clip_global_norm;
+use crate::schedule::LinearSchedule;
+use crate::tensorboard::EventFile;
+use crate::{StepMetrics, TrainError, Trainer, ValidationMetrics};
+
+/// What a run tells while it works.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Progress {
+    /// The run goes on from a checkpoint, after so many steps.
+    Resumed(usize),
+    /// An optimiser step of `total` is done.
+    Step(StepMetrics, usize),
+    /// The held-out pairs were evaluated.
+    Validation(ValidationMetrics),
+    /// A checkpoint was written, after so many steps.
+    Checkpoint(usize),
+}
+
+/// How a run is run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RunOptions<'a> {
+    /// Goes on from the newest checkpoint of the run folder, if there is one.
+    pub resume: bool,
+    /// Once true, the run writes a checkpoint after the step at hand and ends. Of several ranks, rank 0's counts.
+    pub stop: Option<&'a AtomicBool>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Every step is done: the tuned model, without autodiff.
+    Finished(Box<Llama>),
+    /// It was asked to stop, after so many steps, and left a checkpoint.
+    Stopped(usize),
+}
+
+/// What a run changes as it goes.
+struct Running {
+    state: RunState,
+    model: Llama,
+    optimizer: ModuleOptimizer,
+    /// On rank 0 only, which is the one that writes.
+    logs: Option<Logs>,
+}
+
+struct Logs {
+    metrics: MetricsFile,
+    events: EventFile,
+}
+
+impl Trainer {
+    /// Runs to the end and writes `config.resolved.toml`, `metrics.jsonl`, `tensorboard/`, `checkpoints/` and `adapter/`
+    /// to `out` of the configuration, and with held-out pairs `adapter-best/`.
+    ///
+    /// A run that was stopped or killed and is resumed ends with the same adapter, to the bit, as one that was not.
+    ///
+    /// # Errors
+    /// A file cannot be written, the run folder is that of another run, or a loss is no number.
+    pub fn run(self, options: RunOptions, progress: impl FnMut(&Progress)) -> Result<Outcome, TrainError> {
+        self.run_as(&Alone, options, progress)
+    }
+
+    /// As [`run`](Self::run), as one rank of a data-parallel run: all ranks hold the same configuration, model and pairs,
+    /// and rank 0 writes.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), or a rank is gone or stands at another step.
+    pub fn run_as(
+        self,
+        collective: &dyn Collective,
+        options: RunOptions,
+        mut progress: impl FnMut(&Progress),
+    ) -> Result<Outcome, TrainError> {
+        let train = self.config().train.clone();
+        let total = self.steps();
+        let schedule = LinearSchedule::new(train.learning_rate, train.warmup_ratio, total);
+        let objective = StepObjective {
+            kind: self.config().objective.kind,
+            preset: train.preset,
+            loss: self.config().loss().init()?,
+            contrastive_batch: self.config().contrastive_batch(),
+            pooling: self.config().pooling()?,
+            seed: train.seed,
+            checkpointing: train.checkpointing,
+            loss_scale: 1.0,
+        };
+        let mut running = self.start(options.resume, collective, &mut progress)?;
+        if running.state.step == 0 {
+            self.validate_and_keep(&mut running, collective, &mut progress)?;
+        }
+
+        let per_epoch = self.usable().div_ceil(train.batch_pairs);
+        let mut order = (usize::MAX, Vec::new());
+        while running.state.step < total {
+            let start = Instant::now();
+            let step = running.state.step;
+            let (epoch, index) = (step / per_epoch, step % per_epoch);
+            if order.0 != epoch {
+                order = (epoch, self.order(epoch)?);
+            }
+            let chunk = order.1.chunks(train.batch_pairs).nth(index).unwrap_or_default();
+            let rows: Vec<PairRow> = chunk.iter().map(|&index| self.training()[index].clone()).collect();
+            let objective = StepObjective {
+                loss_scale: running.state.loss_scale.map_or(1.0, |scale| scale.factor),
+                ..objective.clone()
+            };
+            let (gradients, values) =
+                objective.step_of_rank(&running.model, &rows, train.micro_batch_pairs, step as u64, collective)?;
+            if !values.loss.is_finite() {
+                return Err(self.not_finite(&running.model.valid(), step, "loss", values.loss, chunk));
+            }
+            let (gradients, grad_norm) = clip_global_norm(&running.model, gradients, train.max_grad_norm);
+            let overflowed = !grad_norm.is_finite();
+            let can_go_on = match running.state.loss_scale.as_mut() {
+                Some(scale) => scale.update(overflowed),
+                None => !overflowed,
+            };
+            if !can_go_on {
+                return Err(self.not_finite(&running.model.valid(), step, "gradient norm", grad_norm, chunk));
+            }
+            let lr = schedule.rate(step);
+            match overflowed {
+                true => running.state.skipped_steps += 1,
+                false => running.model = running.optimizer.step(lr, running.model, gradients),
+            }
+            let (original, paraphrase) = supervised(&rows);
+            let done = (index * train.batch_pairs + chunk.len()) as f64 / self.usable() as f64;
+            let metrics = StepMetrics {
+                step,
+                epoch: epoch as f64 + done,
+                lr,
+                loss: values.loss,
+                loss_generation: values.generation,
+                loss_contrastive: values.contrastive,
+                loss_contrastive_scaled: values.scaled,
+                contrastive_accuracy: values.accuracy,
+                similarity_positive: values.similarity_positive,
+                similarity_negative: values.similarity_negative,
+                grad_norm,
+                pairs: rows.len(),
+                supervised_tokens: (original + paraphrase) as usize,
+                seconds: start.elapsed().as_secs_f64(),
+                loss_scale: running.state.loss_scale.map(|_| objective.loss_scale),
+                skipped_steps: running.state.loss_scale.map(|_| running.state.skipped_steps),
+            };
+            if let Some(logs) = &mut running.logs {
+                logs.metrics.write(&metrics)?;
+                logs.events.scalars(step, &metrics.scalars())?;
+            }
+            progress(&Progress::Step(metrics, total));
+            running.state.step += 1;
+
+            let step = running.state.step;
+            let due = |every: Option<usize>| every.is_some_and(|n| n > 0 && step.is_multiple_of(n)) && step < total;
+            if due(train.validate_every) {
+                self.validate_and_keep(&mut running, collective, &mut progress)?;
+            }
+            let stopped = step < total && self.asked_to_stop(options, &running.model, collective)?;
+            if stopped || due(train.checkpoint_every) {
+                if running.logs.is_some() {
+                    self.checkpoint(&running)?;
+                }
+                progress(&Progress::Checkpoint(step));
+            }
+            if stopped {
+                return Ok(Outcome::Stopped(step));
+            }
+        }
+        self.validate_and_keep(&mut running, collective, &mut progress)?;
+        if running.logs.is_some() {
+            self.save_adapter(&running.model, "adapter")?;
+        }
+        Ok(Outcome::Finished(Box::new(running.model.valid())))
+    }
+
+    /// Whether rank 0 was asked to stop; all ranks get the same answer.
+    fn asked_to_stop(
+        &self,
+        options: RunOptions,
+        model: &Llama,
+        collective: &dyn Collective,
+    ) -> Result<bool, TrainError> {
+        let asked = collective.rank() == 0 && options.stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
+        let [asked] = sum_values([f64::from(asked)], collective, &model.device())?;
+        Ok(asked > 0.0)
+    }
+
+    /// The pairs of an epoch in the order of their use, whole couples together.
+    fn order(&self, epoch: usize) -> Result<Vec<usize>, TrainError> {
+        let mut order: Vec<usize> = (0..self.training().len()).collect();
+        if self.config().data.shuffle {
+            pairs::shuffle_couples(&mut order, self.config().train.seed, epoch)?;
+        }
+        order.truncate(self.usable());
+        Ok(order)
+    }
+
+    /// Where the run starts: at its beginning, or at the newest checkpoint.
+    fn start(
+        &self,
+        resume: bool,
+        collective: &dyn Collective,
+        progress: &mut dyn FnMut(&Progress),
+    ) -> Result<Running, TrainError> {
+        let out = &self.config().out;
+        let writes = collective.rank() == 0;
+        let optimizer = ModuleOptimizer::from(AdamW::default());
+        let newest = self.resumable(resume)?;
+        // No rank writes before all have read.
+        let step = newest.as_ref().map_or(0, |(_, state)| state.step);
+        let device = self.model().device();
+        let [sum] = sum_values([step as f64], collective, &device)?;
+        if sum != (step * collective.ranks()) as f64 {
+            let (got, expected) = (format!("step {step}"), "the step of the others".to_owned());
+            return Err(CollectiveError::Disagreement { rank: collective.rank(), got, expected }.into());
+        }
+        let metrics_path = out.join("metrics.jsonl");
+        let (state, model, optimizer, metrics) = match newest {
+            Some((path, state)) => {
+                let Restored { state, model, optimizer } =
+                    checkpoint::load(&path, state, self.model().clone(), optimizer)?;
+                progress(&Progress::Resumed(state.step));
+                let metrics = writes.then(|| MetricsFile::resume(&metrics_path, state.step)).transpose()?;
+                (state, model.with_dropout(self.lora().dropout), optimizer, metrics)
+            }
+            None => {
+                let metrics = writes
+                    .then(|| {
+                        self.clear_folder()?;
+                        MetricsFile::create(&metrics_path)
+                    })
+                    .transpose()?;
+                let scale = (self.config().model.dtype == FloatType::F16).then(LossScale::default);
+                (self.first_state(scale), self.model().clone(), optimizer, metrics)
+            }
+        };
+        let logs = match metrics {
+            Some(metrics) => Some(Logs { metrics, events: EventFile::create(&out.join("tensorboard"), state.step)? }),
+            None => None,
+        };
+        Ok(Running { state, model, optimizer, logs })
+    }
+
+    /// Makes the run folder that of a run which begins.
+    fn clear_folder(&self) -> Result<(), TrainError> {
+        let out = &self.config().out;
+        std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
+        // Results of an earlier run must not stand beside this one's metrics.
+        for name in ["adapter", "adapter-best", "tensorboard"] {
+            let old = out.join(name);
+            if old.is_dir() {
+                std::fs::remove_dir_all(&old).map_err(TrainError::io(&old))?;
+            }
+        }
+        let config = self.resolved()?;
+        let path = out.join("config.resolved.toml");
+        Ok(coin_data::file::write_atomically(path, |writer| writer.write_all(config.as_bytes()))?)
+    }
+
+    fn checkpoint(&self, running: &Running) -> Result<(), TrainError> {
+        let Running { state, model, optimizer, .. } = running;
+        let keep = self.config().train.keep_checkpoints;
+        checkpoint::save(&self.config().out, state, model, self.lora(), optimizer, &self.resolved()?, keep)
+    }
+
+    fn save_adapter(&self, model: &Llama, name: &str) -> Result<(), TrainError> {
+        let base = self.config().model.path.display().to_string();
+        Ok(adapter::save(model, self.lora(), Some(&base), &self.config().out.join(name))?)
+    }
+
+    /// Evaluates the held-out pairs, if there are any, and keeps the adapter if it is the best so far.
+    fn validate_and_keep(
+        &self,
+        running: &mut Running,
+        collective: &dyn Collective,
+        progress: &mut dyn FnMut(&Progress),
+    ) -> Result<(), TrainError> {
+        let Some(metrics) = self.validate(&running.model.valid(), running.state.step, collective)? else {
+            return Ok(());
+        };
+        let better = running.state.best_validation.is_none_or(|best| metrics.loss_generation < best);
+        if better && metrics.loss_generation.is_finite() {
+            running.state.best_validation = Some(metrics.loss_generation);
+        }
+        if let Some(logs) = &mut running.logs {
+            logs.metrics.write(&metrics)?;
+            logs.events.scalars(metrics.step, &metrics.scalars())?;
+            if running.state.best_validation == Some(metrics.loss_generation) {
+                self.save_adapter(&running.model, "adapter-best")?;
+            }
+        }
+        progress(&Progress::Validation(metrics));
+        Ok(())
+    }
+}
