@@ -52,6 +52,17 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
     Ok(())
 }
 
+/// Checks that files can be made in `folder`.
+///
+/// # Errors
+/// [`DataError::Io`] with `folder`.
+pub fn check_writable(folder: &Path) -> Result<(), DataError> {
+    tempfile::Builder::new().prefix(".partial-").tempfile_in(folder).map(|_| ()).map_err(|error| {
+        // The temporary name says nothing to anybody.
+        DataError::io(folder)(error.kind().into())
+    })
+}
+
 /// The text of the file `path`, without a byte order mark.
 ///
 /// # Errors

@@ -68,5 +68,5 @@ pub use evaluation::{Evaluation, InputTexts, Preset};
 pub use instructions::InstructionSet;
 pub use ledger::{Ledger, Record};
 pub use model::{GenerateOptions, Generation, LanguageModel, ModelError};
-pub use report::{Curve, CurvePoint};
+pub use report::{Curve, CurvePoint, HeldOutPoint};
 pub use summary::{RunSummary, Summary};

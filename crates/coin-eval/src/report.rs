@@ -19,16 +19,18 @@ use crate::EvalError;
 use crate::summary::{AVERAGE, Summary};
 use crate::table::{last_two, percent, signed};
 
-/// Losses of one run while it was trained.
+/// What one run measured while it was trained.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Curve {
     /// The run's name; the color is that of the run of this name in the summary.
     pub run: String,
     /// In the order of the steps.
     pub points: Vec<CurvePoint>,
+    /// Evaluations on held-out pairs, in the order of the steps; may be empty.
+    pub held_out: Vec<HeldOutPoint>,
 }
 
-/// Losses of one optimizer step.
+/// What one optimizer step measured on its own batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CurvePoint {
     /// The step, from 0.
@@ -37,14 +39,32 @@ pub struct CurvePoint {
     pub loss_generation: f64,
     /// Contrastive loss before its weight, in nats; none where the run has none.
     pub loss_contrastive: Option<f64>,
+    /// Share of pairs whose positive ranks first.
+    pub accuracy: Option<f64>,
+    /// Mean cosine of positives.
+    pub similarity_positive: Option<f64>,
+    /// Mean cosine of negatives.
+    pub similarity_negative: Option<f64>,
 }
 
-/// Writes the report as one self-contained HTML page; `curves` may be empty.
+/// One evaluation on held-out pairs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HeldOutPoint {
+    /// Optimizer steps done before it.
+    pub step: u64,
+    /// Generation loss, in nats per token.
+    pub loss_generation: f64,
+    /// Share of pairs whose positive ranks first.
+    pub accuracy: f64,
+}
+
+/// Writes the report as one self-contained HTML page. `curves` may be empty; a summary without runs gives a report of
+/// curves alone.
 ///
 /// # Errors
-/// [`EvalError::Invalid`] if the summary has no run; [`EvalError::Io`] if the file cannot be written.
+/// [`EvalError::Invalid`] if there is neither run nor curve; [`EvalError::Io`] if the file cannot be written.
 pub fn write_html(path: impl AsRef<Path>, summary: &Summary, curves: &[Curve]) -> Result<(), EvalError> {
-    check(summary)?;
+    check(summary, curves)?;
     coin_data::file::replace(path.as_ref(), |file| file.write_all(html::page(summary, curves).as_bytes()))
         .map_err(EvalError::io(path.as_ref()))
 }
@@ -52,16 +72,16 @@ pub fn write_html(path: impl AsRef<Path>, summary: &Summary, curves: &[Curve]) -
 /// Writes the report as Markdown, tables only; the last values of `curves` are given in a table.
 ///
 /// # Errors
-/// [`EvalError::Invalid`] if the summary has no run; [`EvalError::Io`] if the file cannot be written.
+/// As [`write_html`].
 pub fn write_markdown(path: impl AsRef<Path>, summary: &Summary, curves: &[Curve]) -> Result<(), EvalError> {
-    check(summary)?;
+    check(summary, curves)?;
     coin_data::file::replace(path.as_ref(), |file| file.write_all(markdown::page(summary, curves).as_bytes()))
         .map_err(EvalError::io(path.as_ref()))
 }
 
-fn check(summary: &Summary) -> Result<(), EvalError> {
-    match summary.runs.is_empty() {
-        true => Err(EvalError::Invalid("the summary has no run to report".to_owned())),
+fn check(summary: &Summary, curves: &[Curve]) -> Result<(), EvalError> {
+    match summary.runs.is_empty() && curves.iter().all(|curve| curve.points.is_empty()) {
+        true => Err(EvalError::Invalid("there is no run to report".to_owned())),
         false => Ok(()),
     }
 }
@@ -85,7 +105,9 @@ fn headline(summary: &Summary) -> String {
             before = before.name,
         );
     }
-    let run = &summary.runs[0];
+    let Some(run) = summary.runs.first() else {
+        return "Training only: what the tuned models answer has not been evaluated.".to_owned();
+    };
     let shown = average(run).map_or(String::new(), |measures| {
         format!(
             "{} % accuracy on average over all levels, ± {} over instructions.",
@@ -187,12 +209,20 @@ pub(crate) mod tests {
                 step,
                 loss_generation: loss(step) + if contrastive { 0.03 } else { 0.0 },
                 loss_contrastive: contrastive.then(|| 3.0 * (-(step as f64) / 40.0).exp() + 0.2),
+                accuracy: contrastive.then(|| 1.0 - 0.5 * (-(step as f64) / 50.0).exp()),
+                similarity_positive: contrastive.then_some(0.9),
+                similarity_negative: contrastive.then_some(0.8 - step as f64 * 0.005),
             };
             (0..200).map(point).collect()
         };
+        let held_out = (0..=8).map(|eighth| HeldOutPoint {
+            step: 25 * eighth,
+            loss_generation: 0.5 + 1.8 * (-(eighth as f64)).exp(),
+            accuracy: 0.5 + 0.05 * eighth as f64,
+        });
         vec![
-            Curve { run: "cit".to_owned(), points: points(false) },
-            Curve { run: "coin".to_owned(), points: points(true) },
+            Curve { run: "cit".to_owned(), points: points(false), held_out: Vec::new() },
+            Curve { run: "coin".to_owned(), points: points(true), held_out: held_out.collect() },
         ]
     }
 
@@ -236,6 +266,9 @@ pub(crate) mod tests {
         assert!(page.contains("base: ") && !page.contains("Cosine by level"));
         assert!(markdown::page(&summary, &[]).contains("## By perturbation level"));
         summary.runs.clear();
+        let page = html::page(&summary, &synthetic_curves());
+        assert!(page.contains("Training only") && page.contains("<circle class=\"r0\"") && !page.contains("NaN"));
+        assert!(markdown::page(&summary, &synthetic_curves()).contains("| coin | 199 |"));
         assert!(write_html("never.html", &summary, &[]).unwrap_err().to_string().contains("no run"));
     }
 

@@ -78,6 +78,29 @@ impl PairBatch {
     /// # Errors
     /// A rank is gone or gave other shapes, or the batch has a mask ([`with_groups`](Self::with_groups) can be
     /// gathered).
+    ///
+    /// ```
+    /// use burn::tensor::{Device, Tensor};
+    /// use coin_loss::collective::{Collective, LocalCollective};
+    /// use coin_loss::{InfoNceConfig, PairBatch};
+    /// let loss = InfoNceConfig::new().init()?;
+    /// let losses: Vec<f32> = std::thread::scope(|scope| {
+    ///     let ranks = LocalCollective::new(2).into_iter().map(|collective| {
+    ///         let loss = loss.clone();
+    ///         scope.spawn(move || {
+    ///             // One pair a rank: alone, neither would have a negative.
+    ///             let own = [[1.0, collective.rank() as f32]];
+    ///             let rows = || Tensor::<2>::from_floats(own, &Device::flex());
+    ///             let batch = PairBatch::new(rows(), rows()).gathered(&collective)?;
+    ///             Ok(loss.forward_batch(batch).loss.into_scalar::<f32>())
+    ///         })
+    ///     });
+    ///     let ranks: Vec<_> = ranks.collect();
+    ///     ranks.into_iter().map(|rank| rank.join().expect("the rank panicked")).collect::<Vec<_>>()
+    /// }).into_iter().collect::<Result<_, coin_loss::collective::CollectiveError>>()?;
+    /// assert!(losses[0] > 0.0 && losses[0] == losses[1]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn gathered(self, collective: &dyn Collective) -> Result<Self, CollectiveError> {
         if self.excluded.is_some() {
             return Err(CollectiveError::Excluded);

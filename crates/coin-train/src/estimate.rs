@@ -7,16 +7,23 @@ use coin_model::adapter;
 
 use crate::Trainer;
 
+/// What the program takes before any tensor, on the CPU as measured.
+const PROCESS: usize = 50_000_000;
+
 /// Memory of a training run by what takes it, in bytes. Weights and adapters are exact; activations are an estimate:
-/// they count the tensors that the backward pass of a decoder layer keeps, for rows of the longest length.
+/// they count the tensors that the backward pass of a decoder layer keeps, for micro-batches of rows of the longest
+/// length. The whole was within a tenth of the peak of nine runs on such rows (`docs/performance.md`); where rows differ
+/// in length it is an upper bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryEstimate {
     /// The base model.
     pub weights: usize,
-    /// Adapters, their gradients and the optimiser's two moments.
+    /// Adapters, their gradients and the optimiser's two moments, on each rank.
     pub adapters: usize,
-    /// Activations of one micro-batch, both wordings, and of its logits.
+    /// Activations of one micro-batch, both wordings, and of its logits, on each rank.
     pub activations: usize,
+    /// Ranks of this process; on one device they share the weights, on several each device holds them.
+    pub ranks: usize,
 }
 
 impl MemoryEstimate {
@@ -43,12 +50,13 @@ impl MemoryEstimate {
             weights: model.weight_bytes() - 4 * trainable,
             adapters: 4 * 4 * trainable,
             activations: 4 * (values + 3 * supervised * shape.vocab_size + 4 * tokens * d),
+            ranks: config.train.device.split(',').count(),
         }
     }
 
-    /// All of it.
+    /// All of it where the ranks share a device, with the program itself.
     pub fn total(&self) -> usize {
-        self.weights + self.adapters + self.activations
+        PROCESS + self.weights + self.ranks * (self.adapters + self.activations)
     }
 
     /// Layers, parameters, steps and memory of a run, as text.
@@ -95,12 +103,13 @@ impl MemoryEstimate {
         let memory = MemoryEstimate::new(trainer);
         let megabytes = |bytes: usize| bytes as f64 / 1e6;
         line(format!(
-            "memory: weights {:.1} MB, adapters with gradients and moments {:.1} MB, activations about {:.0} MB, together about {:.0} MB",
+            "memory: weights {:.1} MB, adapters with gradients and moments {:.1} MB, activations about {:.0} MB",
             megabytes(memory.weights),
             megabytes(memory.adapters),
             megabytes(memory.activations),
-            megabytes(memory.total())
         ));
+        let ranks = if memory.ranks > 1 { format!(" for {} ranks", memory.ranks) } else { String::new() };
+        line(format!("together about {:.0} MB{ranks}, with rows of the longest length", megabytes(memory.total())));
         out
     }
 }

@@ -99,6 +99,38 @@ impl ValidationMetrics {
     }
 }
 
+/// The lines of a `metrics.jsonl`: steps, and evaluations on held-out pairs. A last line that is not whole, as a run that
+/// is writing or was killed may leave it, is passed over.
+///
+/// # Errors
+/// The file cannot be read, or a line is no such metrics; path and line are named.
+pub fn read(path: &Path) -> Result<(Vec<StepMetrics>, Vec<ValidationMetrics>), TrainError> {
+    let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
+    let (mut steps, mut validations) = (Vec::new(), Vec::new());
+    for (line, kind) in whole_lines(path, &text)? {
+        let parsed = match kind.split {
+            None => serde_json::from_str(line).map(|metrics| steps.push(metrics)),
+            Some(_) => serde_json::from_str(line).map(|metrics| validations.push(metrics)),
+        };
+        parsed.map_err(|error| TrainError::checkpoint(path, format!("step {}: {error}", kind.step)))?;
+    }
+    Ok((steps, validations))
+}
+
+/// The lines of `text` with their kinds, but for a last one that is torn.
+fn whole_lines<'a>(path: &Path, text: &'a str) -> Result<Vec<(&'a str, Line)>, TrainError> {
+    let count = text.lines().count();
+    let mut lines = Vec::with_capacity(count);
+    for (index, line) in text.lines().enumerate() {
+        match serde_json::from_str(line) {
+            Ok(kind) => lines.push((line, kind)),
+            Err(_) if index + 1 == count => break,
+            Err(error) => return Err(TrainError::checkpoint(path, format!("line {}: {error}", index + 1))),
+        }
+    }
+    Ok(lines)
+}
+
 /// What tells the two kinds of line apart.
 #[derive(Deserialize)]
 struct Line {
@@ -122,17 +154,8 @@ impl MetricsFile {
     /// killed, is taken out.
     pub(crate) fn resume(path: &Path, step: usize) -> Result<Self, TrainError> {
         let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
-        let count = text.lines().count();
         let mut kept = String::new();
-        for (index, line) in text.lines().enumerate() {
-            let parsed: Line = match serde_json::from_str(line) {
-                Ok(parsed) => parsed,
-                Err(_) if index + 1 == count => break,
-                Err(error) => {
-                    let message = format!("line {}: {error}", index + 1);
-                    return Err(TrainError::Checkpoint { path: path.to_owned(), message });
-                }
-            };
+        for (line, parsed) in whole_lines(path, &text)? {
             // The evaluation after the last step is done before its checkpoint.
             if parsed.step < step || parsed.split.is_some() && parsed.step == step {
                 kept.push_str(line);

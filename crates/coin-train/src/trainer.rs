@@ -199,13 +199,22 @@ impl Trainer {
             .map_err(|error| TrainError::Config { origin: "configuration".to_owned(), message: error.to_string() })
     }
 
-    /// Checks that [`run`](Self::run) may write to the run folder: without `resume` it must not hold checkpoints, with it
-    /// the newest one must come from the same configuration, model and pairs.
+    /// Makes the run folder and checks that [`run`](Self::run) may and can write to it: without `resume` it must not hold
+    /// checkpoints, with it the newest one must come from the same configuration, model and pairs. A run would write its
+    /// results last, so that it can is tried first.
     ///
     /// # Errors
     /// What is in the way, or what has changed.
     pub fn check_folder(&self, resume: bool) -> Result<(), TrainError> {
-        self.resumable(resume).map(|_| ())
+        self.resumable(resume)?;
+        let out = &self.config.out;
+        std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
+        for folder in ["", "adapter", "adapter-best", "checkpoints", "tensorboard"].map(|name| out.join(name)) {
+            if folder.is_dir() {
+                coin_data::file::check_writable(&folder)?;
+            }
+        }
+        Ok(())
     }
 
     /// The checkpoint that the run goes on from, with its state; without `resume` there must be none.

@@ -7,7 +7,6 @@ use anyhow::{Context, Result};
 use burn::tensor::Device;
 use coin_data::world::World;
 use coin_data::{Pair, PairBuilder, Task, TemplateSet, pairs};
-use coin_eval::report::{Curve, CurvePoint};
 use coin_eval::{Evaluation, InstructionSet, Ledger, Summary, metrics, report};
 use coin_model::{LoraConfig, WeightFormat};
 use coin_perturb::frozen::LabelWords;
@@ -15,7 +14,7 @@ use coin_perturb::{attack_named, perturb_set};
 use coin_train::config::{DataTable, ModelTable, Objective, ObjectiveTable, TrainTable};
 use coin_train::{Progress, RunConfig, RunOptions, Trainer};
 
-use crate::model_folder;
+use crate::{learning_curves, model_folder};
 
 /// Files of the embedded base model, as `examples/train_demo_base.rs` writes them.
 const BASE: [(&str, &[u8]); 3] = [
@@ -94,18 +93,9 @@ impl Demo {
         let mut curves = Vec::new();
         for (name, kind) in [("cit", Objective::Cit), ("coin", Objective::Coin)] {
             let config = self.run_config(name, kind, &base, &pairs_file);
-            let mut points = Vec::new();
-            Trainer::new(config, device)?.run(RunOptions::default(), |event| {
-                if let Progress::Step(step, _) = event {
-                    points.push(CurvePoint {
-                        step: step.step as u64,
-                        loss_generation: step.loss_generation,
-                        loss_contrastive: Some(step.loss_contrastive),
-                    });
-                }
-                progress(DemoProgress::Training(name, event));
-            })?;
-            curves.push(Curve { run: name.to_owned(), points });
+            Trainer::new(config, device)?
+                .run(RunOptions::default(), |event| progress(DemoProgress::Training(name, event)))?;
+            curves.push(learning_curves::read(&self.out.join(name), name)?);
         }
 
         let mut runs = Vec::new();

@@ -9,6 +9,7 @@
 //! - [`train`]: the trainer
 //! - [`device`]: a name such as `cpu` or `cuda:0` as a device
 //! - [`demo`]: the main job on an embedded model and world
+//! - [`learning_curves`]: a training run's metrics, for the report
 //! - [`model_folder`]: a model folder with an adapter, opened
 
 pub use coin_data as data;
@@ -21,6 +22,7 @@ pub use coin_train as train;
 
 pub mod demo;
 pub mod device;
+pub mod learning_curves;
 pub mod model_folder;
 
 /// The README's example, compiled and run as a test.

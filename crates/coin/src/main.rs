@@ -35,7 +35,7 @@ enum Command {
     Eval(command::eval::Arguments),
     /// Computes every metric again from a ledger, without a model.
     Score(command::score::Arguments),
-    /// Writes the report of one or more summaries.
+    /// Writes the report of evaluations and training runs.
     Report(command::report::Arguments),
     /// Looks into a model folder.
     #[command(subcommand)]

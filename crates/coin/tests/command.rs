@@ -149,7 +149,14 @@ fn a_short_demo_writes_what_it_promises() {
     assert_eq!(again["runs"][0], summary["runs"][2]);
     let report = dir.path().join("report.md");
     assert!(coin(&["report", text(&out), "--out", text(&report)]).status.success());
-    assert!(std::fs::read_to_string(report).unwrap().contains('|'));
+    let page = std::fs::read_to_string(report).unwrap();
+    assert!(page.contains("## By perturbation level") && page.contains("## Losses at the last step"), "{page}");
+    // Training runs alone have learning curves.
+    let report = dir.path().join("curves.html");
+    let runs = [out.join("cit"), out.join("coin")];
+    assert!(coin(&["report", text(&runs[0]), text(&runs[1]), "--out", text(&report)]).status.success());
+    let page = std::fs::read_to_string(report).unwrap();
+    assert!(page.contains("Learning curves") && page.matches("<polyline").count() == 10, "{page}");
 }
 
 /// A change of `config.json`, and words of the message that refuses it.

@@ -61,7 +61,7 @@ fn a_real_model_learns_to_tell_positives_from_hard_negatives() {
         format!(
             "out = 'unset'\n[model]\npath = '{}'\n[data]\npairs = '{}'\nmax_tokens = 128\nvalidation_pairs = 64\n[lora]\nrank = 8\n\
              [objective]\npooling = 'max'\n\
-             [train]\nbatch_pairs = 16\nmicro_batch_pairs = 8\nsteps = 14\nlearning_rate = 0.005\n",
+             [train]\nvalidate_every = 0\nbatch_pairs = 16\nmicro_batch_pairs = 8\nsteps = 14\nlearning_rate = 0.005\n",
             model.display(),
             pairs.display()
         ),

@@ -1,42 +1,13 @@
 //! Signals in the middle of a run: a kill loses at most the steps since the last checkpoint, a polite one none.
 #![cfg(unix)]
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+mod training;
+
+use std::path::Path;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-fn train(config: &Path, out: &Path, more: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_coin"));
-    command.args(["train", "--config"]).arg(config).arg("--set").arg(format!("out={}", out.display())).args(more);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// A run file for the demo's base: dropout, caching, a checkpoint after every step.
-fn run_file(dir: &Path) -> PathBuf {
-    let pairs = dir.join("pairs.jsonl");
-    let lines = (0..24).map(|number| {
-        let target = ["acceptable", "unacceptable"][number % 2];
-        serde_json::json!({
-            "task": "cola", "targets": target,
-            "original_instruction": format!("Is this sentence fine? the cat {number} sleeps on the old mat"),
-            "paraphrased_instruction": format!("Judge the grammar of: the cat {number} sleeps on the old mat"),
-        })
-        .to_string()
-            + "\n"
-    });
-    std::fs::write(&pairs, lines.collect::<String>()).unwrap();
-    let config = dir.join("run.toml");
-    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo-base");
-    let text = format!(
-        "out = 'unset'\n[model]\npath = '{}'\n[data]\npairs = '{}'\n[train]\nsteps = 40\nbatch_pairs = 8\n\
-         micro_batch_pairs = 4\nlearning_rate = 0.003\ncheckpoint_every = 1\n",
-        base.display(),
-        pairs.display()
-    );
-    std::fs::write(&config, text).unwrap();
-    config
-}
+use training::{run_file, train};
 
 /// Waits until the run has done a few steps.
 fn wait_for_checkpoint(out: &Path, child: &mut Child) {
@@ -80,5 +51,58 @@ fn killed_and_stopped_runs_end_as_one_that_was_not() {
         assert!(String::from_utf8_lossy(&refused.stderr).contains("earlier run"));
         assert!(train(&config, &out, &["--resume"]).status().unwrap().success());
         assert_eq!(adapter(&out), adapter(&whole), "{signal}");
+    }
+}
+
+#[test]
+fn processes_share_a_run_and_agree_with_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = run_file(dir.path());
+    let steps = ["--set", "train.steps=6", "--set", "train.checkpoint_every=4"];
+    let alone = dir.path().join("alone");
+    assert!(train(&config, &alone, &steps).output().unwrap().status.success());
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let out = dir.path().join("shared");
+    let rank = |rank: &str, more: &[&str]| {
+        let ranks = ["--ranks", "2", "--rank", rank, "--address", &address];
+        train(&config, &out, &[&steps[..], &ranks[..], more].concat()).spawn().unwrap()
+    };
+    let both = |more: &[&str]| {
+        for child in [rank("0", more), rank("1", more)] {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+    };
+    both(&[]);
+    let metrics = |out: &Path| -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let (expected, found) = (metrics(&alone), metrics(&out));
+    assert_eq!((expected.len(), found.len()), (6, 6));
+    for (expected, found) in expected.iter().zip(&found) {
+        for key in ["loss", "loss_contrastive", "grad_norm", "supervised_tokens"] {
+            let (a, b) = (expected[key].as_f64().unwrap(), found[key].as_f64().unwrap());
+            // Sums in another order.
+            assert!((a - b).abs() < 1e-4 * a.abs().max(1.0), "{key}: {a} {b}");
+        }
+    }
+    // Both go on from the checkpoint that rank 0 wrote.
+    let adapter = |out: &Path| std::fs::read(out.join("adapter/adapter_model.safetensors")).unwrap();
+    let whole = adapter(&out);
+    std::fs::remove_dir_all(out.join("adapter")).unwrap();
+    both(&["--resume"]);
+    assert!(adapter(&out) == whole);
+    // Ranks of different runs do not train together.
+    let other = |rank: &str, seed: &str| {
+        let out = dir.path().join("other");
+        let ranks = ["--ranks", "2", "--rank", rank, "--address", &address, "--set", seed];
+        train(&config, &out, &ranks).spawn().unwrap()
+    };
+    let children = [other("0", "train.seed=1"), other("1", "train.seed=2")];
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && message.contains("expected 2 ranks"), "{message}");
     }
 }

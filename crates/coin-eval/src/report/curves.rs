@@ -1,12 +1,48 @@
-//! Learning curves: generation and contrastive loss by optimizer step.
+//! Learning curves: losses, ranking and cosines by optimizer step, and on held-out pairs.
 
 use super::frame::{Frame, WIDTH, color};
 use super::svg::{Anchor, Svg};
-use super::{Curve, CurvePoint};
+use super::{Curve, CurvePoint, HeldOutPoint};
 use crate::summary::Summary;
 
-/// What a panel shows of a step.
+/// What a line shows of a step.
 type Value = fn(&CurvePoint) -> Option<f64>;
+
+/// What a dot shows of an evaluation on held-out pairs.
+type HeldOut = fn(&HeldOutPoint) -> Option<f64>;
+
+/// A small plot: its title, a line for each run or two, dots, and whether it ends at 1.
+struct Panel {
+    title: &'static str,
+    lines: &'static [Value],
+    dots: HeldOut,
+    share: bool,
+}
+
+const PANELS: [Panel; 4] = [
+    Panel {
+        title: "generation loss (nats per token)",
+        lines: &[|point| Some(point.loss_generation)],
+        dots: |point| Some(point.loss_generation),
+        share: false,
+    },
+    Panel { title: "contrastive loss (nats)", lines: &[|point| point.loss_contrastive], dots: |_| None, share: false },
+    Panel {
+        title: "positive ranks first (share of pairs)",
+        lines: &[|point| point.accuracy],
+        dots: |point| Some(point.accuracy),
+        share: true,
+    },
+    Panel {
+        title: "cosine of positives, of negatives (thin)",
+        lines: &[|point| point.similarity_positive, |point| point.similarity_negative],
+        dots: |_| None,
+        share: true,
+    },
+];
+
+/// From the top of a row of panels to the top of the next.
+const ROW: f64 = 300.0;
 
 /// Points drawn at most per line; longer runs are averaged in equal stretches.
 const MOST: usize = 300;
@@ -23,13 +59,10 @@ fn class(summary: &Summary, curves: &[Curve], curve: &Curve) -> String {
 }
 
 pub(super) fn figure(summary: &Summary, curves: &[Curve]) -> String {
-    let contrastive = curves.iter().any(|curve| curve.points.iter().any(|point| point.loss_contrastive.is_some()));
-    let panels: &[(&str, Value)] = &[
-        ("generation loss (nats per token)", |point| Some(point.loss_generation)),
-        ("contrastive loss (nats)", |point| point.loss_contrastive),
-    ];
-    let panels = &panels[..if contrastive { 2 } else { 1 }];
-    let mut svg = Svg::new(WIDTH, 310.0);
+    let has = |value: &Value| curves.iter().any(|curve| curve.points.iter().any(|point| value(point).is_some()));
+    let panels: Vec<&Panel> = PANELS.iter().filter(|panel| panel.lines.iter().any(has)).collect();
+    let rows = panels.len().div_ceil(2);
+    let mut svg = Svg::new(WIDTH, 10.0 + ROW * rows as f64);
     let mut x = 56.0;
     for curve in curves {
         let class = class(summary, curves, curve);
@@ -37,36 +70,58 @@ pub(super) fn figure(summary: &Summary, curves: &[Curve]) -> String {
         svg.text("legend", Anchor::Start, x + 28.0, 14.5, &curve.run);
         x += 56.0 + 8.0 * curve.run.chars().count() as f64;
     }
-    let last = curves.iter().flat_map(|curve| &curve.points).map(|point| point.step).max().unwrap_or(0).max(1);
-    let width = (WIDTH - 66.0 - 60.0 * (panels.len() - 1) as f64) / panels.len() as f64;
-    for (panel, (name, value)) in panels.iter().enumerate() {
-        let left = 56.0 + (width + 60.0) * panel as f64;
-        let highest =
-            curves.iter().flat_map(|curve| curve.points.iter().filter_map(value)).filter(|loss| loss.is_finite());
-        let high = round_up(highest.fold(0.0, f64::max));
-        let frame = Frame { left, top: 56.0, width, height: 196.0, low: 0.0, high };
-        let decimals = if high < 1.0 { 2 + (-high.log10().floor()) as usize } else { 2 };
-        frame.axis(&mut svg, 4, decimals, "");
-        svg.text("panel", Anchor::Start, left, 44.0, name);
-        for step in (0..=last).step_by(interval(last)) {
-            let x = left + width * step as f64 / last as f64;
-            svg.text("tick", Anchor::Middle, x, frame.bottom() + 17.0, &step.to_string());
-        }
-        svg.text("label", Anchor::Middle, left + width / 2.0, frame.bottom() + 40.0, "optimizer step");
-        for curve in curves {
-            let points: Vec<(f64, f64)> = curve
-                .points
-                .iter()
-                .filter_map(|point| Some((point.step as f64, value(point).filter(|loss| loss.is_finite())?)))
-                .collect();
+    let steps = curves.iter().flat_map(|curve| {
+        curve.points.iter().map(|point| point.step).chain(curve.held_out.iter().map(|point| point.step))
+    });
+    let last = steps.max().unwrap_or(0).max(1);
+    let columns = panels.len().min(2);
+    let width = (WIDTH - 66.0 - 60.0 * (columns - 1) as f64) / columns as f64;
+    for (place, panel) in panels.into_iter().enumerate() {
+        let left = 56.0 + (width + 60.0) * (place % 2) as f64;
+        let top = 56.0 + ROW * (place / 2) as f64;
+        draw(&mut svg, panel, summary, curves, last, [left, top, width]);
+    }
+    svg.finish("Losses, ranking and cosines by optimizer step")
+}
+
+fn draw(svg: &mut Svg, panel: &Panel, summary: &Summary, curves: &[Curve], last: u64, [left, top, width]: [f64; 3]) {
+    let values = |curve: &Curve, value: Value| -> Vec<(f64, f64)> {
+        let points = curve.points.iter().filter_map(|point| Some((point.step as f64, value(point)?)));
+        points.filter(|(_, value)| value.is_finite()).collect()
+    };
+    let dots = |curve: &Curve| -> Vec<(f64, f64)> {
+        let points = curve.held_out.iter().filter_map(|point| Some((point.step as f64, (panel.dots)(point)?)));
+        points.filter(|(_, value)| value.is_finite()).collect()
+    };
+    let all = curves.iter().flat_map(|curve| {
+        panel.lines.iter().flat_map(|line| values(curve, *line)).chain(dots(curve)).collect::<Vec<_>>()
+    });
+    let (lowest, highest) = all.fold((0.0, 0.0), |(low, high), (_, value)| (value.min(low), value.max(high)));
+    let high = if panel.share { 1.0 } else { round_up(highest) };
+    let low = if lowest < 0.0 { -round_up(-lowest) } else { 0.0 };
+    let frame = Frame { left, top, width, height: 196.0, low, high };
+    let decimals = if high < 1.0 { 2 + (-high.log10().floor()) as usize } else { 2 };
+    frame.axis(svg, 4, decimals, "");
+    svg.text("panel", Anchor::Start, left, top - 12.0, panel.title);
+    let x = |step: f64| left + width * step / last as f64;
+    for step in (0..=last).step_by(interval(last)) {
+        svg.text("tick", Anchor::Middle, x(step as f64), frame.bottom() + 17.0, &step.to_string());
+    }
+    svg.text("label", Anchor::Middle, left + width / 2.0, frame.bottom() + 40.0, "optimizer step");
+    for curve in curves {
+        let class = class(summary, curves, curve);
+        for (index, line) in panel.lines.iter().enumerate() {
+            let points = thin(&values(curve, *line));
+            let points: Vec<(f64, f64)> = points.into_iter().map(|(step, value)| (x(step), frame.y(value))).collect();
             if !points.is_empty() {
-                let place = |(step, loss): (f64, f64)| (left + width * step / last as f64, frame.y(loss));
-                let points: Vec<_> = thin(&points).into_iter().map(place).collect();
-                svg.polyline(&format!("curve {}", class(summary, curves, curve)), &points);
+                svg.polyline(&format!("curve {class}{}", if index > 0 { " thin" } else { "" }), &points);
             }
         }
+        for (step, value) in dots(curve) {
+            let tip = format!("{}, held out, step {step}: {value:.4}", curve.run);
+            svg.circle(&class, x(step), frame.y(value), 3.2, &tip);
+        }
     }
-    svg.finish("Losses by optimizer step")
 }
 
 /// Averages over equal stretches so that at most [`MOST`] points are left.

@@ -5,6 +5,21 @@ use crate::summary::Summary;
 use crate::table::{self, Grid};
 
 pub(super) fn page(summary: &Summary, curves: &[Curve]) -> String {
+    let mut text = match summary.runs.is_empty() {
+        true => format!("# Learning curves\n\n{}\n", headline(summary)),
+        false => evaluation(summary),
+    };
+    if !curves.is_empty() {
+        text.push_str(&format!("\n## Losses at the last step\n\n{}", last_steps(curves).to_markdown()));
+    }
+    let rows = settings(summary).into_iter().map(|row| row.to_vec()).collect();
+    let columns = vec!["setting".to_owned(), "value".to_owned()];
+    text.push_str(&format!("\n## Settings\n\n{}", Grid { columns, rows }.to_markdown()));
+    text
+}
+
+/// What the evaluation found.
+fn evaluation(summary: &Summary) -> String {
     let mut text = format!(
         "# Robustness to perturbed instructions\n\n{}\n\n\
          Accuracies are in per cent, mean ± population standard deviation over a task's instructions, averaged over tasks; \
@@ -19,21 +34,34 @@ pub(super) fn page(summary: &Summary, curves: &[Curve]) -> String {
     for run in &summary.runs {
         text.push_str(&format!("\n## {} by task and level\n\n{}", run.name, table::tasks(summary, run).to_markdown()));
     }
-    if !curves.is_empty() {
-        text.push_str(&format!("\n## Losses at the last step\n\n{}", last_losses(curves).to_markdown()));
-    }
-    let rows = settings(summary).into_iter().map(|row| row.to_vec()).collect();
-    let columns = vec!["setting".to_owned(), "value".to_owned()];
-    text.push_str(&format!("\n## Settings\n\n{}", Grid { columns, rows }.to_markdown()));
     text
 }
 
-fn last_losses(curves: &[Curve]) -> Grid {
-    let columns = ["run", "step", "generation (nats per token)", "contrastive (nats)"].map(str::to_owned).to_vec();
+/// The last step of every run.
+pub(super) fn last_steps(curves: &[Curve]) -> Grid {
+    let columns = [
+        "run",
+        "step",
+        "generation (nats per token)",
+        "contrastive (nats)",
+        "ranked first (%)",
+        "cosine positive",
+        "cosine negative",
+    ];
+    let show = |value: Option<f64>, factor: f64, decimals: usize| {
+        value.map_or("–".to_owned(), |value| format!("{:.decimals$}", value * factor))
+    };
     let row = |curve: &Curve| {
         let last = curve.points.last()?;
-        let contrastive = last.loss_contrastive.map_or("–".to_owned(), |loss| format!("{loss:.3}"));
-        Some(vec![curve.run.clone(), last.step.to_string(), format!("{:.3}", last.loss_generation), contrastive])
+        Some(vec![
+            curve.run.clone(),
+            last.step.to_string(),
+            format!("{:.3}", last.loss_generation),
+            show(last.loss_contrastive, 1.0, 3),
+            show(last.accuracy, 100.0, 1),
+            show(last.similarity_positive, 1.0, 3),
+            show(last.similarity_negative, 1.0, 3),
+        ])
     };
-    Grid { columns, rows: curves.iter().filter_map(row).collect() }
+    Grid { columns: columns.map(str::to_owned).to_vec(), rows: curves.iter().filter_map(row).collect() }
 }

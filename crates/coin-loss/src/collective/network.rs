@@ -44,6 +44,22 @@ impl NetworkOptions {
 }
 
 /// A rank among processes that reach each other by TCP, on one machine or several.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use coin_loss::collective::{Collective, NetworkCollective, NetworkOptions};
+/// // Threads stand for the processes here.
+/// let rank = |rank: usize| {
+///     let meeting = NetworkOptions { session: "example".to_owned(), ..NetworkOptions::new("127.0.0.1:47613", rank, 2) };
+///     let collective = NetworkCollective::connect(&meeting)?;
+///     let own = Tensor::<2>::from_floats([[rank as f32, 0.5]], &Device::flex());
+///     Ok::<_, coin_loss::collective::CollectiveError>(collective.gather(own)?.dims())
+/// };
+/// let other = std::thread::spawn(move || rank(1));
+/// assert_eq!(rank(0)?, [2, 2]);
+/// assert_eq!(other.join().expect("the rank panicked")?, [2, 2]);
+/// # Ok::<(), coin_loss::collective::CollectiveError>(())
+/// ```
 #[derive(Debug)]
 pub struct NetworkCollective {
     rank: usize,

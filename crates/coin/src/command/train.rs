@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use coin::device;
+use coin::eval::report;
 use coin::hub::Files;
+use coin::learning_curves;
 use coin::loss::collective::{DeviceCollective, LocalCollective, NetworkCollective, NetworkOptions};
 use coin::train::estimate::MemoryEstimate;
 use coin::train::{Outcome, Progress, RunConfig, RunOptions, Trainer};
@@ -119,8 +121,15 @@ impl Arguments {
                 metrics.similarity_negative
             );
         }
+        let name = out.file_name().map_or("run".to_owned(), |name| name.to_string_lossy().into_owned());
+        let curves = [learning_curves::read(&out, &name).work()?];
+        let summary = learning_curves::settings_only(&out).work()?;
+        report::write_html(out.join("report.html"), &summary, &curves).work()?;
         match outcome {
-            Outcome::Finished(_) => println!("adapter written to {}", out.join("adapter").display()),
+            Outcome::Finished(_) => {
+                println!("adapter written to {}", out.join("adapter").display());
+                println!("learning curves in {}", out.join("report.html").display());
+            }
             Outcome::Stopped(step) => println!("stopped after step {step}; go on with --resume"),
         }
         Ok(())

@@ -1,0 +1,106 @@
+//! Run folders that cannot be written: a full disk, a missing permission.
+#![cfg(unix)]
+
+mod training;
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use training::{run_file, train};
+
+/// A user that owns nothing.
+const NOBODY: u32 = 65534;
+
+/// A small file system in memory, unmounted at its end.
+struct SmallDisk<'a>(&'a Path);
+
+impl<'a> SmallDisk<'a> {
+    fn mount(path: &'a Path, options: &str) -> Option<Self> {
+        std::fs::create_dir_all(path).unwrap();
+        let status = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(path).output();
+        status.is_ok_and(|output| output.status.success()).then_some(SmallDisk(path))
+    }
+
+    fn enlarge(&self, options: &str) {
+        let status = Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(self.0).status();
+        assert!(status.unwrap().success());
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_loses_no_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = run_file(dir.path());
+    let path = dir.path().join("disk");
+    // A checkpoint of the demo's model takes about 2 MB.
+    let Some(disk) = SmallDisk::mount(&path, "size=7m") else {
+        eprintln!("skipped: a_full_disk_loses_no_checkpoint needs the right to mount a file system");
+        return;
+    };
+    let keep_all = ["--set", "train.keep_checkpoints=1000", "--set", "train.steps=10"];
+    let out = path.join("run");
+    let output = train(&config, &out, &keep_all).output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("No space left on device") && message.contains("/disk/run/"), "{message}");
+    let checkpoints = || std::fs::read_dir(out.join("checkpoints")).unwrap().flatten().map(|entry| entry.file_name());
+    let left: Vec<_> = checkpoints().collect();
+    assert!((1..10).contains(&left.len()), "{left:?}");
+    assert!(left.iter().all(|name| name.to_string_lossy().starts_with("step-")), "nothing half-written: {left:?}");
+
+    disk.enlarge("size=64m");
+    let output = train(&config, &out, &[&keep_all[..], &["--resume"]].concat()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let whole = dir.path().join("whole");
+    assert!(train(&config, &whole, &keep_all).output().unwrap().status.success());
+    let adapter = |out: &Path| std::fs::read(out.join("adapter/adapter_model.safetensors")).unwrap();
+    assert!(adapter(&out) == adapter(&whole), "resumed after a full disk, the run ends as one that never met one");
+}
+
+#[test]
+fn folders_without_write_permission_are_refused_before_any_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = run_file(dir.path());
+    let open = |path: &Path, mode: u32| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    open(dir.path(), 0o755);
+    let is_root = std::fs::metadata(dir.path()).unwrap().uid() == 0;
+    let attempt = |out: &Path| {
+        let mut command = train(&config, out, &["--set", "train.steps=2"]);
+        // Permissions do not bind the superuser.
+        if is_root {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command.output()
+    };
+    let locked = dir.path().join("locked");
+    std::fs::create_dir(&locked).unwrap();
+    open(&locked, 0o555);
+    let Ok(output) = attempt(&locked.join("run")) else {
+        eprintln!(
+            "skipped: folders_without_write_permission_are_refused_before_any_work needs a program others may run"
+        );
+        return;
+    };
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("locked/run") && message.contains("ermission denied"), "{message}");
+
+    // The run folder is ours, but not the folder of an earlier run's adapter.
+    let run = dir.path().join("run");
+    std::fs::create_dir_all(run.join("adapter")).unwrap();
+    open(&run, 0o777);
+    open(&run.join("adapter"), 0o555);
+    let output = attempt(&run).unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("run/adapter") && message.contains("ermission denied"), "{message}");
+    assert!(!run.join("metrics.jsonl").exists());
+}
