@@ -1,6 +1,7 @@
 //! What an attack is, and the attacks by name.
 
 use std::fmt;
+use std::ops::Range;
 
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,21 @@ impl fmt::Display for Level {
     }
 }
 
+/// One word of an instruction replaced, as a search considers it.
+#[derive(Debug, Clone)]
+pub struct Change<'a> {
+    /// The instruction before any change.
+    pub clean: &'a str,
+    /// The instruction as it stands, with the words that were changed before.
+    pub before: &'a str,
+    /// Where the word stands in `before`, in bytes.
+    pub word: Range<usize>,
+    /// What takes its place.
+    pub replacement: &'a str,
+    /// The instruction with the replacement made.
+    pub after: &'a str,
+}
+
 /// A way to perturb one instruction.
 ///
 /// An implementation keeps what is [`Protected`] (each protected piece occurs in the output as often as in the
@@ -54,6 +70,37 @@ pub trait Attack: Send + Sync {
     /// The perturbed `instruction`. An instruction in which nothing may change comes back as it is, at most with a
     /// string appended.
     fn perturb(&self, instruction: &str, protected: &Protected, rng: &mut ChaCha8Rng) -> String;
+
+    /// What a search may put in place of the word at `word`, a byte range of `instruction`: every replacement that the
+    /// attack knows, nearest first where it knows an order, none equal to the word. Empty where the attack does not work
+    /// word by word.
+    fn word_candidates(&self, instruction: &str, word: Range<usize>, rng: &mut ChaCha8Rng) -> Vec<String> {
+        let _ = (instruction, word, rng);
+        Vec::new()
+    }
+
+    /// Whether the attack's constraints allow a change that a search considers. What is protected, and that a word is
+    /// changed at most once, is the search's to see to.
+    fn allows(&self, change: &Change) -> bool {
+        let _ = change;
+        true
+    }
+
+    /// At most `count` different rewritings of the whole instruction, for a search that tries them all.
+    fn candidates(&self, instruction: &str, protected: &Protected, count: usize, rng: &mut ChaCha8Rng) -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        // Some attacks know few rewritings of a short instruction.
+        for _ in 0..4 * count {
+            if found.len() == count {
+                break;
+            }
+            let candidate = self.perturb(instruction, protected, rng);
+            if candidate != instruction && !found.contains(&candidate) {
+                found.push(candidate);
+            }
+        }
+        found
+    }
 }
 
 /// Short names of the attacks that [`attack_named`] knows.

@@ -38,7 +38,7 @@ mod stresstest;
 mod textfooler;
 mod words;
 
-pub use attack::{ATTACK_NAMES, Attack, Level, attack_named};
+pub use attack::{ATTACK_NAMES, Attack, Change, Level, attack_named};
 pub use audit::AuditRecord;
 pub use checklist::CheckList;
 pub use deepwordbug::DeepWordBug;
