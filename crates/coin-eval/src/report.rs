@@ -267,7 +267,7 @@ pub(crate) mod tests {
         assert!(markdown::page(&summary, &[]).contains("## By perturbation level"));
         summary.runs.clear();
         let page = html::page(&summary, &synthetic_curves());
-        assert!(page.contains("Training only") && page.contains("<circle class=\"r0\"") && !page.contains("NaN"));
+        assert!(page.contains("Training only") && page.contains("<circle class=\"r1\"") && !page.contains("NaN"));
         assert!(markdown::page(&summary, &synthetic_curves()).contains("| coin | 199 |"));
         assert!(write_html("never.html", &summary, &[]).unwrap_err().to_string().contains("no run"));
     }
