@@ -32,7 +32,7 @@ fn training_step(criterion: &mut Criterion) {
     let model = Llama::new(&config, 1, &Device::flex().autodiff())
         .and_then(|model| model.with_lora(&LoraConfig::default(), 1))
         .expect("the configuration is valid");
-    let row = |row| TokenRow { ids: ids(row, LENGTH, config.vocab_size), prompt: LENGTH - 2, shortened: 0 };
+    let row = |row| TokenRow { ids: ids(row, LENGTH, config.vocab_size), prompt: LENGTH - 2, shortened: 0, cut: 0 };
     let pairs: Vec<PairRow> = (0..16)
         .map(|pair| PairRow {
             original: row(2 * pair),
@@ -59,7 +59,7 @@ fn training_step(criterion: &mut Criterion) {
             loss_scale: 1.0,
         };
         group.bench_function(name, |bench| {
-            bench.iter(|| objective.step(&model, &pairs, micro, 0).map(|(_, values)| values))
+            bench.iter(|| objective.step(&model, &pairs.iter().collect::<Vec<_>>(), micro, 0).map(|(_, values)| values))
         });
     }
     group.finish();

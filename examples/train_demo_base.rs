@@ -176,11 +176,12 @@ fn main() -> Result<()> {
     let tokenizer = TextTokenizer::from_bytes(&arguments.out, &bytes, &config)?;
     println!("{} parameters, {vocabulary} token ids, {} rows", config.parameters(), texts.len());
 
-    let options = TokenizeOptions { bos: tokenizer.bos(), max_tokens: 256, truncation: Truncation::Error };
+    let options = TokenizeOptions { truncation: Truncation::Error, ..TokenizeOptions::new(tokenizer.bos()) };
     let rows = texts
         .iter()
         .map(|text| {
             let tokens = options.row(tokenizer.inner(), &format!("{}{TRAINING_MARKER}", text.prompt), &text.target)?;
+            let tokens = tokens.context("rows that are too long are errors here")?;
             Ok(Row { tokens, truthful: text.truthful })
         })
         .collect::<Result<Vec<_>>>()?;

@@ -3,6 +3,7 @@
 //! The default build is text only: [tasks](task), [instances](instance), [prompts](prompt), and seeded
 //! [random streams](stream). The feature `tokenize` adds token ids and label masks. No tensor is involved anywhere.
 
+pub mod batches;
 pub mod error;
 pub mod file;
 pub mod glue;

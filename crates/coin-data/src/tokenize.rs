@@ -1,10 +1,15 @@
 //! Prompt and target as token ids, with the boundary between them.
 //!
-//! Prompt and target are tokenised together, and the boundary is found from the tokens' offsets: a token is supervised
-//! if any of its text belongs to the target. (The released program counts the tokens of the prompt alone, which can
-//! disagree where a token spans the boundary.)
+//! Prompt and target are tokenised together. The boundary is found from the tokens' offsets ([`Boundary::Offsets`]: a
+//! token is supervised if any of its text belongs to the target), or as the released program finds it
+//! ([`Boundary::PromptAlone`]), which can disagree where the two ways of tokenising do.
 
+mod pair;
+
+use serde::{Deserialize, Serialize};
 use tokenizers::Tokenizer;
+
+pub use pair::{PairRow, TokenizedPairs, tokenize_pairs};
 
 use crate::DataError;
 
@@ -17,6 +22,8 @@ pub struct TokenRow {
     pub prompt: usize,
     /// Number of prompt tokens cut out of the middle to fit.
     pub shortened: usize,
+    /// Number of target tokens cut off on the right to fit.
+    pub cut: usize,
 }
 
 impl TokenRow {
@@ -27,7 +34,8 @@ impl TokenRow {
 }
 
 /// What to do with a row longer than the limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Truncation {
     /// Keep the whole target and cut the prompt's middle (default; preset `strict`).
     #[default]
@@ -36,6 +44,20 @@ pub enum Truncation {
     Right,
     /// Refuse the row.
     Error,
+    /// Leave the row out.
+    Skip,
+}
+
+/// Where supervision begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Boundary {
+    /// At the first token that holds text of the target (default; preset `strict`).
+    #[default]
+    Offsets,
+    /// After as many tokens as the prompt has when it is tokenised alone (preset `paper`, the released program's). Where a
+    /// token of the joint text spans the boundary, or the prompt ends in other tokens alone than joined, supervision begins
+    /// too late or too early by a token.
+    PromptAlone,
 }
 
 /// How rows are tokenised.
@@ -47,32 +69,39 @@ pub struct TokenizeOptions {
     pub max_tokens: usize,
     /// What happens to longer rows.
     pub truncation: Truncation,
+    /// Where supervision begins.
+    pub boundary: Boundary,
 }
 
 impl TokenizeOptions {
-    /// Tokenises `prompt` followed by `target`.
+    /// The defaults, with this id before the prompt.
+    pub fn new(bos: Option<u32>) -> Self {
+        TokenizeOptions { bos, max_tokens: 256, truncation: Truncation::default(), boundary: Boundary::default() }
+    }
+
+    /// Tokenises `prompt` followed by `target`; `None` for a row that is too long under [`Truncation::Skip`].
     ///
     /// # Errors
     /// [`DataError::Invalid`] if no token would be supervised, if the target alone exceeds the limit, or if the
     /// tokenizer refuses the text.
-    pub fn row(&self, tokenizer: &Tokenizer, prompt: &str, target: &str) -> Result<TokenRow, DataError> {
+    pub fn row(&self, tokenizer: &Tokenizer, prompt: &str, target: &str) -> Result<Option<TokenRow>, DataError> {
         let text = format!("{prompt}{target}");
-        let encoding = tokenizer
-            .encode(text.as_str(), false)
-            .map_err(|error| DataError::Invalid(format!("cannot tokenize {text:?}: {error}")))?;
-        let mut ids: Vec<u32> = self.bos.into_iter().collect();
-        let mut boundary = None;
-        for (&id, &(_, end)) in encoding.get_ids().iter().zip(encoding.get_offsets()) {
-            if end > prompt.len() && boundary.is_none() {
-                boundary = Some(ids.len());
+        let refused = |error| DataError::Invalid(format!("cannot tokenize {text:?}: {error}"));
+        let encoding = tokenizer.encode(text.as_str(), false).map_err(refused)?;
+        let bos = self.bos.iter().count();
+        let boundary = match self.boundary {
+            Boundary::Offsets => encoding.get_offsets().iter().position(|&(_, end)| end > prompt.len()),
+            Boundary::PromptAlone => {
+                let alone = tokenizer.encode_fast(prompt, false).map_err(refused)?.len();
+                (alone < encoding.len()).then_some(alone)
             }
-            ids.push(id);
-        }
-        let Some(mut prompt_tokens) = boundary else {
+        };
+        let Some(mut prompt_tokens) = boundary.map(|boundary| bos + boundary) else {
             return Err(DataError::Invalid(format!("target {target:?} has no token to learn from")));
         };
+        let mut ids: Vec<u32> = self.bos.into_iter().chain(encoding.get_ids().iter().copied()).collect();
         let excess = ids.len().saturating_sub(self.max_tokens);
-        let mut shortened = 0;
+        let (mut shortened, mut cut) = (0, 0);
         if excess > 0 {
             let too_long = |what: &str| {
                 DataError::Invalid(format!(
@@ -83,11 +112,13 @@ impl TokenizeOptions {
             };
             match self.truncation {
                 Truncation::Error => return Err(too_long("row too long")),
+                Truncation::Skip => return Ok(None),
                 Truncation::Right => {
                     if prompt_tokens >= self.max_tokens {
                         return Err(too_long("truncation on the right leaves no target"));
                     }
                     ids.truncate(self.max_tokens);
+                    cut = excess;
                 }
                 Truncation::KeepAnswer => {
                     // BOS and at least one prompt token on either side of the cut remain.
@@ -101,17 +132,17 @@ impl TokenizeOptions {
                 }
             }
         }
-        Ok(TokenRow { ids, prompt: prompt_tokens, shortened })
+        Ok(Some(TokenRow { ids, prompt: prompt_tokens, shortened, cut }))
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use tokenizers::models::wordlevel::WordLevel;
     use tokenizers::pre_tokenizers::whitespace::Whitespace;
 
-    fn tokenizer() -> Tokenizer {
+    pub(crate) fn tokenizer() -> Tokenizer {
         let words = ["[UNK]", "is", "it", "good", "?", "yes", "no", "#"];
         let vocab = words.iter().enumerate().map(|(id, word)| ((*word).to_owned(), id as u32)).collect();
         let model = WordLevel::builder().vocab(vocab).unk_token("[UNK]".to_owned()).build().unwrap();
@@ -120,26 +151,45 @@ mod tests {
         tokenizer
     }
 
-    const OPTIONS: TokenizeOptions =
-        TokenizeOptions { bos: Some(1), max_tokens: 256, truncation: Truncation::KeepAnswer };
+    pub(crate) const OPTIONS: TokenizeOptions = TokenizeOptions {
+        bos: Some(1),
+        max_tokens: 256,
+        truncation: Truncation::KeepAnswer,
+        boundary: Boundary::Offsets,
+    };
 
     #[test]
     fn the_boundary_is_where_the_target_begins() {
-        let row = OPTIONS.row(&tokenizer(), "is it good ?\n", "yes no").unwrap();
-        assert_eq!(row, TokenRow { ids: vec![1, 1, 2, 3, 4, 5, 6], prompt: 5, shortened: 0 });
+        let row = OPTIONS.row(&tokenizer(), "is it good ?\n", "yes no").unwrap().unwrap();
+        assert_eq!(row, TokenRow { ids: vec![1, 1, 2, 3, 4, 5, 6], prompt: 5, shortened: 0, cut: 0 });
         // A token that spans the boundary is supervised: "go" + "od".
-        let row = OPTIONS.row(&tokenizer(), "is it go", "od").unwrap();
+        let row = OPTIONS.row(&tokenizer(), "is it go", "od").unwrap().unwrap();
         assert_eq!((row.ids, row.prompt), (vec![1, 1, 2, 3], 3));
         assert!(OPTIONS.row(&tokenizer(), "is it ", " ").unwrap_err().to_string().contains("no token"));
+    }
+
+    #[test]
+    fn the_released_boundary_counts_the_tokens_of_the_prompt_alone() {
+        let released = TokenizeOptions { boundary: Boundary::PromptAlone, ..OPTIONS };
+        let row = released.row(&tokenizer(), "is it good ?\n", "yes no").unwrap().unwrap();
+        assert_eq!((row.ids, row.prompt), (vec![1, 1, 2, 3, 4, 5, 6], 5));
+        // Alone, "go" is a token of its own: the joint "good" counts as prompt, and the target begins after it.
+        let row = released.row(&tokenizer(), "is it go", "od yes").unwrap().unwrap();
+        assert_eq!((row.ids, row.prompt), (vec![1, 1, 2, 3, 5], 4));
+        assert!(released.row(&tokenizer(), "is it go", "od").unwrap_err().to_string().contains("no token"));
     }
 
     #[test]
     fn long_rows_follow_the_policy() {
         let options = |truncation| TokenizeOptions { max_tokens: 5, truncation, ..OPTIONS };
         let row = |truncation| options(truncation).row(&tokenizer(), "is it good ? # ", "yes");
-        let kept = row(Truncation::KeepAnswer).unwrap();
-        assert_eq!(kept, TokenRow { ids: vec![1, 1, 4, 7, 5], prompt: 4, shortened: 2 });
+        let kept = row(Truncation::KeepAnswer).unwrap().unwrap();
+        assert_eq!(kept, TokenRow { ids: vec![1, 1, 4, 7, 5], prompt: 4, shortened: 2, cut: 0 });
         assert!(row(Truncation::Error).is_err());
+        assert_eq!(row(Truncation::Skip).unwrap(), None);
         assert!(row(Truncation::Right).unwrap_err().to_string().contains("no target"));
+        let right = TokenizeOptions { max_tokens: 5, truncation: Truncation::Right, ..OPTIONS };
+        let row = right.row(&tokenizer(), "is it ", "yes no yes").unwrap().unwrap();
+        assert_eq!((row.ids, row.prompt, row.cut), (vec![1, 1, 2, 5, 6], 3, 1));
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use coin_data::PromptTemplate;
-use coin_data::tokenize::Truncation;
+use coin_data::tokenize::{Boundary, Truncation};
 use coin_loss::{CoinLossConfig, Pooling};
 use coin_model::{FloatType, LoraConfig, Quantization, WeightFormat};
 use serde::{Deserialize, Serialize};
@@ -89,6 +89,10 @@ pub struct DataTable {
     /// Default `{instruction}\n\n### Response:\n` (the released program's).
     #[serde(default = "template")]
     pub template: String,
+    /// What happens to texts that are longer: `keep-answer` cuts the prompt's middle, `right` cuts the end, `skip` leaves the
+    /// couple out, `error` refuses. Default `keep-answer` (ours), under preset `paper` `right` (the released program's).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truncation: Option<Truncation>,
     /// Whether the couples of an epoch are shuffled. Default yes.
     #[serde(default = "yes")]
     pub shuffle: bool,
@@ -114,6 +118,7 @@ impl DataTable {
             max_tokens: max_tokens(),
             validation_pairs: 0,
             template: template(),
+            truncation: None,
             shuffle: true,
         }
     }
@@ -390,9 +395,17 @@ impl RunConfig {
 
     /// What happens to rows that are too long.
     pub(crate) fn truncation(&self) -> Truncation {
-        match self.train.preset {
+        self.data.truncation.unwrap_or(match self.train.preset {
             Preset::Paper => Truncation::Right,
             Preset::Strict => Truncation::KeepAnswer,
+        })
+    }
+
+    /// Where supervision begins.
+    pub(crate) fn boundary(&self) -> Boundary {
+        match self.train.preset {
+            Preset::Paper => Boundary::PromptAlone,
+            Preset::Strict => Boundary::Offsets,
         }
     }
 }

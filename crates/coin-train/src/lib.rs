@@ -28,4 +28,4 @@ pub use config::RunConfig;
 pub use error::TrainError;
 pub use metrics::{StepMetrics, ValidationMetrics};
 pub use run::{Outcome, Progress, RunOptions};
-pub use trainer::Trainer;
+pub use trainer::{Changed, Trainer};

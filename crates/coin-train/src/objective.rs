@@ -3,7 +3,8 @@
 //! Both wordings of a pair run in one forward pass. The head and the cross entropy are computed at supervised
 //! positions only.
 //!
-//! Under preset `strict` the losses are those of the whole effective batch. With more than one micro-batch the
+//! Under preset `strict` the losses are those of the whole effective batch, so that it may be split in any way: couples of
+//! like length go together. With more than one micro-batch the
 //! contrastive gradient is cached (Gao et al. 2021): a first pass without gradients pools every row and sums the token
 //! losses, the contrastive term is differentiated with respect to the pooled rows, and a second pass feeds those
 //! gradients back together with the generation loss. Dropout masks are keyed by row, so both passes see the same ones.
@@ -19,28 +20,18 @@ use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
+use coin_data::batches::by_length;
 use coin_data::tokenize::TokenRow;
 use coin_loss::collective::{Alone, Collective};
 use coin_loss::{CoinLoss, CoinOutput, Pooling};
 use coin_model::recompute::RecomputeTape;
 use coin_model::{DropoutKey, Llama, TokenBatch};
 
+pub use coin_data::tokenize::PairRow;
+
 use crate::TrainError;
 use crate::config::{Objective, Preset};
 use crate::optimizer::{scale_gradients, sum_over_ranks};
-
-/// A pair as token ids, with what decides which columns are its negatives.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PairRow {
-    /// The original wording.
-    pub original: TokenRow,
-    /// The paraphrase.
-    pub paraphrase: TokenRow,
-    /// The task's name, if known.
-    pub task: Option<String>,
-    /// The target text.
-    pub target: String,
-}
 
 /// The losses of a step and how they are taken.
 #[derive(Debug, Clone)]
@@ -105,13 +96,13 @@ impl PairStates {
 }
 
 /// Supervised tokens of the originals and of the paraphrases.
-pub(crate) fn supervised(pairs: &[PairRow]) -> (f64, f64) {
-    let count = |tokens: fn(&PairRow) -> usize| pairs.iter().map(tokens).sum::<usize>() as f64;
+pub(crate) fn supervised(pairs: &[&PairRow]) -> (f64, f64) {
+    let count = |tokens: fn(&PairRow) -> usize| pairs.iter().map(|pair| tokens(pair)).sum::<usize>() as f64;
     (count(|pair| pair.original.supervised()), count(|pair| pair.paraphrase.supervised()))
 }
 
 /// Whether column j is no negative of row i: same task and same target, and not the row's own.
-pub(crate) fn same_answer(pairs: &[PairRow], i: usize, j: usize) -> bool {
+pub(crate) fn same_answer(pairs: &[&PairRow], i: usize, j: usize) -> bool {
     i != j && pairs[i].task == pairs[j].task && pairs[i].target == pairs[j].target
 }
 
@@ -123,13 +114,13 @@ pub(crate) fn mask(n: usize, device: &Device, excluded: impl Fn(usize, usize) ->
 
 /// Runs both wordings of `pairs` through the model at once.
 ///
-/// `dropout` is (seed, step, number of the first pair within the effective batch). With `checkpointing` the model must
-/// be on an autodiff device.
+/// `dropout` is (seed, step, number of each pair within the effective batch). With `checkpointing` the model must be on
+/// an autodiff device.
 pub(crate) fn forward(
     model: &Llama,
-    pairs: &[PairRow],
+    pairs: &[&PairRow],
     pooling: Pooling,
-    dropout: Option<(u64, u64, u64)>,
+    dropout: Option<(u64, u64, &[usize])>,
     checkpointing: bool,
 ) -> Result<PairStates, TrainError> {
     let device = model.device();
@@ -137,8 +128,8 @@ pub(crate) fn forward(
         pairs.iter().map(|pair| &pair.original).chain(pairs.iter().map(|pair| &pair.paraphrase)).collect();
     let ids: Vec<Vec<u32>> = rows.iter().map(|row| row.ids.clone()).collect();
     let batch = TokenBatch::left_padded(&ids, 0, 1, &device)?;
-    let key = dropout.map(|(seed, step, first)| {
-        let numbers = |wording: u64| (0..pairs.len() as u64).map(move |pair| 2 * (first + pair) + wording);
+    let key = dropout.map(|(seed, step, pairs)| {
+        let numbers = |wording: u64| pairs.iter().map(move |&pair| 2 * pair as u64 + wording);
         DropoutKey { seed, step, rows: numbers(0).chain(numbers(1)).collect() }
     });
     let (hidden, tape) = match checkpointing {
@@ -217,8 +208,10 @@ impl StepValues {
 
 /// What a rank computes of a step.
 struct Share<'a> {
-    /// The whole effective batch.
-    pairs: &'a [PairRow],
+    /// The whole effective batch, in the order in which it is computed.
+    pairs: Vec<&'a PairRow>,
+    /// The place of each in the order in which it was given, which is what its dropout masks are keyed by.
+    numbers: Vec<usize>,
     /// The rank's own pairs in it.
     own: Range<usize>,
     /// Pairs of a micro-batch.
@@ -231,17 +224,37 @@ struct Share<'a> {
 }
 
 impl<'a> Share<'a> {
-    fn new(pairs: &'a [PairRow], micro: usize, step: u64, collective: &'a dyn Collective) -> Self {
+    /// The pairs of an effective batch in the order `numbers`.
+    fn new(
+        pairs: &[&'a PairRow],
+        numbers: Vec<usize>,
+        micro: usize,
+        step: u64,
+        collective: &'a dyn Collective,
+    ) -> Self {
         let (rank, ranks) = (collective.rank(), collective.ranks());
+        let pairs: Vec<&PairRow> = numbers.iter().map(|&number| pairs[number]).collect();
         let full = pairs.len().div_ceil(micro).div_ceil(ranks) * micro;
         let own = (rank * full).min(pairs.len())..((rank + 1) * full).min(pairs.len());
-        Share { pairs, own, micro, full, step, collective }
+        Share { pairs, numbers, own, micro, full, step, collective }
     }
 
-    /// The rank's micro-batches, each with the number of its first pair in the effective batch.
-    fn micro_batches(&self) -> impl Iterator<Item = (usize, &'a [PairRow])> {
-        let (pairs, end, micro) = (self.pairs, self.own.end, self.micro);
-        self.own.clone().step_by(micro).map(move |first| (first, &pairs[first..(first + micro).min(end)]))
+    /// The places of the rank's micro-batches in the effective batch.
+    fn micro_batches(&self) -> impl Iterator<Item = Range<usize>> {
+        let (end, micro) = (self.own.end, self.micro);
+        self.own.clone().step_by(micro).map(move |first| first..(first + micro).min(end))
+    }
+
+    /// A forward pass over the pairs at `places`.
+    fn forward(
+        &self,
+        objective: &StepObjective,
+        model: &Llama,
+        places: Range<usize>,
+        checkpointing: bool,
+    ) -> Result<PairStates, TrainError> {
+        let dropout = Some((objective.seed, self.step, &self.numbers[places.clone()]));
+        forward(model, &self.pairs[places], objective.pooling, dropout, checkpointing)
     }
 
     /// The pooled rows of all ranks, of which the rank's own belong to its graph, `[pairs, d_model]` twice.
@@ -269,6 +282,23 @@ impl<'a> Share<'a> {
     }
 }
 
+/// The order in which an effective batch is computed where its split changes no value: couples of like length share a
+/// micro-batch, and ranks get micro-batches of like length at the same time.
+fn least_padding(pairs: &[&PairRow], micro: usize, ranks: usize) -> Vec<usize> {
+    let lengths: Vec<usize> = pairs.iter().map(|pair| pair.longest()).collect();
+    let sorted = by_length(&lengths);
+    let batches: Vec<&[usize]> = sorted.chunks(micro).collect();
+    let per_rank = batches.len().div_ceil(ranks);
+    // The places of the micro-batches, first those that ranks compute first. The last one may be smaller and stays last.
+    let mut places: Vec<usize> = (0..batches.len().saturating_sub(1)).collect();
+    places.sort_by_key(|place| (place % per_rank, place / per_rank));
+    let mut ordered = batches.clone();
+    for (batch, place) in batches.iter().zip(places) {
+        ordered[place] = batch;
+    }
+    ordered.concat()
+}
+
 /// `values` added up over ranks.
 pub(crate) fn sum_values<const N: usize>(
     values: [f64; N],
@@ -291,7 +321,7 @@ impl StepObjective {
     pub fn step(
         &self,
         model: &Llama,
-        pairs: &[PairRow],
+        pairs: &[&PairRow],
         micro: usize,
         step: u64,
     ) -> Result<(GradientsParams, StepValues), TrainError> {
@@ -306,20 +336,26 @@ impl StepObjective {
     pub fn step_of_rank(
         &self,
         model: &Llama,
-        pairs: &[PairRow],
+        pairs: &[&PairRow],
         micro: usize,
         step: u64,
         collective: &dyn Collective,
     ) -> Result<(GradientsParams, StepValues), TrainError> {
         let ranks = collective.ranks();
+        let as_given = || (0..pairs.len()).collect();
         let (gradients, values) = match self.preset {
-            Preset::Paper => self.per_micro_batch(model, &Share::new(pairs, micro, step, collective)),
+            Preset::Paper => self.per_micro_batch(model, &Share::new(pairs, as_given(), micro, step, collective)),
             Preset::Strict => {
                 // A batch that one rank would take whole is shared too, by couples.
                 let micro = micro.min(pairs.len().div_ceil(2).div_ceil(ranks) * 2);
-                let share = Share::new(pairs, micro, step, collective);
+                let order = match self.contrastive_batch >= pairs.len() {
+                    true => least_padding(pairs, micro, ranks),
+                    // Consecutive groups are contrasted.
+                    false => as_given(),
+                };
+                let share = Share::new(pairs, order, micro, step, collective);
                 match share.full <= micro {
-                    true => self.whole(model, &share, Some(self.excluded(pairs, &model.device()))),
+                    true => self.whole(model, &share, Some(self.excluded(&share.pairs, &model.device()))),
                     false => self.cached(model, &share),
                 }
             }
@@ -330,7 +366,7 @@ impl StepObjective {
 
     /// Columns that a row is not contrasted with under preset `strict`: those of the same answer, and those of another
     /// contrastive batch.
-    fn excluded(&self, pairs: &[PairRow], device: &Device) -> Tensor<2, Bool> {
+    fn excluded(&self, pairs: &[&PairRow], device: &Device) -> Tensor<2, Bool> {
         let group = |row: usize| row / self.contrastive_batch.max(1);
         mask(pairs.len(), device, |i, j| same_answer(pairs, i, j) || group(i) != group(j))
     }
@@ -343,13 +379,11 @@ impl StepObjective {
         excluded: Option<Tensor<2, Bool>>,
     ) -> Result<(GradientsParams, StepValues), TrainError> {
         let device = model.device();
-        let (pairs, own) = (share.pairs, share.own.clone());
-        let dropout = Some((self.seed, share.step, own.start as u64));
-        let states = match own.is_empty() {
+        let states = match share.own.is_empty() {
             true => None,
-            false => Some(forward(model, &pairs[own], self.pooling, dropout, self.checkpointing)?),
+            false => Some(share.forward(self, model, share.own.clone(), self.checkpointing)?),
         };
-        let tokens = supervised(pairs);
+        let tokens = supervised(&share.pairs);
         let of_own = states.as_ref().map(|states| states.generation(tokens));
         let [generation] = share.sum([of_own.as_ref().map_or(0.0, scalar)], &device)?;
         let rows = states.as_ref().map(|states| [states.original.clone(), states.paraphrase.clone()]);
@@ -371,16 +405,18 @@ impl StepObjective {
         let mut sum = GradientsAccumulator::new();
         let mut values = [0.0; StepValues::COUNT];
         let count = share.pairs.len().div_ceil(share.micro);
-        for (first, chunk) in share.micro_batches() {
+        for places in share.micro_batches() {
             // A step number per micro-batch keeps their dropout masks apart.
-            let step = share.step * count as u64 + (first / share.micro) as u64;
+            let step = share.step * count as u64 + (places.start / share.micro) as u64;
+            let size = places.len();
             let group = |row: usize| row / self.contrastive_batch.max(1);
-            let excluded = (self.contrastive_batch < chunk.len())
-                .then(|| mask(chunk.len(), &model.device(), |i, j| group(i) != group(j)));
-            let (gradients, of_chunk) = self.whole(model, &Share::new(chunk, share.micro, step, &Alone), excluded)?;
+            let excluded =
+                (self.contrastive_batch < size).then(|| mask(size, &model.device(), |i, j| group(i) != group(j)));
+            let micro_batch = Share::new(&share.pairs[places], (0..size).collect(), share.micro, step, &Alone);
+            let (gradients, of_micro_batch) = self.whole(model, &micro_batch, excluded)?;
             sum.accumulate(model, gradients);
-            for (value, of_chunk) in values.iter_mut().zip(of_chunk.to_array()) {
-                *value += of_chunk / count as f64;
+            for (value, of_micro_batch) in values.iter_mut().zip(of_micro_batch.to_array()) {
+                *value += of_micro_batch / count as f64;
             }
         }
         let values = StepValues::from_array(share.sum(values, &model.device())?);
@@ -390,12 +426,7 @@ impl StepObjective {
     /// Two passes: the contrastive gradient of the effective batch is cached at the pooled rows. Under `cit` there is
     /// nothing to cache, and the second pass alone serves.
     fn cached(&self, model: &Llama, share: &Share) -> Result<(GradientsParams, StepValues), TrainError> {
-        let pairs = share.pairs;
-        let tokens = supervised(pairs);
-        let run = |model: &Llama, first: usize, chunk: &[PairRow], checkpointing: bool| {
-            let dropout = Some((self.seed, share.step, first as u64));
-            forward(model, chunk, self.pooling, dropout, checkpointing)
-        };
+        let tokens = supervised(&share.pairs);
         let d_model = model.config().hidden_size;
         let contrast = |seen: Pooled, device: &Device, leaf: bool| {
             let [generation] = share.sum([seen.generation], device)?;
@@ -405,29 +436,29 @@ impl StepObjective {
             if leaf {
                 rows = rows.map(|rows| Tensor::from_inner(rows).require_grad());
             }
-            let output = self.contrast(generation, rows.clone(), Some(self.excluded(pairs, &rows[0].device())));
+            let output = self.contrast(generation, rows.clone(), Some(self.excluded(&share.pairs, &rows[0].device())));
             Ok::<_, TrainError>((StepValues::new(self.kind, generation, &output), output, rows))
         };
         let mut seen = Pooled::default();
         let mut cached = None;
         if self.kind == Objective::Coin {
             let plain = model.valid();
-            for (first, chunk) in share.micro_batches() {
-                seen.push(&run(&plain, first, chunk, false)?, tokens);
+            for places in share.micro_batches() {
+                seen.push(&share.forward(self, &plain, places, false)?, tokens);
             }
             let (values, output, [original, paraphrase]) = contrast(std::mem::take(&mut seen), &model.device(), true)?;
             let gradients = output.scaled.backward();
             cached = Some((values, original.grad(&gradients).zip(paraphrase.grad(&gradients))));
         }
         let mut sum = GradientsAccumulator::new();
-        for (first, chunk) in share.micro_batches() {
-            let states = run(model, first, chunk, self.checkpointing)?;
+        for places in share.micro_batches() {
+            let states = share.forward(self, model, places.clone(), self.checkpointing)?;
             if self.kind == Objective::Cit {
                 seen.push(&states, tokens);
             }
             let mut loss = states.generation(tokens);
             if let Some((_, Some((original, paraphrase)))) = &cached {
-                let part = |rows: &Tensor<2>| Tensor::from_inner(rows.clone().narrow(0, first, chunk.len()));
+                let part = |rows: &Tensor<2>| Tensor::from_inner(rows.clone().narrow(0, places.start, places.len()));
                 loss = loss + (states.original * part(original)).sum() + (states.paraphrase * part(paraphrase)).sum();
             }
             sum.accumulate(model, backward(loss * self.loss_scale, states.tape, model));
@@ -464,5 +495,33 @@ impl Pooled {
         self.originals.push(plain(&states.original));
         self.paraphrases.push(plain(&states.paraphrase));
         self.generation += scalar(&states.generation(tokens));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_get_like_lengths_and_the_smallest_micro_batch_stays_last() {
+        let row = |length: usize| TokenRow { ids: vec![0; length], prompt: 0, shortened: 0, cut: 0 };
+        // Nine couples; the second wording is the longer one.
+        let pairs: Vec<PairRow> = [5, 20, 7, 3, 11, 30, 6, 9, 8]
+            .into_iter()
+            .flat_map(|length| [length, length])
+            .map(|length| PairRow { original: row(1), paraphrase: row(length), task: None, target: String::new() })
+            .collect();
+        let pairs: Vec<&PairRow> = pairs.iter().collect();
+        let lengths = |ranks: usize| -> Vec<usize> {
+            let order = least_padding(&pairs, 4, ranks);
+            let mut all = order.clone();
+            all.sort_unstable();
+            assert_eq!(all, (0..18).collect::<Vec<_>>());
+            order.chunks(4).map(|batch| batch.iter().map(|&at| pairs[at].longest()).max().unwrap()).collect()
+        };
+        assert_eq!(lengths(1), [30, 11, 8, 6, 3]);
+        // Three micro-batches for rank 0, and two for rank 1, whose last holds one couple.
+        assert_eq!(lengths(2), [30, 8, 6, 11, 3]);
+        assert_eq!(lengths(5), [30, 11, 8, 6, 3]);
     }
 }

@@ -115,7 +115,7 @@ impl Trainer {
                 order = (epoch, self.order(epoch)?);
             }
             let chunk = order.1.chunks(train.batch_pairs).nth(index).unwrap_or_default();
-            let rows: Vec<PairRow> = chunk.iter().map(|&index| self.training()[index].clone()).collect();
+            let rows: Vec<&PairRow> = chunk.iter().map(|&index| &self.training()[index]).collect();
             let objective = StepObjective {
                 loss_scale: running.state.loss_scale.map_or(1.0, |scale| scale.factor),
                 ..objective.clone()

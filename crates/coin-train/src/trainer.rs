@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use coin_data::tokenize::{TokenRow, TokenizeOptions};
+use coin_data::tokenize::{TokenRow, TokenizeOptions, TokenizedPairs, tokenize_pairs};
 use coin_data::{Pair, pairs};
 use coin_model::{Llama, LoraConfig, TextTokenizer, adapter, checkpoint};
 
@@ -13,6 +13,17 @@ use crate::config::Preset;
 use crate::loss_scale::LossScale;
 use crate::objective::PairRow;
 use crate::{RunConfig, TrainError, fingerprint};
+
+/// How many texts did not fit as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Changed {
+    /// Texts whose prompt was cut in the middle.
+    pub shortened: usize,
+    /// Texts whose target was cut on the right.
+    pub cut: usize,
+    /// Pairs left out, partners included.
+    pub skipped: usize,
+}
 
 /// A run, ready to start: everything is read and checked.
 #[derive(Debug, Clone)]
@@ -23,6 +34,7 @@ pub struct Trainer {
     train: Arc<[PairRow]>,
     validation: Arc<[PairRow]>,
     warnings: Vec<String>,
+    changed: Changed,
     data_hash: String,
     model_hash: String,
 }
@@ -84,7 +96,20 @@ impl Trainer {
                 config.data.max_tokens
             )));
         }
-        let mut train = tokenize(&config, tokenizer, &pairs)?;
+        let options = TokenizeOptions {
+            bos: tokenizer.bos(),
+            max_tokens: config.data.max_tokens,
+            truncation: config.truncation(),
+            boundary: config.boundary(),
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let tokenized = tokenize_pairs(&options, tokenizer.inner(), &config.template()?, &pairs, threads);
+        let TokenizedPairs { rows: mut train, shortened, cut, skipped } = tokenized.map_err(|error| {
+            TrainError::Config { origin: config.data.pairs.display().to_string(), message: error.to_string() }
+        })?;
+        if train.len() < held_out + batch {
+            return Err(wrong(format!("{skipped} pairs are too long and left out; {} are too few", train.len())));
+        }
         let validation = train.split_off(train.len() - held_out);
         config.lora = Some(lora.clone());
         // An eighth of an epoch, as the released program counts it.
@@ -99,14 +124,15 @@ impl Trainer {
             train: train.into(),
             validation: validation.into(),
             warnings: Vec::new(),
+            changed: Changed { shortened, cut, skipped },
             data_hash,
             model_hash: String::new(),
         })
     }
 
-    /// Texts whose prompt was cut in the middle to fit, of all texts.
-    pub fn shortened(&self) -> (usize, usize) {
-        (self.texts().filter(|row| row.shortened > 0).count(), self.texts().count())
+    /// What became of texts that are longer than `data.max_tokens`.
+    pub fn changed(&self) -> Changed {
+        self.changed
     }
 
     /// What a user should know about the weights that were read.
@@ -249,31 +275,4 @@ impl Trainer {
             }
         }
     }
-}
-
-/// The token rows of `pairs`; an error names the pair, counted from 1.
-fn tokenize(config: &RunConfig, tokenizer: &TextTokenizer, pairs: &[Pair]) -> Result<Vec<PairRow>, TrainError> {
-    let options =
-        TokenizeOptions { bos: tokenizer.bos(), max_tokens: config.data.max_tokens, truncation: config.truncation() };
-    let template = config.template()?;
-    let row = |index: usize, instruction: &str, target: &str| {
-        options.row(tokenizer.inner(), &template.fill(instruction).render(), target).map_err(|error| {
-            TrainError::Config {
-                origin: format!("{}, pair {}", config.data.pairs.display(), index + 1),
-                message: error.to_string(),
-            }
-        })
-    };
-    pairs
-        .iter()
-        .enumerate()
-        .map(|(index, pair)| {
-            Ok(PairRow {
-                original: row(index, &pair.original_instruction, &pair.targets)?,
-                paraphrase: row(index, &pair.paraphrased_instruction, &pair.targets)?,
-                task: pair.task.clone(),
-                target: pair.targets.clone(),
-            })
-        })
-        .collect()
 }

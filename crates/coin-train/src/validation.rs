@@ -5,7 +5,7 @@ use coin_loss::InfoNceConfig;
 use coin_loss::collective::Collective;
 use coin_model::Llama;
 
-use crate::objective::{forward, mask, same_answer, scalar, sum_values, supervised};
+use crate::objective::{PairRow, forward, mask, same_answer, scalar, sum_values, supervised};
 use crate::{TrainError, Trainer, ValidationMetrics};
 
 /// Held-out pairs that are contrasted with each other.
@@ -19,13 +19,13 @@ impl Trainer {
         step: usize,
         collective: &dyn Collective,
     ) -> Result<Option<ValidationMetrics>, TrainError> {
-        let rows = self.validation();
+        let rows: Vec<&PairRow> = self.validation().iter().collect();
         if rows.is_empty() {
             return Ok(None);
         }
         let pooling = self.config().pooling()?;
         let loss = InfoNceConfig::new().with_temperature(self.config().objective.temperature).init()?;
-        let tokens = supervised(rows);
+        let tokens = supervised(&rows);
         let mut sums = [0.0; 6];
         for chunk in rows.chunks(GROUP).skip(collective.rank()).step_by(collective.ranks()) {
             let (mut generation, mut originals, mut paraphrases) = (0.0, Vec::new(), Vec::new());

@@ -46,6 +46,7 @@ fn pairs() -> Vec<PairRow> {
         ids: (0..length).map(|at| (seed * 7 + at * 3) % 31).collect(),
         prompt: (length - 2) as usize,
         shortened: 0,
+        cut: 0,
     };
     (0..6)
         .map(|pair| PairRow {
@@ -55,6 +56,10 @@ fn pairs() -> Vec<PairRow> {
             target: ["yes", "no"][pair as usize % 2].to_owned(),
         })
         .collect()
+}
+
+fn refs(pairs: &[PairRow]) -> Vec<&PairRow> {
+    pairs.iter().collect()
 }
 
 struct Collect<'a> {
@@ -95,14 +100,14 @@ fn cached_and_recomputed_gradients_are_the_plain_ones() {
     let (model, pairs) = (model(), pairs());
     for (kind, lambda) in [(Objective::Coin, 1000.0), (Objective::Coin, 0.3), (Objective::Cit, 1000.0)] {
         let objective = objective(kind, Preset::Strict, lambda);
-        let (plain, values) = objective.step(&model, &pairs, 6, 4).unwrap();
+        let (plain, values) = objective.step(&model, &refs(&pairs), 6, 4).unwrap();
         let plain = flat(&model, &plain);
         assert!(plain.iter().any(|value| value.abs() > 1e-3));
         // Powers of two change no digit.
         let recomputing = StepObjective { checkpointing: true, loss_scale: 64.0, ..objective.clone() };
         // Uneven last micro-batch included: 4 + 2.
         for (objective, micro) in [(&objective, 2), (&objective, 4), (&recomputing, 6), (&recomputing, 4)] {
-            let (cached, again) = objective.step(&model, &pairs, micro, 4).unwrap();
+            let (cached, again) = objective.step(&model, &refs(&pairs), micro, 4).unwrap();
             assert!((values.loss - again.loss).abs() < 1e-5, "{values:?} {again:?}");
             assert!((values.contrastive - again.contrastive).abs() < 1e-5);
             let cached = flat(&model, &cached);
@@ -129,7 +134,8 @@ fn of_ranks(
             .map(|collective| {
                 let model = model.clone();
                 scope.spawn(move || {
-                    let (gradients, values) = objective.step_of_rank(&model, pairs, micro, 4, &collective).unwrap();
+                    let (gradients, values) =
+                        objective.step_of_rank(&model, &refs(pairs), micro, 4, &collective).unwrap();
                     (flat(&model, &gradients), values)
                 })
             })
@@ -150,7 +156,7 @@ fn gradients_of_several_ranks_are_those_of_one() {
         let objective = objective(kind, preset, 1000.0);
         // Six pairs over two ranks are 4 + 2; over four ranks one has none.
         for (micro, ranks) in [(2, 2), (2, 3), (2, 4), (6, 2), (4, 2)] {
-            let (single, values) = objective.step(&model, &pairs, micro, 4).unwrap();
+            let (single, values) = objective.step(&model, &refs(&pairs), micro, 4).unwrap();
             let single = flat(&model, &single);
             let all = of_ranks(&objective, &model, &pairs, micro, ranks);
             for (rank, (gradients, of_rank)) in all.iter().enumerate() {
@@ -173,7 +179,7 @@ fn contrastive_batches_see_only_themselves() {
     let (model, pairs) = (model(), pairs());
     let of = |contrastive_batch: usize, pairs: &[PairRow], step: u64| {
         let objective = StepObjective { contrastive_batch, ..objective(Objective::Coin, Preset::Strict, 1000.0) };
-        objective.step(&model.clone().with_dropout(0.0), pairs, 2, step).unwrap().1
+        objective.step(&model.clone().with_dropout(0.0), &refs(pairs), 2, step).unwrap().1
     };
     let (couples, whole) = (of(2, &pairs, 0), of(6, &pairs, 0));
     let alone: f64 = pairs.chunks(2).map(|couple| of(2, couple, 0).contrastive / 3.0).sum();
@@ -185,8 +191,8 @@ fn contrastive_batches_see_only_themselves() {
 fn the_released_program_contrasts_within_micro_batches() {
     let (model, pairs) = (model(), pairs());
     let paper = objective(Objective::Coin, Preset::Paper, 1000.0);
-    let (_, whole) = paper.step(&model, &pairs, 6, 0).unwrap();
-    let (_, split) = paper.step(&model, &pairs, 2, 0).unwrap();
+    let (_, whole) = paper.step(&model, &refs(&pairs), 6, 0).unwrap();
+    let (_, split) = paper.step(&model, &refs(&pairs), 2, 0).unwrap();
     // Two columns can hardly be as hard as six.
     assert!(split.contrastive < whole.contrastive, "{split:?} {whole:?}");
 }

@@ -64,11 +64,15 @@ impl Arguments {
         }
         let trainer = Trainer::new(config, &devices[0]).input()?;
         warn(trainer.warnings());
-        let (shortened, texts) = trainer.shortened();
-        if shortened > 0 {
-            eprintln!(
-                "coin: {shortened} of {texts} texts are longer than data.max_tokens and lose their prompt's middle"
-            );
+        let changed = trainer.changed();
+        for (count, what) in [
+            (changed.shortened, "texts are longer than data.max_tokens and lose their prompt's middle"),
+            (changed.cut, "texts are longer than data.max_tokens and lose the end of their answer"),
+            (changed.skipped, "pairs are left out: they or their partners are longer than data.max_tokens"),
+        ] {
+            if count > 0 {
+                eprintln!("coin: {count} {what}");
+            }
         }
         if self.dry_run {
             print!("{}", trainer.resolved().work()?);
