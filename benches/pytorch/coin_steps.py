@@ -6,8 +6,8 @@
 
 Model, adapters, AdamW and schedule are those of transformers, peft and torch. Written here are the collator and the
 objective, as preset `paper` has them (docs/method.md): every micro-batch is an objective of its own, cap included,
-and gradients and values are averaged over micro-batches; rows that are too long are cut on the right; a token is
-supervised if any of its text belongs to the target; what is left over at the end of an epoch is dropped.
+and gradients and values are averaged over micro-batches; rows that are too long are cut on the right; supervision
+begins after as many tokens as the prompt has alone; what is left over at the end of an epoch is dropped.
 
 Pairs are taken in the order of the file in every epoch. The first form saves an adapter to start both runs from: its B
 is not zero, so that every weight has a gradient in the first step, and it has no dropout, whose draws would differ.
@@ -75,14 +75,12 @@ def flags() -> argparse.Namespace:
 def row(tokenizer, instruction: str, target: str, limit: int) -> tuple[list[int], list[int]]:
     """Ids and labels of a text; labels are IGNORED on the prompt."""
     prompt = instruction + MARKER
-    encoding = tokenizer(prompt + target, return_offsets_mapping=True)
-    labels = [
-        token if end > len(prompt) else IGNORED
-        for token, (_, end) in zip(encoding.input_ids, encoding.offset_mapping)
-    ][:limit]
+    ids = tokenizer(prompt + target).input_ids
+    before = len(tokenizer(prompt).input_ids)
+    labels = ([IGNORED] * before + ids[before:])[:limit]
     if all(label == IGNORED for label in labels):
         raise ValueError(f"no token of the target within {limit} tokens")
-    return encoding.input_ids[:limit], labels
+    return ids[:limit], labels
 
 
 def read_pairs(path: str, tokenizer, limit: int) -> list[tuple]:

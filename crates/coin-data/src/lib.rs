@@ -20,6 +20,6 @@ pub mod world;
 pub use error::DataError;
 pub use instance::Instance;
 pub use pairs::{Pair, PairBuilder, PairReport};
-pub use prompt::{Demonstration, Prompt, PromptTemplate};
+pub use prompt::{Component, Demonstration, Prompt, PromptTemplate};
 pub use task::Task;
 pub use template::{Template, TemplateSet};

@@ -6,6 +6,7 @@
 //! singly, only whole couples, and odd numbers of entries are refused.
 
 mod builder;
+mod negatives;
 mod order;
 
 use std::collections::BTreeMap;
@@ -13,11 +14,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-pub use builder::{PairBuilder, PairReport};
+pub use builder::{PairBuilder, PairReport, Variation};
+pub use negatives::Negatives;
 pub use order::{interleave, shuffle_couples};
 
-use crate::DataError;
 use crate::file::{read_to_string, write_atomically};
+use crate::{Component, DataError};
 
 /// One entry, with the columns of the released data as field names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -31,6 +33,9 @@ pub struct Pair {
     /// The task's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
+    /// The part of the prompt in which the two texts differ, where it is not the instruction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<Component>,
     /// The values that filled the templates, by placeholder. A value that is no string is read as its JSON text.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "keywords")]
     pub keywords: BTreeMap<String, String>,
@@ -81,6 +86,7 @@ pub fn read_jsonl(path: impl AsRef<Path>) -> Result<Vec<Pair>, DataError> {
 ///     paraphrased_instruction: format!("{sentence} Would you call that well formed?"),
 ///     targets: target.to_owned(),
 ///     task: Some("cola".to_owned()),
+///     component: None,
 ///     keywords: [("sentence".to_owned(), sentence.to_owned())].into(),
 /// };
 /// let couple = vec![pair("The dog ran.", "acceptable"), pair("Dog the ran.", "unacceptable")];

@@ -22,6 +22,37 @@ pub struct Demonstration {
     pub answer: String,
 }
 
+/// A part of a prompt that a pair varies or a perturbation changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Component {
+    /// The text before everything else.
+    System,
+    /// What the model is asked to do (the paper's, and the default).
+    #[default]
+    Instruction,
+    /// The inputs of the worked examples.
+    Demonstrations,
+    /// The text to work on.
+    Input,
+}
+
+impl std::str::FromStr for Component {
+    type Err = DataError;
+
+    fn from_str(name: &str) -> Result<Self, DataError> {
+        match name {
+            "system" => Ok(Component::System),
+            "instruction" => Ok(Component::Instruction),
+            "demonstrations" => Ok(Component::Demonstrations),
+            "input" => Ok(Component::Input),
+            _ => Err(DataError::Invalid(format!(
+                "unknown component `{name}`, expected one of: system, instruction, demonstrations, input"
+            ))),
+        }
+    }
+}
+
 /// The parts of a prompt, in the order in which they are rendered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prompt {
@@ -65,6 +96,34 @@ impl Prompt {
     /// assert_eq!(prompt.render(), "Is this acceptable? The boat sank.\n\n### Response:\n");
     /// ```
     pub fn render(&self) -> String {
+        self.body() + &self.marker
+    }
+
+    /// The prompt with `change` made in a component: in the system text if there is one, in the input of every
+    /// demonstration, in the instruction or in the input.
+    ///
+    /// ```
+    /// use coin_data::prompt::{Component, Demonstration, Prompt};
+    /// let mut prompt = Prompt::new("Judge: ", "He left.");
+    /// prompt.demonstrations.push(Demonstration { input: "She ran.".to_owned(), answer: "fine".to_owned() });
+    /// let loud = prompt.clone().map(Component::Demonstrations, |text| text.to_uppercase());
+    /// assert_eq!((loud.demonstrations[0].input.as_str(), loud.input.as_str()), ("SHE RAN.", "He left."));
+    /// assert_eq!(prompt.map(Component::Instruction, |text| text.to_uppercase()).instruction, "JUDGE: ");
+    /// ```
+    pub fn map(mut self, component: Component, mut change: impl FnMut(&str) -> String) -> Self {
+        match component {
+            Component::System => self.system = self.system.map(|text| change(&text)),
+            Component::Instruction => self.instruction = change(&self.instruction),
+            Component::Demonstrations => {
+                self.demonstrations.iter_mut().for_each(|shown| shown.input = change(&shown.input));
+            }
+            Component::Input => self.input = change(&self.input),
+        }
+        self
+    }
+
+    /// As [`render`](Self::render), without the marker at the end.
+    pub fn body(&self) -> String {
         let mut text = String::new();
         if let Some(system) = &self.system {
             text.push_str(system);
@@ -78,7 +137,6 @@ impl Prompt {
             text.push_str("\n\n");
         }
         text.push_str(&self.input);
-        text.push_str(&self.marker);
         text
     }
 }

@@ -5,9 +5,9 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 
 use coin_data::glue::{self, Split};
-use coin_data::pairs::{interleave, read_jsonl, write_jsonl};
+use coin_data::pairs::{Negatives, Variation, interleave, read_jsonl, write_jsonl};
 use coin_data::template::{Exclusion, Template, TemplateSet, fill};
-use coin_data::{Instance, Pair, PairBuilder, PairReport, Task};
+use coin_data::{Component, Instance, Pair, PairBuilder, PairReport, Task};
 use proptest::prelude::*;
 use support::test_data;
 
@@ -169,7 +169,7 @@ fn a_text_with_two_labels_is_no_hard_negative_of_itself() {
     check(&pairs, &templates(), "cola");
     assert!(report.contradictions > 0);
     let text = build("cola", &rows[..2], 2, 1).unwrap_err();
-    assert!(text.starts_with("task `cola`: every row with `") && text.contains("has the same text as row"), "{text}");
+    assert!(text.contains("every row with another answer has the same text as 2 of the rows"), "{text}");
 }
 
 #[test]
@@ -195,7 +195,112 @@ fn what_cannot_be_built_is_named() {
     let alike = ["{premise} {hypothesis}", "{sentence1} {sentence2}"];
     let alike = TemplateSet::new([("mnli", alike.map(|text| Template::new(text, "{answer}")).to_vec())]);
     let error = PairBuilder::new(&alike, 0).build(&task("mnli"), &mnli(8), 2).unwrap_err().to_string();
-    assert!(error.contains("every template gives the same text as `{"), "{error}");
+    assert!(error.contains("0 other texts than that of `{"), "{error}");
+}
+
+#[test]
+fn several_paraphrases_share_an_original() {
+    let set = templates();
+    let build = |paraphrases: usize, pairs: usize| {
+        PairBuilder::new(&set, 3).with_paraphrases(paraphrases).build(&task("mnli"), &mnli(30), pairs)
+    };
+    let (pairs, report) = build(2, 24).unwrap();
+    assert_eq!((pairs.len(), report.pairs), (24, 24));
+    for four in pairs.chunks(4) {
+        let [a, b, c, d] = four else { unreachable!() };
+        // Anchor and negative, twice, with another paraphrase each time.
+        assert_eq!((&a.original_instruction, &a.targets), (&c.original_instruction, &c.targets));
+        assert_eq!((&b.original_instruction, &b.targets), (&d.original_instruction, &d.targets));
+        assert_ne!(a.targets, b.targets);
+        for (one, other) in [(a, c), (b, d)] {
+            assert_ne!(one.paraphrased_instruction, other.paraphrased_instruction);
+            assert_ne!(one.paraphrased_instruction, one.original_instruction);
+        }
+    }
+    assert!(build(2, 6).unwrap_err().to_string().contains("expected a multiple of 2 x 2"));
+    let error = build(3, 6).unwrap_err().to_string();
+    assert!(error.contains("3 different templates") && error.contains("at least 4"), "{error}");
+    assert!(build(0, 6).is_err());
+}
+
+#[test]
+fn the_nearest_row_of_another_answer_is_the_hard_negative() {
+    let sentence = |row: usize, text: &str, label| Instance::new("cola", row, [("sentence", text)], label);
+    let rows = [
+        sentence(0, "The old boat sank near the harbor.", 1),
+        sentence(1, "Somebody sings.", 0),
+        sentence(2, "The old boat sanks near the harbor.", 0),
+        sentence(3, "Nobody sings loudly.", 1),
+    ];
+    let set = templates();
+    let builder = PairBuilder::new(&set, 1).with_negatives(Negatives::Nearest);
+    let (pairs, _) = builder.build(&task("cola"), &rows, 40).unwrap();
+    let nearest = BTreeMap::from([
+        ("The old boat sank near the harbor.", "The old boat sanks near the harbor."),
+        ("Somebody sings.", "Nobody sings loudly."),
+        ("The old boat sanks near the harbor.", "The old boat sank near the harbor."),
+        ("Nobody sings loudly.", "Somebody sings."),
+    ]);
+    for couple in pairs.chunks(2) {
+        let [anchor, negative] = [0, 1].map(|at| couple[at].keywords["sentence"].as_str());
+        assert_eq!(nearest[anchor], negative);
+    }
+}
+
+#[test]
+fn other_components_vary_too() {
+    let set = templates();
+    let systems = ["You are careful.", "Be brief.", "Answer truthfully."].map(str::to_owned).to_vec();
+    let builder = PairBuilder::new(&set, 5).with_variation(Variation::System(systems.clone()));
+    let (pairs, _) = builder.build(&task("cola"), &cola(20), 12).unwrap();
+    for pair in &pairs {
+        assert_eq!(pair.component, Some(Component::System));
+        let split = |text: &str| {
+            let (system, rest) = text.split_once("\n\n").unwrap();
+            assert!(systems.iter().any(|known| known == system), "{system}");
+            (system.to_owned(), rest.to_owned())
+        };
+        let (one, other) = (split(&pair.original_instruction), split(&pair.paraphrased_instruction));
+        assert!(one.0 != other.0 && one.1 == other.1, "the system text alone differs");
+    }
+    let line = serde_json::to_string(&pairs[0]).unwrap();
+    assert!(line.contains(r#""component":"system""#), "{line}");
+
+    let builder = PairBuilder::new(&set, 5).with_variation(Variation::Demonstrations(2));
+    let (pairs, _) = builder.build(&task("cola"), &cola(20), 12).unwrap();
+    for pair in &pairs {
+        let parts = |text: &str| text.split("\n\n### Response:\n").map(str::to_owned).collect::<Vec<_>>();
+        let (one, other) = (parts(&pair.original_instruction), parts(&pair.paraphrased_instruction));
+        assert_eq!((one.len(), other.len()), (3, 3), "two examples and the row itself");
+        // What follows the last example's answer is the row, in the same words.
+        let own = |parts: &[String]| parts[2].split_once("\n\n").unwrap().1.to_owned();
+        assert!(own(&one) == own(&other) && one != other);
+        let sentence = &pair.keywords["sentence"];
+        assert!(own(&one).contains(sentence) && !one[..2].iter().any(|shown| shown.contains(sentence)), "{one:?}");
+    }
+    let refused = |variation| {
+        let builder = PairBuilder::new(&set, 5).with_variation(variation);
+        builder.build(&task("cola"), &cola(20), 2).unwrap_err().to_string()
+    };
+    assert!(refused(Variation::System(vec!["x".to_owned(); 3])).contains("1 different system texts"));
+    assert!(refused(Variation::Demonstrations(0)).contains("0 demonstrations"));
+    assert!(refused(Variation::Demonstrations(20)).contains("20 rows, expected more"));
+}
+
+#[test]
+fn a_report_counts_what_repeats() {
+    let sentence = |row: usize, text: &str, label| Instance::new("cola", row, [("sentence", text)], label);
+    let rows = [
+        sentence(0, "It rains.", 1),
+        sentence(1, "It rains.", 1),
+        sentence(2, "It rain.", 1),
+        sentence(3, "It rains.", 0),
+        sentence(4, "It rains.", 0),
+    ];
+    let (_, report) = build("cola", &rows, 2, 8).unwrap();
+    assert_eq!(report.answers, BTreeMap::from([("acceptable".to_owned(), 3), ("unacceptable".to_owned(), 2)]));
+    // Rows 0 and 1 meet only rows that say the same; row 2, and rows 3 and 4 meet another.
+    assert_eq!((report.duplicates, report.without_negative), (3, 2));
 }
 
 #[test]

@@ -73,6 +73,7 @@ mod tests {
             paraphrased_instruction: String::new(),
             targets: String::new(),
             task: Some(task.to_owned()),
+            component: None,
             keywords: Default::default(),
         };
         (0..2 * couples).map(pair).collect()

@@ -122,6 +122,7 @@ mod tests {
             paraphrased_instruction: "good is it ".to_owned(),
             targets: "yes".to_owned(),
             task: Some("t".to_owned()),
+            component: None,
             keywords: Default::default(),
         };
         lengths.iter().map(pair).collect()
