@@ -6,6 +6,7 @@
 //! singly, only whole couples, and odd numbers of entries are refused.
 
 mod builder;
+mod check;
 mod negatives;
 mod order;
 
@@ -15,6 +16,7 @@ use std::path::Path;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use builder::{PairBuilder, PairReport, Variation};
+pub use check::{PairsReport, TaskCounts};
 pub use negatives::Negatives;
 pub use order::{interleave, shuffle_couples};
 

@@ -1,9 +1,12 @@
 //! `coin pairs`
 
+mod inspect;
+
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use coin::data::glue::{self, Split};
+use coin::data::pairs::{Negatives, PairsReport, Variation};
 use coin::data::{PairBuilder, Task, TemplateSet, pairs};
 
 use super::distinct;
@@ -14,6 +17,19 @@ use crate::failure::{Failure, OrFail, bad_input};
 pub enum Command {
     /// Builds pairs from GLUE training rows and templates.
     Build(Build),
+    /// Counts tasks, answers and repetitions, and names couples that are none; exit code 1 if there are any.
+    Check(Check),
+    /// Shows how pairs are tokenized, and which tokens are learned from.
+    Inspect(inspect::Arguments),
+}
+
+/// A choice of hard negatives, as an option.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum NegativesName {
+    /// any row with another answer
+    Random,
+    /// the row with another answer that shares most words
+    Nearest,
 }
 
 /// Arguments of `coin pairs build`.
@@ -28,9 +44,21 @@ pub struct Build {
     /// Tasks, comma separated.
     #[arg(long, value_delimiter = ',', default_value = "cola,sst2,rte")]
     tasks: Vec<String>,
-    /// Pairs per task; even.
+    /// Pairs per task; a multiple of twice the paraphrases.
     #[arg(long, default_value_t = 1000)]
     pairs: usize,
+    /// Paraphrases of an instance, each a pair of its own.
+    #[arg(long, default_value_t = 1)]
+    paraphrases: usize,
+    /// How hard negatives are chosen.
+    #[arg(long, value_enum, default_value_t = NegativesName::Random)]
+    negatives: NegativesName,
+    /// Varies the system text instead of the instruction: a file with one text a line.
+    #[arg(long, value_name = "FILE")]
+    vary_system: Option<PathBuf>,
+    /// Varies the demonstrations instead of the instruction: so many of them before each input.
+    #[arg(long, value_name = "K", conflicts_with = "vary_system")]
+    vary_demonstrations: Option<usize>,
     /// Seed of templates, negatives and order.
     #[arg(long, default_value_t = 42)]
     seed: u64,
@@ -39,11 +67,72 @@ pub struct Build {
     out: PathBuf,
 }
 
+/// Arguments of `coin pairs check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Pairs.
+    file: PathBuf,
+    /// Prints the whole report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 impl Command {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
         match self {
             Command::Build(arguments) => arguments.run(),
+            Command::Check(arguments) => arguments.run(),
+            Command::Inspect(arguments) => arguments.run(),
+        }
+    }
+}
+
+impl Check {
+    fn run(self) -> Result<(), Failure> {
+        let report = PairsReport::new(&pairs::read_jsonl(&self.file).input()?);
+        match self.json {
+            true => println!("{}", serde_json::to_string_pretty(&report).work()?),
+            false => print(&report),
+        }
+        match report.is_sound() {
+            true => Ok(()),
+            false => Err(Failure::Work(anyhow::anyhow!(
+                "{}: not every couple is one of hard negatives",
+                self.file.display()
+            ))),
+        }
+    }
+}
+
+/// The report as text.
+fn print(report: &PairsReport) {
+    println!("{} pairs of {} tasks, longest text {} characters", report.pairs, report.tasks.len(), report.longest);
+    for (task, counts) in &report.tasks {
+        let name = if task.is_empty() { "(no task)" } else { task };
+        let answers: Vec<String> = counts.answers.iter().map(|(answer, count)| format!("{answer} {count}")).collect();
+        let answers =
+            if answers.is_empty() { format!("{} different targets", counts.targets) } else { answers.join(", ") };
+        println!("{name:<20} {:>8}  {answers}", counts.pairs);
+    }
+    println!(
+        "{} pairs repeat an earlier one, {} texts stand with two targets",
+        report.duplicates, report.contradictions
+    );
+    // Couples and pairs are counted from 1 here, as lines are.
+    let list = |places: &[usize]| {
+        let shown: Vec<String> = places.iter().take(10).map(|place| (place + 1).to_string()).collect();
+        let more = if places.len() > 10 { ", .." } else { "" };
+        format!("{}{more}", shown.join(", "))
+    };
+    for (places, what) in [
+        (&report.couples_without_negative, "couples have one target, so no hard negative"),
+        (&report.couples_of_two_tasks, "couples are of two tasks"),
+        (&report.equal_wordings, "pairs have two equal texts"),
+        (&report.empty, "pairs have an empty text"),
+    ] {
+        if !places.is_empty() {
+            println!("{} {what}: {}", places.len(), list(places));
         }
     }
 }
@@ -63,7 +152,22 @@ impl Build {
             Some(path) => TemplateSet::read(path).input()?,
             None => TemplateSet::demo(),
         };
-        let builder = PairBuilder::new(&templates, self.seed);
+        let variation = match (&self.vary_system, self.vary_demonstrations) {
+            (Some(path), _) => {
+                let text = coin::data::file::read_to_string(path).input()?;
+                Variation::System(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect())
+            }
+            (None, Some(count)) => Variation::Demonstrations(count),
+            (None, None) => Variation::Instruction,
+        };
+        let negatives = match self.negatives {
+            NegativesName::Random => Negatives::Random,
+            NegativesName::Nearest => Negatives::Nearest,
+        };
+        let builder = PairBuilder::new(&templates, self.seed)
+            .with_paraphrases(self.paraphrases)
+            .with_negatives(negatives)
+            .with_variation(variation);
         let mut lists = Vec::new();
         for name in &distinct(&self.tasks) {
             let task = Task::named(name).input()?;
@@ -73,7 +177,14 @@ impl Build {
                 "{name}: {} pairs from {} of {} rows, {} templates used, {} excluded",
                 report.pairs, report.rows_used, report.rows, report.templates_used, report.templates_excluded
             );
-            if report.pairs > report.rows_used {
+            let balance: Vec<String> = report.answers.iter().map(|(answer, rows)| format!("{answer} {rows}")).collect();
+            eprintln!(
+                "{name}: rows by answer: {}; {} duplicates, {} without a possible negative",
+                balance.join(", "),
+                report.duplicates,
+                report.without_negative
+            );
+            if report.pairs > report.rows_used * self.paraphrases {
                 eprintln!("{name}: rows recur in several pairs; held-out pairs may share rows with training");
             }
             lists.push(pairs);

@@ -1,0 +1,154 @@
+//! What a list of pairs holds, and what is wrong with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::pairs::Pair;
+
+/// The pairs of one task.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TaskCounts {
+    /// Pairs.
+    pub pairs: usize,
+    /// Pairs by target: the balance of the labels. Tasks with more than 20 different targets have none here.
+    pub answers: BTreeMap<String, usize>,
+    /// Different targets.
+    pub targets: usize,
+}
+
+/// What a list of pairs holds.
+///
+/// ```
+/// use coin_data::pairs::{Pair, PairsReport};
+/// let pair = |original: &str, target: &str| Pair {
+///     original_instruction: original.to_owned(),
+///     paraphrased_instruction: format!("{original} Please."),
+///     targets: target.to_owned(),
+///     task: Some("cola".to_owned()),
+///     component: None,
+///     keywords: Default::default(),
+/// };
+/// let report = PairsReport::new(&[pair("a", "yes"), pair("b", "yes"), pair("c", "yes"), pair("d", "no")]);
+/// assert_eq!((report.pairs, report.couples_without_negative), (4, vec![0]));
+/// assert_eq!(report.tasks["cola"].answers["yes"], 3);
+/// assert!(!report.is_sound());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PairsReport {
+    /// Pairs.
+    pub pairs: usize,
+    /// By task; pairs without one are under the empty name.
+    pub tasks: BTreeMap<String, TaskCounts>,
+    /// Pairs of the same two texts and the same target as an earlier one.
+    pub duplicates: usize,
+    /// Texts that stand with one target here and with another there.
+    pub contradictions: usize,
+    /// Couples (counted from 0) whose two targets are equal, so that neither is a negative of the other.
+    pub couples_without_negative: Vec<usize>,
+    /// Couples (counted from 0) of two tasks, which are poor negatives of each other.
+    pub couples_of_two_tasks: Vec<usize>,
+    /// Pairs (counted from 0) whose two texts are equal.
+    pub equal_wordings: Vec<usize>,
+    /// Pairs (counted from 0) with an empty text or target.
+    pub empty: Vec<usize>,
+    /// Characters of the longest text with its target.
+    pub longest: usize,
+}
+
+/// Different targets up to which a task counts as one with label words.
+const LABELS: usize = 20;
+
+impl PairsReport {
+    /// Counts what `pairs` hold; every two adjacent ones are a couple.
+    pub fn new(pairs: &[Pair]) -> Self {
+        let mut report = PairsReport { pairs: pairs.len(), ..PairsReport::default() };
+        let mut seen = BTreeSet::new();
+        let mut targets: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (at, pair) in pairs.iter().enumerate() {
+            let Pair { original_instruction: original, paraphrased_instruction: paraphrase, targets: target, .. } =
+                pair;
+            let counts = report.tasks.entry(pair.task.clone().unwrap_or_default()).or_default();
+            counts.pairs += 1;
+            *counts.answers.entry(target.clone()).or_default() += 1;
+            report.duplicates += usize::from(!seen.insert((original, paraphrase, target)));
+            if original == paraphrase {
+                report.equal_wordings.push(at);
+            }
+            if [original, paraphrase, target].into_iter().any(|text| text.trim().is_empty()) {
+                report.empty.push(at);
+            }
+            for text in [original, paraphrase] {
+                targets.entry(text).or_default().insert(target);
+                report.longest = report.longest.max(text.chars().count() + target.chars().count());
+            }
+        }
+        report.contradictions = targets.values().filter(|targets| targets.len() > 1).count();
+        for (couple, two) in pairs.chunks(2).enumerate() {
+            let [first, second] = two else { continue };
+            if first.targets == second.targets {
+                report.couples_without_negative.push(couple);
+            }
+            if first.task != second.task {
+                report.couples_of_two_tasks.push(couple);
+            }
+        }
+        for counts in report.tasks.values_mut() {
+            counts.targets = counts.answers.len();
+            if counts.targets > LABELS {
+                counts.answers.clear();
+            }
+        }
+        report
+    }
+
+    /// Whether every couple is one of hard negatives, and every pair one of two wordings.
+    pub fn is_sound(&self) -> bool {
+        self.couples_without_negative.is_empty()
+            && self.couples_of_two_tasks.is_empty()
+            && self.equal_wordings.is_empty()
+            && self.empty.is_empty()
+            && self.pairs.is_multiple_of(2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(original: &str, paraphrase: &str, target: &str, task: &str) -> Pair {
+        Pair {
+            original_instruction: original.to_owned(),
+            paraphrased_instruction: paraphrase.to_owned(),
+            targets: target.to_owned(),
+            task: Some(task.to_owned()),
+            component: None,
+            keywords: Default::default(),
+        }
+    }
+
+    #[test]
+    fn every_fault_is_counted_and_placed() {
+        let report = PairsReport::new(&[
+            pair("a", "b", "yes", "x"),
+            pair("c", "c", "no", "x"),
+            pair("a", "b", "yes", "x"),
+            pair("d", "e", "yes", "y"),
+            pair("a", "", "no", "y"),
+            pair("long one", "f", "maybe", "y"),
+        ]);
+        assert_eq!((report.duplicates, report.contradictions, report.longest), (1, 1, 13));
+        assert_eq!((report.couples_without_negative, report.couples_of_two_tasks), (vec![1], vec![1]));
+        assert_eq!((report.equal_wordings, report.empty), (vec![1], vec![4]));
+        assert_eq!(report.tasks["x"].answers, BTreeMap::from([("no".to_owned(), 1), ("yes".to_owned(), 2)]));
+        assert_eq!((report.tasks["y"].pairs, report.tasks["y"].targets), (3, 3));
+    }
+
+    #[test]
+    fn free_answers_have_no_balance() {
+        let pairs: Vec<Pair> = (0..30).map(|at| pair(&format!("{at}"), "b", &format!("t{at}"), "x")).collect();
+        let report = PairsReport::new(&pairs);
+        assert!(report.is_sound() && report.tasks["x"].answers.is_empty());
+        assert_eq!(report.tasks["x"].targets, 30);
+    }
+}

@@ -1,0 +1,133 @@
+//! `coin pairs inspect`
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use anstyle::{AnsiColor, Style};
+use clap::{Args, ValueEnum};
+use coin::data::tokenize::{Boundary, TokenRow, TokenizeOptions, Truncation};
+use coin::data::{PromptTemplate, pairs};
+use coin::model::{LlamaConfig, TextTokenizer};
+
+use crate::failure::{Failure, OrFail, bad_input};
+
+/// A preset, as an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PresetName {
+    /// ours: the boundary from token offsets, the prompt's middle cut
+    Strict,
+    /// the released program's: the boundary from the prompt alone, cut on the right
+    Paper,
+}
+
+/// Arguments of `coin pairs inspect`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Pairs.
+    file: PathBuf,
+    /// Folder of the model whose tokenizer is used.
+    #[arg(long)]
+    model: PathBuf,
+    /// First pair to show, counted from 1.
+    #[arg(long, default_value_t = 1)]
+    row: usize,
+    /// Pairs to show.
+    #[arg(long, default_value_t = 2)]
+    count: usize,
+    /// Whose details are followed.
+    #[arg(long, value_enum, default_value_t = PresetName::Strict)]
+    preset: PresetName,
+    /// Longest row, in tokens.
+    #[arg(long, default_value_t = 256)]
+    max_tokens: usize,
+    /// The text given to the model, with `{instruction}` for the pair's text.
+    #[arg(long)]
+    template: Option<String>,
+    /// Prints a line of JSON for each text: ids, tokens and labels.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    /// Runs the command.
+    pub fn run(self) -> Result<(), Failure> {
+        let all = pairs::read_jsonl(&self.file).input()?;
+        if self.row == 0 || self.row > all.len() {
+            return bad_input(format!("--row {}: {} holds pairs 1 to {}", self.row, self.file.display(), all.len()));
+        }
+        let config = LlamaConfig::read(&self.model).input()?;
+        let tokenizer = TextTokenizer::read(&self.model, &config).input()?;
+        let template = match &self.template {
+            Some(text) => text.parse().input()?,
+            None => PromptTemplate::default(),
+        };
+        let (truncation, boundary) = match self.preset {
+            PresetName::Strict => (Truncation::KeepAnswer, Boundary::Offsets),
+            PresetName::Paper => (Truncation::Right, Boundary::PromptAlone),
+        };
+        let options = TokenizeOptions {
+            max_tokens: self.max_tokens,
+            truncation,
+            boundary,
+            ..TokenizeOptions::new(tokenizer.bos())
+        };
+        for (at, pair) in all.iter().enumerate().skip(self.row - 1).take(self.count) {
+            let texts = [("original", &pair.original_instruction), ("paraphrase", &pair.paraphrased_instruction)];
+            for (name, text) in texts {
+                let prompt = template.fill(text).render();
+                let row = options.row(tokenizer.inner(), &prompt, &pair.targets).input()?;
+                let Some(row) = row else { continue };
+                let title = format!("pair {}, {name}", at + 1);
+                match self.json {
+                    true => println!("{}", json(&row, &tokenizer, at + 1, name)),
+                    false => anstream::print!("{}", shown(&title, &row, &tokenizer)),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The label that is learned at position `at`: -100 where nothing is.
+fn label(row: &TokenRow, at: usize) -> i64 {
+    if at < row.prompt { -100 } else { i64::from(row.ids[at]) }
+}
+
+fn json(row: &TokenRow, tokenizer: &TextTokenizer, pair: usize, text: &str) -> String {
+    let tokens: Vec<String> = row.ids.iter().map(|&id| token(tokenizer, id)).collect();
+    let labels: Vec<i64> = (0..row.ids.len()).map(|at| label(row, at)).collect();
+    serde_json::json!({
+        "pair": pair, "text": text, "ids": row.ids, "tokens": tokens, "labels": labels,
+        "shortened": row.shortened, "cut": row.cut,
+    })
+    .to_string()
+}
+
+fn token(tokenizer: &TextTokenizer, id: u32) -> String {
+    tokenizer.inner().id_to_token(id).unwrap_or_else(|| format!("<{id}>"))
+}
+
+/// The tokens of a row, masked ones faint, learned ones in green and between brackets, which serve where there is no
+/// color. Labels follow.
+fn shown(title: &str, row: &TokenRow, tokenizer: &TextTokenizer) -> String {
+    let (masked, learned) = (Style::new().dimmed(), AnsiColor::Green.on_default().bold());
+    let mut out = format!(
+        "{title}: {} tokens, {} masked, {} learned{}{}\n",
+        row.ids.len(),
+        row.prompt,
+        row.supervised(),
+        if row.shortened > 0 { format!(", {} cut out of the prompt", row.shortened) } else { String::new() },
+        if row.cut > 0 { format!(", {} cut off the target", row.cut) } else { String::new() },
+    );
+    for (at, &id) in row.ids.iter().enumerate() {
+        let text = token(tokenizer, id).replace('\u{2581}', "_");
+        // Writing to a string cannot fail.
+        _ = match at < row.prompt {
+            true => write!(out, "{masked}{text}{masked:#} "),
+            false => write!(out, "{learned}[{text}]{learned:#} "),
+        };
+    }
+    let labels: Vec<String> = (row.prompt..row.ids.len()).map(|at| label(row, at).to_string()).collect();
+    _ = writeln!(out, "\nlabels: {} x -100, {}\n", row.prompt, labels.join(" "));
+    out
+}
