@@ -9,6 +9,7 @@ pub mod glue;
 pub mod instance;
 pub mod pairs;
 pub mod prompt;
+pub mod python_literal;
 pub mod stream;
 pub mod task;
 pub mod template;
