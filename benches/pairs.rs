@@ -54,7 +54,9 @@ fn main() {
 
         let texts: Vec<String> = built
             .iter()
-            .flat_map(|pair| [&pair.original_instruction, &pair.paraphrased_instruction].map(|text| (text, &pair.targets)))
+            .flat_map(|pair| {
+                [&pair.original_instruction, &pair.paraphrased_instruction].map(|text| (text, &pair.targets))
+            })
             .map(|(text, target)| format!("{}{target}", template.fill(text).render()))
             .collect();
         let start = Instant::now();

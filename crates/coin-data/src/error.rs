@@ -19,10 +19,26 @@ pub enum DataError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Line, counted from 1; 0 where the whole file is meant.
+        /// Line, counted from 1, or the row of a Parquet file; 0 where the whole file is meant.
         line: usize,
         /// What was found and what was expected.
         message: String,
+    },
+    /// A text is not one of Python's literals.
+    #[error("python literal, byte {offset}: {message}")]
+    Literal {
+        /// Where in the text, in bytes from 0.
+        offset: usize,
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// A file is in a form that this build does not read.
+    #[error("cannot read {path}: it needs the feature `{feature}` of coin-data, which this build lacks")]
+    Feature {
+        /// The file.
+        path: PathBuf,
+        /// The feature of the crate.
+        feature: &'static str,
     },
     /// A data file holds no row.
     #[error("{path} holds no {what}")]

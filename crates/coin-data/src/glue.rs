@@ -1,21 +1,31 @@
-//! Readers of the ten GLUE tasks in GLUE's own TSV form.
+//! Readers of the ten GLUE tasks: GLUE's own TSV files, the same columns as CSV or JSON lines, and the hub's Parquet.
 //!
-//! A folder holds `CoLA`, `SST-2`, `MRPC`, `QQP`, `MNLI`, `QNLI`, `RTE` and `WNLI`, in any case, each with
-//! `train.tsv` and `dev.tsv`. MNLI has `dev_matched.tsv` and `dev_mismatched.tsv`; the task `mnli` is one after the
-//! other. CoLA may come with its two raw development files, `dev_in_domain.tsv` and `dev_out_of_domain.tsv`, which
-//! are read in this order where there is no `dev.tsv`.
+//! A folder holds `CoLA`, `SST-2` (or `sst2`), `MRPC`, `QQP`, `MNLI`, `QNLI`, `RTE` and `WNLI`, in any case, each with
+//! `train` and `dev` (or the hub's `validation`). MNLI has `dev_matched` and `dev_mismatched` (or `validation_..`); the
+//! task `mnli` is one after the other, and `mnli_matched` may have a folder of its own, as on the hub. CoLA may come with
+//! its two raw development files, `dev_in_domain` and `dev_out_of_domain`, which are read in this order where there is
+//! no `dev`; MRPC's training rows may be `msr_paraphrase_train.txt`.
 //!
-//! The header names the columns; CoLA has none and four columns (source, label, original mark, sentence). A label is
-//! GLUE's class number or the class's word. Files with and without CSV quoting are both read.
+//! Each is looked for with the endings `.tsv`, `.csv`, `.jsonl` and `.parquet`, in this order. Parquet needs the feature
+//! `parquet` and may lie in parts, `train-00000-of-00002.parquet` and so on.
+//!
+//! The header names the columns, by GLUE's names or the hub's; CoLA's TSV has none and four columns (source, label,
+//! original mark, sentence). A label is the class number or the class's word. TSV files with and without CSV quoting
+//! are both read.
 
+mod find;
+mod form;
+mod table;
 mod tsv;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use find::find;
+use form::Form;
 use serde::{Deserialize, Serialize};
+use table::Table;
 
-use crate::file::read_to_string;
 use crate::{DataError, Instance, Task};
 
 /// The part of a data set.
@@ -37,7 +47,9 @@ pub enum Split {
 /// - [`DataError::UnknownTask`] for a name that is none of the ten;
 /// - [`DataError::Io`] if `dir` cannot be listed or a file not be read;
 /// - [`DataError::NotFound`], which lists the files looked for;
-/// - [`DataError::Malformed`] with file, line and column for a missing column or an unknown label;
+/// - [`DataError::Malformed`] with file, line and column for a missing column or an unknown label, with the row in place
+///   of the line for Parquet;
+/// - [`DataError::Invalid`] for Parquet parts of which some are absent;
 /// - [`DataError::Empty`] for a file without data rows.
 ///
 /// ```
@@ -54,159 +66,49 @@ pub fn read(dir: impl AsRef<Path>, task: &str, split: Split) -> Result<Vec<Insta
     let task = Task::named(task)?;
     let form = Form::of(&task)?;
     let mut instances = Vec::new();
-    for path in form.find(dir.as_ref(), &task, split)? {
-        form.read_file(&path, &task, &mut instances)?;
+    for path in find(&form, dir.as_ref(), &task, split)? {
+        read_file(&form, &path, &task, &mut instances)?;
     }
     Ok(instances)
 }
 
-/// Where a task's rows lie and how they are written.
-struct Form {
-    /// The folder's name in lower case.
-    folder: &'static str,
-    /// The files of the validation split: alternatives, each a list of files that belong together.
-    validation: &'static [&'static [&'static str]],
-    /// Field names and the header names under which each is found.
-    fields: &'static [(&'static str, &'static [&'static str])],
-    /// Header names of the label.
-    label: &'static [&'static str],
-    /// The columns of a file without a header.
-    without_header: Option<&'static [&'static str]>,
-}
-
-const SENTENCE: (&str, &[&str]) = ("sentence", &["sentence"]);
-const SENTENCES: &[(&str, &[&str])] = &[("sentence1", &["sentence1"]), ("sentence2", &["sentence2"])];
-
-impl Form {
-    fn of(task: &Task) -> Result<Form, DataError> {
-        let form = |folder, fields| Form {
-            folder,
-            validation: &[&["dev.tsv"]],
-            fields,
-            label: &["label"],
-            without_header: None,
-        };
-        let mnli = |validation| Form {
-            validation,
-            label: &["gold_label", "label"],
-            ..form("mnli", &[("premise", &["sentence1", "premise"]), ("hypothesis", &["sentence2", "hypothesis"])])
-        };
-        Ok(match task.name.as_str() {
-            "cola" => Form {
-                validation: &[&["dev.tsv"], &["dev_in_domain.tsv", "dev_out_of_domain.tsv"]],
-                without_header: Some(&["source", "label", "mark", "sentence"]),
-                ..form("cola", &[SENTENCE])
-            },
-            "sst2" => form("sst-2", &[SENTENCE]),
-            "mrpc" => Form {
-                label: &["Quality", "label"],
-                ..form(
-                    "mrpc",
-                    &[("sentence1", &["#1 String", "sentence1"]), ("sentence2", &["#2 String", "sentence2"])],
-                )
-            },
-            "qqp" => Form {
-                label: &["is_duplicate", "label"],
-                ..form("qqp", &[("question1", &["question1"]), ("question2", &["question2"])])
-            },
-            "mnli" => mnli(&[&["dev_matched.tsv", "dev_mismatched.tsv"]]),
-            "mnli_matched" => mnli(&[&["dev_matched.tsv"]]),
-            "mnli_mismatched" => mnli(&[&["dev_mismatched.tsv"]]),
-            "qnli" => form("qnli", &[("question", &["question"]), SENTENCE]),
-            "rte" => form("rte", SENTENCES),
-            "wnli" => form("wnli", SENTENCES),
-            other => return Err(DataError::Invalid(format!("task `{other}` has no GLUE file form"))),
+/// Appends the rows of the file `path` to `instances`.
+fn read_file(form: &Form, path: &Path, task: &Task, instances: &mut Vec<Instance>) -> Result<(), DataError> {
+    let malformed = |line: usize, message: String| DataError::Malformed { path: path.to_owned(), line, message };
+    let table = Table::open(path, form.label, form.without_header)?;
+    let header = table.header().to_vec();
+    if header.is_empty() {
+        return Err(DataError::Empty { path: path.to_owned(), what: "row" });
+    }
+    let locate = |names: &[&str]| {
+        column(&header, names).ok_or_else(|| {
+            let (wanted, found) = (names.join("` or `"), header.join(", "));
+            malformed(table.header_line(), format!("the header has no column `{wanted}`, only: {found}"))
         })
-    }
+    };
+    let label = locate(form.label)?;
+    let fields = form.fields.iter().map(|(_, names)| locate(names)).collect::<Result<Vec<_>, DataError>>()?;
+    let places: Vec<usize> = [label].into_iter().chain(fields).collect();
 
-    /// The files of `split`, in the order in which they are read.
-    fn find(&self, dir: &Path, task: &Task, split: Split) -> Result<Vec<PathBuf>, DataError> {
-        let mut folders = Vec::new();
-        for entry in std::fs::read_dir(dir).map_err(DataError::io(dir))? {
-            let entry = entry.map_err(DataError::io(dir))?;
-            let same = entry.file_name().to_str().is_some_and(|name| name.eq_ignore_ascii_case(self.folder));
-            if same && entry.path().is_dir() {
-                folders.push(entry.path());
-            }
-        }
-        // Where a file system holds the name in several cases, upper case comes first.
-        folders.sort();
-        if folders.is_empty() {
-            folders.push(dir.join(match self.folder {
-                "cola" => "CoLA".to_owned(),
-                name => name.to_uppercase(),
-            }));
-        }
-        let alternatives: &[&[&str]] = match split {
-            Split::Train => &[&["train.tsv"]],
-            Split::Validation => self.validation,
-        };
-        let mut looked_for = Vec::new();
-        for folder in &folders {
-            for files in alternatives {
-                let paths: Vec<PathBuf> = files.iter().map(|file| folder.join(file)).collect();
-                if paths.iter().all(|path| path.is_file()) {
-                    return Ok(paths);
-                }
-                looked_for.push(paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" with "));
-            }
-        }
-        Err(DataError::NotFound { task: task.name.clone(), looked_for: looked_for.join(", or ") })
+    let before = instances.len();
+    for (line, values) in table.rows(path, &places)? {
+        let texts = places.iter().zip(values).map(|(&place, value)| {
+            value.ok_or_else(|| malformed(line, format!("column `{}`: no text", header[place])))
+        });
+        let mut texts = texts.collect::<Result<Vec<String>, DataError>>()?.into_iter();
+        let found = texts.next().unwrap_or_default();
+        let class = class_of(task, &found).ok_or_else(|| {
+            let (name, last, words) = (&header[label], task.labels.len() - 1, task.labels.join(", "));
+            malformed(line, format!("unknown label `{found}` in the column `{name}`, expected 0 to {last} or: {words}"))
+        })?;
+        let fields: BTreeMap<String, String> =
+            form.fields.iter().map(|(name, _)| (*name).to_owned()).zip(texts).collect();
+        instances.push(Instance { task: task.name.clone(), row: instances.len(), fields, label: class });
     }
-
-    /// Appends the rows of the file `path` to `instances`.
-    fn read_file(&self, path: &Path, task: &Task, instances: &mut Vec<Instance>) -> Result<(), DataError> {
-        let text = read_to_string(path)?;
-        let malformed = |line: usize, message: String| DataError::Malformed { path: path.to_owned(), line, message };
-        let mut rows = tsv::rows(&text).into_iter().peekable();
-        let Some(first) = rows.peek() else {
-            return Err(DataError::Empty { path: path.to_owned(), what: "row" });
-        };
-        let has_header = column(&first.fields, self.label).is_some();
-        let header: Vec<String> = match self.without_header {
-            Some(columns) if !has_header => columns.iter().map(|&name| name.to_owned()).collect(),
-            _ => rows.next().map(|row| row.fields).unwrap_or_default(),
-        };
-        let locate = |names: &[&str]| {
-            column(&header, names).ok_or_else(|| {
-                let wanted = names.join("` or `");
-                malformed(1, format!("the header has no column `{wanted}`, only: {}", header.join(", ")))
-            })
-        };
-        let fields = self.fields.iter().map(|(name, names)| Ok((*name, locate(names)?)));
-        let fields = fields.collect::<Result<Vec<_>, DataError>>()?;
-        let label = locate(self.label)?;
-
-        let before = instances.len();
-        for row in rows {
-            if row.fields.len() < header.len() {
-                let missing = &header[row.fields.len()];
-                let found = row.fields.len();
-                let message = format!("the column `{missing}` is missing: {found} columns, expected {}", header.len());
-                return Err(malformed(row.line, message));
-            }
-            if row.fields.len() > header.len() {
-                let message = format!("{} columns, expected {}: {}", row.fields.len(), header.len(), header.join(", "));
-                return Err(malformed(row.line, message));
-            }
-            let class = class_of(task, &row.fields[label]).ok_or_else(|| {
-                let words = task.labels.join(", ");
-                let (found, last) = (&row.fields[label], task.labels.len() - 1);
-                let message = format!(
-                    "unknown label `{found}` in the column `{}`, expected 0 to {last} or: {words}",
-                    header[label]
-                );
-                malformed(row.line, message)
-            })?;
-            let values: BTreeMap<String, String> =
-                fields.iter().map(|&(name, at)| (name.to_owned(), row.fields[at].clone())).collect();
-            instances.push(Instance { task: task.name.clone(), row: instances.len(), fields: values, label: class });
-        }
-        if instances.len() == before {
-            return Err(DataError::Empty { path: path.to_owned(), what: "row" });
-        }
-        Ok(())
+    if instances.len() == before {
+        return Err(DataError::Empty { path: path.to_owned(), what: "row" });
     }
+    Ok(())
 }
 
 /// The column with the first of `names` that is in `header`.

@@ -1,15 +1,21 @@
 //! Instruction pairs for contrastive instruction tuning.
 //!
 //! The default build is text only: [tasks](task), [instances](instance), [prompts](prompt), and seeded
-//! [random streams](stream). The feature `tokenize` adds token ids and label masks. No tensor is involved anywhere.
+//! [random streams](stream). The feature `tokenize` adds token ids and label masks, the feature `parquet` reads Parquet files. No tensor is
+//! involved anywhere.
 
 pub mod batches;
+mod csv;
 pub mod error;
 pub mod file;
 pub mod glue;
 pub mod instance;
+mod lines;
 pub mod pairs;
+#[cfg(feature = "parquet")]
+mod parquet_table;
 pub mod prompt;
+pub mod python_literal;
 pub mod stream;
 pub mod task;
 pub mod template;

@@ -7,8 +7,13 @@
 
 mod builder;
 mod check;
+mod columns;
 mod negatives;
 mod order;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod read;
+mod source;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,8 +24,9 @@ pub use builder::{PairBuilder, PairReport, Variation};
 pub use check::{PairsReport, TaskCounts};
 pub use negatives::Negatives;
 pub use order::{interleave, shuffle_couples};
+pub use read::{PairStream, ReadOptions, ReadReport, read, read_jsonl, read_with, stream};
 
-use crate::file::{read_to_string, write_atomically};
+use crate::file::write_atomically;
 use crate::{Component, DataError};
 
 /// One entry, with the columns of the released data as field names.
@@ -45,35 +51,14 @@ pub struct Pair {
 
 fn keywords<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
     let values = Option::<BTreeMap<String, serde_json::Value>>::deserialize(deserializer)?.unwrap_or_default();
-    let text = |value| match value {
-        serde_json::Value::String(text) => text,
-        other => other.to_string(),
-    };
-    Ok(values.into_iter().map(|(name, value)| (name, text(value))).collect())
+    Ok(values.into_iter().map(|(name, value)| (name, json_text(value))).collect())
 }
 
-/// Reads pairs from JSON lines. Empty lines and columns of other names are passed over.
-///
-/// # Errors
-/// [`DataError::Io`]; [`DataError::Malformed`] with the line of an entry that cannot be read, or if the number of
-/// entries is odd; [`DataError::Empty`].
-pub fn read_jsonl(path: impl AsRef<Path>) -> Result<Vec<Pair>, DataError> {
-    let path = path.as_ref();
-    let malformed = |line, message| DataError::Malformed { path: path.to_owned(), line, message };
-    let mut pairs = Vec::new();
-    for (at, line) in read_to_string(path)?.lines().enumerate() {
-        if !line.trim().is_empty() {
-            pairs.push(serde_json::from_str(line).map_err(|error| malformed(at + 1, format!("not a pair: {error}")))?);
-        }
+fn json_text(value: serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
     }
-    if pairs.is_empty() {
-        return Err(DataError::Empty { path: path.to_owned(), what: "pair" });
-    }
-    if pairs.len() % 2 == 1 {
-        let message = format!("{} pairs, expected an even number: every two are a couple", pairs.len());
-        return Err(malformed(0, message));
-    }
-    Ok(pairs)
 }
 
 /// Writes pairs as JSON lines, the whole file or nothing.

@@ -123,9 +123,16 @@ fn errors_name_file_line_and_column() {
 fn absent_files_are_listed() {
     let text = message(&[("RTE/train.tsv", "x")], "mnli");
     assert!(text.starts_with("no files for task `mnli`, looked for "), "{text}");
-    assert!(text.ends_with("MNLI/train.tsv"), "{text}");
+    assert!(text.ends_with("MNLI/train.{tsv,csv,jsonl,parquet}"), "{text}");
     let text = read(&[("cola/dev_in_domain.tsv", "x")], "cola", Split::Validation).unwrap_err().to_string();
-    let expected = ["cola/dev.tsv", ", or ", "cola/dev_in_domain.tsv", " with ", "cola/dev_out_of_domain.tsv"];
+    let expected = [
+        "cola/dev.{tsv,",
+        ", or ",
+        "cola/dev_in_domain.{tsv,",
+        " with ",
+        "cola/dev_out_of_domain.{",
+        "cola/validation.",
+    ];
     assert!(expected.iter().all(|part| text.contains(part)), "{text}");
     let text = glue::read(Path::new("no such folder"), "cola", Split::Train).unwrap_err().to_string();
     assert!(text.starts_with("cannot access no such folder: "), "{text}");
@@ -159,10 +166,134 @@ fn real_files_have_the_known_numbers_of_rows() {
 }
 
 #[test]
+fn csv_and_json_lines_have_the_same_columns() {
+    let expected = [
+        Instance::new("mnli", 0, [("premise", "A, \"B\"."), ("hypothesis", "C.")], 2),
+        Instance::new("mnli", 1, [("premise", "D."), ("hypothesis", "E.")], 0),
+    ];
+    let csv = "idx,hypothesis,premise,label\n0,C.,\"A, \"\"B\"\".\",2\n1,E.,D.,entailment\n";
+    assert_eq!(read(&[("mnli/train.csv", csv)], "mnli", Split::Train).unwrap(), expected);
+    let jsonl = "{\"premise\":\"A, \\\"B\\\".\",\"hypothesis\":\"C.\",\"label\":2}\n\n\
+                 {\"label\":\"entailment\",\"premise\":\"D.\",\"hypothesis\":\"E.\",\"idx\":1}\n";
+    assert_eq!(read(&[("mnli/train.jsonl", jsonl)], "mnli", Split::Train).unwrap(), expected);
+    // TSV comes first, then CSV.
+    let files = [("mnli/train.jsonl", "x"), ("mnli/train.csv", csv)];
+    assert_eq!(read(&files, "mnli", Split::Train).unwrap(), expected);
+    let one = read(&[("sst2/validation.csv", "sentence,label\nFine.,1\n")], "sst2", Split::Validation).unwrap();
+    assert_eq!(one, [Instance::new("sst2", 0, [("sentence", "Fine.")], 1)]);
+
+    let error = |path: &str, text: &str| message(&[(path, text)], "rte");
+    let text = error("RTE/train.csv", "sentence1,sentence2,label\na,b\"c,1\n");
+    assert!(text.contains("train.csv:2: column `sentence2`: a quote inside a field without quotes"), "{text}");
+    let text = error("RTE/train.jsonl", "{\"sentence1\":\"a\",\"sentence2\":null,\"label\":1}\n");
+    assert!(text.ends_with("train.jsonl:1: column `sentence2`: no text"), "{text}");
+    let text = error("RTE/train.jsonl", "{\"sentence1\":\"a\",\"sentence2\":\"b\",\"label\":1}\n{\"label\":1}\n");
+    assert!(text.ends_with("train.jsonl:2: the key `sentence1` is missing"), "{text}");
+    let text = error("RTE/train.jsonl", "[1]");
+    assert!(text.contains("train.jsonl:1: not a JSON object: "), "{text}");
+    let text = error("RTE/train.jsonl", "");
+    assert!(text.ends_with("RTE/train.jsonl holds no row"), "{text}");
+}
+
+#[test]
+fn the_hubs_folders_are_found() {
+    let row = |premise: &str| format!("premise,hypothesis,label\n{premise},B.,1\n");
+    let files = [
+        ("mnli/validation_matched.csv", row("matched")),
+        ("mnli/validation_mismatched.csv", row("mismatched")),
+        ("mnli_matched/validation.csv", row("own folder")),
+        ("mnli_mismatched/validation.csv", row("own folder")),
+    ];
+    let seen = |files: &[(&str, String)], task| {
+        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, &**text)).collect();
+        let rows = read(&files, task, Split::Validation).unwrap();
+        rows.iter().map(|row| row.fields["premise"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(seen(&files, "mnli"), ["matched", "mismatched"]);
+    assert_eq!(seen(&files, "mnli_matched"), ["matched"]);
+    assert_eq!(seen(&files[2..], "mnli_matched"), ["own folder"]);
+    assert_eq!(seen(&files[2..], "mnli_mismatched"), ["own folder"]);
+}
+
+#[cfg(not(feature = "parquet"))]
+#[test]
+fn a_parquet_file_is_named_in_a_build_without_it() {
+    let text = message(&[("rte/train-00000-of-00001.parquet", "")], "rte");
+    assert!(text.contains("looked for ") && text.contains("rte/train.{tsv,csv,jsonl,parquet}; cannot read "), "{text}");
+    assert!(text.contains("train-00000-of-00001.parquet: it needs the feature `parquet` of coin-data"), "{text}");
+}
+
+#[cfg(feature = "parquet")]
+mod parquet {
+    use ::parquet::basic::Compression;
+
+    use super::*;
+    use crate::support::parquet_file::{Column, write};
+
+    #[test]
+    fn parts_are_read_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("mrpc")).unwrap();
+        let part = |name: &str, one: &str, labels: &[i64]| {
+            let columns = [
+                ("sentence1", Column::Text(&[Some(one), Some(one)])),
+                ("sentence2", Column::Text(&[Some("b"), Some("c")])),
+                ("label", Column::Numbers(labels)),
+                ("idx", Column::Numbers(&[0, 1])),
+            ];
+            write(&dir.path().join("mrpc").join(name), &columns, Compression::SNAPPY, 1);
+        };
+        part("train-00001-of-00002.parquet", "second", &[0, 1]);
+        let text = glue::read(dir.path(), "mrpc", Split::Train).unwrap_err().to_string();
+        assert!(text.ends_with("mrpc: train-*.parquet are 1 files, expected 2 parts"), "{text}");
+        part("train-00000-of-00002.parquet", "first", &[1, 0]);
+        let rows = glue::read(dir.path(), "mrpc", Split::Train).unwrap();
+        let seen: Vec<_> = rows.iter().map(|row| (row.row, &*row.fields["sentence1"], row.label)).collect();
+        assert_eq!(seen, [(0, "first", 1), (1, "first", 0), (2, "second", 0), (3, "second", 1)]);
+
+        part("validation-00000-of-00001.parquet", "x", &[1, -1]);
+        let text = glue::read(dir.path(), "mrpc", Split::Validation).unwrap_err().to_string();
+        assert!(text.contains("parquet:2: unknown label `-1` in the column `label`, expected 0 to 1 or: "), "{text}");
+        let other = [("sentence1", Column::Text(&[Some("a")])), ("label", Column::Numbers(&[1]))];
+        write(&dir.path().join("mrpc/validation.parquet"), &other, Compression::UNCOMPRESSED, 1);
+        let text = glue::read(dir.path(), "mrpc", Split::Validation).unwrap_err().to_string();
+        assert!(
+            text.ends_with(
+                "validation.parquet:0: the header has no column `#2 String` or `sentence2`, only: sentence1, label"
+            ),
+            "{text}"
+        );
+        std::fs::write(dir.path().join("mrpc/validation.parquet"), "PAR1 no PAR1").unwrap();
+        let text = glue::read(dir.path(), "mrpc", Split::Validation).unwrap_err().to_string();
+        assert!(text.contains("mrpc/validation.parquet:0: not a readable Parquet file: "), "{text}");
+    }
+
+    #[test]
+    fn real_parquet_equals_real_tsv() {
+        let Some(glue) = test_data("real_parquet_equals_real_tsv", "glue/RTE/train.parquet") else { return };
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("rte")).unwrap();
+        for (file, name) in
+            [("train.parquet", "train-00000-of-00001.parquet"), ("validation.parquet", "validation.parquet")]
+        {
+            std::fs::copy(glue.with_file_name(file), dir.path().join("rte").join(name)).unwrap();
+        }
+        let real = glue.parent().and_then(Path::parent).unwrap();
+        for (split, rows) in [(Split::Train, 2490), (Split::Validation, 277)] {
+            let parquet = glue::read(dir.path(), "rte", split).unwrap();
+            assert_eq!(parquet.len(), rows);
+            assert_eq!(parquet, glue::read(real, "rte", split).unwrap());
+        }
+    }
+}
+
+#[test]
 fn real_files_under_other_names() {
     let Some(glue) = test_data("real_files_under_other_names", "glue") else { return };
     let dir = tempfile::tempdir().unwrap();
-    for (from, to) in [("QQP/dev_head10.tsv", "QQP/dev.tsv"), ("MRPC/msr_paraphrase_train.txt", "MRPC/train.tsv")] {
+    for (from, to) in
+        [("QQP/dev_head10.tsv", "QQP/dev.tsv"), ("MRPC/msr_paraphrase_train.txt", "MRPC/msr_paraphrase_train.txt")]
+    {
         std::fs::create_dir_all(dir.path().join(to).parent().unwrap()).unwrap();
         std::fs::copy(glue.join(from), dir.path().join(to)).unwrap();
     }

@@ -1,0 +1,126 @@
+//! The columns of the released pairs, found by their names, and a row of them as a pair.
+
+use std::collections::BTreeMap;
+
+use crate::pairs::Pair;
+use crate::python_literal::{self, Literal};
+
+const ORIGINAL: &str = "original_instruction";
+const PARAPHRASE: &str = "paraphrased_instruction";
+const TARGETS: &str = "targets";
+const TASK: [&str; 2] = ["task", "task_name"];
+const KEYWORDS: [&str; 2] = ["keywords", "keyword_data"];
+
+/// Where the columns of a pair stand in a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Columns {
+    original: usize,
+    paraphrase: usize,
+    targets: usize,
+    task: Option<usize>,
+    keywords: Option<usize>,
+}
+
+impl Columns {
+    /// Finds the columns in `header`.
+    ///
+    /// The released file has the task's name and the keyword data after the targets; where neither is found by a name
+    /// known here, the first and the second column after the targets are taken. Other columns, such as the index that
+    /// pandas puts in front, are passed over.
+    pub(super) fn find(header: &[String]) -> Result<Self, String> {
+        let at = |name: &str| header.iter().position(|column| column == name);
+        let need = |name: &str| {
+            at(name).ok_or_else(|| format!("the header has no column `{name}`, only: {}", header.join(", ")))
+        };
+        let (original, paraphrase, targets) = (need(ORIGINAL)?, need(PARAPHRASE)?, need(TARGETS)?);
+        let (mut task, mut keywords) =
+            (TASK.iter().find_map(|name| at(name)), KEYWORDS.iter().find_map(|name| at(name)));
+        if task.is_none() && keywords.is_none() {
+            let mut after = (targets + 1..header.len()).filter(|&at| at != original && at != paraphrase);
+            (task, keywords) = (after.next(), after.next());
+        }
+        Ok(Columns { original, paraphrase, targets, task, keywords })
+    }
+
+    /// The places of all columns that are read.
+    #[cfg(feature = "parquet")]
+    pub(super) fn places(&self) -> Vec<usize> {
+        let optional = [self.task, self.keywords].into_iter().flatten();
+        [self.original, self.paraphrase, self.targets].into_iter().chain(optional).collect()
+    }
+
+    /// The pair of a row; `take` gives a column's text, and nothing for a null.
+    pub(super) fn pair(
+        &self,
+        header: &[String],
+        mut take: impl FnMut(usize) -> Option<String>,
+    ) -> Result<Pair, String> {
+        let mut need = |at: usize| take(at).ok_or_else(|| format!("column `{}`: no text", header[at]));
+        let (original_instruction, paraphrased_instruction) = (need(self.original)?, need(self.paraphrase)?);
+        let targets = need(self.targets)?;
+        let keywords = match self.keywords.and_then(|at| Some((at, take(at)?))) {
+            Some((at, text)) => keywords(&text).map_err(|message| format!("column `{}`: {message}", header[at]))?,
+            None => BTreeMap::new(),
+        };
+        let task = self.task.and_then(&mut take).filter(|task| !task.is_empty());
+        Ok(Pair { original_instruction, paraphrased_instruction, targets, task, component: None, keywords })
+    }
+}
+
+/// The keyword data: a dictionary of Python or an object of JSON as text, or nothing.
+fn keywords(text: &str) -> Result<BTreeMap<String, String>, String> {
+    if text.trim().is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let entries = match python_literal::parse(text) {
+        Ok(Literal::None) => return Ok(BTreeMap::new()),
+        Ok(Literal::Dict(entries)) => entries,
+        Ok(_) => return Err("expected a dictionary".to_owned()),
+        Err(error) => {
+            let object = serde_json::from_str::<BTreeMap<String, serde_json::Value>>(text);
+            let values = object.map_err(|_| error.to_string())?;
+            return Ok(values.into_iter().map(|(name, value)| (name, super::json_text(value))).collect());
+        }
+    };
+    Ok(entries.into_iter().map(|(name, value)| (name.into_text(), value.into_text())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(header: &str) -> Result<Columns, String> {
+        Columns::find(&header.split(',').map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn columns_are_found_by_name_or_after_the_targets() {
+        let places =
+            |original, paraphrase, targets, task, keywords| Columns { original, paraphrase, targets, task, keywords };
+        assert_eq!(
+            find(",original_instruction,paraphrased_instruction,targets,a,b,c").unwrap(),
+            places(1, 2, 3, Some(4), Some(5))
+        );
+        assert_eq!(
+            find("keywords,targets,paraphrased_instruction,original_instruction,x").unwrap(),
+            places(3, 2, 1, None, Some(0))
+        );
+        assert_eq!(find("original_instruction,paraphrased_instruction,targets").unwrap(), places(0, 1, 2, None, None));
+        assert_eq!(
+            find("original_instruction,targets").unwrap_err(),
+            "the header has no column `paraphrased_instruction`, only: original_instruction, targets"
+        );
+    }
+
+    #[test]
+    fn keyword_data_is_python_or_json() {
+        let text = |text: &str| keywords(text).map(|map| map.into_iter().collect::<Vec<_>>());
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(text("{'a': \"it's\", 'n': [1, 'x']}").unwrap(), [pair("a", "it's"), pair("n", "[1,\"x\"]")]);
+        assert_eq!(text(r#"{"a": null, "b": "\ud83d\ude00"}"#).unwrap(), [pair("a", "null"), pair("b", "😀")]);
+        assert_eq!(text(" ").unwrap(), []);
+        assert_eq!(text("None").unwrap(), []);
+        assert_eq!(text("['a']").unwrap_err(), "expected a dictionary");
+        assert_eq!(text("{'a': x}").unwrap_err(), "python literal, byte 6: unknown name `x`");
+    }
+}
