@@ -26,6 +26,7 @@ use form::Form;
 use serde::{Deserialize, Serialize};
 use table::Table;
 
+use crate::pairs::{ReadOptions, ReadReport};
 use crate::{DataError, Instance, Task};
 
 /// The part of a data set.
@@ -63,17 +64,37 @@ pub enum Split {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn read(dir: impl AsRef<Path>, task: &str, split: Split) -> Result<Vec<Instance>, DataError> {
+    read_with(dir, task, split, &ReadOptions::default()).map(|(instances, _)| instances)
+}
+
+/// As [`read`] under `options`, with what was left out. Rows that are left out are counted by [`Instance::row`] too.
+///
+/// # Errors
+/// As [`read`]; with `skip_bad` those of a whole file only.
+pub fn read_with(
+    dir: impl AsRef<Path>,
+    task: &str,
+    split: Split,
+    options: &ReadOptions,
+) -> Result<(Vec<Instance>, ReadReport), DataError> {
     let task = Task::named(task)?;
     let form = Form::of(&task)?;
-    let mut instances = Vec::new();
+    let (mut instances, mut report) = (Vec::new(), ReadReport::default());
     for path in find(&form, dir.as_ref(), &task, split)? {
-        read_file(&form, &path, &task, &mut instances)?;
+        read_file(&form, &path, &task, options, &mut instances, &mut report)?;
     }
-    Ok(instances)
+    Ok((instances, report))
 }
 
 /// Appends the rows of the file `path` to `instances`.
-fn read_file(form: &Form, path: &Path, task: &Task, instances: &mut Vec<Instance>) -> Result<(), DataError> {
+fn read_file(
+    form: &Form,
+    path: &Path,
+    task: &Task,
+    options: &ReadOptions,
+    instances: &mut Vec<Instance>,
+    report: &mut ReadReport,
+) -> Result<(), DataError> {
     let malformed = |line: usize, message: String| DataError::Malformed { path: path.to_owned(), line, message };
     let table = Table::open(path, form.label, form.without_header)?;
     let header = table.header().to_vec();
@@ -91,7 +112,8 @@ fn read_file(form: &Form, path: &Path, task: &Task, instances: &mut Vec<Instance
     let places: Vec<usize> = [label].into_iter().chain(fields).collect();
 
     let before = instances.len();
-    for (line, values) in table.rows(path, &places)? {
+    let read = |row: Result<(usize, Vec<Option<String>>), DataError>, number: usize| {
+        let (line, values) = row?;
         let texts = places.iter().zip(values).map(|(&place, value)| {
             value.ok_or_else(|| malformed(line, format!("column `{}`: no text", header[place])))
         });
@@ -103,7 +125,17 @@ fn read_file(form: &Form, path: &Path, task: &Task, instances: &mut Vec<Instance
         })?;
         let fields: BTreeMap<String, String> =
             form.fields.iter().map(|(name, _)| (*name).to_owned()).zip(texts).collect();
-        instances.push(Instance { task: task.name.clone(), row: instances.len(), fields, label: class });
+        Ok(Instance { task: task.name.clone(), row: number, fields, label: class })
+    };
+    for row in table.rows(path, &places)? {
+        match read(row, report.rows) {
+            Ok(instance) => instances.push(instance),
+            Err(DataError::Malformed { path, line, message }) if options.skip_bad => {
+                report.skip(line, format!("{}: {message}", path.display()));
+            }
+            Err(error) => return Err(error),
+        }
+        report.rows += 1;
     }
     if instances.len() == before {
         return Err(DataError::Empty { path: path.to_owned(), what: "row" });

@@ -300,3 +300,25 @@ fn real_files_under_other_names() {
     assert_eq!(summary(dir.path(), "qqp", Split::Validation), (9, 4, 0));
     assert_eq!(summary(dir.path(), "mrpc", Split::Train), (4076, 2753, 2775));
 }
+
+#[test]
+fn bad_rows_are_left_out_and_counted_where_asked_for() {
+    use coin_data::pairs::ReadOptions;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("SST-2")).unwrap();
+    let lines = ["sentence\tlabel", "good\t1", "no label", "bad\t0", "odd\t7", "fine\t1"];
+    std::fs::write(dir.path().join("SST-2/train.tsv"), lines.join("\n")).unwrap();
+    let with = |skip_bad| glue::read_with(dir.path(), "sst2", Split::Train, &ReadOptions { skip_bad });
+    assert!(with(false).unwrap_err().to_string().contains("train.tsv:3: the column `label` is missing"));
+    let (rows, report) = with(true).unwrap();
+    // Rows keep their number in the file.
+    assert_eq!(rows.iter().map(|row| row.row).collect::<Vec<_>>(), [0, 2, 4]);
+    assert_eq!((report.rows, report.skipped_count), (5, 2));
+    assert_eq!(report.skipped.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [3, 5]);
+    assert!(report.skipped[1].1.contains("unknown label `7`"), "{:?}", report.skipped);
+
+    std::fs::write(dir.path().join("SST-2/train.jsonl"), "{\"sentence\":\"a\",\"label\":1}\n{\n").unwrap();
+    std::fs::remove_file(dir.path().join("SST-2/train.tsv")).unwrap();
+    assert!(with(false).is_err());
+    assert_eq!(with(true).unwrap().1.skipped[0].0, 2);
+}

@@ -77,8 +77,11 @@ impl ModelTable {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataTable {
-    /// Pairs, as JSON lines.
+    /// Pairs: JSON lines, the released CSV, or Parquet, by the file's ending.
     pub pairs: PathBuf,
+    /// Leaves out rows that cannot be read, with their partners, instead of refusing the file. Default no.
+    #[serde(default)]
+    pub skip_bad: bool,
     /// Longest row, in tokens. Default 256 (the released program's).
     #[serde(default = "max_tokens")]
     pub max_tokens: usize,
@@ -115,6 +118,7 @@ impl DataTable {
     pub fn new(pairs: impl Into<PathBuf>) -> Self {
         DataTable {
             pairs: pairs.into(),
+            skip_bad: false,
             max_tokens: max_tokens(),
             validation_pairs: 0,
             template: template(),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use burn::tensor::Device;
+use coin_data::pairs::ReadOptions;
 use coin_data::tokenize::{TokenRow, TokenizeOptions, TokenizedPairs, tokenize_pairs};
 use coin_data::{Pair, pairs};
 use coin_model::{Llama, LoraConfig, TextTokenizer, adapter, checkpoint};
@@ -48,8 +49,12 @@ impl Trainer {
         let folder = config.model.folders().0.to_owned();
         let loaded = checkpoint::load(&folder, config.weight_format(), &device.clone().autodiff())?;
         let tokenizer = TextTokenizer::read(&folder, loaded.model.config())?;
-        let all = pairs::read_jsonl(&config.data.pairs)?;
-        let warnings = loaded.warnings().collect();
+        let (all, read) = pairs::read_with(&config.data.pairs, &ReadOptions { skip_bad: config.data.skip_bad })?;
+        let mut warnings: Vec<String> = loaded.warnings().collect();
+        if let Some((line, why)) = read.skipped.first() {
+            let path = config.data.pairs.display();
+            warnings.push(format!("{path}: {} rows left out, the first at {line}: {why}", read.skipped_count));
+        }
         let model_hash = fingerprint::of_model(&folder)?;
         Ok(Trainer { warnings, model_hash, ..Self::from_parts(config, loaded.model, &tokenizer, all)? })
     }

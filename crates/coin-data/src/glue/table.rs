@@ -17,7 +17,7 @@ pub(super) enum Table {
     Csv(Records),
     Json {
         header: Vec<String>,
-        rows: Vec<(usize, Object)>,
+        rows: Vec<(usize, Result<Object, String>)>,
     },
     #[cfg(feature = "parquet")]
     Parquet(crate::parquet_table::Table),
@@ -72,14 +72,17 @@ impl Table {
         }
     }
 
-    /// The rows of the columns at `places`, in this order.
-    pub(super) fn rows(self, path: &Path, places: &[usize]) -> Result<Vec<Row>, DataError> {
+    /// The rows of the columns at `places`, in this order, each with the error of a bad one.
+    ///
+    /// # Errors
+    /// A fault after which rows can no longer be told apart.
+    pub(super) fn rows(self, path: &Path, places: &[usize]) -> Result<Vec<Result<Row, DataError>>, DataError> {
         let malformed = |line: usize, message: String| DataError::Malformed { path: path.to_owned(), line, message };
         let choose = |mut fields: Vec<String>| {
             let take = |&place: &usize| fields.get_mut(place).map(std::mem::take);
             places.iter().map(take).collect()
         };
-        match self {
+        let rows = match self {
             Table::Tsv { header, rows } => rows
                 .into_iter()
                 .map(|tsv::Row { line, fields }| {
@@ -98,11 +101,11 @@ impl Table {
                 .collect(),
             Table::Csv(mut records) => std::iter::from_fn(|| records.next_record())
                 .map(|record| match record {
-                    Ok(record) => Ok((record.line, choose(record.fields))),
-                    Err(Fault::Row { line, message }) => Err(malformed(line, message)),
+                    Ok(record) => Ok(Ok((record.line, choose(record.fields)))),
+                    Err(Fault::Row { line, message }) => Ok(Err(malformed(line, message))),
                     Err(Fault::File(error)) => Err(error),
                 })
-                .collect(),
+                .collect::<Result<_, _>>()?,
             Table::Json { header, rows } => {
                 let text = |object: &mut Object, line: usize, name: &str| match object.remove(name) {
                     Some(serde_json::Value::Null) => Ok(None),
@@ -111,7 +114,8 @@ impl Table {
                     None => Err(malformed(line, format!("the key `{name}` is missing"))),
                 };
                 rows.into_iter()
-                    .map(|(line, mut object)| {
+                    .map(|(line, object)| {
+                        let mut object = object.map_err(|message| malformed(line, message))?;
                         let fields = places.iter().map(|&place| text(&mut object, line, &header[place]));
                         Ok((line, fields.collect::<Result<_, _>>()?))
                     })
@@ -119,26 +123,26 @@ impl Table {
             }
             #[cfg(feature = "parquet")]
             Table::Parquet(table) => table.rows(places)?.collect(),
-        }
+        };
+        Ok(rows)
     }
 }
 
-/// The objects of JSON lines; the first says what keys there are.
+/// The objects of JSON lines; the first that can be read says what keys there are.
 fn objects(path: &Path) -> Result<Table, DataError> {
     let mut lines = Lines::open(path)?;
-    let mut rows: Vec<(usize, Object)> = Vec::new();
+    let mut rows: Vec<(usize, Result<Object, String>)> = Vec::new();
     while let Some(line) = lines.next_line()? {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        match serde_json::from_slice(line) {
-            Ok(object) => rows.push((lines.line(), object)),
-            Err(error) => {
-                let message = format!("not a JSON object: {error}");
-                return Err(DataError::Malformed { path: path.to_owned(), line: lines.line(), message });
-            }
-        }
+        let object = serde_json::from_slice::<Object>(line).map_err(|error| format!("not a JSON object: {error}"));
+        rows.push((lines.line(), object));
     }
-    let header = rows.first().map(|(_, object)| object.keys().cloned().collect()).unwrap_or_default();
+    let first = rows.iter().find_map(|(_, object)| object.as_ref().ok());
+    let header = first.map(|object| object.keys().cloned().collect()).unwrap_or_default();
+    if let (Some((line, Err(message))), None) = (rows.first(), first) {
+        return Err(DataError::Malformed { path: path.to_owned(), line: *line, message: message.clone() });
+    }
     Ok(Table::Json { header, rows })
 }

@@ -30,7 +30,7 @@ pub struct TaskCounts {
 ///     keywords: Default::default(),
 /// };
 /// let report = PairsReport::new(&[pair("a", "yes"), pair("b", "yes"), pair("c", "yes"), pair("d", "no")]);
-/// assert_eq!((report.pairs, report.couples_without_negative), (4, vec![0]));
+/// assert_eq!((report.pairs, &report.couples_without_negative), (4, &vec![0]));
 /// assert_eq!(report.tasks["cola"].answers["yes"], 3);
 /// assert!(!report.is_sound());
 /// ```

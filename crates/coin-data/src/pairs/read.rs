@@ -35,7 +35,7 @@ pub struct ReadReport {
 }
 
 impl ReadReport {
-    fn skip(&mut self, line: usize, message: String) {
+    pub(crate) fn skip(&mut self, line: usize, message: String) {
         self.skipped_count += 1;
         if self.skipped.len() < NAMED {
             self.skipped.push((line, message));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use coin::data::glue::{self, Split};
-use coin::data::pairs::{Negatives, PairsReport, Variation};
+use coin::data::pairs::{Negatives, PairsReport, ReadOptions, ReadReport, Variation};
 use coin::data::{PairBuilder, Task, TemplateSet, pairs};
 
 use super::distinct;
@@ -59,6 +59,9 @@ pub struct Build {
     /// Varies the demonstrations instead of the instruction: so many of them before each input.
     #[arg(long, value_name = "K", conflicts_with = "vary_system")]
     vary_demonstrations: Option<usize>,
+    /// Leaves out rows that cannot be read and counts them, instead of refusing the file.
+    #[arg(long)]
+    skip_bad: bool,
     /// Seed of templates, negatives and order.
     #[arg(long, default_value_t = 42)]
     seed: u64,
@@ -70,8 +73,11 @@ pub struct Build {
 /// Arguments of `coin pairs check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Pairs.
+    /// Pairs: JSON lines, the released CSV, or Parquet.
     file: PathBuf,
+    /// Leaves out rows that cannot be read, with their partners, and counts them.
+    #[arg(long)]
+    skip_bad: bool,
     /// Prints the whole report as JSON.
     #[arg(long)]
     json: bool,
@@ -90,7 +96,9 @@ impl Command {
 
 impl Check {
     fn run(self) -> Result<(), Failure> {
-        let report = PairsReport::new(&pairs::read_jsonl(&self.file).input()?);
+        let (read, skipped) = pairs::read_with(&self.file, &ReadOptions { skip_bad: self.skip_bad }).input()?;
+        say_skipped(&self.file.display().to_string(), &skipped);
+        let report = PairsReport::new(&read);
         match self.json {
             true => println!("{}", serde_json::to_string_pretty(&report).work()?),
             false => print(&report),
@@ -102,6 +110,16 @@ impl Check {
                 self.file.display()
             ))),
         }
+    }
+}
+
+/// Tells which rows were left out.
+fn say_skipped(what: &str, report: &ReadReport) {
+    for (line, why) in &report.skipped {
+        eprintln!("coin: {what}: line {line} left out: {why}");
+    }
+    if report.skipped_count > 0 {
+        eprintln!("coin: {what}: {} of {} rows left out", report.skipped_count, report.rows);
     }
 }
 
@@ -171,7 +189,9 @@ impl Build {
         let mut lists = Vec::new();
         for name in &distinct(&self.tasks) {
             let task = Task::named(name).input()?;
-            let instances = glue::read(&self.data, name, Split::Train).input()?;
+            let options = ReadOptions { skip_bad: self.skip_bad };
+            let (instances, read) = glue::read_with(&self.data, name, Split::Train, &options).input()?;
+            say_skipped(name, &read);
             let (pairs, report) = builder.build(&task, &instances, self.pairs).input()?;
             eprintln!(
                 "{name}: {} pairs from {} of {} rows, {} templates used, {} excluded",

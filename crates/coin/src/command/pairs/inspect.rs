@@ -23,7 +23,7 @@ enum PresetName {
 /// Arguments of `coin pairs inspect`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Pairs.
+    /// Pairs: JSON lines, the released CSV, or Parquet.
     file: PathBuf,
     /// Folder of the model whose tokenizer is used.
     #[arg(long)]
@@ -51,7 +51,7 @@ pub struct Arguments {
 impl Arguments {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
-        let all = pairs::read_jsonl(&self.file).input()?;
+        let all = pairs::read(&self.file).input()?;
         if self.row == 0 || self.row > all.len() {
             return bad_input(format!("--row {}: {} holds pairs 1 to {}", self.row, self.file.display(), all.len()));
         }
