@@ -49,7 +49,7 @@ impl Arguments {
             .collect();
         let set = perturb_set(&clean, &attacks, &label_words, self.seed).input()?;
         let audit = set.audit(&label_words);
-        let recipe = Recipe::new(&attacks, &label_words, self.seed);
+        let recipe = Recipe::new(&set, &attacks, &label_words, self.seed);
         files::write(&self.out, &set, &audit, &recipe).work()?;
         println!("{} perturbed instructions written to {}", audit.len(), self.out.display());
         Ok(())
