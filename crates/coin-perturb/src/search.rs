@@ -149,7 +149,7 @@ impl Search {
     ///
     /// # Errors
     /// [`PerturbError::Search`] for a setting outside its domain; [`PerturbError::Scorer`] where the scorer failed, gave
-    /// another number of scores than there were texts or gave NaN; [`PerturbError::SearchLog`] where the log failed.
+    /// another number of scores than there were texts or a score that is not finite; [`PerturbError::SearchLog`] where the log failed.
     pub fn run<S: Scorer>(
         &self,
         attack: &dyn Attack,
@@ -198,8 +198,8 @@ impl Search {
             Search { query_budget: Some(0), .. } => zero("query_budget"),
             Search { candidates: 0, .. } => zero("candidates"),
             Search { batch_size: 0, .. } => zero("batch_size"),
-            Search { target: Some(target), .. } if target.is_nan() => {
-                Err(PerturbError::Search("target: expected a number, found NaN".to_owned()))
+            Search { target: Some(target), .. } if !target.is_finite() => {
+                Err(PerturbError::Search(format!("target: expected a finite number, found {target}")))
             }
             _ => Ok(()),
         }

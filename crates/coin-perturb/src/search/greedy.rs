@@ -71,7 +71,7 @@ fn rank<S: Scorer>(draft: &Draft, ranking: Ranking, run: &mut Run<S>) -> Result<
         return Ok(None);
     }
     let mut order: Vec<usize> = (0..draft.len()).collect();
-    // No score is NaN.
+    // Scores are finite.
     order.sort_by(|a, b| scores.scores[*a].partial_cmp(&scores.scores[*b]).unwrap_or(Ordering::Equal));
     Ok(Some(order))
 }

@@ -46,7 +46,7 @@ pub struct SearchRecord {
     pub cached: bool,
 }
 
-/// A log that writes a line of JSON per record.
+/// A log that writes a line of JSON per record. Flushing is the caller's: give it `&mut writer` and flush that afterwards.
 ///
 /// ```
 /// use coin_perturb::search::{SearchRecord, Step, json_lines};

@@ -4,7 +4,7 @@
 ///
 /// The score is the model's accuracy, or any other number that an attack should bring down. Which examples it is taken over,
 /// and that it is averaged over them, is the scorer's own affair: a search sees one number for an instruction. A scorer gives
-/// the same text the same score.
+/// the same text the same finite score.
 ///
 /// A closure from texts to scores is a scorer.
 pub trait Scorer {

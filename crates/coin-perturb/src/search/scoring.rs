@@ -101,8 +101,8 @@ impl<'a, S: Scorer> Run<'a, S> {
             return Err(failed(format!("{} scores for {} texts", scores.len(), batch.len()).into()));
         }
         for (text, score) in batch.iter().zip(scores) {
-            if score.is_nan() {
-                return Err(failed(format!("the score of `{text}` is NaN").into()));
+            if !score.is_finite() {
+                return Err(failed(format!("the score of `{text}` is {score}, expected a finite number").into()));
             }
             self.known.insert(text.clone(), score);
         }

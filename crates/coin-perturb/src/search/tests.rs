@@ -369,7 +369,7 @@ fn bad_scores_and_settings_are_named() {
     let nan = |texts: &[String]| {
         Ok(texts.iter().map(|text| if text.contains("[UNK] lions") { f64::NAN } else { 1.0 }).collect())
     };
-    assert_eq!(message(&default, nan), format!("{place}the score of `[UNK] lions` is NaN"));
+    assert_eq!(message(&default, nan), format!("{place}the score of `[UNK] lions` is NaN, expected a finite number"));
     let mut full = |_: &SearchRecord| Err(io::Error::other("disk full"));
     let error = default.run(&REPLACE, &subject, 0, &mut noisy, &mut full).unwrap_err();
     assert_eq!(error.to_string(), "cannot write the log of the search: disk full");
@@ -382,7 +382,7 @@ fn bad_scores_and_settings_are_named() {
     let zero = Search { candidates: 0, ..Search::default() };
     assert_eq!(message(&zero, unasked), "search: candidates: expected at least 1, found 0");
     let nan = Search { target: Some(f64::NAN), ..Search::default() };
-    assert_eq!(message(&nan, unasked), "search: target: expected a number, found NaN");
+    assert_eq!(message(&nan, unasked), "search: target: expected a finite number, found NaN");
 }
 
 fn two_tasks() -> Instructions {
