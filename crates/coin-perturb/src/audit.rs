@@ -1,4 +1,6 @@
-//! What a perturbation did: words changed, edit distance, and whether the label words came through.
+//! What a perturbation did: words changed, edit distance, similarity, and whether the label words came through.
+
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use unicode_segmentation::UnicodeSegmentation;
@@ -6,7 +8,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use crate::Protected;
 
 /// One line of the audit file: one instruction under one attack.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AuditRecord {
     /// The attack's short name.
     pub attack: String,
@@ -20,8 +22,17 @@ pub struct AuditRecord {
     pub perturbed: String,
     /// Words changed, see [`words_changed`].
     pub words_changed: usize,
+    /// `words_changed` over the words of the instruction before, to six decimals; above 1 where more words were added than
+    /// there were. 0 where neither text has a word, 1 where only the perturbed one has.
+    pub share_changed: f64,
     /// Levenshtein distance in graphemes, see [`edit_distance`].
     pub edit_distance: usize,
+    /// See [`similarity`]; to six decimals.
+    pub similarity: f64,
+    /// Tokens of the perturbed instruction less those of the clean one; absent unless
+    /// [`count_tokens`](AuditRecord::count_tokens) was called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_change: Option<i64>,
     /// Whether all that is protected is there as often as before, see [`Protected::intact`].
     pub labels_intact: bool,
 }
@@ -36,17 +47,36 @@ impl AuditRecord {
         perturbed: &str,
         protected: &Protected,
     ) -> AuditRecord {
+        let words_changed = words_changed(clean, perturbed);
+        let words = clean.unicode_words().count();
         AuditRecord {
             attack: attack.to_owned(),
             task: task.to_owned(),
             index,
             clean: clean.to_owned(),
             perturbed: perturbed.to_owned(),
-            words_changed: words_changed(clean, perturbed),
+            words_changed,
+            share_changed: if words == 0 {
+                f64::from(u8::from(words_changed > 0))
+            } else {
+                rounded(words_changed as f64 / words as f64)
+            },
             edit_distance: edit_distance(clean, perturbed),
+            similarity: rounded(similarity(clean, perturbed)),
+            token_change: None,
             labels_intact: protected.intact(clean, perturbed),
         }
     }
+
+    /// Sets [`token_change`](AuditRecord::token_change) by the caller's number of tokens of a text.
+    pub fn count_tokens(&mut self, tokens: impl Fn(&str) -> usize) {
+        self.token_change = Some(tokens(&self.perturbed) as i64 - tokens(&self.clean) as i64);
+    }
+}
+
+/// To six decimals, which come back from JSON as they were.
+fn rounded(number: f64) -> f64 {
+    (number * 1e6).round() / 1e6
 }
 
 /// The least number of words to replace, insert or delete that turns one text's words into the other's (Unicode
@@ -74,6 +104,31 @@ pub fn edit_distance(clean: &str, perturbed: &str) -> usize {
     let before: Vec<&str> = clean.graphemes(true).collect();
     let after: Vec<&str> = perturbed.graphemes(true).collect();
     levenshtein(&before, &after)
+}
+
+/// The cosine of the two texts' word counts (Unicode word segmentation, lower case), from 0 (no word in common) to 1 (the
+/// same words as often). 1 where neither has a word, 0 where one has none. Ours: it needs no model and knows no synonyms.
+///
+/// ```
+/// // (1, 1, 0) and (1, 0, 1)
+/// assert!((coin_perturb::audit::similarity("Decide now!", "now: settle") - 0.5).abs() < 1e-12);
+/// ```
+pub fn similarity(clean: &str, perturbed: &str) -> f64 {
+    let (clean, perturbed) = (clean.to_lowercase(), perturbed.to_lowercase());
+    let mut counts: HashMap<&str, (f64, f64)> = HashMap::new();
+    for word in clean.unicode_words() {
+        counts.entry(word).or_default().0 += 1.0;
+    }
+    for word in perturbed.unicode_words() {
+        counts.entry(word).or_default().1 += 1.0;
+    }
+    if counts.is_empty() {
+        return 1.0;
+    }
+    // Counts are whole numbers, so no sum depends on the order of the map.
+    let sum = |product: fn((f64, f64)) -> f64| counts.values().copied().map(product).sum::<f64>();
+    let (product, before, after) = (sum(|(a, b)| a * b), sum(|(a, _)| a * a), sum(|(_, b)| b * b));
+    if product == 0.0 { 0.0 } else { product / (before * after).sqrt() }
 }
 
 fn levenshtein<T: PartialEq>(a: &[T], b: &[T]) -> usize {
@@ -111,5 +166,27 @@ mod tests {
         let protected = Protected::new(["good", "bad"]);
         let record = AuditRecord::new("deepwordbug", "t", 4, "Say good or bad.", "Sya good or bd.", &protected);
         assert_eq!((record.words_changed, record.edit_distance, record.labels_intact), (2, 3, false));
+        // Two of four words are left.
+        assert_eq!((record.share_changed, record.similarity, record.token_change), (0.5, 0.5, None));
+    }
+
+    #[test]
+    fn shares_and_similarities_by_hand() {
+        let record = |clean, perturbed| AuditRecord::new("x", "t", 0, clean, perturbed, &Protected::default());
+        let shares =
+            [("a b c", "a b d"), ("a", "a b c"), ("", "a"), ("", "!")].map(|(a, b)| record(a, b).share_changed);
+        assert_eq!(shares, [0.333333, 2.0, 1.0, 0.0]);
+        // (2, 1) and (1, 1): 3 / sqrt(5 * 2).
+        assert_eq!(record("Go go home", "go home").similarity, 0.948683);
+        assert_eq!(record("a", "b").similarity, 0.0);
+        assert_eq!(record("a", "").similarity, 0.0);
+        assert_eq!(record("!", "?").similarity, 1.0);
+    }
+
+    #[test]
+    fn tokens_are_the_callers() {
+        let mut record = AuditRecord::new("x", "t", 0, "a bb ccc", "a b", &Protected::default());
+        record.count_tokens(|text| text.split(' ').count());
+        assert_eq!(record.token_change, Some(-1));
     }
 }

@@ -41,4 +41,26 @@ pub enum PerturbError {
         /// What was found and what was expected.
         message: String,
     },
+    /// A setting of a search outside its domain.
+    #[error("search: {0}")]
+    Search(String),
+    /// A scorer failed, or what it gave is no score for every text.
+    #[error("{context}: scorer: {source}")]
+    Scorer {
+        /// Attack, task and place of the instruction.
+        context: String,
+        /// What the scorer said, or what was wrong with its scores.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The log of a search could not be written.
+    #[error("cannot write the log of the search: {0}")]
+    SearchLog(std::io::Error),
+    /// A frozen set that is not the one its recipe was written for.
+    #[error("{path}: not as it was made, another {differing} than in its recipe")]
+    Altered {
+        /// The set's file.
+        path: PathBuf,
+        /// The hashes that differ.
+        differing: String,
+    },
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::recipe::RECIPE_VERSION;
 use crate::{AuditRecord, CLEAN, FrozenSet, Instructions, PerturbError, Recipe};
 
 /// Reads clean instructions: `{task: [instruction, ..]}`, or `{"clean": {task: [instruction, ..]}}` where other sets
@@ -74,6 +75,39 @@ pub fn write(path: &Path, set: &FrozenSet, audit: &[AuditRecord], recipe: &Recip
     write_atomically(&audit_path(path), &lines)?;
     write_atomically(&recipe_path(path), &json(path, recipe)?)?;
     write_atomically(path, &json(path, set)?)
+}
+
+/// Reads the recipe of the frozen set at `path`, from [`recipe_path`].
+///
+/// # Errors
+/// [`PerturbError::Io`], or [`PerturbError::Malformed`] where the file is no recipe or one of another version.
+pub fn read_recipe(path: &Path) -> Result<Recipe, PerturbError> {
+    let path = recipe_path(path);
+    let object = read_object(&path)?;
+    let malformed = |message: String| PerturbError::Malformed { path: path.clone(), message };
+    match object.get("version").and_then(Value::as_u64) {
+        Some(version) if version == u64::from(RECIPE_VERSION) => {}
+        Some(version) => {
+            return Err(malformed(format!("recipe of version {version}, expected {RECIPE_VERSION}")));
+        }
+        None => return Err(malformed("no recipe: `version` is no number".to_owned())),
+    }
+    serde_json::from_value(Value::Object(object)).map_err(|error| malformed(format!("no recipe: {error}")))
+}
+
+/// Reads the frozen set at `path` and its recipe, and checks that the set is the one that the recipe was written for.
+///
+/// # Errors
+/// [`PerturbError::Altered`] naming the hashes that differ; those of [`read_frozen`] and [`read_recipe`].
+pub fn verify(path: &Path) -> Result<(FrozenSet, Recipe), PerturbError> {
+    let set = read_frozen(path)?;
+    let recipe = read_recipe(path)?;
+    let differing = recipe.differing_hashes(&set);
+    if differing.is_empty() {
+        Ok((set, recipe))
+    } else {
+        Err(PerturbError::Altered { path: path.to_owned(), differing: differing.join(" and ") })
+    }
 }
 
 fn json<T: serde::Serialize>(path: &Path, value: &T) -> Result<Vec<u8>, PerturbError> {

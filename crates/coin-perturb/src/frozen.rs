@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use coin_data::stream;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::attack::{Attack, Level};
-use crate::{AuditRecord, PerturbError, Protected};
+use crate::{Attack, AuditRecord, PerturbError, Protected};
 
 /// The key of the unperturbed instructions in a [`FrozenSet`].
 pub const CLEAN: &str = "clean";
@@ -85,55 +84,6 @@ impl FrozenSet {
     }
 }
 
-/// How a frozen set was made: enough to make it again from the same clean instructions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Recipe {
-    /// Version of this form.
-    pub version: u32,
-    /// Name and version of the program.
-    pub tool: String,
-    /// The seed.
-    pub seed: u64,
-    /// The attacks, in the order in which they were given.
-    pub attacks: Vec<RecipeAttack>,
-    /// The words protected in each task, beside placeholders and marker.
-    pub label_words: LabelWords,
-}
-
-/// An attack in a [`Recipe`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RecipeAttack {
-    /// Short name.
-    pub name: String,
-    /// Qualified name.
-    pub origin: String,
-    /// Level.
-    pub level: Level,
-    /// Settings by name.
-    pub settings: BTreeMap<String, String>,
-}
-
-impl Recipe {
-    /// The recipe of [`perturb_set`] with these arguments.
-    pub fn new(attacks: &[Box<dyn Attack>], label_words: &LabelWords, seed: u64) -> Recipe {
-        let attacks = attacks.iter().map(|attack| RecipeAttack {
-            name: attack.name().to_owned(),
-            origin: attack.origin().to_owned(),
-            level: attack.level(),
-            settings: attack.settings().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-        });
-        Recipe {
-            version: 1,
-            tool: format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
-            seed,
-            attacks: attacks.collect(),
-            label_words: label_words.clone(),
-        }
-    }
-}
-
 /// Perturbs every instruction of `clean` with each of `attacks`.
 ///
 /// Each perturbation draws from a stream of its own, keyed by (`seed`, attack, task, index in the task's list), so it
@@ -158,7 +108,7 @@ pub fn perturb_set(
     label_words: &LabelWords,
     seed: u64,
 ) -> Result<FrozenSet, PerturbError> {
-    check_clean(clean)?;
+    check(clean, attacks)?;
     let mut sets = BTreeMap::from([(CLEAN.to_owned(), clean.clone())]);
     for attack in attacks {
         let perturbed: Instructions = clean
@@ -172,15 +122,24 @@ pub fn perturb_set(
                 (task.clone(), instructions.iter().enumerate().map(perturb).collect())
             })
             .collect();
-        if sets.insert(attack.name().to_owned(), perturbed).is_some() {
-            return Err(PerturbError::InvalidSet(format!("two sets would be called `{}`", attack.name())));
-        }
+        sets.insert(attack.name().to_owned(), perturbed);
     }
     FrozenSet::new(sets)
 }
 
-fn protected_for(label_words: &LabelWords, task: &str) -> Protected {
+/// The words protected in `task`.
+pub(crate) fn protected_for(label_words: &LabelWords, task: &str) -> Protected {
     label_words.get(task).map_or_else(Protected::default, Protected::new)
+}
+
+/// Whether there is something to perturb, and the attacks can be told apart.
+pub(crate) fn check(clean: &Instructions, attacks: &[Box<dyn Attack>]) -> Result<(), PerturbError> {
+    check_clean(clean)?;
+    let mut names = BTreeSet::from([CLEAN]);
+    match attacks.iter().find(|attack| !names.insert(attack.name())) {
+        Some(attack) => Err(PerturbError::InvalidSet(format!("two sets would be called `{}`", attack.name()))),
+        None => Ok(()),
+    }
 }
 
 fn check_clean(clean: &Instructions) -> Result<(), PerturbError> {

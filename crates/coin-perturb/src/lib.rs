@@ -5,9 +5,8 @@
 //! Label words, `{placeholders}` and the response marker are [`Protected`] and never change. [`perturb_set`]
 //! applies attacks to the instructions of many tasks and gives a [`FrozenSet`], which is what an evaluation reads.
 //!
-//! These are *frozen* perturbations: drawn once from a seed, independent of the model. An adversarial attack would
-//! search over an attack's outputs for the one that hurts a model most; each attack draws from a stream that the
-//! caller supplies, so such a search asks for as many candidates as it wants.
+//! These are *frozen* perturbations: drawn once from a seed, independent of the model. *Adversarial* ones are searched
+//! for: [`search`] tries an attack's candidates on a model that the caller supplies and keeps those that hurt it most.
 //!
 //! ```
 //! use coin_perturb::{Protected, attack_named};
@@ -33,6 +32,8 @@ pub mod frozen;
 pub mod lexicon;
 mod paraphrase;
 mod protect;
+pub mod recipe;
+pub mod search;
 mod stop_words;
 mod stresstest;
 mod textfooler;
@@ -43,9 +44,11 @@ pub use audit::AuditRecord;
 pub use checklist::CheckList;
 pub use deepwordbug::DeepWordBug;
 pub use error::PerturbError;
-pub use frozen::{CLEAN, FrozenSet, Instructions, LabelWords, Recipe, perturb_set};
+pub use frozen::{CLEAN, FrozenSet, Instructions, LabelWords, perturb_set};
 pub use lexicon::Lexicon;
 pub use paraphrase::Paraphrase;
 pub use protect::Protected;
+pub use recipe::Recipe;
+pub use search::{Outcome, Scorer, Search, search_set};
 pub use stresstest::StressTest;
 pub use textfooler::TextFooler;

@@ -21,7 +21,7 @@ fn a_set_comes_back_as_it_was() {
     let attacks: Vec<_> = ATTACK_NAMES.iter().map(|name| attack_named(name).unwrap()).collect();
     let labels = LabelWords::from([("one".to_owned(), ["good".to_owned(), "bad".to_owned()].into())]);
     let set = perturb_set(&clean(), &attacks, &labels, 5).unwrap();
-    let recipe = Recipe::new(&attacks, &labels, 5);
+    let recipe = Recipe::new(&set, &attacks, &labels, 5);
     files::write(&path, &set, &set.audit(&labels), &recipe).unwrap();
 
     assert_eq!(files::read_frozen(&path).unwrap(), set);
@@ -30,9 +30,8 @@ fn a_set_comes_back_as_it_was() {
     let audit = fs::read_to_string(files::audit_path(&path)).unwrap();
     let records: Vec<AuditRecord> = audit.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(records, set.audit(&labels));
-    let text = fs::read_to_string(files::recipe_path(&path)).unwrap();
-    let read: Recipe = serde_json::from_str(&text).unwrap();
-    assert_eq!(read, recipe);
+    let (read_set, read) = files::verify(&path).unwrap();
+    assert_eq!((&read_set, &read), (&set, &recipe));
     assert_eq!(read.attacks[0].origin, "promptbench::deepwordbug");
     // Three files and nothing left over.
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
@@ -85,7 +84,46 @@ fn nothing_is_written_into_an_absent_folder() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("absent").join("set.json");
     let set = perturb_set(&clean(), &[], &LabelWords::new(), 0).unwrap();
-    let error = files::write(&path, &set, &[], &Recipe::new(&[], &LabelWords::new(), 0)).unwrap_err();
+    let error = files::write(&path, &set, &[], &Recipe::new(&set, &[], &LabelWords::new(), 0)).unwrap_err();
     assert!(error.to_string().contains("absent"), "{error}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_set_that_was_edited_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("set.json");
+    let attacks = [attack_named("stresstest").unwrap()];
+    let set = perturb_set(&clean(), &attacks, &LabelWords::new(), 5).unwrap();
+    let recipe = Recipe::new(&set, &attacks, &LabelWords::new(), 5);
+    files::write(&path, &set, &[], &recipe).unwrap();
+    let written = fs::read_to_string(&path).unwrap();
+    let message = || {
+        let message = files::verify(&path).unwrap_err().to_string();
+        message.replace(&path.display().to_string(), "FILE")
+    };
+
+    // Another layout of the same set passes.
+    fs::write(&path, written.replace('\n', "")).unwrap();
+    assert_eq!(files::verify(&path).unwrap().0, set);
+    fs::write(&path, written.replacen("true", "TRUE", 1).replacen("not", "NOT", 1)).unwrap();
+    assert_eq!(message(), "FILE: not as it was made, another set_sha256 than in its recipe");
+    fs::write(&path, written.replacen("Compare", "Hold", 1)).unwrap();
+    assert_eq!(message(), "FILE: not as it was made, another clean_sha256 and set_sha256 than in its recipe");
+
+    fs::write(&path, &written).unwrap();
+    let recipe = fs::read_to_string(files::recipe_path(&path)).unwrap();
+    let with_recipe = |text: &str| {
+        fs::write(files::recipe_path(&path), text).unwrap();
+        message()
+    };
+    assert_eq!(
+        with_recipe(&recipe.replace("\"version\": 2", "\"version\": 1")),
+        "FILE.recipe.json: recipe of version 1, expected 2"
+    );
+    assert_eq!(with_recipe("{}"), "FILE.recipe.json: no recipe: `version` is no number");
+    let unknown = with_recipe(&recipe.replacen('{', "{\"sed\": 5,", 1));
+    assert!(unknown.starts_with("FILE.recipe.json: no recipe: unknown field `sed`"), "{unknown}");
+    fs::remove_file(files::recipe_path(&path)).unwrap();
+    assert!(message().starts_with("cannot access FILE.recipe.json"));
 }

@@ -1,24 +1,25 @@
 //! `coin perturb`
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use coin::data::Task;
+use coin::eval::table::Grid;
 use coin::perturb::frozen::LabelWords;
-use coin::perturb::{Recipe, attack_named, files, perturb_set};
+use coin::perturb::{AuditRecord, FrozenSet, Recipe, attack_named, files, perturb_set};
 
-use crate::failure::{Failure, OrFail};
+use crate::failure::{Failure, OrFail, bad_input};
 
 /// Arguments of `coin perturb`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Attacks, comma separated.
-    #[arg(long, value_delimiter = ',', required = true)]
+    #[arg(long, value_delimiter = ',', required_unless_present = "verify")]
     attack: Vec<String>,
     /// Clean instructions: {task: [..]} or {"clean": {task: [..]}}.
-    #[arg(long)]
-    input: PathBuf,
+    #[arg(long, required_unless_present = "verify")]
+    input: Option<PathBuf>,
     /// Seed of the perturbations.
     #[arg(long, default_value_t = 42)]
     seed: u64,
@@ -26,16 +27,30 @@ pub struct Arguments {
     #[arg(long, value_delimiter = ',')]
     protect: Vec<String>,
     /// File to write; FILE.audit.jsonl and FILE.recipe.json go beside it.
-    #[arg(long)]
-    out: PathBuf,
+    #[arg(long, required_unless_present = "verify")]
+    out: Option<PathBuf>,
+    /// Make nothing: check that FILE is the set that FILE.recipe.json was written for.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["attack", "input", "seed", "protect", "out"])]
+    verify: Option<PathBuf>,
 }
 
 impl Arguments {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
+        match (&self.verify, &self.input, &self.out) {
+            (Some(path), ..) => verify(path),
+            (None, Some(input), Some(out)) => self.perturb(input, out),
+            _ => bad_input("expected --input and --out, or --verify"),
+        }
+    }
+
+    fn perturb(&self, input: &Path, out: &Path) -> Result<(), Failure> {
+        if self.protect.iter().any(|word| word.trim().is_empty()) {
+            return bad_input("--protect: expected words, found an empty one");
+        }
         let names: BTreeSet<&String> = self.attack.iter().collect();
         let attacks = names.into_iter().map(|name| attack_named(name)).collect::<Result<Vec<_>, _>>().input()?;
-        let clean = files::read_clean(&self.input).input()?;
+        let clean = files::read_clean(input).input()?;
         let label_words: LabelWords = clean
             .keys()
             .map(|name| {
@@ -49,9 +64,38 @@ impl Arguments {
             .collect();
         let set = perturb_set(&clean, &attacks, &label_words, self.seed).input()?;
         let audit = set.audit(&label_words);
-        let recipe = Recipe::new(&attacks, &label_words, self.seed);
-        files::write(&self.out, &set, &audit, &recipe).work()?;
-        println!("{} perturbed instructions written to {}", audit.len(), self.out.display());
+        let recipe = Recipe::new(&set, &attacks, &label_words, self.seed);
+        files::write(out, &set, &audit, &recipe).work()?;
+        println!("{}", table(&set, &audit));
+        println!("{} perturbed instructions written to {}", audit.len(), out.display());
         Ok(())
     }
+}
+
+fn verify(path: &Path) -> Result<(), Failure> {
+    let (set, recipe) = files::verify(path).input()?;
+    let attacks: Vec<&str> = set.attacks().collect();
+    println!("{}: as it was made, with seed {} and {}", path.display(), recipe.seed, attacks.join(", "));
+    Ok(())
+}
+
+/// What the attacks did, a line each; shares are means over instructions.
+fn table(set: &FrozenSet, audit: &[AuditRecord]) -> String {
+    let columns = ["attack", "instructions", "words changed", "edit distance", "labels intact"];
+    let row = |attack: &str| {
+        let records: Vec<&AuditRecord> = audit.iter().filter(|record| record.attack == attack).collect();
+        // A set has at least one instruction.
+        let mean = |value: fn(&AuditRecord) -> f64| {
+            records.iter().map(|record| value(record)).sum::<f64>() / records.len().max(1) as f64
+        };
+        let intact = records.iter().filter(|record| record.labels_intact).count();
+        vec![
+            attack.to_owned(),
+            records.len().to_string(),
+            format!("{:.1} %", 100.0 * mean(|record| record.share_changed)),
+            format!("{:.1}", mean(|record| record.edit_distance as f64)),
+            format!("{intact} of {}", records.len()),
+        ]
+    };
+    Grid { columns: columns.map(str::to_owned).to_vec(), rows: set.attacks().map(row).collect() }.to_text()
 }
