@@ -7,6 +7,7 @@
 
 mod builder;
 mod columns;
+mod from_worded;
 mod order;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -19,6 +20,7 @@ use std::path::Path;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use builder::{PairBuilder, PairReport};
+pub use from_worded::{WordedReport, from_worded};
 pub use order::{interleave, shuffle_couples};
 pub use read::{PairStream, ReadOptions, ReadReport, read, read_jsonl, read_with, stream};
 
