@@ -9,7 +9,9 @@ mod csv;
 pub mod error;
 pub mod file;
 pub mod glue;
+pub mod induction;
 pub mod instance;
+pub mod instructions;
 mod lines;
 pub mod pairs;
 #[cfg(feature = "parquet")]
@@ -17,10 +19,12 @@ mod parquet_table;
 pub mod prompt;
 pub mod python_literal;
 pub mod stream;
+pub mod t0;
 pub mod task;
 pub mod template;
 #[cfg(feature = "tokenize")]
 pub mod tokenize;
+pub mod worded;
 pub mod world;
 
 pub use error::DataError;

@@ -8,6 +8,7 @@
 mod builder;
 mod check;
 mod columns;
+mod from_worded;
 mod negatives;
 mod order;
 #[cfg(feature = "parquet")]
@@ -22,6 +23,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 pub use builder::{PairBuilder, PairReport, Variation};
 pub use check::{PairsReport, TaskCounts};
+pub use from_worded::{WordedReport, from_worded};
 pub use negatives::Negatives;
 pub use order::{interleave, shuffle_couples};
 pub use read::{PairStream, ReadOptions, ReadReport, read, read_jsonl, read_with, stream};

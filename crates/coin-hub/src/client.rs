@@ -153,9 +153,14 @@ impl Client {
     }
 
     fn file_url(&self, repo: &RepoId, commit: &str, file: &str) -> String {
-        let folder = if repo.kind() == RepoKind::Dataset { "datasets/" } else { "" };
         let file: Vec<String> = file.split('/').map(encode).collect();
-        format!("{}/{folder}{}/resolve/{commit}/{}", self.endpoint, repo.name(), file.join("/"))
+        format!("{}/resolve/{commit}/{}", self.page(repo), file.join("/"))
+    }
+
+    /// The address of the repository's page.
+    fn page(&self, repo: &RepoId) -> String {
+        let folder = if repo.kind() == RepoKind::Dataset { "datasets/" } else { "" };
+        format!("{}/{folder}{}", self.endpoint, repo.name())
     }
 
     /// Sends a request and follows redirections; a `Head` stops at the one that leaves the endpoint. With the answer
@@ -201,7 +206,7 @@ impl Client {
             _ if origin(from).as_ref() != Some(&self.origin) => Err(HubError::Status { url: public(from), status }),
             401 | 403 => {
                 let gated = text(response.headers(), "x-error-code") == Some("GatedRepo");
-                let page = format!("{}/{}", self.endpoint, repo.name());
+                let page = self.page(repo);
                 let advice = match (&self.token, gated) {
                     (None, true) => format!("its owner restricts access: accept the terms at {page}, then {GIVE}"),
                     (None, false) => format!("it does not exist or needs a token with access: {GIVE}"),

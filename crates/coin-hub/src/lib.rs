@@ -49,6 +49,17 @@
 //! # Ok::<(), coin_hub::HubError>(())
 //! ```
 //!
+//! Data sets are named in the same way, and the wanted files are chosen by their names:
+//!
+//! ```no_run
+//! use coin_hub::{Files, Hub, HubOptions, RepoId, RepoKind};
+//!
+//! let wanted = |name: &str| name.starts_with("rte/") && name.ends_with(".parquet");
+//! let glue = RepoId::new(RepoKind::Dataset, "nyu-mll/glue")?;
+//! let folder = Hub::new(HubOptions::from_env()?)?.folder(&glue, Files::Matching(&wanted))?;
+//! # Ok::<(), coin_hub::HubError>(())
+//! ```
+//!
 //! # What is promised
 //! - A file is called by its final name only after its hash is the one that the hub announced: the sha256 of a large
 //!   file, git's hash of a small one. A file whose hash is another is removed, and the error tells both.

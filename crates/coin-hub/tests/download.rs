@@ -301,6 +301,27 @@ fn a_branch_that_moved_keeps_its_old_files_for_offline_use_until_the_new_ones_ar
 }
 
 #[test]
+fn a_data_set_arrives_from_its_own_addresses() {
+    const TRAIN: &str = "rte/train-00000-of-00001.parquet";
+    let cache = TempDir::new().unwrap();
+    let server = Server::start(FIRST, &[("README.md", b""), (TRAIN, b"PAR1 rows"), ("wnli/train.tsv", b"other rows")]);
+    let repo = RepoId::new(RepoKind::Dataset, NAME).unwrap();
+    let wanted = |name: &str| name.starts_with("rte/");
+    let files = Files::Matching(&wanted);
+    let folder = Hub::new(options(&server, &cache)).unwrap().folder(&repo, files).unwrap();
+    assert_eq!(folder, cache.path().join("datasets--org--name/snapshots").join(FIRST));
+    assert_eq!(fs::read(folder.join(TRAIN)).unwrap(), b"PAR1 rows");
+    assert_eq!(names(&folder), BTreeSet::from(["rte".to_owned()]));
+    let asked: BTreeSet<String> =
+        server.take_seen().into_iter().filter(|seen| !seen.storage).map(|seen| seen.path).collect();
+    let resolved = format!("/datasets/org/name/resolve/{FIRST}/{TRAIN}");
+    assert_eq!(asked, BTreeSet::from(["/api/datasets/org/name/revision/main".to_owned(), resolved]));
+    assert_eq!(offline(&cache, &repo, files).unwrap(), folder);
+    // The model of the same name is another repository.
+    assert!(matches!(offline(&cache, &self::repo(), files), Err(HubError::NotCached { .. })));
+}
+
+#[test]
 fn an_unknown_revision_or_name_is_named() {
     let (server, cache) = (sharded(), TempDir::new().unwrap());
     let hub = Hub::new(options(&server, &cache)).unwrap();

@@ -1,6 +1,6 @@
 //! A small hub on a port of this machine: the list of files, `resolve` with ranges, a separate storage for large files.
 //!
-//! Small files are answered through a redirection on the same server, large ones (`.safetensors`, `.bin`) through one to
+//! Small files are answered through a redirection on the same server, large ones (`.safetensors`, `.bin`, `.parquet`) through one to
 //! the storage, as the public hub does. Every request is written down.
 
 use std::collections::{BTreeMap, HashMap};
@@ -137,7 +137,7 @@ pub fn etag(name: &str, content: &[u8]) -> String {
 }
 
 fn is_large(name: &str) -> bool {
-    name.ends_with(".safetensors") || name.ends_with(".bin")
+    [".safetensors", ".bin", ".parquet"].iter().any(|ending| name.ends_with(ending))
 }
 
 fn answer(state: &Mutex<State>, mut stream: TcpStream, storage: bool, other: SocketAddr) -> std::io::Result<()> {
@@ -180,7 +180,8 @@ fn reply(state: &mut State, seen: &Seen, storage: SocketAddr) -> (String, Vec<u8
         let revision = revision.replace("%2F", "/");
         state.branches.get(&revision).cloned().or(Some(revision)).filter(|commit| state.commits.contains_key(commit))
     };
-    if let Some(revision) = path.strip_prefix(&format!("/api/models/{NAME}/revision/")) {
+    let listing = ["models", "datasets"].map(|kind| format!("/api/{kind}/{NAME}/revision/"));
+    if let Some(revision) = listing.iter().find_map(|prefix| path.strip_prefix(prefix)) {
         if let Some(status) = state.info_status {
             return plain(&format!("{status} Trouble"));
         }
@@ -190,8 +191,9 @@ fn reply(state: &mut State, seen: &Seen, storage: SocketAddr) -> (String, Vec<u8
         let body = format!(r#"{{"id": "{NAME}", "sha": "{commit}", "siblings": [{}]}}"#, names.join(", "));
         return (format!("200 OK\r\nContent-Length: {}", body.len()), body.into_bytes());
     }
-    let Some((revision, name)) = path.strip_prefix(&format!("/{NAME}/resolve/")).and_then(|rest| rest.split_once('/'))
-    else {
+    let resolve = [format!("/{NAME}/resolve/"), format!("/datasets/{NAME}/resolve/")];
+    let file = resolve.iter().find_map(|prefix| path.strip_prefix(prefix)).and_then(|rest| rest.split_once('/'));
+    let Some((revision, name)) = file else {
         return plain("404 Not Found");
     };
     let Some(commit) = commit_of(revision) else { return plain("404 Not Found") };

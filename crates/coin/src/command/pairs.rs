@@ -6,8 +6,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use coin::data::glue::{self, Split};
+use coin::data::induction::{self, Part};
 use coin::data::pairs::{Negatives, PairsReport, ReadOptions, ReadReport, Variation};
-use coin::data::{PairBuilder, Task, TemplateSet, pairs};
+use coin::data::worded::Worded;
+use coin::data::{Pair, PairBuilder, Task, TemplateSet, pairs, t0};
 
 use super::distinct;
 use crate::failure::{Failure, OrFail, bad_input};
@@ -15,7 +17,7 @@ use crate::failure::{Failure, OrFail, bad_input};
 /// Sub-commands of `coin pairs`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Builds pairs from GLUE training rows and templates.
+    /// Builds pairs from GLUE's training rows and templates, or from instruction data with wordings of its own.
     Build(Build),
     /// Counts tasks, answers and repetitions, and names couples that are none; exit code 1 if there are any.
     Check(Check),
@@ -32,17 +34,31 @@ enum NegativesName {
     Nearest,
 }
 
+/// The form of the data, as an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Source {
+    /// GLUE's folders (TSV, CSV, JSON lines, or the hub's Parquet), put into templates
+    Glue,
+    /// T0's files, one JSON lines file a template: wordings come with the data
+    T0,
+    /// instruction induction: instructions by several people, with input/output examples
+    Induction,
+}
+
 /// Arguments of `coin pairs build`.
 #[derive(Debug, Args)]
 pub struct Build {
-    /// GLUE folder: DIR/{CoLA,SST-2,..}/train.tsv.
+    /// Folder of the data.
     #[arg(long)]
     data: PathBuf,
-    /// Templates in FLAN's form; the demo's own where absent.
+    /// Form of the data.
+    #[arg(long, value_enum, default_value_t = Source::Glue)]
+    format: Source,
+    /// Templates in FLAN's form, for GLUE; the demo's own where absent.
     #[arg(long)]
     templates: Option<PathBuf>,
-    /// Tasks, comma separated.
-    #[arg(long, value_delimiter = ',', default_value = "cola,sst2,rte")]
+    /// Tasks, comma separated; default cola,sst2,rte of GLUE, and all of the other forms.
+    #[arg(long, value_delimiter = ',')]
     tasks: Vec<String>,
     /// Pairs per task; a multiple of twice the paraphrases.
     #[arg(long, default_value_t = 1000)]
@@ -69,6 +85,9 @@ pub struct Build {
     #[arg(long)]
     out: PathBuf,
 }
+
+/// What is built of GLUE where no task is named.
+const GLUE_TASKS: [&str; 3] = ["cola", "sst2", "rte"];
 
 /// Arguments of `coin pairs check`.
 #[derive(Debug, Args)]
@@ -158,14 +177,30 @@ fn print(report: &PairsReport) {
 impl Build {
     fn run(self) -> Result<(), Failure> {
         if !self.data.is_dir() {
-            return bad_input(format!(
-                "--data {}: no such folder, expected one with GLUE's task folders",
-                self.data.display()
-            ));
+            return bad_input(format!("--data {}: no such folder, expected one with the data", self.data.display()));
         }
         if self.pairs == 0 {
             return bad_input("--pairs must be at least 2");
         }
+        let lists = match self.format {
+            Source::Glue => self.of_glue()?,
+            Source::T0 => {
+                let t0 = t0::read(&self.data).input()?;
+                for (file, why) in &t0.left_out {
+                    eprintln!("{file}: left out: {why}");
+                }
+                self.of_worded(&t0.datasets)?
+            }
+            Source::Induction => self.of_worded(&induction::read(&self.data, Part::Induce).input()?)?,
+        };
+        let all = pairs::interleave(lists, self.seed).input()?;
+        pairs::write_jsonl(&self.out, &all).work()?;
+        println!("{} pairs written to {}", all.len(), self.out.display());
+        Ok(())
+    }
+
+    /// Pairs of GLUE tasks in templates, a list a task.
+    fn of_glue(&self) -> Result<Vec<Vec<Pair>>, Failure> {
         let templates = match &self.templates {
             Some(path) => TemplateSet::read(path).input()?,
             None => TemplateSet::demo(),
@@ -187,7 +222,8 @@ impl Build {
             .with_negatives(negatives)
             .with_variation(variation);
         let mut lists = Vec::new();
-        for name in &distinct(&self.tasks) {
+        let tasks = if self.tasks.is_empty() { GLUE_TASKS.map(str::to_owned).to_vec() } else { distinct(&self.tasks) };
+        for name in &tasks {
             let task = Task::named(name).input()?;
             let options = ReadOptions { skip_bad: self.skip_bad };
             let (instances, read) = glue::read_with(&self.data, name, Split::Train, &options).input()?;
@@ -209,9 +245,40 @@ impl Build {
             }
             lists.push(pairs);
         }
-        let all = pairs::interleave(lists, self.seed).input()?;
-        pairs::write_jsonl(&self.out, &all).work()?;
-        println!("{} pairs written to {}", all.len(), self.out.display());
-        Ok(())
+        Ok(lists)
+    }
+
+    /// Pairs of tasks whose wordings come with the data, a list a task.
+    fn of_worded<W: Worded>(&self, sources: &[W]) -> Result<Vec<Vec<Pair>>, Failure> {
+        if self.templates.is_some() || self.vary_system.is_some() || self.vary_demonstrations.is_some() {
+            return bad_input(
+                "--templates and --vary-..: only with --format glue; the other forms have wordings of their own",
+            );
+        }
+        let known: Vec<&str> = sources.iter().map(Worded::task).collect();
+        if let Some(unknown) = self.tasks.iter().find(|task| !known.contains(&task.as_str())) {
+            return bad_input(format!("--tasks: no `{unknown}`, only: {}", known.join(", ")));
+        }
+        let mut lists = Vec::new();
+        for source in
+            sources.iter().filter(|one| self.tasks.is_empty() || self.tasks.iter().any(|task| task == one.task()))
+        {
+            match pairs::from_worded(source, self.pairs, self.seed) {
+                Ok((pairs, report)) => {
+                    eprintln!(
+                        "{}: {} pairs from {} of {} instances in {} wordings",
+                        report.task, report.pairs, report.instances_used, report.instances, report.wordings
+                    );
+                    lists.push(pairs);
+                }
+                // Of all tasks, one that gives no couple is told and left out; one that was asked for is an error.
+                Err(error) if self.tasks.is_empty() => eprintln!("left out: {error}"),
+                Err(error) => return Err(Failure::Input(error.into())),
+            }
+        }
+        match lists.is_empty() {
+            true => bad_input(format!("{}: no task gives a couple", self.data.display())),
+            false => Ok(lists),
+        }
     }
 }
