@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::PerturbError;
+use crate::{Neighbor, Neighbors, PerturbError};
 
 static BUILT_IN: LazyLock<Lexicon> =
     LazyLock::new(|| Lexicon::parse(include_str!("../lexicon/neighbors.txt")).unwrap_or_default());
@@ -30,8 +30,8 @@ impl Lexicon {
     ///
     /// ```
     /// let lexicon = coin_perturb::Lexicon::parse("# verbs\ndecide: settle, fix\n")?;
-    /// assert_eq!(lexicon.neighbors("Decide"), ["settle", "fix"]);
-    /// assert!(lexicon.neighbors("ponder").is_empty());
+    /// assert_eq!(lexicon.get("Decide"), ["settle", "fix"]);
+    /// assert!(lexicon.get("ponder").is_empty());
     /// # Ok::<(), coin_perturb::PerturbError>(())
     /// ```
     pub fn parse(text: &str) -> Result<Lexicon, PerturbError> {
@@ -60,7 +60,7 @@ impl Lexicon {
     }
 
     /// The neighbors of `word` in any case; none for an unknown word.
-    pub fn neighbors(&self, word: &str) -> &[String] {
+    pub fn get(&self, word: &str) -> &[String] {
         let found = match self.neighbors.get(word) {
             Some(found) => Some(found),
             None => self.neighbors.get(word.to_lowercase().as_str()),
@@ -76,6 +76,16 @@ impl Lexicon {
     /// Whether there is no head word.
     pub fn is_empty(&self) -> bool {
         self.neighbors.is_empty()
+    }
+}
+
+impl Neighbors for Lexicon {
+    fn describe(&self) -> String {
+        format!("lexicon of {} words", self.len())
+    }
+
+    fn neighbors(&self, word: &str) -> Vec<Neighbor> {
+        self.get(word).iter().map(|word| Neighbor { word: word.clone(), cosine: None }).collect()
     }
 }
 

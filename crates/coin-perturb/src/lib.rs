@@ -24,17 +24,21 @@
 
 pub mod attack;
 pub mod audit;
+mod character_edits;
 mod checklist;
+pub mod constraint;
 mod deepwordbug;
 mod ending;
 mod error;
 pub mod files;
 pub mod frozen;
 pub mod lexicon;
+pub mod neighbors;
 mod paraphrase;
 mod protect;
 mod stop_words;
 mod stresstest;
+mod substitution;
 mod textfooler;
 mod words;
 
@@ -45,6 +49,7 @@ pub use deepwordbug::DeepWordBug;
 pub use error::PerturbError;
 pub use frozen::{CLEAN, FrozenSet, Instructions, LabelWords, Recipe, perturb_set};
 pub use lexicon::Lexicon;
+pub use neighbors::{Neighbor, Neighbors};
 pub use paraphrase::Paraphrase;
 pub use protect::Protected;
 pub use stresstest::StressTest;

@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use rand::seq::index;
-use rand_chacha::ChaCha8Rng;
 use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation};
 
 use crate::{Protected, stop_words};
@@ -52,18 +50,10 @@ pub(crate) fn content_words<'a>(text: &'a str, protected: &Protected) -> Vec<Wor
     words
 }
 
-fn is_grapheme_boundary(text: &str, offset: usize) -> bool {
+/// Whether `offset` of `text` lies between two graphemes.
+pub(crate) fn is_grapheme_boundary(text: &str, offset: usize) -> bool {
     // The whole text is one chunk that starts at 0, so the cursor never asks for more context.
     GraphemeCursor::new(offset, text.len(), true).is_boundary(text, 0).unwrap_or(false)
-}
-
-/// A random choice of `share` of the numbers below `count` (rounded, at least one of any), in random order.
-pub(crate) fn choose(count: usize, share: f64, rng: &mut ChaCha8Rng) -> Vec<usize> {
-    if count == 0 {
-        return Vec::new();
-    }
-    let amount = ((count as f64 * share).round() as usize).clamp(1, count);
-    index::sample(rng, count, amount).into_vec()
 }
 
 /// `text` with `edits` made. Where the result would change what is protected (a new word that happens to be a
