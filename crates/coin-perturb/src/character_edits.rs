@@ -17,6 +17,11 @@ impl<'a> Spelling<'a> {
         self.0.len()
     }
 
+    /// The grapheme at `position`.
+    pub fn at(&self, position: usize) -> Option<&'a str> {
+        self.0.get(position).copied()
+    }
+
     /// The word with the graphemes at `first` and `first + 1` swapped.
     pub fn swapped(&self, first: usize) -> Option<String> {
         let mut graphemes = self.0.clone();

@@ -1,6 +1,6 @@
 //! Seeded perturbation of instructions at four levels, in pure Rust and without a model.
 //!
-//! An [`Attack`] rewrites one instruction: at the level of characters ([`DeepWordBug`]), of words
+//! An [`Attack`] rewrites one instruction: at the level of characters ([`DeepWordBug`], [`TextBugger`]), of words
 //! ([`TextFooler`]), of the sentence ([`CheckList`], [`StressTest`]) or of the meaning's wording ([`Paraphrase`]).
 //! Label words, `{placeholders}` and the response marker are [`Protected`] and never change. [`perturb_set`]
 //! applies attacks to the instructions of many tasks and gives a [`FrozenSet`], which is what an evaluation reads.
@@ -32,6 +32,7 @@ mod ending;
 mod error;
 pub mod files;
 pub mod frozen;
+mod homoglyphs;
 pub mod lexicon;
 pub mod neighbors;
 mod paraphrase;
@@ -39,7 +40,9 @@ mod protect;
 mod stop_words;
 mod stresstest;
 mod substitution;
+mod textbugger;
 mod textfooler;
+mod vectors;
 mod words;
 
 pub use attack::{ATTACK_NAMES, Attack, Change, Level, attack_named};
@@ -53,4 +56,6 @@ pub use neighbors::{Neighbor, Neighbors};
 pub use paraphrase::Paraphrase;
 pub use protect::Protected;
 pub use stresstest::StressTest;
+pub use textbugger::TextBugger;
 pub use textfooler::TextFooler;
+pub use vectors::WordVectors;

@@ -38,6 +38,10 @@ fn within<T: PartialEq>(a: &[T], b: &[T], bound: usize) -> bool {
     if a.len().abs_diff(b.len()) > bound {
         return false;
     }
+    let begin = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+    let (a, b) = (&a[begin..], &b[begin..]);
+    let end = a.iter().rev().zip(b.iter().rev()).take_while(|(x, y)| x == y).count();
+    let (a, b) = (&a[..a.len() - end], &b[..b.len() - end]);
     // No distance is greater than both lengths together.
     let bound = bound.min(a.len() + b.len());
     let beyond = bound + 1;
