@@ -5,12 +5,18 @@
 //! seen to elsewhere: by the search and by [`Protected`](crate::Protected).
 
 mod edit_distance;
+mod embedding_cosine;
+mod part_of_speech;
+mod sentence_similarity;
 mod stop_words;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use edit_distance::EditDistance;
+pub use embedding_cosine::EmbeddingCosine;
+pub use part_of_speech::PartOfSpeech;
+pub use sentence_similarity::{Metric, Scope, SentenceSimilarity};
 pub use stop_words::StopWords;
 
 use crate::Change;

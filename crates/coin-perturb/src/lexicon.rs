@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 
 use crate::{Neighbor, Neighbors, PerturbError};
 
-static BUILT_IN: LazyLock<Lexicon> =
-    LazyLock::new(|| Lexicon::parse(include_str!("../lexicon/neighbors.txt")).unwrap_or_default());
+static BUILT_IN: LazyLock<Arc<Lexicon>> =
+    LazyLock::new(|| Arc::new(Lexicon::parse(include_str!("../lexicon/neighbors.txt")).unwrap_or_default()));
 
 /// Head words and the words that may take their place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub struct Lexicon {
 impl Lexicon {
     /// The lexicon that comes with the crate: about 400 words that instructions are made of, with neighbors of the
     /// slightly-off kind that substitution by embeddings produces. Ours.
-    pub fn built_in() -> &'static Lexicon {
-        &BUILT_IN
+    pub fn built_in() -> Arc<Lexicon> {
+        Arc::clone(&BUILT_IN)
     }
 
     /// A lexicon from text: a line per head word, `head: neighbor, neighbor`, all in lower case; empty lines and

@@ -7,8 +7,8 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use crate::attack::{Attack, Change, Level};
-use crate::constraint::{Constraints, StopWords};
-use crate::{Lexicon, Neighbors, Protected, substitution, words};
+use crate::constraint::{Constraints, EmbeddingCosine, Metric, PartOfSpeech, Scope, SentenceSimilarity, StopWords};
+use crate::{Lexicon, Neighbors, Protected, SurfaceEncoder, substitution, words};
 
 /// Replaces chosen content words by neighbors, in the case of the word replaced. A word without neighbors stays.
 ///
@@ -31,14 +31,27 @@ pub struct TextFooler {
     pub share: f64,
     /// The neighbors; default [`Lexicon::built_in`] (ours).
     pub neighbors: Arc<dyn Neighbors>,
-    /// Default: [`StopWords`].
+    /// Default: [`StopWords`]; [`PartOfSpeech`], verbs and nouns exchangeable, and [`EmbeddingCosine`] at least 0.6
+    /// (PromptBench); [`SentenceSimilarity`] in a window of 15 words, angular, at least 0.86 by [`SurfaceEncoder`]
+    /// (window and metric PromptBench's; the bound ours, below which 5 % of PromptBench's published changes lie).
     pub constraints: Constraints,
 }
 
 impl TextFooler {
     /// The attack with neighbors from another source, and the default constraints.
     pub fn with_neighbors(neighbors: Arc<dyn Neighbors>) -> TextFooler {
-        TextFooler { share: 0.75, constraints: Constraints::default().with(StopWords), neighbors }
+        let similarity = SentenceSimilarity {
+            at_least: 0.86,
+            metric: Metric::Angular,
+            scope: Scope::Window(15),
+            encoder: Arc::new(SurfaceEncoder),
+        };
+        let constraints = Constraints::default()
+            .with(StopWords)
+            .with(PartOfSpeech { verb_noun_swap: true })
+            .with(EmbeddingCosine { at_least: 0.6, neighbors: Arc::clone(&neighbors) })
+            .with(similarity);
+        TextFooler { share: 0.75, neighbors, constraints }
     }
 
     fn in_case(&self, word: &str) -> Vec<String> {
@@ -49,7 +62,7 @@ impl TextFooler {
 
 impl Default for TextFooler {
     fn default() -> Self {
-        TextFooler::with_neighbors(Arc::new(Lexicon::built_in().clone()))
+        TextFooler::with_neighbors(Lexicon::built_in())
     }
 }
 
