@@ -6,7 +6,9 @@ use std::ops::Range;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::{CheckList, DeepWordBug, Paraphrase, PerturbError, Protected, StressTest, TextBugger, TextFooler};
+use crate::{
+    BertAttack, CheckList, DeepWordBug, Paraphrase, PerturbError, Protected, StressTest, TextBugger, TextFooler,
+};
 
 /// The level of the text at which an attack works (paper, section 4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -104,7 +106,8 @@ pub trait Attack: Send + Sync {
 }
 
 /// Short names of the attacks that [`attack_named`] knows.
-pub const ATTACK_NAMES: [&str; 6] = ["deepwordbug", "textbugger", "textfooler", "checklist", "stresstest", "semantic"];
+pub const ATTACK_NAMES: [&str; 7] =
+    ["deepwordbug", "textbugger", "textfooler", "bertattack", "checklist", "stresstest", "semantic"];
 
 /// The attack called `name`, with default settings. Both forms are accepted: short (`checklist`) and qualified
 /// (`promptbench::checklist`, `coin::semantic`).
@@ -118,7 +121,7 @@ pub const ATTACK_NAMES: [&str; 6] = ["deepwordbug", "textbugger", "textfooler", 
 /// let error = attack_named("deepwordbag").err().map(|error| error.to_string());
 /// assert_eq!(
 ///     error.as_deref(),
-///     Some("unknown attack `deepwordbag`, expected one of: deepwordbug, textbugger, textfooler, checklist, stresstest, semantic"),
+///     Some("unknown attack `deepwordbag`, expected one of: deepwordbug, textbugger, textfooler, bertattack, checklist, stresstest, semantic"),
 /// );
 /// # Ok::<(), coin_perturb::PerturbError>(())
 /// ```
@@ -127,6 +130,7 @@ pub fn attack_named(name: &str) -> Result<Box<dyn Attack>, PerturbError> {
         Box::new(DeepWordBug::default()),
         Box::new(TextBugger::default()),
         Box::new(TextFooler::default()),
+        Box::new(BertAttack::default()),
         Box::new(CheckList::default()),
         Box::new(StressTest),
         Box::new(Paraphrase::default()),

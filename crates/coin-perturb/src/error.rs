@@ -41,4 +41,12 @@ pub enum PerturbError {
         /// What was found and what was expected.
         message: String,
     },
+    /// A rewriter gave no rewriting.
+    #[error("rewriter `{rewriter}`: {message}")]
+    Rewrite {
+        /// What the rewriter is.
+        rewriter: String,
+        /// Why it failed.
+        message: String,
+    },
 }
