@@ -4,7 +4,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// A word as its graphemes.
+/// A word as its graphemes. Marks that are not seen, such as those of direction, stay where they are.
 pub(crate) struct Spelling<'a>(Vec<&'a str>);
 
 impl<'a> Spelling<'a> {
@@ -25,7 +25,8 @@ impl<'a> Spelling<'a> {
     /// The word with the graphemes at `first` and `first + 1` swapped.
     pub fn swapped(&self, first: usize) -> Option<String> {
         let mut graphemes = self.0.clone();
-        if first + 1 >= graphemes.len() || graphemes[first] == graphemes[first + 1] {
+        let (left, right) = (*graphemes.get(first)?, *graphemes.get(first + 1)?);
+        if left == right || is_invisible(left) || is_invisible(right) {
             return None;
         }
         graphemes.swap(first, first + 1);
@@ -35,7 +36,7 @@ impl<'a> Spelling<'a> {
     /// The word with `new` in place of the grapheme at `position`.
     pub fn substituted(&self, position: usize, new: &str) -> Option<String> {
         let mut graphemes = self.0.clone();
-        let old = graphemes.get_mut(position).filter(|old| **old != new)?;
+        let old = graphemes.get_mut(position).filter(|old| **old != new && !is_invisible(old))?;
         *old = new;
         joined(&graphemes)
     }
@@ -43,7 +44,7 @@ impl<'a> Spelling<'a> {
     /// The word without the grapheme at `position`; never the empty word.
     pub fn without(&self, position: usize) -> Option<String> {
         let mut graphemes = self.0.clone();
-        if graphemes.len() < 2 || position >= graphemes.len() {
+        if graphemes.len() < 2 || is_invisible(graphemes.get(position)?) {
             return None;
         }
         graphemes.remove(position);
@@ -59,6 +60,18 @@ impl<'a> Spelling<'a> {
         graphemes.insert(position, new);
         joined(&graphemes)
     }
+}
+
+/// Whether `grapheme` is a mark that steers its surroundings and is not itself seen, such as one of direction: a word
+/// that lost or moved it would look the same, or the text around it other.
+fn is_invisible(grapheme: &str) -> bool {
+    grapheme.chars().all(|character| {
+        character.is_control()
+            || matches!(
+                character,
+                '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            )
+    })
 }
 
 /// The graphemes as one word, unless some of them would fuse.
@@ -95,7 +108,13 @@ mod tests {
     fn graphemes_neither_part_nor_fuse() {
         let word = Spelling::new("re\u{301}s");
         assert_eq!((word.len(), word.swapped(0).as_deref()), (3, Some("e\u{301}rs")));
-        // Three regional indicators are a flag and a half: without the letter between them the halves would fuse.
+        // A mark of direction is neither removed nor moved.
+        let word = Spelling::new("a\u{200f}b");
+        assert_eq!(
+            (word.without(1), word.swapped(0), word.swapped(1), word.substituted(1, "x")),
+            (None, None, None, None)
+        );
+        // The halves of a flag would fuse without the letter between them.
         assert_eq!(Spelling::new("\u{1f1e9}x\u{1f1ea}").without(1), None);
     }
 }

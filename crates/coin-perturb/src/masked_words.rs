@@ -22,7 +22,8 @@ pub trait MaskedWords: fmt::Debug + Send + Sync {
 ///
 /// First come words that fit both the word before and the word after, then neighbors of the word in the built-in lexicon,
 /// then words that fit one side, then words of the tables that share a part of speech with the word. It knows pairs of
-/// words in English instructions and nothing else of the text, so what it gives is often less fluent than a model's.
+/// words in English instructions and nothing else of the text, so what it gives is often less fluent than a model's. For
+/// a word that is not of ASCII letters it has nothing.
 ///
 /// ```
 /// use coin_perturb::{InstructionWords, MaskedWords};
@@ -71,6 +72,9 @@ impl MaskedWords for InstructionWords {
         else {
             return Vec::new();
         };
+        if !head.is_ascii() {
+            return Vec::new();
+        }
         let right = CONTEXTS.after.get(beside(before, true).as_str()).map_or(&[][..], Vec::as_slice);
         let left = CONTEXTS.before.get(beside(after, false).as_str()).map_or(&[][..], Vec::as_slice);
         let lexicon = Lexicon::built_in();
@@ -136,7 +140,7 @@ mod tests {
 
     #[test]
     fn as_many_as_asked_for_even_of_unknown_words() {
-        for (text, word) in [("Zyx the qqq", "qqq"), ("文の意味", "意"), ("Answer.", "Answer")] {
+        for (text, word) in [("Zyx the qqq", "qqq"), ("文 word 味", "word"), ("Answer.", "Answer")] {
             let found = candidates(text, word, 48);
             assert_eq!(found.len(), 48, "{word}");
             let distinct: std::collections::BTreeSet<_> = found.iter().collect();
@@ -144,6 +148,7 @@ mod tests {
         }
         assert_eq!(candidates("Answer.", "Answer", 3).len(), 3);
         assert!(InstructionWords.candidates("Answer", 3..99, 48).is_empty());
+        assert!(candidates("文の意味", "意", 48).is_empty());
     }
 
     #[test]

@@ -89,12 +89,12 @@ pub(crate) fn match_case(word: &str, like: &str) -> String {
     }
 }
 
-/// `text` with its first character in upper case.
+/// `text` with its first character in upper case, if that is one character: the ligature of `ﬁne` stays.
 pub(crate) fn capitalize(text: &str) -> String {
     let mut characters = text.chars();
     match characters.next() {
-        Some(first) => first.to_uppercase().chain(characters).collect(),
-        None => String::new(),
+        Some(first) if first.to_uppercase().count() == 1 => first.to_uppercase().chain(characters).collect(),
+        _ => text.to_owned(),
     }
 }
 
@@ -134,5 +134,6 @@ mod tests {
         assert_eq!(match_case("decide", "DETERMINE"), "DECIDE");
         assert_eq!(match_case("decide", "determine"), "decide");
         assert_eq!(match_case("me", "I"), "Me");
+        assert_eq!(capitalize("\u{fb01}ne"), "\u{fb01}ne");
     }
 }
