@@ -14,7 +14,7 @@ use crate::{InstructionWords, MaskedWords, Protected, SurfaceEncoder, substituti
 /// Replaces chosen content words by words that fit the context, in the case of the word replaced.
 ///
 /// The published attack asks BERT; the built-in [`InstructionWords`] stands in for it, and
-/// [`BertAttack::with_words`] takes a model. Pieces of words, which the published attack recombines, are not treated.
+/// [`BertAttack::with_words`] takes a model. A frozen perturbation draws among the twelve likeliest (ours). Pieces of words, which the published attack recombines, are not treated.
 #[derive(Debug, Clone)]
 pub struct BertAttack {
     /// Share of the content words (neither stop words nor protected) to replace, from 0 to 1. Default 0.65 (ours;
@@ -27,7 +27,7 @@ pub struct BertAttack {
     pub words: Arc<dyn MaskedWords>,
     /// Default: [`StopWords`]; [`SentenceSimilarity`] to the clean instruction, cosine, at least 0.73 by
     /// [`SurfaceEncoder`] (metric and scope PromptBench's; the bound ours, below which 5 % of PromptBench's published
-    /// prompts lie).
+    /// prompts lie). An instruction of fewer than ten words is not held to it (ours: one word is too much of it).
     pub constraints: Constraints,
 }
 
@@ -37,7 +37,7 @@ impl BertAttack {
         let similarity = SentenceSimilarity {
             at_least: 0.73,
             metric: Metric::Cosine,
-            scope: Scope::Whole,
+            scope: Scope::Whole { min_words: 10 },
             encoder: Arc::new(SurfaceEncoder),
         };
         let constraints = Constraints::default().with(StopWords).with(similarity);
@@ -76,9 +76,8 @@ impl Attack for BertAttack {
     fn perturb(&self, instruction: &str, protected: &Protected, rng: &mut ChaCha8Rng) -> String {
         let propose = |text: &str, word: Range<usize>, rng: &mut ChaCha8Rng| {
             let mut candidates = self.word_candidates(text, word, rng);
+            candidates.truncate(LIKELIEST);
             candidates.shuffle(rng);
-            // The constraints either allow one of a few, or the text has changed enough.
-            candidates.truncate(DRAWS);
             candidates
         };
         substitution::substitute(instruction, protected, self.share, &self.constraints, rng, propose)
@@ -96,8 +95,9 @@ impl Attack for BertAttack {
     }
 }
 
-/// How many candidates of a chosen word are tried before it is left as it is.
-const DRAWS: usize = 4;
+/// Of so many candidates a frozen perturbation draws one. A search may take an unlikely one where it hurts the model; a
+/// random draw from all of them would only be less fluent.
+const LIKELIEST: usize = 12;
 
 #[cfg(test)]
 mod tests {

@@ -21,7 +21,8 @@ pub trait MaskedWords: fmt::Debug + Send + Sync {
 /// Words of instructions, from tables. Ours; it needs no model.
 ///
 /// First come words that fit both the word before and the word after, then neighbors of the word in the built-in lexicon,
-/// then words that fit one side, then words of the tables that share a part of speech with the word. It knows pairs of
+/// then words that fit one side and share a part of speech with the word, then any of the tables that share one, then
+/// any that fit one side. It knows pairs of
 /// words in English instructions and nothing else of the text, so what it gives is often less fluent than a model's. For
 /// a word that is not of ASCII letters it has nothing.
 ///
@@ -81,8 +82,10 @@ impl MaskedWords for InstructionWords {
         let classes = WordClasses::of(head);
         let both = right.iter().filter(|word| left.contains(word)).copied();
         let neighbors = lexicon.get(head).iter().map(String::as_str);
-        let same_class = CONTEXTS.all.iter().copied().filter(|word| classes.meets(WordClasses::of(word)));
-        let ranked = both.chain(neighbors).chain(right.iter().copied()).chain(left.iter().copied()).chain(same_class);
+        let one_side = right.iter().chain(left).copied();
+        let of_class = |word: &&str| classes.meets(WordClasses::of(word));
+        let fitting = one_side.clone().chain(CONTEXTS.all.iter().copied()).filter(of_class);
+        let ranked = both.chain(neighbors).chain(fitting).chain(one_side);
 
         let head = head.to_lowercase();
         let mut found: Vec<String> = Vec::with_capacity(count);
@@ -131,11 +134,11 @@ mod tests {
 
     #[test]
     fn both_sides_come_first() {
-        // `decide` comes after `and` and before `whether`; `question` does only the one.
+        // `decide` comes after `and` and before `whether`; `answer` does only the one.
         let found = candidates("Read it and say whether it is", "say", 48);
         let place = |word: &str| found.iter().position(|found| found == word);
         assert_eq!(found[0], "decide");
-        assert!(place("decide") < place("question") && place("question").is_some() && place("say").is_none());
+        assert!(place("decide") < place("answer") && place("answer").is_some() && place("say").is_none());
     }
 
     #[test]

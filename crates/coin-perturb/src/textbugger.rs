@@ -28,7 +28,7 @@ pub struct TextBugger {
     pub neighbors: Arc<dyn Neighbors>,
     /// Default: [`StopWords`]; [`SentenceSimilarity`] to the clean instruction, angular, at least 0.79 by
     /// [`SurfaceEncoder`] (metric and scope PromptBench's; the bound ours, below which 5 % of PromptBench's published
-    /// prompts lie).
+    /// prompts lie). An instruction of fewer than ten words is not held to it (ours: one word is too much of it).
     pub constraints: Constraints,
 }
 
@@ -38,7 +38,7 @@ impl TextBugger {
         let similarity = SentenceSimilarity {
             at_least: 0.79,
             metric: Metric::Angular,
-            scope: Scope::Whole,
+            scope: Scope::Whole { min_words: 10 },
             encoder: Arc::new(SurfaceEncoder),
         };
         let constraints = Constraints::default().with(StopWords).with(similarity);
@@ -155,7 +155,8 @@ mod tests {
             "piar", // swap
             "\u{440}air",
             "p\u{430}ir",
-            "pa\u{456}r", // homoglyphs; r has none
+            "pa\u{456}r",
+            "pai\u{1d26}", // homoglyphs
             "couple",
             "duo",
             "twosome",
@@ -163,14 +164,12 @@ mod tests {
             "match", // five near words
         ];
         assert_eq!(found, expected);
-        assert_eq!(attack().word_candidates("Xb", 0..2, &mut keyed(0, &[])), ["\u{425}b"]);
+        assert_eq!(attack().word_candidates("Xb", 0..2, &mut keyed(0, &[])), ["\u{425}b", "X\u{185}"]);
         assert!(attack().word_candidates("pair", 0..9, &mut keyed(0, &[])).is_empty());
     }
 
     #[test]
     fn a_frozen_perturbation_makes_every_kind() {
-        // In so short a text every change is a large one.
-        let attack = || TextBugger { constraints: Constraints::default().with(StopWords), ..attack() };
         let perturb = |seed| attack().perturb("The pair.", &Protected::default(), &mut keyed(seed, &[]));
         let found: BTreeSet<String> = (0..400).map(perturb).collect();
         let candidates = attack().word_candidates("pair", 0..4, &mut keyed(0, &[]));

@@ -1,13 +1,15 @@
 //! Our constraints on what PromptBench's searches published: prompts attacked for four models, as they passed its own
 //! constraints (a neural tagger and a neural sentence encoder).
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use coin_data::stream::keyed;
+use coin_perturb::audit::edit_distance;
 use coin_perturb::constraint::{Constraint, Metric, PartOfSpeech, Scope, SentenceSimilarity, StopWords};
-use coin_perturb::{Attack, Change, Lexicon, SurfaceEncoder, TextFooler, attack_named};
+use coin_perturb::{Attack, Change, DeepWordBug, Lexicon, SurfaceEncoder, TextBugger, TextFooler, attack_named};
 use unicode_segmentation::UnicodeSegmentation;
 
 fn data() -> PathBuf {
@@ -101,7 +103,7 @@ fn similarity(metric: Metric, scope: Scope) -> SentenceSimilarity {
 
 fn of_whole_texts(metric: Metric, clean: &str, after: &str) -> Option<f32> {
     let change = Change { clean, before: clean, word: 0..0, replacement: "", after };
-    similarity(metric, Scope::Whole).similarity(&change)
+    similarity(metric, Scope::Whole { min_words: 10 }).similarity(&change)
 }
 
 #[test]
@@ -186,4 +188,73 @@ fn published_replacements_in_the_neighbor_lists() {
     // The search took one of fifty; the lists hold eight at most.
     assert!(found * 100 > all * 20, "{found} of {all}");
     assert!(allowed * 100 > found * 90, "{allowed} of {found}");
+}
+
+/// Whether `published` is `candidate` or differs from it in one letter, which both drew at random.
+fn but_for_a_letter(candidate: &str, published: &str) -> bool {
+    let differing = candidate.chars().zip(published.chars()).filter(|(a, b)| a != b);
+    let differing: Vec<char> = differing.map(|(_, b)| b).collect();
+    candidate.chars().count() == published.chars().count()
+        && differing.len() <= 1
+        && differing.iter().all(char::is_ascii_alphabetic)
+}
+
+#[test]
+fn published_misspellings_are_among_the_candidates() {
+    let Some(pairs) = pairs("published_misspellings_are_among_the_candidates", "deepwordbug") else { return };
+    let attack = DeepWordBug::default();
+    let (mut all, mut misses) = (0, BTreeMap::new());
+    for (clean, attacked) in &pairs {
+        each_change(clean, attacked, |change| {
+            all += 1;
+            let candidates = attack.word_candidates(change.before, change.word.clone(), &mut keyed(0, &[]));
+            // Deletions and swaps draw nothing, so only words as long or longer may differ in a letter.
+            let word = &change.before[change.word.clone()];
+            let drawn =
+                |candidate: &&String| candidate.len() >= word.len() && but_for_a_letter(candidate, change.replacement);
+            if !candidates.iter().any(|candidate| candidate == change.replacement || drawn(&candidate)) {
+                *misses.entry(format!("{word} -> {}", change.replacement)).or_insert(0) += 1;
+            }
+        });
+    }
+    let missed: usize = misses.values().sum();
+    eprintln!("deepwordbug: {} of {all} changes among the candidates, misses {misses:?}", all - missed);
+    assert!(missed * 100 <= all * 2, "{misses:?}");
+}
+
+#[test]
+fn published_bugs_are_among_the_candidates() {
+    let Some(pairs) = pairs("published_bugs_are_among_the_candidates", "textbugger") else { return };
+    let lists = data().join("perturb/counterfitted_neighbors.json");
+    let attack = TextBugger::with_neighbors(Arc::new(Lexicon::read_json(&lists).unwrap()));
+    let (mut homoglyphs, mut letters, mut near) = ([0, 0, 0], [0, 0], [0, 0]);
+    for (clean, attacked) in &pairs {
+        each_change(clean, attacked, |change| {
+            let candidates = attack.word_candidates(change.before, change.word.clone(), &mut keyed(0, &[]));
+            let found = candidates.iter().any(|candidate| candidate == change.replacement);
+            let word = &change.before[change.word.clone()];
+            if !change.replacement.is_ascii() {
+                // Another look-alike of the same letter counts apart.
+                let mask = |text: &str| text.replace(|character: char| !character.is_ascii(), "?");
+                let same_place = candidates.iter().any(|candidate| mask(candidate) == mask(change.replacement));
+                homoglyphs[0] += 1;
+                homoglyphs[1] += usize::from(found);
+                homoglyphs[2] += usize::from(same_place);
+            } else if edit_distance(word, change.replacement) <= 2 {
+                letters[0] += 1;
+                letters[1] += usize::from(found);
+            } else {
+                near[0] += 1;
+                near[1] += usize::from(found);
+            }
+        });
+    }
+    eprintln!(
+        "textbugger: of {} homoglyphs {} among the candidates, {} with this or another look-alike at the place; {} of {} edits of letters; {} of {} near words",
+        homoglyphs[0], homoglyphs[1], homoglyphs[2], letters[1], letters[0], near[1], near[0]
+    );
+    assert!(homoglyphs[2] * 100 >= homoglyphs[0] * 98 && homoglyphs[1] * 2 > homoglyphs[0], "{homoglyphs:?}");
+    assert!(letters[1] * 100 >= letters[0] * 94, "{letters:?}");
+    // Five nearest words, which the lists of eight hold where they are complete.
+    assert!(near[1] * 100 >= near[0] * 70, "{near:?}");
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use coin_data::stream::keyed;
+use coin_perturb::audit::edit_distance;
 use coin_perturb::{ATTACK_NAMES, Attack, Change, Protected, attack_named};
 use proptest::prelude::*;
 use unicode_segmentation::UnicodeSegmentation;
@@ -116,6 +117,24 @@ proptest! {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn frozen_perturbations_obey(text in instruction(), seed in any::<u64>()) {
+        let protected = Protected::new(LABELS);
+        for attack in attacks() {
+            let perturbed = attack.perturb(&text, &protected, &mut keyed(seed, &[]));
+            // The bounds that depend on the whole text alone, so that the last change shows them.
+            if attack.name() == "deepwordbug" {
+                prop_assert!(edit_distance(&text, &perturbed) <= 30, "{:?} -> {:?}", text, perturbed);
+            }
+            if ["textbugger", "bertattack"].contains(&attack.name()) && perturbed != text {
+                let (word, replacement) = text.unicode_word_indices().zip(perturbed.unicode_words()).find(|((_, a), b)| a != b).unwrap();
+                let range = word.0..word.0 + word.1.len();
+                let change = Change { clean: &text, before: &text, word: range, replacement, after: &perturbed };
+                prop_assert!(attack.allows(&change), "{}: {:?} -> {:?}", attack.name(), text, perturbed);
+            }
+        }
+    }
 
     #[test]
     fn other_scripts_survive(text in instruction(), seed in any::<u64>()) {

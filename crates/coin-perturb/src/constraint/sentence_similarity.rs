@@ -26,8 +26,11 @@ pub enum Metric {
 pub enum Scope {
     /// So many words around the changed one, before and after the change. A text of fewer words passes.
     Window(usize),
-    /// The clean instruction and the whole text after the change.
-    Whole,
+    /// The clean instruction and the whole text after the change. A clean instruction of fewer words passes.
+    Whole {
+        /// Words that the clean instruction has at least.
+        min_words: usize,
+    },
 }
 
 /// Wants a similarity of at least a bound.
@@ -48,10 +51,15 @@ pub struct SentenceSimilarity {
 }
 
 impl SentenceSimilarity {
-    /// The similarity that `change` leaves; `None` for a text shorter than the window.
+    /// The similarity that `change` leaves; `None` for a text of too few words.
     pub fn similarity(&self, change: &Change) -> Option<f32> {
         let (first, second) = match self.scope {
-            Scope::Whole => (change.clean, change.after),
+            Scope::Whole { min_words } => {
+                if change.clean.unicode_words().count() < min_words {
+                    return None;
+                }
+                (change.clean, change.after)
+            }
             Scope::Window(words) => {
                 let window = window(change, words)?;
                 // Both texts are the same but for the word, so the window ends as far from the end in both.
@@ -91,7 +99,7 @@ impl Constraint for SentenceSimilarity {
         };
         let scope = match self.scope {
             Scope::Window(words) => format!("window of {words} words"),
-            Scope::Whole => "whole".to_owned(),
+            Scope::Whole { min_words } => format!("whole text of {min_words} words or more"),
         };
         vec![
             ("at_least", self.at_least.to_string()),
@@ -120,7 +128,7 @@ mod tests {
     #[test]
     fn by_hand() {
         // `ab cd` and `ab xy` share three of six counts each: cosine 1/2, an angle of a third of pi.
-        let by = |metric| similarity(Scope::Whole, metric, "ab cd", "cd", "xy").unwrap();
+        let by = |metric| similarity(Scope::Whole { min_words: 2 }, metric, "ab cd", "cd", "xy").unwrap();
         assert!((by(Metric::Cosine) - 0.5).abs() < 1e-6);
         assert!((by(Metric::Angular) - 2.0 / 3.0).abs() < 1e-6);
     }
@@ -140,11 +148,17 @@ mod tests {
     }
 
     #[test]
+    fn short_texts_pass() {
+        let whole = |min_words| similarity(Scope::Whole { min_words }, Metric::Cosine, "ab cd", "cd", "xy");
+        assert!(whole(2).is_some() && whole(3).is_none());
+    }
+
+    #[test]
     fn the_bound_decides() {
         let constraint = |at_least| SentenceSimilarity {
             at_least,
             metric: Metric::Cosine,
-            scope: Scope::Whole,
+            scope: Scope::Whole { min_words: 2 },
             encoder: Arc::new(SurfaceEncoder),
         };
         let allows = |at_least| with_change("ab cd", "cd", "xy", |change| constraint(at_least).allows(change));
