@@ -1,13 +1,17 @@
 //! Seeded perturbation of instructions at four levels, in pure Rust and without a model.
 //!
 //! An [`Attack`] rewrites one instruction: at the level of characters ([`DeepWordBug`], [`TextBugger`]), of words
-//! ([`TextFooler`]), of the sentence ([`CheckList`], [`StressTest`]) or of the meaning's wording ([`Paraphrase`]).
-//! Label words, `{placeholders}` and the response marker are [`Protected`] and never change. [`perturb_set`]
-//! applies attacks to the instructions of many tasks and gives a [`FrozenSet`], which is what an evaluation reads.
+//! ([`TextFooler`], [`BertAttack`]), of the sentence ([`CheckList`], [`StressTest`]) or of the meaning's wording
+//! ([`Paraphrase`]). Label words, `{placeholders}` and the response marker are [`Protected`] and never change.
+//! [`perturb_set`] applies attacks to the instructions of many tasks and gives a [`FrozenSet`], which is what an
+//! evaluation reads.
 //!
-//! These are *frozen* perturbations: drawn once from a seed, independent of the model. An adversarial attack would
-//! search over an attack's outputs for the one that hurts a model most; each attack draws from a stream that the
-//! caller supplies, so such a search asks for as many candidates as it wants.
+//! These are *frozen* perturbations: drawn once from a seed, independent of the model. A search for the perturbation
+//! that hurts a model most asks the same attacks for all candidates of a word ([`Attack::word_candidates`]) or of the whole
+//! instruction ([`Attack::candidates`]), and whether their [constraints](constraint) allow one ([`Attack::allows`]).
+//!
+//! What a model would do is done by tables and rules, and each stands behind a trait: [`Neighbors`] of a word,
+//! [`MaskedWords`] for a place, a [`SentenceEncoder`] for similarity, a [`Rewriter`] of the whole ([`ModelParaphrase`]).
 //!
 //! ```
 //! use coin_perturb::{Protected, attack_named};
