@@ -89,3 +89,52 @@ pub(crate) fn with_change<T>(clean: &str, from: &str, to: &str, test: impl FnOnc
     let after = format!("{}{to}{}", &clean[..word.start], &clean[word.end..]);
     test(&Change { clean, before: clean, word, replacement: to, after: &after })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Lexicon, SurfaceEncoder};
+
+    fn all() -> Constraints {
+        let similarity = |scope| SentenceSimilarity {
+            at_least: 0.5,
+            metric: Metric::Angular,
+            scope,
+            encoder: Arc::new(SurfaceEncoder),
+        };
+        Constraints::default()
+            .with(StopWords)
+            .with(EditDistance { at_most: 30 })
+            .with(PartOfSpeech { verb_noun_swap: true })
+            .with(EmbeddingCosine { at_least: 0.6, neighbors: Lexicon::built_in() })
+            .with(similarity(Scope::Window(2)))
+            .with(similarity(Scope::Whole { min_words: 0 }))
+    }
+
+    #[test]
+    fn the_first_that_refuses_is_named() {
+        let refused = |from, to| {
+            with_change("Judge the text", from, to, |change| all().first_against(change).map(Constraint::name))
+        };
+        assert_eq!(refused("text", "script"), None);
+        assert_eq!(refused("the", "a"), Some("stop_words"));
+        assert_eq!(refused("text", "a very long replacement of it, by far"), Some("edit_distance"));
+        assert_eq!(refused("text", "correctly"), Some("part_of_speech"));
+    }
+
+    #[test]
+    fn a_range_that_fits_no_word_is_refused_without_a_panic() {
+        for word in [2..99, 99..100, 4..4, 1..3] {
+            // The second character takes two bytes, which the last range cuts.
+            let change =
+                Change { clean: "d\u{e9}cide on it", before: "d\u{e9}cide on it", word, replacement: "x", after: "x" };
+            for constraint in &all().0 {
+                let _ = constraint.allows(&change);
+            }
+            assert!(
+                !Constraints::default().with(StopWords).allow(&change)
+                    || change.before.get(change.word.clone()).is_some()
+            );
+        }
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! It stands in for a trained tagger and knows less: it sees a word alone, so it gives every class that the word may
 //! have (`answer`: noun and verb) and cannot choose by the sentence; a word that it neither knows nor recognizes by its
-//! ending may be anything. It knows English only.
+//! ending may be a noun, a verb or an adjective. It knows English only; a word of other letters may be anything.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -31,7 +31,7 @@ impl WordClasses {
     pub const ADVERB: WordClasses = WordClasses(8);
     /// Articles, pronouns, prepositions, conjunctions, auxiliaries.
     pub const FUNCTION: WordClasses = WordClasses(16);
-    /// Any class but function words: what an unknown word may be.
+    /// Any class but function words.
     pub const OPEN: WordClasses = WordClasses(15);
 
     /// The classes that `word`, in any case, may have; never none.
@@ -53,7 +53,16 @@ impl WordClasses {
             return found;
         }
         let by_ending = SUFFIXES.iter().find(|(suffix, _)| word.len() > suffix.len() + 2 && word.ends_with(suffix));
-        by_ending.map_or(WordClasses::OPEN, |(_, classes)| *classes)
+        match by_ending {
+            Some((_, classes)) => *classes,
+            None if !word.is_ascii() => WordClasses::OPEN,
+            // An unlisted word ends in `s` as a plural or a verb's third person.
+            None if word.ends_with('s') && !["ss", "us", "is"].iter().any(|ending| word.ends_with(ending)) => {
+                WordClasses::NOUN | WordClasses::VERB
+            }
+            // Adverbs without their ending are few, and listed.
+            None => WordClasses::NOUN | WordClasses::VERB | WordClasses::ADJECTIVE,
+        }
     }
 
     /// Whether the two have a class in common.
@@ -198,7 +207,9 @@ mod tests {
             ("grammatically", C::ADVERB),
             ("obfuscation", C::NOUN),
             ("whether", C::FUNCTION),
-            ("zyx", C::OPEN),
+            ("zyx", C::NOUN | C::VERB | C::ADJECTIVE),
+            ("zyxs", C::NOUN | C::VERB),
+            ("zyxss", C::NOUN | C::VERB | C::ADJECTIVE),
             ("文", C::OPEN),
         ];
         for (word, classes) in expected {

@@ -4,7 +4,7 @@ use super::Constraint;
 use crate::{Change, WordClasses};
 
 /// Wants the replacement to be of the word's part of speech. [`WordClasses`] tags both, so a change is allowed where
-/// they have a class in common, and an unknown word may be anything but a function word. Of several words that take
+/// they have a class in common; an unknown word may be a noun, a verb or an adjective. Of several words that take
 /// one's place the last counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartOfSpeech {

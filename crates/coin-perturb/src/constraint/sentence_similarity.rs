@@ -63,7 +63,7 @@ impl SentenceSimilarity {
             Scope::Window(words) => {
                 let window = window(change, words)?;
                 // Both texts are the same but for the word, so the window ends as far from the end in both.
-                let end = change.after.len().checked_sub(change.before.len() - window.end)?;
+                let end = change.after.len().checked_sub(change.before.len().checked_sub(window.end)?)?;
                 (change.before.get(window.clone())?, change.after.get(window.start..end)?)
             }
         };
