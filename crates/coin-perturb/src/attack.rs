@@ -6,7 +6,9 @@ use std::ops::Range;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::{CheckList, DeepWordBug, Paraphrase, PerturbError, Protected, StressTest, TextFooler};
+use crate::{
+    BertAttack, CheckList, DeepWordBug, Paraphrase, PerturbError, Protected, StressTest, TextBugger, TextFooler,
+};
 
 /// The level of the text at which an attack works (paper, section 4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -104,7 +106,8 @@ pub trait Attack: Send + Sync {
 }
 
 /// Short names of the attacks that [`attack_named`] knows.
-pub const ATTACK_NAMES: [&str; 5] = ["deepwordbug", "textfooler", "checklist", "stresstest", "semantic"];
+pub const ATTACK_NAMES: [&str; 7] =
+    ["deepwordbug", "textbugger", "textfooler", "bertattack", "checklist", "stresstest", "semantic"];
 
 /// The attack called `name`, with default settings. Both forms are accepted: short (`checklist`) and qualified
 /// (`promptbench::checklist`, `coin::semantic`).
@@ -118,14 +121,16 @@ pub const ATTACK_NAMES: [&str; 5] = ["deepwordbug", "textfooler", "checklist", "
 /// let error = attack_named("deepwordbag").err().map(|error| error.to_string());
 /// assert_eq!(
 ///     error.as_deref(),
-///     Some("unknown attack `deepwordbag`, expected one of: deepwordbug, textfooler, checklist, stresstest, semantic"),
+///     Some("unknown attack `deepwordbag`, expected one of: deepwordbug, textbugger, textfooler, bertattack, checklist, stresstest, semantic"),
 /// );
 /// # Ok::<(), coin_perturb::PerturbError>(())
 /// ```
 pub fn attack_named(name: &str) -> Result<Box<dyn Attack>, PerturbError> {
     let attacks: [Box<dyn Attack>; ATTACK_NAMES.len()] = [
         Box::new(DeepWordBug::default()),
+        Box::new(TextBugger::default()),
         Box::new(TextFooler::default()),
+        Box::new(BertAttack::default()),
         Box::new(CheckList::default()),
         Box::new(StressTest),
         Box::new(Paraphrase::default()),

@@ -63,4 +63,12 @@ pub enum PerturbError {
         /// The hashes that differ.
         differing: String,
     },
+    /// A rewriter gave no rewriting.
+    #[error("rewriter `{rewriter}`: {message}")]
+    Rewrite {
+        /// What the rewriter is.
+        rewriter: String,
+        /// Why it failed.
+        message: String,
+    },
 }

@@ -1,12 +1,17 @@
 //! Word neighbors for word substitution.
 
-use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
 
-use crate::PerturbError;
+use serde_json::Value;
 
-static BUILT_IN: LazyLock<Lexicon> =
-    LazyLock::new(|| Lexicon::parse(include_str!("../lexicon/neighbors.txt")).unwrap_or_default());
+use crate::{Neighbor, Neighbors, PerturbError};
+
+static BUILT_IN: LazyLock<Arc<Lexicon>> =
+    LazyLock::new(|| Arc::new(Lexicon::parse(include_str!("../lexicon/neighbors.txt")).unwrap_or_default()));
 
 /// Head words and the words that may take their place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,8 +22,8 @@ pub struct Lexicon {
 impl Lexicon {
     /// The lexicon that comes with the crate: about 400 words that instructions are made of, with neighbors of the
     /// slightly-off kind that substitution by embeddings produces. Ours.
-    pub fn built_in() -> &'static Lexicon {
-        &BUILT_IN
+    pub fn built_in() -> Arc<Lexicon> {
+        Arc::clone(&BUILT_IN)
     }
 
     /// A lexicon from text: a line per head word, `head: neighbor, neighbor`, all in lower case; empty lines and
@@ -30,8 +35,8 @@ impl Lexicon {
     ///
     /// ```
     /// let lexicon = coin_perturb::Lexicon::parse("# verbs\ndecide: settle, fix\n")?;
-    /// assert_eq!(lexicon.neighbors("Decide"), ["settle", "fix"]);
-    /// assert!(lexicon.neighbors("ponder").is_empty());
+    /// assert_eq!(lexicon.get("Decide"), ["settle", "fix"]);
+    /// assert!(lexicon.get("ponder").is_empty());
     /// # Ok::<(), coin_perturb::PerturbError>(())
     /// ```
     pub fn parse(text: &str) -> Result<Lexicon, PerturbError> {
@@ -59,8 +64,38 @@ impl Lexicon {
         Ok(Lexicon { neighbors })
     }
 
+    /// A lexicon from a JSON file `{word: [neighbor, ..]}`, nearest first, as neighbor lists of counter-fitted vectors
+    /// are published. A word may have an empty list; the word itself and repetitions in a list are left out, and of two
+    /// heads that differ in case the one in lower case counts.
+    ///
+    /// # Errors
+    /// [`PerturbError::Io`], or [`PerturbError::Malformed`] with the word whose entry is no list of words.
+    pub fn read_json(path: &Path) -> Result<Lexicon, PerturbError> {
+        let malformed = |message: String| PerturbError::Malformed { path: path.to_owned(), message };
+        let file = File::open(path).map_err(|source| PerturbError::Io { path: path.to_owned(), source })?;
+        let lists: BTreeMap<String, Value> = serde_json::from_reader(BufReader::new(file))
+            .map_err(|error| malformed(format!("expected an object of neighbor lists: {error}")))?;
+        let mut neighbors = HashMap::with_capacity(lists.len());
+        for (head, list) in lists {
+            let list: Vec<String> = serde_json::from_value(list)
+                .map_err(|error| malformed(format!("`{head}`: expected a list of words: {error}")))?;
+            let mut words: Vec<String> = Vec::with_capacity(list.len());
+            for word in list {
+                if word.is_empty() {
+                    return Err(malformed(format!("`{head}` has an empty neighbor")));
+                }
+                if word != head && !words.contains(&word) {
+                    words.push(word);
+                }
+            }
+            // Upper case comes first in the order of a map, so that lower case has the last word.
+            neighbors.insert(head.to_lowercase(), words);
+        }
+        Ok(Lexicon { neighbors })
+    }
+
     /// The neighbors of `word` in any case; none for an unknown word.
-    pub fn neighbors(&self, word: &str) -> &[String] {
+    pub fn get(&self, word: &str) -> &[String] {
         let found = match self.neighbors.get(word) {
             Some(found) => Some(found),
             None => self.neighbors.get(word.to_lowercase().as_str()),
@@ -79,6 +114,16 @@ impl Lexicon {
     }
 }
 
+impl Neighbors for Lexicon {
+    fn describe(&self) -> String {
+        format!("lexicon of {} words", self.len())
+    }
+
+    fn neighbors(&self, word: &str) -> Vec<Neighbor> {
+        self.get(word).iter().map(|word| Neighbor { word: word.clone(), cosine: None }).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +137,24 @@ mod tests {
             assert!(words.iter().all(|word| word.bytes().all(|byte| byte.is_ascii_lowercase())), "{head}: {words:?}");
             assert!(!crate::stop_words::contains(head), "{head} is a stop word and would never be looked up");
         }
+    }
+
+    #[test]
+    fn lists_from_json() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lists.json");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            Lexicon::read_json(&path).map_err(|error| error.to_string().replace(&path.display().to_string(), "FILE"))
+        };
+        let lexicon = read(r#"{"Film": ["x"], "film": ["movie", "film", "movie", "kino"], "br": []}"#).unwrap();
+        assert_eq!(lexicon.get("FILM"), ["movie", "kino"]);
+        assert!(lexicon.get("br").is_empty());
+        assert_eq!(lexicon.neighbors("film")[0], Neighbor { word: "movie".to_owned(), cosine: None });
+        assert!(read("[]").unwrap_err().starts_with("FILE: expected an object of neighbor lists: "));
+        assert!(read(r#"{"film": [1]}"#).unwrap_err().starts_with("FILE: `film`: expected a list of words: "));
+        assert_eq!(read(r#"{"film": [""]}"#).unwrap_err(), "FILE: `film` has an empty neighbor");
+        assert!(Lexicon::read_json(&folder.path().join("absent")).unwrap_err().to_string().contains("absent"));
     }
 
     #[test]

@@ -1,30 +1,68 @@
 //! TextFooler: chosen words replaced by near neighbors (Jin et al., 2020; PromptBench's word level).
 
-use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
 
-use rand::seq::IndexedRandom;
+use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use crate::attack::{Attack, Level};
-use crate::{Lexicon, Protected, words};
+use crate::attack::{Attack, Change, Level};
+use crate::constraint::{Constraints, EmbeddingCosine, Metric, PartOfSpeech, Scope, SentenceSimilarity, StopWords};
+use crate::{Lexicon, Neighbors, Protected, SurfaceEncoder, substitution, words};
 
-/// Replaces chosen content words by neighbors from a [`Lexicon`], in the case of the word replaced.
+/// Replaces chosen content words by neighbors, in the case of the word replaced. A word without neighbors stays.
 ///
-/// The published attack takes neighbors from counter-fitted vectors and keeps those a sentence encoder accepts; here
-/// the lexicon holds words that are near enough, so no vectors and no encoder are needed. Words that the lexicon
-/// lacks stay.
+/// The published attack takes the 50 nearest words by counter-fitted vectors. The built-in lexicon stands in for them;
+/// [`TextFooler::with_neighbors`] takes any other source.
+///
+/// ```
+/// use std::sync::Arc;
+/// use coin_perturb::{Attack, Lexicon, Protected, TextFooler};
+///
+/// let attack = TextFooler::with_neighbors(Arc::new(Lexicon::parse("sentence: phrase, clause")?));
+/// let mut stream = coin_data::stream::keyed(7, &[]);
+/// assert_eq!(attack.word_candidates("Sentence: ", 0..8, &mut stream), ["Phrase", "Clause"]);
+/// # Ok::<(), coin_perturb::PerturbError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct TextFooler {
-    /// Share of the content words (neither stop words nor protected) to replace, from 0 to 1, as far as the lexicon
-    /// has them. Default 0.75 (ours): a published set for GLUE instructions changes about three in four.
+    /// Share of the content words (neither stop words nor protected) to replace, from 0 to 1, as far as there are
+    /// neighbors. Default 0.75 (ours): a published set for GLUE instructions changes about three in four.
     pub share: f64,
     /// The neighbors; default [`Lexicon::built_in`] (ours).
-    pub lexicon: Cow<'static, Lexicon>,
+    pub neighbors: Arc<dyn Neighbors>,
+    /// Default: [`StopWords`]; [`PartOfSpeech`], verbs and nouns exchangeable, and [`EmbeddingCosine`] at least 0.6
+    /// (PromptBench); [`SentenceSimilarity`] in a window of 15 words, angular, at least 0.86 by [`SurfaceEncoder`]
+    /// (window and metric PromptBench's; the bound ours, below which 5 % of PromptBench's published changes lie).
+    pub constraints: Constraints,
+}
+
+impl TextFooler {
+    /// The attack with neighbors from another source, and the default constraints.
+    pub fn with_neighbors(neighbors: Arc<dyn Neighbors>) -> TextFooler {
+        let similarity = SentenceSimilarity {
+            at_least: 0.86,
+            metric: Metric::Angular,
+            scope: Scope::Window(15),
+            encoder: Arc::new(SurfaceEncoder),
+        };
+        let constraints = Constraints::default()
+            .with(StopWords)
+            .with(PartOfSpeech { verb_noun_swap: true })
+            .with(EmbeddingCosine { at_least: 0.6, neighbors: Arc::clone(&neighbors) })
+            .with(similarity);
+        TextFooler { share: 0.75, neighbors, constraints }
+    }
+
+    fn in_case(&self, word: &str) -> Vec<String> {
+        let neighbors = self.neighbors.neighbors(word);
+        neighbors.iter().map(|neighbor| words::match_case(&neighbor.word, word)).collect()
+    }
 }
 
 impl Default for TextFooler {
     fn default() -> Self {
-        TextFooler { share: 0.75, lexicon: Cow::Borrowed(Lexicon::built_in()) }
+        TextFooler::with_neighbors(Lexicon::built_in())
     }
 }
 
@@ -42,27 +80,29 @@ impl Attack for TextFooler {
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        vec![("share", self.share.to_string()), ("lexicon_words", self.lexicon.len().to_string())]
+        vec![
+            ("share", self.share.to_string()),
+            ("neighbors", self.neighbors.describe()),
+            ("constraints", self.constraints.to_string()),
+        ]
     }
 
     fn perturb(&self, instruction: &str, protected: &Protected, rng: &mut ChaCha8Rng) -> String {
-        let mut candidates = words::content_words(instruction, protected);
-        let content = candidates.len();
-        candidates.retain(|word| !self.lexicon.neighbors(word.text).is_empty());
-        if candidates.is_empty() {
-            return instruction.to_owned();
-        }
-        let share = (self.share * content as f64 / candidates.len() as f64).min(1.0);
-        let mut edits = Vec::with_capacity(candidates.len());
-        for index in words::choose(candidates.len(), share, rng) {
-            let word = candidates[index];
-            let allowed: Vec<&String> =
-                self.lexicon.neighbors(word.text).iter().filter(|word| protected.spans(word).is_empty()).collect();
-            if let Some(neighbor) = allowed.choose(rng) {
-                edits.push((word.range(), words::match_case(neighbor, word.text)));
-            }
-        }
-        words::apply(instruction, protected, edits)
+        let propose = |text: &str, word: Range<usize>, rng: &mut ChaCha8Rng| {
+            let mut candidates = self.in_case(&text[word]);
+            candidates.shuffle(rng);
+            candidates
+        };
+        substitution::substitute(instruction, protected, self.share, &self.constraints, rng, propose)
+    }
+
+    /// The neighbors in the word's case, nearest first.
+    fn word_candidates(&self, instruction: &str, word: Range<usize>, _: &mut ChaCha8Rng) -> Vec<String> {
+        instruction.get(word).map_or_else(Vec::new, |word| substitution::distinct(self.in_case(word), word))
+    }
+
+    fn allows(&self, change: &Change) -> bool {
+        self.constraints.allow(change)
     }
 }
 
@@ -72,7 +112,7 @@ mod tests {
     use coin_data::stream::keyed;
 
     fn attack(lexicon: &str, share: f64) -> TextFooler {
-        TextFooler { share, lexicon: Cow::Owned(Lexicon::parse(lexicon).unwrap()) }
+        TextFooler { share, ..TextFooler::with_neighbors(Arc::new(Lexicon::parse(lexicon).unwrap())) }
     }
 
     #[test]
@@ -100,5 +140,13 @@ mod tests {
         let attack = attack("decide: settle\nsentence: phrase", 0.5);
         let perturbed = attack.perturb("Decide: sentence lions tigers", &Protected::default(), &mut keyed(0, &[]));
         assert_eq!(perturbed, "Settle: phrase lions tigers");
+    }
+
+    #[test]
+    fn a_search_gets_all_neighbors_in_order() {
+        let attack = attack("decide: settle, elect, rule", 1.0);
+        let candidates = |text: &str| attack.word_candidates(text, 0..text.len(), &mut keyed(0, &[]));
+        assert_eq!(candidates("DECIDE"), ["SETTLE", "ELECT", "RULE"]);
+        assert!(candidates("ponder").is_empty());
     }
 }

@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use rand::seq::index;
-use rand_chacha::ChaCha8Rng;
 use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation};
 
 use crate::{Protected, stop_words};
@@ -52,18 +50,10 @@ pub(crate) fn content_words<'a>(text: &'a str, protected: &Protected) -> Vec<Wor
     words
 }
 
-fn is_grapheme_boundary(text: &str, offset: usize) -> bool {
+/// Whether `offset` of `text` lies between two graphemes.
+pub(crate) fn is_grapheme_boundary(text: &str, offset: usize) -> bool {
     // The whole text is one chunk that starts at 0, so the cursor never asks for more context.
     GraphemeCursor::new(offset, text.len(), true).is_boundary(text, 0).unwrap_or(false)
-}
-
-/// A random choice of `share` of the numbers below `count` (rounded, at least one of any), in random order.
-pub(crate) fn choose(count: usize, share: f64, rng: &mut ChaCha8Rng) -> Vec<usize> {
-    if count == 0 {
-        return Vec::new();
-    }
-    let amount = ((count as f64 * share).round() as usize).clamp(1, count);
-    index::sample(rng, count, amount).into_vec()
 }
 
 /// `text` with `edits` made. Where the result would change what is protected (a new word that happens to be a
@@ -99,12 +89,12 @@ pub(crate) fn match_case(word: &str, like: &str) -> String {
     }
 }
 
-/// `text` with its first character in upper case.
+/// `text` with its first character in upper case, if that is one character: the ligature of `ﬁne` stays.
 pub(crate) fn capitalize(text: &str) -> String {
     let mut characters = text.chars();
     match characters.next() {
-        Some(first) => first.to_uppercase().chain(characters).collect(),
-        None => String::new(),
+        Some(first) if first.to_uppercase().count() == 1 => first.to_uppercase().chain(characters).collect(),
+        _ => text.to_owned(),
     }
 }
 
@@ -144,5 +134,6 @@ mod tests {
         assert_eq!(match_case("decide", "DETERMINE"), "DECIDE");
         assert_eq!(match_case("decide", "determine"), "decide");
         assert_eq!(match_case("me", "I"), "Me");
+        assert_eq!(capitalize("\u{fb01}ne"), "\u{fb01}ne");
     }
 }

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use coin_data::stream::keyed;
-use coin_perturb::{ATTACK_NAMES, Attack, Protected, attack_named};
+use coin_perturb::audit::edit_distance;
+use coin_perturb::{ATTACK_NAMES, Attack, Change, Protected, attack_named};
 use proptest::prelude::*;
 use unicode_segmentation::UnicodeSegmentation;
 
 const LABELS: [&str; 6] = ["not_equivalent", "equivalent", "positive", "neutral", "0", "very good"];
 
 /// Words, label words in several forms, placeholders, the marker, punctuation, and text that is hard to cut.
-const PIECES: [&str; 44] = [
+const PIECES: [&str; 63] = [
     "Determine",
     "decide",
     "whether",
@@ -54,6 +55,28 @@ const PIECES: [&str; 44] = [
     "\u{0915}\u{094d}\u{0937}",
     "\u{130}stanbul",
     "\u{fb01}ne",
+    "determine",
+    "identify",
+    "grammatically correct",
+    // Arabic, with and without vowel signs; Hebrew, with points, with a mark of direction.
+    "الجملة",
+    "مَرْحَبًا",
+    "المعنى؟",
+    "המשפט",
+    "שָׁלוֹם",
+    "מש\u{200f}פט",
+    // Chinese, Japanese, Korean in syllables and in letters, Thai, Hindi, Tamil.
+    "判断句子",
+    "日本語のテキスト",
+    "カ\u{3099}",
+    "한국어",
+    "\u{1112}\u{1161}\u{11ab}",
+    "ประโยคนี้",
+    "น้ำ",
+    "नमस्ते",
+    // A flag, and a face with a tone.
+    "\u{1f1ea}\u{1f1fa}",
+    "\u{1f44d}\u{1f3fd}",
     "  ",
 ];
 
@@ -75,7 +98,7 @@ fn clusters(text: &str) -> BTreeSet<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn protected_pieces_survive_and_seeds_repeat(text in instruction(), seed in any::<u64>()) {
@@ -88,6 +111,77 @@ proptest! {
             let (before, after) = (clusters(&text), clusters(&perturbed));
             let new: Vec<_> = after.difference(&before).collect();
             prop_assert!(new.is_empty(), "{}: {:?} -> {:?}: {:?}", attack.name(), text, perturbed, new);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn frozen_perturbations_obey(text in instruction(), seed in any::<u64>()) {
+        let protected = Protected::new(LABELS);
+        for attack in attacks() {
+            let perturbed = attack.perturb(&text, &protected, &mut keyed(seed, &[]));
+            // The bounds that depend on the whole text alone, so that the last change shows them.
+            if attack.name() == "deepwordbug" {
+                prop_assert!(edit_distance(&text, &perturbed) <= 30, "{:?} -> {:?}", text, perturbed);
+            }
+            if ["textbugger", "bertattack"].contains(&attack.name()) && perturbed != text {
+                let (word, replacement) = text.unicode_word_indices().zip(perturbed.unicode_words()).find(|((_, a), b)| a != b).unwrap();
+                let range = word.0..word.0 + word.1.len();
+                let change = Change { clean: &text, before: &text, word: range, replacement, after: &perturbed };
+                prop_assert!(attack.allows(&change), "{}: {:?} -> {:?}", attack.name(), text, perturbed);
+            }
+        }
+    }
+
+    #[test]
+    fn other_scripts_survive(text in instruction(), seed in any::<u64>()) {
+        let protected = Protected::new(LABELS);
+        let foreign = |text: &str| -> Vec<String> {
+            let mut words: Vec<String> =
+                text.unicode_words().filter(|word| !word.is_ascii()).map(str::to_lowercase).collect();
+            words.sort_unstable();
+            words
+        };
+        for name in ["textfooler", "bertattack", "semantic", "checklist", "stresstest"] {
+            let perturbed = attack_named(name).unwrap().perturb(&text, &protected, &mut keyed(seed, &[]));
+            prop_assert_eq!(foreign(&text), foreign(&perturbed), "{}: {:?} -> {:?}", name, text, perturbed);
+        }
+        for name in ["deepwordbug", "textbugger"] {
+            let perturbed = attack_named(name).unwrap().perturb(&text, &protected, &mut keyed(seed, &[]));
+            prop_assert_eq!(text.matches('\u{200f}').count(), perturbed.matches('\u{200f}').count(), "{}: {:?}", name, perturbed);
+        }
+    }
+
+    #[test]
+    fn candidates_are_sound(text in instruction(), seed in any::<u64>(), at in any::<prop::sample::Index>(), length in 0..12_usize) {
+        let words: Vec<(usize, &str)> = text.unicode_word_indices().collect();
+        let protected = Protected::new(LABELS);
+        for attack in attacks() {
+            // A range that cuts characters or runs out of the text has no candidates, and nothing panics.
+            let start = at.index(text.len() + 1);
+            let cut = attack.word_candidates(&text, start..start + length, &mut keyed(seed, &[]));
+            prop_assert!(text.get(start..start + length).is_some() || cut.is_empty(), "{}", attack.name());
+            if words.is_empty() {
+                continue;
+            }
+            let (start, word) = words[at.index(words.len())];
+            let range = start..start + word.len();
+            let candidates = attack.word_candidates(&text, range.clone(), &mut keyed(seed, &[]));
+            prop_assert_eq!(&candidates, &attack.word_candidates(&text, range.clone(), &mut keyed(seed, &[])));
+            let distinct: BTreeSet<&String> = candidates.iter().collect();
+            prop_assert_eq!(distinct.len(), candidates.len(), "{}: {:?}", attack.name(), candidates);
+            for replacement in &candidates {
+                prop_assert!(replacement != word && !replacement.is_empty(), "{}: {:?}", attack.name(), word);
+                let after = format!("{}{replacement}{}", &text[..start], &text[range.end..]);
+                let change = Change { clean: &text, before: &text, word: range.clone(), replacement, after: &after };
+                // What a frozen perturbation may do a search may do; here only that it can be asked.
+                let _ = attack.allows(&change) && protected.intact(&text, &after);
+                let new: Vec<_> = clusters(replacement).difference(&clusters(word)).cloned().collect();
+                prop_assert!(new.is_empty(), "{}: {:?} -> {:?}: {:?}", attack.name(), word, replacement, new);
+            }
         }
     }
 

@@ -1,0 +1,140 @@
+//! What a change of one word must keep: the constraints of the published attacks.
+//!
+//! An attack holds [`Constraints`]; a search asks them through [`Attack::allows`](crate::Attack::allows), and a frozen
+//! perturbation makes no change that they forbid. That a word is changed at most once, and that label words stay, is
+//! seen to elsewhere: by the search and by [`Protected`](crate::Protected).
+
+mod edit_distance;
+mod embedding_cosine;
+mod part_of_speech;
+mod sentence_similarity;
+mod stop_words;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use edit_distance::EditDistance;
+pub use embedding_cosine::EmbeddingCosine;
+pub use part_of_speech::PartOfSpeech;
+pub use sentence_similarity::{Metric, Scope, SentenceSimilarity};
+pub use stop_words::StopWords;
+
+use crate::Change;
+
+/// A condition on the replacement of one word.
+pub trait Constraint: fmt::Debug + Send + Sync {
+    /// Short name, such as `edit_distance`.
+    fn name(&self) -> &'static str;
+
+    /// Settings by name, for the recipe.
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// Whether `change` may be made.
+    fn allows(&self, change: &Change) -> bool;
+}
+
+/// The constraints of an attack, all of which a change has to meet.
+///
+/// ```
+/// use coin_perturb::constraint::{Constraints, EditDistance, StopWords};
+/// let constraints = Constraints::default().with(StopWords).with(EditDistance { at_most: 30 });
+/// assert_eq!(constraints.to_string(), "stop_words; edit_distance(at_most=30)");
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Constraints(Vec<Arc<dyn Constraint>>);
+
+impl Constraints {
+    /// These and `constraint` beside them.
+    #[must_use]
+    pub fn with(mut self, constraint: impl Constraint + 'static) -> Constraints {
+        self.0.push(Arc::new(constraint));
+        self
+    }
+
+    /// Whether every constraint allows `change`.
+    pub fn allow(&self, change: &Change) -> bool {
+        self.first_against(change).is_none()
+    }
+
+    /// The first constraint that does not allow `change`; `None` where all do.
+    pub fn first_against(&self, change: &Change) -> Option<&dyn Constraint> {
+        self.0.iter().find(|constraint| !constraint.allows(change)).map(Arc::as_ref)
+    }
+}
+
+impl fmt::Display for Constraints {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, constraint) in self.0.iter().enumerate() {
+            if index > 0 {
+                formatter.write_str("; ")?;
+            }
+            formatter.write_str(constraint.name())?;
+            let settings: Vec<String> =
+                constraint.settings().iter().map(|(name, value)| format!("{name}={value}")).collect();
+            if !settings.is_empty() {
+                write!(formatter, "({})", settings.join(", "))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Hands `change` of the word `from` of `clean` into `to` over to `test`.
+#[cfg(test)]
+pub(crate) fn with_change<T>(clean: &str, from: &str, to: &str, test: impl FnOnce(&Change) -> T) -> T {
+    let start = clean.find(from).unwrap();
+    let word = start..start + from.len();
+    let after = format!("{}{to}{}", &clean[..word.start], &clean[word.end..]);
+    test(&Change { clean, before: clean, word, replacement: to, after: &after })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Lexicon, SurfaceEncoder};
+
+    fn all() -> Constraints {
+        let similarity = |scope| SentenceSimilarity {
+            at_least: 0.5,
+            metric: Metric::Angular,
+            scope,
+            encoder: Arc::new(SurfaceEncoder),
+        };
+        Constraints::default()
+            .with(StopWords)
+            .with(EditDistance { at_most: 30 })
+            .with(PartOfSpeech { verb_noun_swap: true })
+            .with(EmbeddingCosine { at_least: 0.6, neighbors: Lexicon::built_in() })
+            .with(similarity(Scope::Window(2)))
+            .with(similarity(Scope::Whole { min_words: 0 }))
+    }
+
+    #[test]
+    fn the_first_that_refuses_is_named() {
+        let refused = |from, to| {
+            with_change("Judge the text", from, to, |change| all().first_against(change).map(Constraint::name))
+        };
+        assert_eq!(refused("text", "script"), None);
+        assert_eq!(refused("the", "a"), Some("stop_words"));
+        assert_eq!(refused("text", "a very long replacement of it, by far"), Some("edit_distance"));
+        assert_eq!(refused("text", "correctly"), Some("part_of_speech"));
+    }
+
+    #[test]
+    fn a_range_that_fits_no_word_is_refused_without_a_panic() {
+        for word in [2..99, 99..100, 4..4, 1..3] {
+            // The second character takes two bytes, which the last range cuts.
+            let change =
+                Change { clean: "d\u{e9}cide on it", before: "d\u{e9}cide on it", word, replacement: "x", after: "x" };
+            for constraint in &all().0 {
+                let _ = constraint.allows(&change);
+            }
+            assert!(
+                !Constraints::default().with(StopWords).allow(&change)
+                    || change.before.get(change.word.clone()).is_some()
+            );
+        }
+    }
+}

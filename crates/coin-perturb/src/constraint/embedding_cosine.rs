@@ -1,0 +1,49 @@
+//! The two words' vectors are close (Jin et al., 2020; TextAttack, PromptBench).
+
+use std::sync::Arc;
+
+use super::Constraint;
+use crate::{Change, Neighbors};
+
+/// Wants a cosine of the vectors of word and replacement of at least a bound. Where the source cannot tell the cosine,
+/// as a lexicon cannot, the change is allowed.
+#[derive(Debug, Clone)]
+pub struct EmbeddingCosine {
+    /// Least cosine; 0.6 in TextFooler (PromptBench).
+    pub at_least: f32,
+    /// Where the cosine comes from.
+    pub neighbors: Arc<dyn Neighbors>,
+}
+
+impl Constraint for EmbeddingCosine {
+    fn name(&self) -> &'static str {
+        "embedding_cosine"
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![("at_least", self.at_least.to_string())]
+    }
+
+    fn allows(&self, change: &Change) -> bool {
+        let Some(word) = change.before.get(change.word.clone()) else { return false };
+        self.neighbors.cosine(word, change.replacement).is_none_or(|cosine| cosine >= self.at_least)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::constraint::with_change;
+    use crate::{Lexicon, WordVectors};
+
+    #[test]
+    fn far_words_are_refused_and_unknown_ones_pass() {
+        // Cosines with `film`: movie 0.8, reel 0.5.
+        let vectors = WordVectors::parse("film 1 0 0\nmovie 0.8 0.6 0\nreel 1 1 1.41421356\n").unwrap();
+        let constraint = EmbeddingCosine { at_least: 0.6, neighbors: Arc::new(vectors) };
+        let allows = |to| with_change("The Film", "Film", to, |change| constraint.allows(change));
+        assert!(allows("Movie") && !allows("Reel") && allows("Lion"));
+        let lexicon = EmbeddingCosine { at_least: 0.6, neighbors: Lexicon::built_in() };
+        assert!(with_change("film", "film", "reel", |change| lexicon.allows(change)));
+    }
+}

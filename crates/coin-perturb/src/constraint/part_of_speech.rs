@@ -1,0 +1,55 @@
+//! The part of speech stays (Jin et al., 2020; TextAttack, PromptBench).
+
+use super::Constraint;
+use crate::{Change, WordClasses};
+
+/// Wants the replacement to be of the word's part of speech. [`WordClasses`] tags both, so a change is allowed where
+/// they have a class in common; an unknown word may be a noun, a verb or an adjective. Of several words that take
+/// one's place the last counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartOfSpeech {
+    /// Whether a noun may take a verb's place and the reverse; true in TextFooler (PromptBench).
+    pub verb_noun_swap: bool,
+}
+
+impl PartOfSpeech {
+    fn classes(self, word: &str) -> WordClasses {
+        let classes = WordClasses::of(word);
+        let noun_or_verb = WordClasses::NOUN | WordClasses::VERB;
+        if self.verb_noun_swap && classes.meets(noun_or_verb) { classes | noun_or_verb } else { classes }
+    }
+}
+
+impl Constraint for PartOfSpeech {
+    fn name(&self) -> &'static str {
+        "part_of_speech"
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![("verb_noun_swap", self.verb_noun_swap.to_string())]
+    }
+
+    fn allows(&self, change: &Change) -> bool {
+        let last = change.replacement.split_whitespace().next_back().unwrap_or_default();
+        let word = change.before.get(change.word.clone());
+        word.is_some_and(|word| self.classes(word).meets(self.classes(last)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::constraint::with_change;
+
+    #[test]
+    fn the_class_stays() {
+        let allows = |verb_noun_swap, from, to| {
+            with_change(from, from, to, |change| PartOfSpeech { verb_noun_swap }.allows(change))
+        };
+        assert!(allows(false, "determine", "decide") && allows(false, "sentence", "punishments"));
+        assert!(!allows(false, "determine", "sentence") && allows(true, "determine", "sentence"));
+        assert!(!allows(true, "sentence", "correctly") && !allows(true, "quickly", "large"));
+        assert!(!allows(true, "sentence", "the") && allows(true, "sentence", "zyx"));
+        assert!(allows(true, "film", "moving picture"));
+    }
+}

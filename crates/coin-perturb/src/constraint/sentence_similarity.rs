@@ -1,0 +1,167 @@
+//! The sentence stays similar (Jin et al., 2020; Li et al., 2019; Li et al., 2020; TextAttack, PromptBench).
+//!
+//! Cosine is that of the two texts' vectors, angular similarity is `1 - arccos(cosine) / pi`.
+
+use std::f32::consts::PI;
+use std::ops::Range;
+use std::sync::Arc;
+
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::Constraint;
+use crate::sentence_encoder::cosine;
+use crate::{Change, SentenceEncoder};
+
+/// How similarity is computed from two vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metric {
+    /// The cosine, from -1 to 1.
+    Cosine,
+    /// One less the angle over pi, from 0 to 1.
+    Angular,
+}
+
+/// Which texts are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// So many words around the changed one, before and after the change. A text of fewer words passes.
+    Window(usize),
+    /// The clean instruction and the whole text after the change. A clean instruction of fewer words passes.
+    Whole {
+        /// Words that the clean instruction has at least.
+        min_words: usize,
+    },
+}
+
+/// Wants a similarity of at least a bound.
+///
+/// A bound belongs to an encoder: 0.840845 (angular, TextFooler), 0.8 (angular, TextBugger) and 0.8 (cosine,
+/// BertAttack) are PromptBench's for the Universal Sentence Encoder, a neural one. `docs/perturbations.md` has those for
+/// [`SurfaceEncoder`](crate::SurfaceEncoder) and how they were chosen.
+#[derive(Debug, Clone)]
+pub struct SentenceSimilarity {
+    /// Least similarity.
+    pub at_least: f32,
+    /// How similarity is computed.
+    pub metric: Metric,
+    /// What is compared.
+    pub scope: Scope,
+    /// What makes the vectors.
+    pub encoder: Arc<dyn SentenceEncoder>,
+}
+
+impl SentenceSimilarity {
+    /// The similarity that `change` leaves; `None` for a text of too few words.
+    pub fn similarity(&self, change: &Change) -> Option<f32> {
+        let (first, second) = match self.scope {
+            Scope::Whole { min_words } => {
+                if change.clean.unicode_words().count() < min_words {
+                    return None;
+                }
+                (change.clean, change.after)
+            }
+            Scope::Window(words) => {
+                let window = window(change, words)?;
+                // Both texts are the same but for the word, so the window ends as far from the end in both.
+                let end = change.after.len().checked_sub(change.before.len().checked_sub(window.end)?)?;
+                (change.before.get(window.clone())?, change.after.get(window.start..end)?)
+            }
+        };
+        let cosine = cosine(&self.encoder.encode(first), &self.encoder.encode(second));
+        Some(match self.metric {
+            Metric::Cosine => cosine,
+            Metric::Angular => 1.0 - cosine.acos() / PI,
+        })
+    }
+}
+
+/// The byte range of the `count` words of `before` around the changed one, moved to fit where it stands near an end.
+fn window(change: &Change, count: usize) -> Option<Range<usize>> {
+    let words: Vec<(usize, &str)> = change.before.unicode_word_indices().collect();
+    if words.len() < count {
+        return None;
+    }
+    let index = words.iter().position(|(start, word)| start + word.len() > change.word.start)?;
+    let first = index.saturating_sub(count / 2).min(words.len() - count);
+    let (last_start, last) = words.get(first + count.checked_sub(1)?)?;
+    Some(words[first].0.min(change.word.start)..(last_start + last.len()).max(change.word.end))
+}
+
+impl Constraint for SentenceSimilarity {
+    fn name(&self) -> &'static str {
+        "sentence_similarity"
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let metric = match self.metric {
+            Metric::Cosine => "cosine",
+            Metric::Angular => "angular",
+        };
+        let scope = match self.scope {
+            Scope::Window(words) => format!("window of {words} words"),
+            Scope::Whole { min_words } => format!("whole text of {min_words} words or more"),
+        };
+        vec![
+            ("at_least", self.at_least.to_string()),
+            ("metric", metric.to_owned()),
+            ("scope", scope),
+            ("encoder", self.encoder.describe()),
+        ]
+    }
+
+    fn allows(&self, change: &Change) -> bool {
+        self.similarity(change).is_none_or(|similarity| similarity >= self.at_least)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SurfaceEncoder;
+    use crate::constraint::with_change;
+
+    fn similarity(scope: Scope, metric: Metric, clean: &str, from: &str, to: &str) -> Option<f32> {
+        let constraint = SentenceSimilarity { at_least: 0.0, metric, scope, encoder: Arc::new(SurfaceEncoder) };
+        with_change(clean, from, to, |change| constraint.similarity(change))
+    }
+
+    #[test]
+    fn by_hand() {
+        // `ab cd` and `ab xy` share three of six counts each: cosine 1/2, an angle of a third of pi.
+        let by = |metric| similarity(Scope::Whole { min_words: 2 }, metric, "ab cd", "cd", "xy").unwrap();
+        assert!((by(Metric::Cosine) - 0.5).abs() < 1e-6);
+        assert!((by(Metric::Angular) - 2.0 / 3.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_window_is_what_is_compared() {
+        let in_window = |words, from, to| similarity(Scope::Window(words), Metric::Cosine, "ab cd ef gh", from, to);
+        // Of two words one is another: a half; of four one: three quarters. At either end, too.
+        for word in ["ab", "cd", "gh"] {
+            assert!((in_window(2, word, "xy").unwrap() - 0.5).abs() < 1e-6, "{word}");
+            assert!((in_window(4, word, "xy").unwrap() - 0.75).abs() < 1e-6, "{word}");
+        }
+        assert_eq!(in_window(5, "cd", "xy"), None);
+        assert!(in_window(0, "cd", "xy").is_none());
+        // Two words in the place of one: `ab x y` against `ab cd`: 3 of 6 and of 7 counts.
+        assert!((in_window(2, "cd", "x y").unwrap() - 3.0 / 42_f32.sqrt()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn short_texts_pass() {
+        let whole = |min_words| similarity(Scope::Whole { min_words }, Metric::Cosine, "ab cd", "cd", "xy");
+        assert!(whole(2).is_some() && whole(3).is_none());
+    }
+
+    #[test]
+    fn the_bound_decides() {
+        let constraint = |at_least| SentenceSimilarity {
+            at_least,
+            metric: Metric::Cosine,
+            scope: Scope::Whole { min_words: 2 },
+            encoder: Arc::new(SurfaceEncoder),
+        };
+        let allows = |at_least| with_change("ab cd", "cd", "xy", |change| constraint(at_least).allows(change));
+        assert!(allows(0.49) && !allows(0.51));
+    }
+}

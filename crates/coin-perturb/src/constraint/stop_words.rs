@@ -1,0 +1,30 @@
+//! Stop words stay (TextAttack, PromptBench; the list is ours).
+
+use super::Constraint;
+use crate::{Change, stop_words};
+
+/// Forbids the replacement of function words: articles, pronouns, auxiliaries, prepositions, conjunctions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopWords;
+
+impl Constraint for StopWords {
+    fn name(&self) -> &'static str {
+        "stop_words"
+    }
+
+    fn allows(&self, change: &Change) -> bool {
+        change.before.get(change.word.clone()).is_some_and(|word| !stop_words::contains(word))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::constraint::with_change;
+
+    #[test]
+    fn stop_words_stay() {
+        assert!(!with_change("The text", "The", "A", |change| StopWords.allows(change)));
+        assert!(with_change("The text", "text", "script", |change| StopWords.allows(change)));
+    }
+}

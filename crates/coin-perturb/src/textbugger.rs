@@ -1,0 +1,178 @@
+//! TextBugger: five kinds of bugs, one in each chosen word (Li et al., 2019; PromptBench's character level).
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use rand::seq::{IndexedRandom, SliceRandom};
+use rand_chacha::ChaCha8Rng;
+
+use crate::attack::{Attack, Change, Level};
+use crate::character_edits::Spelling;
+use crate::constraint::{Constraints, Metric, Scope, SentenceSimilarity, StopWords};
+use crate::{Lexicon, Neighbors, Protected, SurfaceEncoder, homoglyphs, substitution, words};
+
+/// Inserts a space inside a word, deletes an inner character, swaps two inner neighbors, puts a homoglyph in a
+/// letter's place, or puts a near word in the word's place.
+///
+/// The first and the last character stay, except under homoglyphs, and a space is inserted no later than in front of
+/// the last but one (TextAttack's recipe, which PromptBench runs). A frozen perturbation picks words, kinds and places
+/// at random; each word is changed at most once.
+#[derive(Debug, Clone)]
+pub struct TextBugger {
+    /// Share of the words that may change which do change, from 0 to 1; at least one word changes. Default 0.7 (ours;
+    /// no frozen set of this attack is published).
+    pub share: f64,
+    /// How many near words are candidates; default 5 (TextAttack, PromptBench).
+    pub near_words: usize,
+    /// The near words; default [`Lexicon::built_in`] (ours).
+    pub neighbors: Arc<dyn Neighbors>,
+    /// Default: [`StopWords`]; [`SentenceSimilarity`] to the clean instruction, angular, at least 0.79 by
+    /// [`SurfaceEncoder`] (metric and scope PromptBench's; the bound ours, below which 5 % of PromptBench's published
+    /// prompts lie). An instruction of fewer than ten words is not held to it (ours: one word is too much of it).
+    pub constraints: Constraints,
+}
+
+impl TextBugger {
+    /// The attack with near words from another source.
+    pub fn with_neighbors(neighbors: Arc<dyn Neighbors>) -> TextBugger {
+        let similarity = SentenceSimilarity {
+            at_least: 0.79,
+            metric: Metric::Angular,
+            scope: Scope::Whole { min_words: 10 },
+            encoder: Arc::new(SurfaceEncoder),
+        };
+        let constraints = Constraints::default().with(StopWords).with(similarity);
+        TextBugger { share: 0.7, near_words: 5, neighbors, constraints }
+    }
+
+    fn bugs(&self, kind: Kind, word: &str) -> Vec<String> {
+        let spelling = Spelling::new(word);
+        let length = spelling.len();
+        // All but the first and the last character.
+        let inner = 1..length.saturating_sub(1);
+        match kind {
+            Kind::Space => inner.filter_map(|place| spelling.inserted(place, " ")).collect(),
+            Kind::Deletion => inner.filter_map(|place| spelling.without(place)).collect(),
+            Kind::Swap => (1..length.saturating_sub(2)).filter_map(|place| spelling.swapped(place)).collect(),
+            Kind::Homoglyph => {
+                let alike = |place| homoglyphs::of(spelling.at(place)?).map(|letter| (place, letter.to_string()));
+                let found = (0..length).filter_map(alike);
+                found.filter_map(|(place, letter)| spelling.substituted(place, &letter)).collect()
+            }
+            Kind::NearWord => {
+                let near = self.neighbors.neighbors(word).into_iter().take(self.near_words);
+                near.map(|neighbor| words::match_case(&neighbor.word, word)).collect()
+            }
+        }
+    }
+}
+
+impl Default for TextBugger {
+    fn default() -> Self {
+        TextBugger::with_neighbors(Lexicon::built_in())
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Space,
+    Deletion,
+    Swap,
+    Homoglyph,
+    NearWord,
+}
+
+/// In TextAttack's order.
+const KINDS: [Kind; 5] = [Kind::Space, Kind::Deletion, Kind::Swap, Kind::Homoglyph, Kind::NearWord];
+
+impl Attack for TextBugger {
+    fn name(&self) -> &'static str {
+        "textbugger"
+    }
+
+    fn origin(&self) -> &'static str {
+        "promptbench::textbugger"
+    }
+
+    fn level(&self) -> Level {
+        Level::Character
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("share", self.share.to_string()),
+            ("near_words", self.near_words.to_string()),
+            ("neighbors", self.neighbors.describe()),
+            ("constraints", self.constraints.to_string()),
+        ]
+    }
+
+    fn perturb(&self, instruction: &str, protected: &Protected, rng: &mut ChaCha8Rng) -> String {
+        let propose = |text: &str, word: Range<usize>, rng: &mut ChaCha8Rng| {
+            let word = &text[word];
+            let mut kinds = KINDS;
+            kinds.shuffle(rng);
+            let mut proposed = Vec::with_capacity(kinds.len());
+            for kind in kinds {
+                let bugs = self.bugs(kind, word);
+                proposed.extend(bugs.choose(rng).cloned());
+            }
+            proposed
+        };
+        substitution::substitute(instruction, protected, self.share, &self.constraints, rng, propose)
+    }
+
+    /// Every place of the kinds space, deletion, swap and homoglyph, then the near words.
+    fn word_candidates(&self, instruction: &str, word: Range<usize>, _: &mut ChaCha8Rng) -> Vec<String> {
+        let Some(word) = instruction.get(word) else { return Vec::new() };
+        substitution::distinct(KINDS.iter().flat_map(|kind| self.bugs(*kind, word)).collect(), word)
+    }
+
+    fn allows(&self, change: &Change) -> bool {
+        self.constraints.allow(change)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use coin_data::stream::keyed;
+    use std::collections::BTreeSet;
+
+    fn attack() -> TextBugger {
+        let lexicon = "pair: couple, duo, twosome, brace, match, team";
+        TextBugger { share: 1.0, ..TextBugger::with_neighbors(Arc::new(Lexicon::parse(lexicon).unwrap())) }
+    }
+
+    #[test]
+    fn the_candidates_of_a_word() {
+        let found = attack().word_candidates("pair", 0..4, &mut keyed(0, &[]));
+        let expected = [
+            "p air",
+            "pa ir", // spaces
+            "pir",
+            "par",  // deletions
+            "piar", // swap
+            "\u{440}air",
+            "p\u{430}ir",
+            "pa\u{456}r",
+            "pai\u{1d26}", // homoglyphs
+            "couple",
+            "duo",
+            "twosome",
+            "brace",
+            "match", // five near words
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(attack().word_candidates("Xb", 0..2, &mut keyed(0, &[])), ["\u{425}b", "X\u{185}"]);
+        assert!(attack().word_candidates("pair", 0..9, &mut keyed(0, &[])).is_empty());
+    }
+
+    #[test]
+    fn a_frozen_perturbation_makes_every_kind() {
+        let perturb = |seed| attack().perturb("The pair.", &Protected::default(), &mut keyed(seed, &[]));
+        let found: BTreeSet<String> = (0..400).map(perturb).collect();
+        let candidates = attack().word_candidates("pair", 0..4, &mut keyed(0, &[]));
+        assert_eq!(found, candidates.iter().map(|word| format!("The {word}.")).collect());
+    }
+}

@@ -1,0 +1,143 @@
+//! Word changes that TextAttack's sample outputs publish, looked for among our candidates.
+//!
+//! The neighbor lists at hand hold at most eight words of a ranking of fifty, so they cannot show a change to a word
+//! further down; such changes are named below. The output of the WordNet attack is left out: no attack here draws on
+//! WordNet.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use coin_data::stream::keyed;
+use coin_perturb::constraint::{Constraints, StopWords};
+use coin_perturb::{Attack, Change, DeepWordBug, Lexicon, TextFooler};
+use unicode_segmentation::UnicodeSegmentation;
+
+fn folder(test: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("COIN_TEST_DATA")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")), PathBuf::from);
+    let folder = folder.join("perturb");
+    if !folder.exists() {
+        eprintln!("skipped: {test}: no test data at {}", folder.display());
+        return None;
+    }
+    Some(folder)
+}
+
+/// A text, a byte range of it, and what the published output has there.
+type Published = (String, std::ops::Range<usize>, String);
+
+/// The changes that an output marks as `[[word]]` in a text and in the one after it.
+fn bracketed(output: &str) -> Vec<Published> {
+    let mut texts = output.lines().filter(|line| line.contains("[[") && !line.contains("-->"));
+    let mut changes = Vec::new();
+    while let (Some(before), Some(after)) = (texts.next(), texts.next()) {
+        let words = |text: &str| -> Vec<String> {
+            text.split("[[").skip(1).filter_map(|rest| Some(rest.split_once("]]")?.0.to_owned())).collect()
+        };
+        let clean = before.replace("[[", "").replace("]]", "");
+        let mut begin = 0;
+        for (index, (word, replacement)) in words(before).into_iter().zip(words(after)).enumerate() {
+            // The marks of the words before are gone from the clean text, four bytes each.
+            begin = before[begin + 4 * index..].find("[[").map_or(begin, |found| begin + found);
+            changes.push((clean.clone(), begin..begin + word.len(), replacement));
+            begin += word.len();
+        }
+    }
+    changes
+}
+
+/// The changes in TextAttack's augmented table: each text is followed by two augmentations of as many words.
+fn augmented(table: &str) -> Vec<Published> {
+    let texts: Vec<&str> =
+        table.lines().skip(1).filter_map(|line| Some(line.strip_prefix('"')?.split_once('"')?.0)).collect();
+    let mut changes = Vec::new();
+    for group in texts.chunks(3) {
+        for augmentation in &group[1..] {
+            let after: Vec<&str> = augmentation.unicode_words().collect();
+            for ((start, word), replacement) in group[0].unicode_word_indices().zip(after) {
+                if word != replacement {
+                    changes.push((group[0].to_owned(), start..start + word.len(), replacement.to_owned()));
+                }
+            }
+        }
+    }
+    changes
+}
+
+#[test]
+fn changes_by_embedding_are_among_the_candidates() {
+    let Some(folder) = folder("changes_by_embedding_are_among_the_candidates") else { return };
+    let lists = Lexicon::read_json(&folder.join("counterfitted_neighbors.json")).unwrap();
+    // Of ours only the stop words stand in these outputs' recipes, which take any part of speech.
+    let attack = TextFooler {
+        constraints: Constraints::default().with(StopWords),
+        ..TextFooler::with_neighbors(Arc::new(lists))
+    };
+    let samples = folder.join("textattack_sample_outputs");
+    let mut changes = bracketed(&fs::read_to_string(samples.join("kuleshov_cnn_sst_2.txt")).unwrap());
+    changes.extend(augmented(&fs::read_to_string(samples.join("augment_test.csv.txt")).unwrap()));
+    let (mut hits, mut misses) = (BTreeSet::new(), BTreeSet::new());
+    for (text, word, replacement) in &changes {
+        let name = format!("{} -> {replacement}", &text[word.clone()]);
+        let candidates = attack.word_candidates(text, word.clone(), &mut keyed(0, &[]));
+        let after = format!("{}{replacement}{}", &text[..word.start], &text[word.end..]);
+        let change = Change { clean: text, before: text, word: word.clone(), replacement, after: &after };
+        if candidates.contains(replacement) && attack.allows(&change) {
+            hits.insert(name)
+        } else {
+            misses.insert(name)
+        };
+    }
+    eprintln!("{} hits: {hits:?}\n{} misses: {misses:?}", hits.len(), misses.len());
+    let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(
+        hits,
+        named(&[
+            "Mass -> Masse",
+            "arrest -> apprehending",
+            "charming -> loveable",
+            "insect -> beetle",
+            "life -> lives",
+            "second -> seconds",
+            "shared -> exchanging",
+            "years -> yr",
+        ])
+    );
+    assert_eq!(
+        misses,
+        named(&[
+            "Constitution -> Constitutions", // not among the words of its list, as all but the next
+            "In -> Among",                   // a stop word of ours, and without a list
+            "President -> Chairwoman",
+            "billing -> invoice",
+            "desperate -> desperation",
+            "house -> habitation",
+            "often -> ordinarily",
+        ])
+    );
+}
+
+#[test]
+fn deepwordbug_changes_the_words_that_its_output_marks() {
+    let Some(folder) = folder("deepwordbug_changes_the_words_that_its_output_marks") else { return };
+    let output = folder.join("textattack_sample_outputs/run_attack_deepwordbug_lstm_mr_2.txt");
+    let changes = bracketed(&fs::read_to_string(output).unwrap());
+    let words: Vec<&str> = changes.iter().map(|(text, word, _)| &text[word.clone()]).collect();
+    assert_eq!(words, ["life", "manages", "sweetness", "consistently", "clever", "suspenseful"]);
+    let attack = DeepWordBug::default();
+    for (text, word, replacement) in &changes {
+        // The letters are random there, so that the output masks what it changed.
+        assert_eq!(replacement, "/.*/");
+        let length = word.len();
+        let candidates = attack.word_candidates(text, word.clone(), &mut keyed(0, &[]));
+        // Swaps (of different neighbors), and as many of each other kind as there are letters, less what repeats.
+        assert!((2 * length..4 * length).contains(&candidates.len()), "{candidates:?}");
+        for replacement in &candidates {
+            let after = format!("{}{replacement}{}", &text[..word.start], &text[word.end..]);
+            let change = Change { clean: text, before: text, word: word.clone(), replacement, after: &after };
+            assert!(attack.allows(&change), "{replacement}");
+        }
+    }
+}
