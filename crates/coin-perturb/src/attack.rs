@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BertAttack, CheckList, DeepWordBug, Paraphrase, PerturbError, Protected, StressTest, TextBugger, TextFooler,
+    BertAttack, Budget, CheckList, DeepWordBug, Paraphrase, PerturbError, Protected, StressTest, TextBugger, TextFooler,
 };
 
 /// The level of the text at which an attack works (paper, section 4.1).
@@ -139,6 +139,33 @@ pub fn attack_named(name: &str) -> Result<Box<dyn Attack>, PerturbError> {
         .into_iter()
         .find(|attack| attack.name() == name || attack.origin() == name)
         .ok_or_else(|| PerturbError::UnknownAttack { name: name.to_owned(), known: ATTACK_NAMES.join(", ") })
+}
+
+/// The attack called `name` with this severity: for attacks on words and characters how much they change, for `checklist`
+/// how many characters it appends.
+///
+/// # Errors
+/// As [`attack_named`]; [`PerturbError::Budget`] for an attack that has no such setting.
+///
+/// ```
+/// use coin_perturb::{Budget, Protected, attack_within, audit::words_changed};
+/// let clean = "Decide whether the following sentence is grammatical.";
+/// let attack = attack_within("textfooler", Budget::Words(1))?;
+/// let perturbed = attack.perturb(clean, &Protected::default(), &mut coin_data::stream::keyed(1, &[]));
+/// assert_eq!(words_changed(clean, &perturbed), 1);
+/// assert!(attack_within("semantic", Budget::Words(1)).is_err());
+/// # Ok::<(), coin_perturb::PerturbError>(())
+/// ```
+pub fn attack_within(name: &str, budget: Budget) -> Result<Box<dyn Attack>, PerturbError> {
+    let attack = attack_named(name)?;
+    Ok(match (attack.name(), budget) {
+        ("deepwordbug", budget) => Box::new(DeepWordBug { budget, ..DeepWordBug::default() }),
+        ("textbugger", budget) => Box::new(TextBugger { budget, ..TextBugger::default() }),
+        ("textfooler", budget) => Box::new(TextFooler { budget, ..TextFooler::default() }),
+        ("bertattack", budget) => Box::new(BertAttack { budget, ..BertAttack::default() }),
+        ("checklist", Budget::Characters(length)) => Box::new(CheckList { length }),
+        (name, budget) => return Err(PerturbError::Budget(format!("`{name}` cannot be held to {budget}"))),
+    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::attack::{Attack, Change, Level};
 use crate::constraint::{Constraints, Metric, Scope, SentenceSimilarity, StopWords};
-use crate::{InstructionWords, MaskedWords, Protected, SurfaceEncoder, substitution, words};
+use crate::{Budget, InstructionWords, MaskedWords, Protected, SurfaceEncoder, substitution, words};
 
 /// Replaces chosen content words by words that fit the context, in the case of the word replaced.
 ///
@@ -17,10 +17,10 @@ use crate::{InstructionWords, MaskedWords, Protected, SurfaceEncoder, substituti
 /// [`BertAttack::with_words`] takes a model. A frozen perturbation draws among the twelve likeliest (ours). Pieces of words, which the published attack recombines, are not treated.
 #[derive(Debug, Clone)]
 pub struct BertAttack {
-    /// Share of the content words (neither stop words nor protected) to replace, from 0 to 1. Default 0.65 (ours;
+    /// How many of the content words (neither stop words nor protected) are replaced. Default: a share of 0.65 (ours;
     /// no frozen set of this attack is published, and PromptBench's searches change nine words by it where they change
     /// ten by TextFooler).
-    pub share: f64,
+    pub budget: Budget,
     /// How many candidates a word has; default 48 (PromptBench).
     pub candidates: usize,
     /// Where they come from.
@@ -41,7 +41,7 @@ impl BertAttack {
             encoder: Arc::new(SurfaceEncoder),
         };
         let constraints = Constraints::default().with(StopWords).with(similarity);
-        BertAttack { share: 0.65, candidates: 48, words, constraints }
+        BertAttack { budget: Budget::Share(0.65), candidates: 48, words, constraints }
     }
 }
 
@@ -66,7 +66,7 @@ impl Attack for BertAttack {
 
     fn settings(&self) -> Vec<(&'static str, String)> {
         vec![
-            ("share", self.share.to_string()),
+            ("budget", self.budget.to_string()),
             ("candidates", self.candidates.to_string()),
             ("words", self.words.describe()),
             ("constraints", self.constraints.to_string()),
@@ -80,7 +80,7 @@ impl Attack for BertAttack {
             candidates.shuffle(rng);
             candidates
         };
-        substitution::substitute(instruction, protected, self.share, &self.constraints, rng, propose)
+        substitution::substitute(instruction, protected, self.budget, &self.constraints, rng, propose)
     }
 
     /// What the source gives, in the word's case, likeliest first.
@@ -124,7 +124,7 @@ mod tests {
         let attack = BertAttack::with_words(Arc::new(Model));
         assert_eq!(attack.word_candidates("Decide", 0..6, &mut keyed(0, &[])), ["Settle", "Yes"]);
         assert!(attack.word_candidates("Decide", 3..9, &mut keyed(0, &[])).is_empty());
-        let attack = BertAttack { constraints: Constraints::default(), share: 1.0, ..attack };
+        let attack = BertAttack { constraints: Constraints::default(), budget: Budget::Share(1.0), ..attack };
         let perturbed = attack.perturb("Decide on lions", &Protected::new(["yes"]), &mut keyed(0, &[]));
         assert_eq!(perturbed, "Settle on lions");
         assert!(attack.settings().contains(&("words", "model".to_owned())));
@@ -135,7 +135,7 @@ mod tests {
         let text = "Read the sentence and decide whether its grammar is 'acceptable' or 'unacceptable': ";
         let protected = Protected::new(["acceptable", "unacceptable"]);
         let changed = |constraints: Constraints| {
-            let attack = BertAttack { share: 1.0, constraints, ..BertAttack::default() };
+            let attack = BertAttack { budget: Budget::Share(1.0), constraints, ..BertAttack::default() };
             let words =
                 |seed| crate::audit::words_changed(text, &attack.perturb(text, &protected, &mut keyed(seed, &[])));
             (0..20).map(words).sum::<usize>()

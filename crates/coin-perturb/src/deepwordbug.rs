@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::attack::{Attack, Change, Level};
 use crate::character_edits::{Spelling, letter};
 use crate::constraint::{Constraints, EditDistance, StopWords};
-use crate::{Protected, substitution};
+use crate::{Budget, Protected, substitution};
 
 /// Swaps two neighbors, substitutes, deletes or inserts one character in chosen words.
 ///
@@ -20,9 +20,8 @@ use crate::{Protected, substitution};
 /// model to rank them, and edits each at most once.
 #[derive(Debug, Clone)]
 pub struct DeepWordBug {
-    /// Share of the words that may change which do change, from 0 to 1; at least one word changes.
-    /// Default 0.9 (ours): a published set for GLUE instructions changes about nine in ten.
-    pub share: f64,
+    /// How many of the words that may change do change. Default: a share of 0.9 (ours): a published set for GLUE instructions changes about nine in ten.
+    pub budget: Budget,
     /// Default: [`StopWords`], and [`EditDistance`] at most 30 (PromptBench).
     pub constraints: Constraints,
 }
@@ -30,7 +29,7 @@ pub struct DeepWordBug {
 impl Default for DeepWordBug {
     fn default() -> Self {
         DeepWordBug {
-            share: 0.9,
+            budget: Budget::Share(0.9),
             constraints: Constraints::default().with(StopWords).with(EditDistance { at_most: 30 }),
         }
     }
@@ -53,7 +52,7 @@ impl Attack for DeepWordBug {
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        vec![("share", self.share.to_string()), ("constraints", self.constraints.to_string())]
+        vec![("budget", self.budget.to_string()), ("constraints", self.constraints.to_string())]
     }
 
     fn perturb(&self, instruction: &str, protected: &Protected, rng: &mut ChaCha8Rng) -> String {
@@ -61,7 +60,7 @@ impl Attack for DeepWordBug {
             let spelling = Spelling::new(&text[word]);
             (0..DRAWS).filter_map(|_| edit(&spelling, rng)).collect()
         };
-        substitution::substitute(instruction, protected, self.share, &self.constraints, rng, propose)
+        substitution::substitute(instruction, protected, self.budget, &self.constraints, rng, propose)
     }
 
     /// All swaps of two neighbors, then every character substituted, deleted, and preceded by a letter. The letters are
@@ -167,7 +166,7 @@ mod tests {
     #[test]
     fn the_distance_is_bounded() {
         let text = "strange words ".repeat(60);
-        let attack = DeepWordBug { share: 1.0, ..DeepWordBug::default() };
+        let attack = DeepWordBug { budget: Budget::Share(1.0), ..DeepWordBug::default() };
         let perturbed = attack.perturb(&text, &Protected::default(), &mut keyed(1, &[]));
         let distance = edit_distance(&text, &perturbed);
         // The last edit may have cost 2 where 1 was left.
@@ -178,7 +177,7 @@ mod tests {
     fn a_search_keeps_stop_words_and_distance() {
         let attack = DeepWordBug {
             constraints: Constraints::default().with(StopWords).with(EditDistance { at_most: 1 }),
-            share: 1.0,
+            budget: Budget::Share(1.0),
         };
         let allows =
             |from, to| crate::constraint::with_change("Judge the text", from, to, |change| attack.allows(change));

@@ -41,6 +41,9 @@ pub enum PerturbError {
         /// What was found and what was expected.
         message: String,
     },
+    /// A budget that cannot be read, or that an attack cannot keep.
+    #[error("budget: {0}")]
+    Budget(String),
     /// A setting of a search outside its domain.
     #[error("search: {0}")]
     Search(String),

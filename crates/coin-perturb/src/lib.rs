@@ -30,6 +30,7 @@
 pub mod attack;
 pub mod audit;
 mod bertattack;
+mod budget;
 mod character_edits;
 mod checklist;
 pub mod constraint;
@@ -57,9 +58,10 @@ mod textfooler;
 mod vectors;
 mod words;
 
-pub use attack::{ATTACK_NAMES, Attack, Change, Level, attack_named};
+pub use attack::{ATTACK_NAMES, Attack, Change, Level, attack_named, attack_within};
 pub use audit::AuditRecord;
 pub use bertattack::BertAttack;
+pub use budget::Budget;
 pub use checklist::CheckList;
 pub use deepwordbug::DeepWordBug;
 pub use error::PerturbError;

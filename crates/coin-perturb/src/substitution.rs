@@ -7,9 +7,9 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::attack::Change;
 use crate::constraint::Constraints;
-use crate::{Protected, words};
+use crate::{Budget, Protected, words};
 
-/// `instruction` with `share` of its content words (rounded, at least one) replaced, in random order, each by the first
+/// `instruction` with as many of its content words replaced as `budget` says, in random order, each by the first
 /// of what `propose` gives that keeps what is protected and that `constraints` allow. A word without such a
 /// replacement stays and another one is tried.
 ///
@@ -17,7 +17,7 @@ use crate::{Protected, words};
 pub(crate) fn substitute(
     instruction: &str,
     protected: &Protected,
-    share: f64,
+    budget: Budget,
     constraints: &Constraints,
     rng: &mut ChaCha8Rng,
     mut propose: impl FnMut(&str, Range<usize>, &mut ChaCha8Rng) -> Vec<String>,
@@ -27,12 +27,18 @@ pub(crate) fn substitute(
     if count == 0 {
         return draft.text;
     }
-    let mut wanted = ((count as f64 * share).round() as usize).clamp(1, count);
+    let (mut wanted, mut characters) = (budget.words(count), budget.characters());
     let mut order: Vec<usize> = (0..count).collect();
     order.shuffle(rng);
     for index in order {
         let proposed = propose(&draft.text, draft.words[index].clone(), rng);
-        if proposed.iter().any(|replacement| draft.replace(index, replacement, constraints)) {
+        let word = draft.text[draft.words[index].clone()].to_owned();
+        let replaced = proposed.iter().find_map(|replacement| {
+            let left = Budget::spend(characters, &word, replacement)?;
+            draft.replace(index, replacement, constraints).then_some(left)
+        });
+        if let Some(left) = replaced {
+            characters = left;
             wanted -= 1;
             if wanted == 0 {
                 break;
@@ -114,7 +120,7 @@ mod tests {
             let text = substitute(
                 "Lions, yes: tigers!",
                 &protected,
-                1.0,
+                Budget::Share(1.0),
                 &Constraints::default(),
                 &mut keyed(seed, &[]),
                 grow,
@@ -132,7 +138,14 @@ mod tests {
         };
         // The label word and the distant word are refused; one of two words is changed, the other stays out of reach.
         for seed in 0..20 {
-            let text = substitute("Lions tigers", &protected, 1.0, &constraints, &mut keyed(seed, &[]), propose);
+            let text = substitute(
+                "Lions tigers",
+                &protected,
+                Budget::Share(1.0),
+                &constraints,
+                &mut keyed(seed, &[]),
+                propose,
+            );
             assert_eq!(text, "lion tigers");
         }
     }
@@ -144,7 +157,7 @@ mod tests {
             let text = substitute(
                 "lions tigers bears wolves",
                 &Protected::default(),
-                share,
+                Budget::Share(share),
                 &Constraints::default(),
                 &mut keyed(1, &[]),
                 propose,

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::attack::{Attack, Change, Level};
 use crate::character_edits::Spelling;
 use crate::constraint::{Constraints, Metric, Scope, SentenceSimilarity, StopWords};
-use crate::{Lexicon, Neighbors, Protected, SurfaceEncoder, homoglyphs, substitution, words};
+use crate::{Budget, Lexicon, Neighbors, Protected, SurfaceEncoder, homoglyphs, substitution, words};
 
 /// Inserts a space inside a word, deletes an inner character, swaps two inner neighbors, puts a homoglyph in a
 /// letter's place, or puts a near word in the word's place.
@@ -19,9 +19,9 @@ use crate::{Lexicon, Neighbors, Protected, SurfaceEncoder, homoglyphs, substitut
 /// at random; each word is changed at most once.
 #[derive(Debug, Clone)]
 pub struct TextBugger {
-    /// Share of the words that may change which do change, from 0 to 1; at least one word changes. Default 0.7 (ours;
+    /// How many of the words that may change do change. Default: a share of 0.7 (ours;
     /// no frozen set of this attack is published).
-    pub share: f64,
+    pub budget: Budget,
     /// How many near words are candidates; default 5 (TextAttack, PromptBench).
     pub near_words: usize,
     /// The near words; default [`Lexicon::built_in`] (ours).
@@ -42,7 +42,7 @@ impl TextBugger {
             encoder: Arc::new(SurfaceEncoder),
         };
         let constraints = Constraints::default().with(StopWords).with(similarity);
-        TextBugger { share: 0.7, near_words: 5, neighbors, constraints }
+        TextBugger { budget: Budget::Share(0.7), near_words: 5, neighbors, constraints }
     }
 
     fn bugs(&self, kind: Kind, word: &str) -> Vec<String> {
@@ -100,7 +100,7 @@ impl Attack for TextBugger {
 
     fn settings(&self) -> Vec<(&'static str, String)> {
         vec![
-            ("share", self.share.to_string()),
+            ("budget", self.budget.to_string()),
             ("near_words", self.near_words.to_string()),
             ("neighbors", self.neighbors.describe()),
             ("constraints", self.constraints.to_string()),
@@ -119,7 +119,7 @@ impl Attack for TextBugger {
             }
             proposed
         };
-        substitution::substitute(instruction, protected, self.share, &self.constraints, rng, propose)
+        substitution::substitute(instruction, protected, self.budget, &self.constraints, rng, propose)
     }
 
     /// Every place of the kinds space, deletion, swap and homoglyph, then the near words.
@@ -141,7 +141,10 @@ mod tests {
 
     fn attack() -> TextBugger {
         let lexicon = "pair: couple, duo, twosome, brace, match, team";
-        TextBugger { share: 1.0, ..TextBugger::with_neighbors(Arc::new(Lexicon::parse(lexicon).unwrap())) }
+        TextBugger {
+            budget: Budget::Share(1.0),
+            ..TextBugger::with_neighbors(Arc::new(Lexicon::parse(lexicon).unwrap()))
+        }
     }
 
     #[test]

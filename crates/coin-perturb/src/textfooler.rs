@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::attack::{Attack, Change, Level};
 use crate::constraint::{Constraints, EmbeddingCosine, Metric, PartOfSpeech, Scope, SentenceSimilarity, StopWords};
-use crate::{Lexicon, Neighbors, Protected, SurfaceEncoder, substitution, words};
+use crate::{Budget, Lexicon, Neighbors, Protected, SurfaceEncoder, substitution, words};
 
 /// Replaces chosen content words by neighbors, in the case of the word replaced. A word without neighbors stays.
 ///
@@ -26,9 +26,9 @@ use crate::{Lexicon, Neighbors, Protected, SurfaceEncoder, substitution, words};
 /// ```
 #[derive(Debug, Clone)]
 pub struct TextFooler {
-    /// Share of the content words (neither stop words nor protected) to replace, from 0 to 1, as far as there are
-    /// neighbors. Default 0.75 (ours): a published set for GLUE instructions changes about three in four.
-    pub share: f64,
+    /// How many of the content words (neither stop words nor protected) are replaced, as far as there are neighbors.
+    /// Default: a share of 0.75 (ours): a published set for GLUE instructions changes about three in four.
+    pub budget: Budget,
     /// The neighbors; default [`Lexicon::built_in`] (ours).
     pub neighbors: Arc<dyn Neighbors>,
     /// Default: [`StopWords`]; [`PartOfSpeech`], verbs and nouns exchangeable, and [`EmbeddingCosine`] at least 0.6
@@ -51,7 +51,7 @@ impl TextFooler {
             .with(PartOfSpeech { verb_noun_swap: true })
             .with(EmbeddingCosine { at_least: 0.6, neighbors: Arc::clone(&neighbors) })
             .with(similarity);
-        TextFooler { share: 0.75, neighbors, constraints }
+        TextFooler { budget: Budget::Share(0.75), neighbors, constraints }
     }
 
     fn in_case(&self, word: &str) -> Vec<String> {
@@ -81,7 +81,7 @@ impl Attack for TextFooler {
 
     fn settings(&self) -> Vec<(&'static str, String)> {
         vec![
-            ("share", self.share.to_string()),
+            ("budget", self.budget.to_string()),
             ("neighbors", self.neighbors.describe()),
             ("constraints", self.constraints.to_string()),
         ]
@@ -93,7 +93,7 @@ impl Attack for TextFooler {
             candidates.shuffle(rng);
             candidates
         };
-        substitution::substitute(instruction, protected, self.share, &self.constraints, rng, propose)
+        substitution::substitute(instruction, protected, self.budget, &self.constraints, rng, propose)
     }
 
     /// The neighbors in the word's case, nearest first.
@@ -112,7 +112,10 @@ mod tests {
     use coin_data::stream::keyed;
 
     fn attack(lexicon: &str, share: f64) -> TextFooler {
-        TextFooler { share, ..TextFooler::with_neighbors(Arc::new(Lexicon::parse(lexicon).unwrap())) }
+        TextFooler {
+            budget: Budget::Share(share),
+            ..TextFooler::with_neighbors(Arc::new(Lexicon::parse(lexicon).unwrap()))
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use coin_data::stream::keyed;
-use coin_perturb::audit::edit_distance;
-use coin_perturb::{ATTACK_NAMES, Attack, Change, Protected, attack_named};
+use coin_perturb::audit::{edit_distance, words_changed};
+use coin_perturb::{ATTACK_NAMES, Attack, Budget, Change, Protected, attack_named, attack_within};
 use proptest::prelude::*;
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -182,6 +182,24 @@ proptest! {
                 let new: Vec<_> = clusters(replacement).difference(&clusters(word)).cloned().collect();
                 prop_assert!(new.is_empty(), "{}: {:?} -> {:?}: {:?}", attack.name(), word, replacement, new);
             }
+        }
+    }
+
+    #[test]
+    fn budgets_are_kept(text in instruction(), seed in any::<u64>(), words in 1usize..5, characters in 1usize..30) {
+        let protected = Protected::new(LABELS);
+        for name in ["deepwordbug", "textbugger", "textfooler", "bertattack"] {
+            let perturb = |budget| {
+                let attack = attack_within(name, budget).unwrap();
+                attack.perturb(&text, &protected, &mut keyed(seed, &[name]))
+            };
+            let few = perturb(Budget::Words(words));
+            // A space within a word makes two of it.
+            let bound = if name == "textbugger" { 2 * words } else { words };
+            // Where words of two scripts touch, one edit can move the boundary of another.
+            prop_assert!(!text.is_ascii() || words_changed(&text, &few) <= bound, "{}: {:?} -> {:?}", name, text, few);
+            let short = perturb(Budget::Characters(characters));
+            prop_assert!(edit_distance(&text, &short) <= characters, "{}: {:?} -> {:?}", name, text, short);
         }
     }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use coin::data::Task;
 use coin::eval::table::Grid;
 use coin::perturb::frozen::LabelWords;
-use coin::perturb::{AuditRecord, FrozenSet, Recipe, attack_named, files, perturb_set};
+use coin::perturb::{AuditRecord, Budget, FrozenSet, Recipe, attack_named, attack_within, files, perturb_set};
 
 use crate::failure::{Failure, OrFail, bad_input};
 
@@ -26,11 +26,15 @@ pub struct Arguments {
     /// Words that must survive in every task, beside the tasks' label words; comma separated.
     #[arg(long, value_delimiter = ',')]
     protect: Vec<String>,
+    /// How much the attacks on words and characters change: a share of the content words (0.5), or at most 3words or
+    /// 20characters; for checklist the characters appended. Each attack's own default where absent.
+    #[arg(long)]
+    budget: Option<Budget>,
     /// File to write; FILE.audit.jsonl and FILE.recipe.json go beside it.
     #[arg(long, required_unless_present = "verify")]
     out: Option<PathBuf>,
     /// Make nothing: check that FILE is the set that FILE.recipe.json was written for.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["attack", "input", "seed", "protect", "out"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["attack", "input", "seed", "protect", "budget", "out"])]
     verify: Option<PathBuf>,
 }
 
@@ -49,7 +53,14 @@ impl Arguments {
             return bad_input("--protect: expected words, found an empty one");
         }
         let names: BTreeSet<&String> = self.attack.iter().collect();
-        let attacks = names.into_iter().map(|name| attack_named(name)).collect::<Result<Vec<_>, _>>().input()?;
+        let attacks = names
+            .into_iter()
+            .map(|name| match self.budget {
+                Some(budget) => attack_within(name, budget),
+                None => attack_named(name),
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .input()?;
         let clean = files::read_clean(input).input()?;
         let label_words: LabelWords = clean
             .keys()

@@ -1,0 +1,82 @@
+//! How much of an instruction a frozen attack changes: its severity.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::PerturbError;
+use crate::audit::edit_distance;
+
+/// How much of an instruction a frozen attack changes. Every attack on words or characters changes one word at least,
+/// where its constraints allow any.
+///
+/// ```
+/// use coin_perturb::Budget;
+/// assert_eq!("0.5".parse::<Budget>()?, Budget::Share(0.5));
+/// assert_eq!("3words".parse::<Budget>()?, Budget::Words(3));
+/// assert_eq!("20characters".parse::<Budget>()?.to_string(), "20characters");
+/// assert!("0words".parse::<Budget>().is_err());
+/// # Ok::<(), coin_perturb::PerturbError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Budget {
+    /// This share of the content words, rounded; above 0, at most 1.
+    Share(f64),
+    /// At most so many words, at least 1.
+    Words(usize),
+    /// At most so many characters: words are changed as long as their Levenshtein distances, in graphemes, add up to no
+    /// more; at least 1.
+    Characters(usize),
+}
+
+impl Budget {
+    /// Words to be changed of `count`.
+    pub(crate) fn words(self, count: usize) -> usize {
+        match self {
+            Budget::Share(share) => ((count as f64 * share).round() as usize).clamp(1, count.max(1)),
+            Budget::Words(words) => words.min(count),
+            Budget::Characters(_) => count,
+        }
+    }
+
+    /// What is left of the characters after `word` has become `replacement`; `None` where they do not suffice.
+    pub(crate) fn spend(left: Option<usize>, word: &str, replacement: &str) -> Option<Option<usize>> {
+        match left {
+            None => Some(None),
+            Some(left) => left.checked_sub(edit_distance(word, replacement)).map(Some),
+        }
+    }
+
+    /// The characters there are, if they are counted.
+    pub(crate) fn characters(self) -> Option<usize> {
+        match self {
+            Budget::Characters(characters) => Some(characters),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Budget::Share(share) => write!(f, "{share}"),
+            Budget::Words(words) => write!(f, "{words}words"),
+            Budget::Characters(characters) => write!(f, "{characters}characters"),
+        }
+    }
+}
+
+impl FromStr for Budget {
+    type Err = PerturbError;
+
+    fn from_str(text: &str) -> Result<Self, PerturbError> {
+        let number = |digits: &str| digits.parse::<usize>().ok().filter(|number| *number > 0);
+        let budget = match (text.strip_suffix("words"), text.strip_suffix("characters")) {
+            (Some(digits), _) => number(digits).map(Budget::Words),
+            (_, Some(digits)) => number(digits).map(Budget::Characters),
+            _ => text.parse::<f64>().ok().filter(|share| *share > 0.0 && *share <= 1.0).map(Budget::Share),
+        };
+        budget.ok_or_else(|| {
+            PerturbError::Budget(format!("`{text}`, expected a share such as 0.5, or 3words or 20characters"))
+        })
+    }
+}
