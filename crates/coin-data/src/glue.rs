@@ -13,6 +13,7 @@
 //! original mark, sentence). A label is the class number or the class's word. TSV files with and without CSV quoting
 //! are both read.
 
+mod adversarial;
 mod find;
 mod form;
 mod table;
@@ -21,6 +22,7 @@ mod tsv;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub use adversarial::read_adversarial;
 use find::find;
 use form::Form;
 use serde::{Deserialize, Serialize};

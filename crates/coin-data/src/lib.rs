@@ -11,6 +11,7 @@ pub mod glue;
 pub mod induction;
 pub mod instance;
 pub mod instructions;
+mod json_text;
 mod lines;
 pub mod pairs;
 #[cfg(feature = "parquet")]

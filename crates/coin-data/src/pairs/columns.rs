@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::json_text::json_text;
 use crate::pairs::Pair;
 use crate::python_literal::{self, Literal};
 
@@ -79,7 +80,7 @@ fn keywords(text: &str) -> Result<BTreeMap<String, String>, String> {
         Err(error) => {
             let object = serde_json::from_str::<BTreeMap<String, serde_json::Value>>(text);
             let values = object.map_err(|_| error.to_string())?;
-            return Ok(values.into_iter().map(|(name, value)| (name, super::json_text(value))).collect());
+            return Ok(values.into_iter().map(|(name, value)| (name, json_text(value))).collect());
         }
     };
     Ok(entries.into_iter().map(|(name, value)| (name.into_text(), value.into_text())).collect())
