@@ -13,6 +13,7 @@
 //! original mark, sentence). A label is the class number or the class's word. TSV files with and without CSV quoting
 //! are both read.
 
+mod adversarial;
 mod find;
 mod form;
 mod table;
@@ -21,6 +22,7 @@ mod tsv;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub use adversarial::read_adversarial;
 use find::find;
 use form::Form;
 use serde::{Deserialize, Serialize};
@@ -65,6 +67,22 @@ pub enum Split {
 /// ```
 pub fn read(dir: impl AsRef<Path>, task: &str, split: Split) -> Result<Vec<Instance>, DataError> {
     read_with(dir, task, split, &ReadOptions::default()).map(|(instances, _)| instances)
+}
+
+/// Whether the file `name`, with its folders separated by `/`, may hold rows of one of `tasks` in `split`: which files of a
+/// data set on the hub are needed. Tasks that are none of the ten have no files.
+///
+/// ```
+/// use coin_data::glue::{Split, is_file_of};
+/// let tasks = ["cola".to_owned(), "mnli".to_owned()];
+/// assert!(is_file_of("cola/train-00000-of-00001.parquet", &tasks, Split::Train));
+/// assert!(is_file_of("data/MNLI/dev_matched.tsv", &tasks, Split::Validation));
+/// assert!(!is_file_of("cola/test-00000-of-00001.parquet", &tasks, Split::Train));
+/// assert!(!is_file_of("rte/train.tsv", &tasks, Split::Train) && !is_file_of("README.md", &tasks, Split::Train));
+/// ```
+pub fn is_file_of(name: &str, tasks: &[String], split: Split) -> bool {
+    let forms = tasks.iter().filter_map(|task| Form::of(&Task::named(task).ok()?).ok());
+    forms.into_iter().any(|form| find::is_file_of(&form, name, split))
 }
 
 /// As [`read`] under `options`, with what was left out. Rows that are left out are counted by [`Instance::row`] too.

@@ -12,6 +12,7 @@ pub mod glue;
 pub mod induction;
 pub mod instance;
 pub mod instructions;
+mod json_text;
 mod lines;
 pub mod pairs;
 #[cfg(feature = "parquet")]

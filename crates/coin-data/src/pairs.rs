@@ -29,6 +29,7 @@ pub use order::{interleave, shuffle_couples};
 pub use read::{PairStream, ReadOptions, ReadReport, read, read_jsonl, read_with, stream};
 
 use crate::file::write_atomically;
+use crate::json_text::json_text;
 use crate::{Component, DataError};
 
 /// One entry, with the columns of the released data as field names.
@@ -54,13 +55,6 @@ pub struct Pair {
 fn keywords<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
     let values = Option::<BTreeMap<String, serde_json::Value>>::deserialize(deserializer)?.unwrap_or_default();
     Ok(values.into_iter().map(|(name, value)| (name, json_text(value))).collect())
-}
-
-fn json_text(value: serde_json::Value) -> String {
-    match value {
-        serde_json::Value::String(text) => text,
-        other => other.to_string(),
-    }
 }
 
 /// Writes pairs as JSON lines, the whole file or nothing.

@@ -176,6 +176,12 @@ fn glue_of_json_lines() {
 }
 
 #[test]
+fn adversarial_glue() {
+    let text = br#"{"rte": [{"sentence1": "A.", "sentence2": "B.", "label": 1, "idx": 0}], "sst2": []}"#;
+    fuzz("dev.json", text, &[], |_, path| glue::read_adversarial(path, "rte"));
+}
+
+#[test]
 fn templates() {
     let text = br#"{"cola": [["Is it? {sentence}\n{options_}", "{answer}"], ["{sentence}", "{answer}"]], "rte": []}"#;
     fuzz("templates.json", text, &[], |_, path| TemplateSet::read(path));

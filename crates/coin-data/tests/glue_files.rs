@@ -215,6 +215,38 @@ fn the_hubs_folders_are_found() {
     assert_eq!(seen(&files[2..], "mnli_mismatched"), ["own folder"]);
 }
 
+#[test]
+fn adversarial_examples_are_read_by_task() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dev.json");
+    let read = |text: &str, task: &str| {
+        std::fs::write(&path, text).unwrap();
+        glue::read_adversarial(&path, task)
+            .map_err(|error| error.to_string().replace(&path.display().to_string(), "dev.json"))
+    };
+    let text = r#"{"mnli": [{"premise": "a", "hypothesis": "b", "label": 2}], "mnli-mm": [{"premise": "c", "hypothesis": "d", "label": 0}],
+        "rte": [{"sentence1": "e", "label": 0}], "sst2": [{"sentence": "f", "label": 2}], "qqp": []}"#;
+    let one = |row, premise, hypothesis, label| {
+        Instance::new("mnli", row, [("premise", premise), ("hypothesis", hypothesis)], label)
+    };
+    assert_eq!(read(text, "mnli").unwrap(), [one(0, "a", "b", 2), one(1, "c", "d", 0)]);
+    assert_eq!(read(text, "mnli_matched").unwrap()[0].label, 2);
+    assert_eq!(read(text, "rte").unwrap_err(), "dev.json:0: `rte`, example 0: no `sentence2`, only: label, sentence1");
+    assert_eq!(read(text, "sst2").unwrap_err(), "dev.json:0: `sst2`, example 0: unknown label `2`");
+    assert_eq!(read(text, "qqp").unwrap_err(), "dev.json holds no example of the task");
+    assert_eq!(read(text, "cola").unwrap_err(), "dev.json holds no example of the task");
+    assert!(read("[\n1]", "cola").unwrap_err().starts_with("dev.json:1: expected {task: [{field: text}, ..]}: "));
+}
+
+#[test]
+fn real_adversarial_examples() {
+    let Some(path) = test_data("real_adversarial_examples", "glue/AdvGLUE/dev_ann.json") else { return };
+    // Counted with Python's json module.
+    for (task, rows) in [("sst2", 148), ("qqp", 78), ("mnli", 283), ("mnli_matched", 121), ("qnli", 148), ("rte", 81)] {
+        assert_eq!(glue::read_adversarial(&path, task).unwrap().len(), rows, "{task}");
+    }
+}
+
 #[cfg(not(feature = "parquet"))]
 #[test]
 fn a_parquet_file_is_named_in_a_build_without_it() {

@@ -59,6 +59,11 @@ fn every_form_gives_the_same_pairs() {
     let jsonl: String = couple.iter().map(|pair| serde_json::to_string(pair).unwrap() + "\n").collect();
     assert_eq!(read("pairs.jsonl", &jsonl).unwrap(), couple);
     assert_eq!(read("pairs.ndjson", &jsonl).unwrap(), couple);
+    let unnamed = csv(&couple).replacen("task_name,keyword_data", "a,b", 1);
+    assert_eq!(read("pairs.csv", &unnamed).unwrap(), couple);
+    let other = "original_instruction,paraphrased_instruction,targets,source,split\na,b,x,web,train\nc,d,y,web,train\n";
+    let pairs = read("pairs.csv", other).unwrap();
+    assert_eq!((pairs[0].task.as_deref(), pairs[0].keywords.len()), (Some("web"), 0));
     let bare = "targets,original_instruction,paraphrased_instruction\nx,a,b\ny,c,d\n";
     let pairs = read("pairs.csv", bare).unwrap();
     assert_eq!((pairs[1].task.as_ref(), pairs[1].keywords.len(), &*pairs[1].targets), (None, 0, "y"));

@@ -214,6 +214,68 @@ fn a_model_that_is_only_on_the_hub_is_not_fetched_offline() {
 }
 
 #[test]
+fn data_that_is_only_on_the_hub_is_not_fetched_offline() {
+    let cache = tempfile::tempdir().unwrap();
+    let out = cache.path().join("pairs.jsonl");
+    let output = Command::new(env!("CARGO_BIN_EXE_coin"))
+        .args(["pairs", "build", "--data", "some-org/some-data", "--offline", "--out", text(&out)])
+        .env("HF_HOME", cache.path())
+        .env_remove("HF_HUB_CACHE")
+        .output()
+        .unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("datasets") && message.contains(text(cache.path())) && !out.exists(), "{message}");
+    // A snapshot in the cache, as Python's library or an earlier run left it, serves.
+    let repo = cache.path().join("hub/datasets--some-org--some-data");
+    let commit = "0123456789012345678901234567890123456789";
+    let folder = repo.join("snapshots").join(commit).join("cola");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::create_dir_all(repo.join("refs")).unwrap();
+    std::fs::write(repo.join("refs/main"), commit).unwrap();
+    let rows = (0..8).map(|row| format!("{{\"sentence\":\"It is {row}.\",\"label\":{}}}\n", row % 2));
+    std::fs::write(folder.join("train.jsonl"), rows.collect::<String>()).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_coin"))
+        .args(["pairs", "build", "--data", "some-org/some-data", "--offline", "--tasks", "cola", "--pairs", "4"])
+        .args(["--out", text(&out)])
+        .env("HF_HOME", cache.path())
+        .env_remove("HF_HUB_CACHE")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(coin(&["pairs", "check", text(&out)]).status.success());
+}
+
+#[test]
+fn pairs_are_checked_and_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = demo_base(dir.path());
+    let file = dir.path().join("pairs.csv");
+    let row = |text: &str, target: &str| format!("{text},\"{text}, again\",{target},cola,\"{{'n': 1}}\"\n");
+    let head = "original_instruction,paraphrased_instruction,targets,task_name,keyword_data\n";
+    let good = [row("Is it fine", "acceptable"), row("Was it fine", "unacceptable")].concat();
+    std::fs::write(&file, format!("{head}{good}")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&printed(&["pairs", "check", text(&file), "--json"])).unwrap();
+    assert_eq!((report["pairs"].as_u64(), report["longest"].as_u64()), (Some(2), Some(30)));
+    let shown = printed(&["pairs", "inspect", text(&file), "--model", text(&base), "--count", "1"]);
+    assert!(shown.contains("pair 1, original") && shown.contains("x -100") && !shown.contains('\u{1b}'), "{shown}");
+    let line = printed(&["pairs", "inspect", text(&file), "--model", text(&base), "--count", "1", "--json"]);
+    let token: serde_json::Value = serde_json::from_str(line.lines().next().unwrap()).unwrap();
+    let (ids, labels) = (token["ids"].as_array().unwrap(), token["labels"].as_array().unwrap());
+    assert_eq!((ids.len(), labels[0].as_i64()), (labels.len(), Some(-100)));
+    assert_eq!(labels.last(), ids.last());
+    refused(&["pairs", "inspect", text(&file), "--model", text(&base), "--row", "9"], &["--row 9", "pairs 1 to 2"]);
+
+    // Two equal targets are no couple of hard negatives.
+    std::fs::write(&file, format!("{head}{}{}", row("a", "yes"), row("b", "yes"))).unwrap();
+    let output = coin(&["pairs", "check", text(&file)]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 couples have one target"));
+    std::fs::write(&file, format!("{head}{good}a \"quote,b,c,d,{{}}\n{good}x,y,z,t,{{}}\n")).unwrap();
+    refused(&["pairs", "check", text(&file)], &["pairs.csv:4", "quote"]);
+}
+
+#[test]
 fn a_merged_model_says_what_model_and_adapter_say() {
     let dir = tempfile::tempdir().unwrap();
     let base = demo_base(dir.path());

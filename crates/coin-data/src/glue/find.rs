@@ -49,6 +49,25 @@ pub(super) fn find(form: &Form, dir: &Path, task: &Task, split: Split) -> Result
     Err(DataError::NotFound { task: task.name.clone(), looked_for })
 }
 
+/// Whether `name`, a file with its folders separated by `/`, may belong to `split`: `FOLDER/SPLIT.ENDING` or a part of it.
+pub(super) fn is_file_of(form: &Form, name: &str, split: Split) -> bool {
+    let mut parts = name.rsplit('/');
+    let (file, folder) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default().to_lowercase());
+    form.folders.iter().filter(|(known, _)| *known == folder).any(|(_, validation)| {
+        let names = if split == Split::Train { form.train } else { validation };
+        names.iter().flat_map(|files| *files).any(|known| match file.strip_prefix(known) {
+            Some("") => known.contains('.'),
+            Some(rest) => {
+                let part = rest.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+                ENDINGS.iter().any(|ending| {
+                    rest.strip_suffix(ending).is_some_and(|rest| rest == "." || part && rest.ends_with('.'))
+                })
+            }
+            None => false,
+        })
+    })
+}
+
 struct Search {
     looked_for: Vec<String>,
     /// A Parquet file that is there for a build that cannot read it.

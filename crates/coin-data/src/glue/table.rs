@@ -6,6 +6,7 @@ use crate::DataError;
 use crate::csv::{Fault, Records};
 use crate::file::read_to_string;
 use crate::glue::tsv;
+use crate::json_text::json_text;
 use crate::lines::Lines;
 
 /// A file whose columns are known.
@@ -109,8 +110,7 @@ impl Table {
             Table::Json { header, rows } => {
                 let text = |object: &mut Object, line: usize, name: &str| match object.remove(name) {
                     Some(serde_json::Value::Null) => Ok(None),
-                    Some(serde_json::Value::String(text)) => Ok(Some(text)),
-                    Some(value) => Ok(Some(value.to_string())),
+                    Some(value) => Ok(Some(json_text(value))),
                     None => Err(malformed(line, format!("the key `{name}` is missing"))),
                 };
                 rows.into_iter()

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::json_text::json_text;
 use crate::pairs::Pair;
 use crate::python_literal::{self, Literal};
 
 const ORIGINAL: &str = "original_instruction";
 const PARAPHRASE: &str = "paraphrased_instruction";
 const TARGETS: &str = "targets";
-const TASK: [&str; 2] = ["task", "task_name"];
-const KEYWORDS: [&str; 2] = ["keywords", "keyword_data"];
 
 /// Where the columns of a pair stand in a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,27 +18,33 @@ pub(super) struct Columns {
     targets: usize,
     task: Option<usize>,
     keywords: Option<usize>,
+    /// Whether the last two were found by their names.
+    by_name: bool,
 }
 
 impl Columns {
     /// Finds the columns in `header`.
     ///
-    /// The released file has the task's name and the keyword data after the targets; where neither is found by a name
-    /// known here, the first and the second column after the targets are taken. Other columns, such as the index that
-    /// pandas puts in front, are passed over.
+    /// The released file has the task's name and the keyword data after the targets, under names that its page does not
+    /// tell: taken are the columns `task` and `keywords`, else the first with `task` or `keyword` in its name, and where
+    /// neither is there, the first and the second after the targets. Other columns, such as the index that pandas puts in
+    /// front, are passed over.
     pub(super) fn find(header: &[String]) -> Result<Self, String> {
         let at = |name: &str| header.iter().position(|column| column == name);
         let need = |name: &str| {
             at(name).ok_or_else(|| format!("the header has no column `{name}`, only: {}", header.join(", ")))
         };
         let (original, paraphrase, targets) = (need(ORIGINAL)?, need(PARAPHRASE)?, need(TARGETS)?);
-        let (mut task, mut keywords) =
-            (TASK.iter().find_map(|name| at(name)), KEYWORDS.iter().find_map(|name| at(name)));
-        if task.is_none() && keywords.is_none() {
+        let named = |exact: &str, part: &str| {
+            at(exact).or_else(|| header.iter().position(|column| column.to_ascii_lowercase().contains(part)))
+        };
+        let (mut task, mut keywords) = (named("task", "task"), named("keywords", "keyword"));
+        let by_name = task.is_some() || keywords.is_some();
+        if !by_name {
             let mut after = (targets + 1..header.len()).filter(|&at| at != original && at != paraphrase);
             (task, keywords) = (after.next(), after.next());
         }
-        Ok(Columns { original, paraphrase, targets, task, keywords })
+        Ok(Columns { original, paraphrase, targets, task, keywords, by_name })
     }
 
     /// The places of all columns that are read.
@@ -59,6 +64,8 @@ impl Columns {
         let (original_instruction, paraphrased_instruction) = (need(self.original)?, need(self.paraphrase)?);
         let targets = need(self.targets)?;
         let keywords = match self.keywords.and_then(|at| Some((at, take(at)?))) {
+            // A column that only stands in the right place may hold something else.
+            Some((_, text)) if !self.by_name && !text.trim_start().starts_with('{') => BTreeMap::new(),
             Some((at, text)) => keywords(&text).map_err(|message| format!("column `{}`: {message}", header[at]))?,
             None => BTreeMap::new(),
         };
@@ -79,7 +86,7 @@ fn keywords(text: &str) -> Result<BTreeMap<String, String>, String> {
         Err(error) => {
             let object = serde_json::from_str::<BTreeMap<String, serde_json::Value>>(text);
             let values = object.map_err(|_| error.to_string())?;
-            return Ok(values.into_iter().map(|(name, value)| (name, super::json_text(value))).collect());
+            return Ok(values.into_iter().map(|(name, value)| (name, json_text(value))).collect());
         }
     };
     Ok(entries.into_iter().map(|(name, value)| (name.into_text(), value.into_text())).collect())
@@ -95,17 +102,23 @@ mod tests {
 
     #[test]
     fn columns_are_found_by_name_or_after_the_targets() {
-        let places =
-            |original, paraphrase, targets, task, keywords| Columns { original, paraphrase, targets, task, keywords };
+        let places = |header: &str| {
+            let Columns { original, paraphrase, targets, task, keywords, by_name } = find(header).unwrap();
+            (original, paraphrase, targets, task, keywords, by_name)
+        };
         assert_eq!(
-            find(",original_instruction,paraphrased_instruction,targets,a,b,c").unwrap(),
-            places(1, 2, 3, Some(4), Some(5))
+            places(",original_instruction,paraphrased_instruction,targets,a,b,c"),
+            (1, 2, 3, Some(4), Some(5), false)
         );
         assert_eq!(
-            find("keywords,targets,paraphrased_instruction,original_instruction,x").unwrap(),
-            places(3, 2, 1, None, Some(0))
+            places("keywords,targets,paraphrased_instruction,original_instruction,x"),
+            (3, 2, 1, None, Some(0), true)
         );
-        assert_eq!(find("original_instruction,paraphrased_instruction,targets").unwrap(), places(0, 1, 2, None, None));
+        assert_eq!(
+            places("original_instruction,paraphrased_instruction,targets,keyword_data,subtask,Task Name,task"),
+            (0, 1, 2, Some(6), Some(3), true)
+        );
+        assert_eq!(places("original_instruction,paraphrased_instruction,targets"), (0, 1, 2, None, None, false));
         assert_eq!(
             find("original_instruction,targets").unwrap_err(),
             "the header has no column `paraphrased_instruction`, only: original_instruction, targets"

@@ -11,7 +11,7 @@ use coin::eval::{Evaluation, InstructionSet, Ledger, Preset, Summary, metrics, r
 use coin::model_folder;
 use serde_json::json;
 
-use super::model_arguments::{ModelArguments, warn};
+use super::model_arguments::{ModelArguments, data_folder, warn};
 use super::{distinct, out_folder};
 use crate::failure::{Failure, OrFail, bad_input};
 use crate::progress;
@@ -30,9 +30,9 @@ enum PresetName {
 pub struct Arguments {
     #[command(flatten)]
     model: ModelArguments,
-    /// GLUE folder: DIR/{CoLA,SST-2,..}/dev.tsv.
+    /// GLUE folder, DIR/{CoLA,SST-2,..}/dev.tsv and other forms, or a data set on the hub, such as `nyu-mll/glue`.
     #[arg(long)]
-    glue: PathBuf,
+    glue: String,
     /// Instructions: {level: {task: [..]}}; our own clean and semantic ones where absent.
     #[arg(long)]
     prompts: Option<PathBuf>,
@@ -70,9 +70,6 @@ impl Arguments {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
         let device = self.model.device()?;
-        if !self.glue.is_dir() {
-            return bad_input(format!("--glue {}: no such folder", self.glue.display()));
-        }
         let (model_dir, adapter_dir) = self.model.folders()?;
         let instructions = match &self.prompts {
             Some(path) => InstructionSet::read(path).input()?,
@@ -82,11 +79,13 @@ impl Arguments {
             true => Task::glue().into_iter().map(|task| task.name).collect(),
             false => distinct(&self.tasks),
         };
+        let wanted = |name: &str| glue::is_file_of(name, &names, Split::Validation);
+        let data = data_folder("--glue", &self.glue, &wanted, self.model.offline)?;
         let mut tasks = Vec::new();
         let mut examples: BTreeMap<String, Vec<Instance>> = BTreeMap::new();
         for name in names {
             let task = Task::named(&name).input()?;
-            match glue::read(&self.glue, &name, Split::Validation) {
+            match glue::read(&data, &name, Split::Validation) {
                 Ok(instances) => {
                     examples.insert(name, instances);
                     tasks.push(task);

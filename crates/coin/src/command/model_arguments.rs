@@ -107,6 +107,15 @@ pub fn warn(warnings: &[String]) {
 
 /// The folder that `text` names: itself, or the hub's files of that name. `option` is named in errors.
 pub fn folder(option: &str, text: &str, files: Files<'_>, offline: bool) -> Result<PathBuf, Failure> {
+    folder_of(RepoKind::Model, option, text, files, offline)
+}
+
+/// The folder of data that `text` names: itself, or those files of the hub's data set of that name that `wanted` accepts.
+pub fn data_folder(option: &str, text: &str, wanted: &dyn Fn(&str) -> bool, offline: bool) -> Result<PathBuf, Failure> {
+    folder_of(RepoKind::Dataset, option, text, Files::Matching(wanted), offline)
+}
+
+fn folder_of(kind: RepoKind, option: &str, text: &str, files: Files<'_>, offline: bool) -> Result<PathBuf, Failure> {
     // What looks like a path is not looked for on the hub.
     let is_path = text.starts_with(['.', '/', '~']) || text.ends_with('/') || text.matches('/').count() > 1;
     if is_path && !Path::new(text).is_dir() {
@@ -115,7 +124,7 @@ pub fn folder(option: &str, text: &str, files: Files<'_>, offline: bool) -> Resu
     let named = |error: coin::hub::HubError| {
         anyhow::Error::new(error).context(format!("{option} {text}: no such folder; as a name on the hub"))
     };
-    match Source::parse(RepoKind::Model, text).map_err(named).input()? {
+    match Source::parse(kind, text).map_err(named).input()? {
         Source::Folder(folder) => Ok(folder),
         Source::Hub(repo) => {
             let bar = progress::bytes();

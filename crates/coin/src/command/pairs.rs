@@ -2,7 +2,7 @@
 
 mod inspect;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use coin::data::glue::{self, Split};
@@ -12,6 +12,7 @@ use coin::data::worded::Worded;
 use coin::data::{Pair, PairBuilder, Task, TemplateSet, pairs, t0};
 
 use super::distinct;
+use super::model_arguments::data_folder;
 use crate::failure::{Failure, OrFail, bad_input};
 
 /// Sub-commands of `coin pairs`.
@@ -48,9 +49,12 @@ enum Source {
 /// Arguments of `coin pairs build`.
 #[derive(Debug, Args)]
 pub struct Build {
-    /// Folder of the data.
+    /// Folder of the data, or a data set's name on the hub, such as `org/name` or `org/name@revision`.
     #[arg(long)]
-    data: PathBuf,
+    data: String,
+    /// Takes names on the hub from the cache, without network.
+    #[arg(long)]
+    offline: bool,
     /// Form of the data.
     #[arg(long, value_enum, default_value_t = Source::Glue)]
     format: Source,
@@ -176,22 +180,26 @@ fn print(report: &PairsReport) {
 
 impl Build {
     fn run(self) -> Result<(), Failure> {
-        if !self.data.is_dir() {
-            return bad_input(format!("--data {}: no such folder, expected one with the data", self.data.display()));
-        }
         if self.pairs == 0 {
             return bad_input("--pairs must be at least 2");
         }
+        let (tasks, format) = (self.glue_tasks(), self.format);
+        let wanted = |name: &str| match format {
+            Source::Glue => glue::is_file_of(name, &tasks, Split::Train),
+            Source::T0 => name.ends_with(".jsonl"),
+            Source::Induction => name.ends_with(".json"),
+        };
+        let data = data_folder("--data", &self.data, &wanted, self.offline)?;
         let lists = match self.format {
-            Source::Glue => self.of_glue()?,
+            Source::Glue => self.of_glue(&data, &tasks)?,
             Source::T0 => {
-                let t0 = t0::read(&self.data).input()?;
+                let t0 = t0::read(&data).input()?;
                 for (file, why) in &t0.left_out {
                     eprintln!("{file}: left out: {why}");
                 }
                 self.of_worded(&t0.datasets)?
             }
-            Source::Induction => self.of_worded(&induction::read(&self.data, Part::Induce).input()?)?,
+            Source::Induction => self.of_worded(&induction::read(&data, Part::Induce).input()?)?,
         };
         let all = pairs::interleave(lists, self.seed).input()?;
         pairs::write_jsonl(&self.out, &all).work()?;
@@ -199,8 +207,12 @@ impl Build {
         Ok(())
     }
 
+    fn glue_tasks(&self) -> Vec<String> {
+        if self.tasks.is_empty() { GLUE_TASKS.map(str::to_owned).to_vec() } else { distinct(&self.tasks) }
+    }
+
     /// Pairs of GLUE tasks in templates, a list a task.
-    fn of_glue(&self) -> Result<Vec<Vec<Pair>>, Failure> {
+    fn of_glue(&self, data: &Path, tasks: &[String]) -> Result<Vec<Vec<Pair>>, Failure> {
         let templates = match &self.templates {
             Some(path) => TemplateSet::read(path).input()?,
             None => TemplateSet::demo(),
@@ -222,11 +234,10 @@ impl Build {
             .with_negatives(negatives)
             .with_variation(variation);
         let mut lists = Vec::new();
-        let tasks = if self.tasks.is_empty() { GLUE_TASKS.map(str::to_owned).to_vec() } else { distinct(&self.tasks) };
-        for name in &tasks {
+        for name in tasks {
             let task = Task::named(name).input()?;
             let options = ReadOptions { skip_bad: self.skip_bad };
-            let (instances, read) = glue::read_with(&self.data, name, Split::Train, &options).input()?;
+            let (instances, read) = glue::read_with(data, name, Split::Train, &options).input()?;
             say_skipped(name, &read);
             let (pairs, report) = builder.build(&task, &instances, self.pairs).input()?;
             eprintln!(
@@ -277,7 +288,7 @@ impl Build {
             }
         }
         match lists.is_empty() {
-            true => bad_input(format!("{}: no task gives a couple", self.data.display())),
+            true => bad_input(format!("{}: no task gives a couple", self.data)),
             false => Ok(lists),
         }
     }
