@@ -31,9 +31,9 @@ fn perturb(criterion: &mut Criterion) {
             bench.iter(|| {
                 // Another seed each time, so that no pass repeats the last one's choices.
                 seed += 1;
-                let perturbed = instructions.iter().map(|(text, protected)| {
-                    attack.perturb(text, protected, &mut stream::keyed(seed, &[name])).len()
-                });
+                let perturbed = instructions
+                    .iter()
+                    .map(|(text, protected)| attack.perturb(text, protected, &mut stream::keyed(seed, &[name])).len());
                 perturbed.sum::<usize>()
             });
         });
