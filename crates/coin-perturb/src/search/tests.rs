@@ -1,5 +1,6 @@
 //! Searches by hand, with small attacks and scorers.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io;
 
@@ -435,6 +436,32 @@ fn a_whole_set_is_searched() {
     let alone = searched(&only_b, &["end"], &labels, &search);
     assert_eq!(alone.set.instructions("end", "b"), found.set.instructions("end", "b"));
     assert_eq!(Some(&alone.searches[0]), found.searches.iter().find(|searched| searched.task == "b"));
+}
+
+#[test]
+fn no_text_of_a_task_is_scored_twice() {
+    let (clean, attacks, label_words) = (two_tasks(), appends(&["words", "letters"]), LabelWords::new());
+    let search = Search::default();
+    let plan = SearchPlan {
+        clean: &clean,
+        attacks: &attacks,
+        label_words: &label_words,
+        seed: 4,
+        search: &search,
+        scorer: "",
+    };
+    let asked = RefCell::new(Vec::new());
+    let scorer_for = |task: &str| {
+        let (asked, task) = (&asked, task.to_owned());
+        Ok(move |texts: &[String]| {
+            asked.borrow_mut().extend(texts.iter().map(|text| (task.clone(), text.clone())));
+            noisy(texts)
+        })
+    };
+    let found = search_set(&plan, scorer_for, &mut no_log()).unwrap();
+    let asked = asked.into_inner();
+    assert_eq!(asked.len(), found.scored);
+    assert_eq!(asked.iter().collect::<BTreeSet<_>>().len(), asked.len());
 }
 
 #[test]
