@@ -251,6 +251,25 @@ mod parquet {
     }
 
     #[test]
+    fn a_dictionary_that_claims_too_much_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pairs.parquet");
+        let names = ["original_instruction", "paraphrased_instruction", "targets"];
+        let columns = names.map(|name| (name, Column::Text(&[Some("a"); 2])));
+        write(&path, &columns, Compression::UNCOMPRESSED, 2);
+        assert_eq!(pairs::read(&path).unwrap().len(), 2);
+        let mut bytes = std::fs::read(&path).unwrap();
+        // The header of the first page ends with a structure (0x4c) that begins with the number of values (0x15), here
+        // one value, which is 2 in zigzag. 63 values would need more than the five bytes of a length and one letter.
+        let at = bytes.windows(3).position(|three| three == [0x4c, 0x15, 2]).unwrap();
+        bytes[at + 2] = 126;
+        std::fs::write(&path, bytes).unwrap();
+        let text = message(&pairs::read(&path).unwrap_err(), folder.path());
+        assert!(text.contains("column `original_instruction`"), "{text}");
+        assert!(text.contains("a dictionary of 63 values in 5 bytes"), "{text}");
+    }
+
+    #[test]
     fn nulls_and_other_schemas_are_named() {
         let texts = [Some("a"), Some("b"), None, Some("c")];
         let message = table(&texts, Compression::SNAPPY, 10).unwrap_err();
