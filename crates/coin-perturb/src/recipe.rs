@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use coin_data::Component;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -23,6 +24,9 @@ pub struct Recipe {
     pub tool: String,
     /// The seed.
     pub seed: u64,
+    /// The part of a prompt that the texts are; default the instruction (the paper's).
+    #[serde(default)]
+    pub component: Component,
     /// The attacks, in the order in which they were given.
     pub attacks: Vec<RecipeAttack>,
     /// The words protected in each task, beside placeholders and marker.
@@ -81,12 +85,20 @@ impl Recipe {
             version: RECIPE_VERSION,
             tool: format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
             seed,
+            component: Component::Instruction,
             attacks: attacks.collect(),
             label_words: label_words.clone(),
             search: None,
             clean_sha256: hash_of_clean(set),
             set_sha256: hash_of_set(set),
         }
+    }
+
+    /// The recipe of texts that are another part of a prompt than its instruction.
+    #[must_use]
+    pub fn of_component(mut self, component: Component) -> Recipe {
+        self.component = component;
+        self
     }
 
     /// The recipe of a set that was searched.

@@ -21,7 +21,7 @@ fn a_set_comes_back_as_it_was() {
     let attacks: Vec<_> = ATTACK_NAMES.iter().map(|name| attack_named(name).unwrap()).collect();
     let labels = LabelWords::from([("one".to_owned(), ["good".to_owned(), "bad".to_owned()].into())]);
     let set = perturb_set(&clean(), &attacks, &labels, 5).unwrap();
-    let recipe = Recipe::new(&set, &attacks, &labels, 5);
+    let recipe = Recipe::new(&set, &attacks, &labels, 5).of_component(coin_data::Component::System);
     files::write(&path, &set, &set.audit(&labels), &recipe).unwrap();
 
     assert_eq!(files::read_frozen(&path).unwrap(), set);

@@ -115,6 +115,24 @@ fn a_perturbed_set_has_audit_and_recipe_and_is_reproducible() {
         assert!(perturbed.contains("'acceptable'") && perturbed.contains("'unacceptable'"), "{attack}: {perturbed}");
     }
     assert!(dir.path().join("a.json.audit.jsonl").exists() && dir.path().join("a.json.recipe.json").exists());
+
+    let set = dir.path().join("a.json");
+    assert!(printed(&["perturb", "--verify", text(&set)]).contains("as it was made, with seed 7"));
+    std::fs::write(&set, first.replacen("cceptable", "cceptabel", 1)).unwrap();
+    refused(&["perturb", "--verify", text(&set)], &["a.json", "not as it was made"]);
+
+    let mild = dir.path().join("mild.json");
+    let severity = ["--attack", "textfooler", "--budget", "1words", "--component", "system"];
+    let files = ["--input", text(&input), "--out", text(&mild)];
+    let table = printed(&[&["perturb"], &severity[..], &files[..]].concat());
+    assert!(table.contains("textfooler") && table.contains("1 of 1"), "{table}");
+    let audit: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(dir.path().join("mild.json.audit.jsonl")).unwrap()).unwrap();
+    assert_eq!(audit["words_changed"], 1);
+    let recipe = std::fs::read_to_string(dir.path().join("mild.json.recipe.json")).unwrap();
+    assert!(recipe.contains(r#""component": "system""#) && recipe.contains(r#""budget": "1words""#), "{recipe}");
+    let unkept = ["perturb", "--attack", "semantic", "--budget", "1words", "--input", text(&input), "--out", "x"];
+    refused(&unkept, &["`semantic` cannot be held to 1words"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use coin::data::Task;
+use coin::data::{Component, Task};
 use coin::eval::table::Grid;
 use coin::perturb::frozen::LabelWords;
 use coin::perturb::{AuditRecord, Budget, FrozenSet, Recipe, attack_named, attack_within, files, perturb_set};
@@ -30,11 +30,14 @@ pub struct Arguments {
     /// 20characters; for checklist the characters appended. Each attack's own default where absent.
     #[arg(long)]
     budget: Option<Budget>,
+    /// The part of a prompt that the texts are, for the recipe: system, instruction, demonstrations or input.
+    #[arg(long, default_value = "instruction")]
+    component: Component,
     /// File to write; FILE.audit.jsonl and FILE.recipe.json go beside it.
     #[arg(long, required_unless_present = "verify")]
     out: Option<PathBuf>,
     /// Make nothing: check that FILE is the set that FILE.recipe.json was written for.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["attack", "input", "seed", "protect", "budget", "out"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["attack", "input", "seed", "protect", "budget", "component", "out"])]
     verify: Option<PathBuf>,
 }
 
@@ -75,7 +78,7 @@ impl Arguments {
             .collect();
         let set = perturb_set(&clean, &attacks, &label_words, self.seed).input()?;
         let audit = set.audit(&label_words);
-        let recipe = Recipe::new(&set, &attacks, &label_words, self.seed);
+        let recipe = Recipe::new(&set, &attacks, &label_words, self.seed).of_component(self.component);
         files::write(out, &set, &audit, &recipe).work()?;
         println!("{}", table(&set, &audit));
         println!("{} perturbed instructions written to {}", audit.len(), out.display());
