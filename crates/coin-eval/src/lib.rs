@@ -47,6 +47,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod accuracy;
 pub mod error;
 pub mod evaluation;
 pub mod instructions;
@@ -63,6 +64,7 @@ pub mod sampling;
 pub mod summary;
 pub mod table;
 
+pub use accuracy::TaskAccuracy;
 pub use error::EvalError;
 pub use evaluation::{Evaluation, InputTexts, Preset};
 pub use instructions::InstructionSet;

@@ -136,6 +136,36 @@ fn a_perturbed_set_has_audit_and_recipe_and_is_reproducible() {
 }
 
 #[test]
+fn a_search_hurts_the_model_it_is_aimed_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = demo_base(dir.path());
+    let (input, out) = (dir.path().join("prompts.json"), dir.path().join("searched.json"));
+    std::fs::write(&input, r#"{"cola": ["Is the grammar of this sentence 'acceptable' or 'unacceptable'? "]}"#)
+        .unwrap();
+    std::fs::create_dir(dir.path().join("CoLA")).unwrap();
+    let sentences = ["the cat sleeps", "cat the sleeps", "a dog runs home", "dog home a runs"];
+    let rows = sentences.iter().enumerate().map(|(row, text)| format!("x\t{}\t\t{text} .\n", (row + 1) % 2));
+    std::fs::write(dir.path().join("CoLA/dev.tsv"), rows.collect::<String>()).unwrap();
+    let command = ["perturb", "--attack", "deepwordbug,checklist", "--input", text(&input), "--out", text(&out)];
+    let search = ["--model", text(&base), "--glue", text(dir.path()), "--queries", "12"];
+    let table = printed(&[&command[..], &search[..]].concat());
+    assert!(table.contains("checklist cola 1: ") && table.contains("after 12 queries"), "{table}");
+    let log = std::fs::read_to_string(dir.path().join("searched.json.search.jsonl")).unwrap();
+    let scores: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |attack: &str| scores.iter().filter(|line| line["attack"] == attack).count();
+    assert!((2..=14).contains(&of("deepwordbug")) && of("checklist") == 12, "{log}");
+    // The best candidate of the brute force is what was kept.
+    let candidates = scores.iter().filter(|line| line["attack"] == "checklist" && line["step"] == "candidate");
+    let lowest = candidates.map(|line| line["score"].as_f64().unwrap()).fold(f64::INFINITY, f64::min);
+    let set: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&out).unwrap()).unwrap();
+    let kept = set["checklist"]["cola"][0].as_str().unwrap();
+    let line = scores.iter().find(|line| line["candidate"] == kept).unwrap();
+    assert_eq!(line["score"].as_f64(), Some(lowest));
+    assert!(printed(&["perturb", "--verify", text(&out)]).contains("as it was made"));
+    refused(&[&command[..], &["--model", text(&base)]].concat(), &["--glue"]);
+}
+
+#[test]
 fn a_short_demo_writes_what_it_promises() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("demo");

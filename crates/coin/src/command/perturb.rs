@@ -1,5 +1,7 @@
 //! `coin perturb`
 
+mod against;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -7,6 +9,7 @@ use clap::Args;
 use coin::data::{Component, Task};
 use coin::eval::table::Grid;
 use coin::perturb::frozen::LabelWords;
+use coin::perturb::search::SearchPlan;
 use coin::perturb::{AuditRecord, Budget, FrozenSet, Recipe, attack_named, attack_within, files, perturb_set};
 
 use crate::failure::{Failure, OrFail, bad_input};
@@ -36,8 +39,10 @@ pub struct Arguments {
     /// File to write; FILE.audit.jsonl and FILE.recipe.json go beside it.
     #[arg(long, required_unless_present = "verify")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    against: against::SearchArguments,
     /// Make nothing: check that FILE is the set that FILE.recipe.json was written for.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["attack", "input", "seed", "protect", "budget", "component", "out"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["attack", "input", "seed", "protect", "budget", "component", "out", "model"])]
     verify: Option<PathBuf>,
 }
 
@@ -76,9 +81,30 @@ impl Arguments {
                 (name.clone(), words)
             })
             .collect();
-        let set = perturb_set(&clean, &attacks, &label_words, self.seed).input()?;
-        let audit = set.audit(&label_words);
-        let recipe = Recipe::new(&set, &attacks, &label_words, self.seed).of_component(self.component);
+        let (set, audit, recipe) = match self.against.is_given() {
+            true if self.budget.is_some() => {
+                return bad_input("--budget: only for perturbations drawn at random; a search has --queries");
+            }
+            true => {
+                let plan = SearchPlan {
+                    clean: &clean,
+                    attacks: &attacks,
+                    label_words: &label_words,
+                    seed: self.seed,
+                    search: &self.against.search(),
+                    scorer: "",
+                };
+                let found = self.against.run(plan, out)?;
+                (found.set, found.audit, found.recipe)
+            }
+            false => {
+                let set = perturb_set(&clean, &attacks, &label_words, self.seed).input()?;
+                let audit = set.audit(&label_words);
+                let recipe = Recipe::new(&set, &attacks, &label_words, self.seed);
+                (set, audit, recipe)
+            }
+        };
+        let recipe = recipe.of_component(self.component);
         files::write(out, &set, &audit, &recipe).work()?;
         println!("{}", table(&set, &audit));
         println!("{} perturbed instructions written to {}", audit.len(), out.display());

@@ -1,0 +1,94 @@
+//! The accuracy of a model on some examples of one task, under any instruction: what a search for a worse instruction
+//! asks for again and again.
+
+use coin_data::{DataError, Instance, Prompt, Task};
+
+use crate::model::{GenerateOptions, LanguageModel};
+use crate::{EvalError, Preset, parser, sampling};
+
+/// Examples of a task, ready to be answered under any instruction.
+///
+/// ```
+/// use coin_data::{Instance, Task};
+/// use coin_eval::{GenerateOptions, Generation, LanguageModel, ModelError, TaskAccuracy};
+///
+/// /// Answers as it is told to in the instruction.
+/// struct Obedient;
+/// impl LanguageModel for Obedient {
+///     fn generate(
+///         &mut self,
+///         prompts: &[String],
+///         _: &GenerateOptions,
+///         _: &(dyn Fn(&str) -> bool + Sync),
+///     ) -> Result<Vec<Generation>, ModelError> {
+///         let answer = |prompt: &String| prompt.split(':').next().unwrap_or_default().to_owned();
+///         Ok(prompts.iter().map(|prompt| Generation { text: answer(prompt), ..Generation::default() }).collect())
+///     }
+///     fn fingerprint(&self) -> String {
+///         "obedient".to_owned()
+///     }
+/// }
+///
+/// let rows: Vec<_> = (0..4).map(|row| Instance::new("cola", row, [("sentence", "It rains.")], usize::from(row > 0))).collect();
+/// let accuracy = TaskAccuracy::new(Task::named("cola")?, &rows, 300, 42)?;
+/// assert_eq!(accuracy.of(&mut Obedient, "acceptable: ")?, 0.75);
+/// assert_eq!(accuracy.of(&mut Obedient, "unacceptable: ")?, 0.25);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct TaskAccuracy {
+    task: Task,
+    /// The content of each example, and its class.
+    examples: Vec<(String, usize)>,
+    options: GenerateOptions,
+}
+
+impl TaskAccuracy {
+    /// At most `samples` of `instances`, those that an evaluation under preset `strict` with this seed takes. Seven tokens
+    /// are generated, as the paper does.
+    ///
+    /// # Errors
+    /// There is no example, or one lacks a field.
+    pub fn new(task: Task, instances: &[Instance], samples: usize, seed: u64) -> Result<Self, EvalError> {
+        if instances.is_empty() || samples == 0 {
+            return Err(EvalError::Invalid(format!("task `{}` has no examples", task.name)));
+        }
+        let chosen = sampling::sample(instances, samples, seed, &task, None);
+        let content = |example: &Instance| Ok((task.content(example)?, example.label));
+        let examples = chosen.iter().map(content).collect::<Result<_, DataError>>()?;
+        Ok(TaskAccuracy { task, examples, options: GenerateOptions { max_new_tokens: 7, hidden: false } })
+    }
+
+    /// Number of examples.
+    pub fn examples(&self) -> usize {
+        self.examples.len()
+    }
+
+    /// The same with another number of tokens generated at most.
+    pub fn with_max_new_tokens(mut self, tokens: usize) -> Self {
+        self.options.max_new_tokens = tokens;
+        self
+    }
+
+    /// The share of examples that `model` answers rightly under `instruction`, from 0 to 1.
+    ///
+    /// # Errors
+    /// [`EvalError::Model`] if the model fails.
+    pub fn of(&self, model: &mut dyn LanguageModel, instruction: &str) -> Result<f64, EvalError> {
+        let render =
+            |content: &String| Prompt::new(instruction, content.as_str()).with_marker(Preset::Strict.marker()).render();
+        let prompts: Vec<String> = self.examples.iter().map(|(content, _)| render(content)).collect();
+        let failed = |source| EvalError::Model {
+            task: self.task.name.clone(),
+            level: format!("instruction {instruction:?}"),
+            instruction: 0,
+            source,
+        };
+        model.check(&prompts, self.options.max_new_tokens).map_err(failed)?;
+        let decided = |text: &str| parser::decided(&self.task, text);
+        let generations = model.generate(&prompts, &self.options, &decided).map_err(failed)?;
+        let right = self.examples.iter().zip(&generations);
+        let right = right.filter(|((_, class), answer)| parser::parse(&self.task, &answer.text) == Some(*class));
+        Ok(right.count() as f64 / self.examples.len() as f64)
+    }
+}

@@ -1,0 +1,154 @@
+//! Perturbations that are searched for against a model.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use coin::data::Task;
+use coin::data::glue::{self, Split};
+use coin::eval::{LanguageModel, TaskAccuracy};
+use coin::model_folder;
+use coin::perturb::search::{Search, SearchPlan, SearchRecord, SearchedSet, Step, json_lines, search_set};
+
+use crate::command::model_arguments::{FloatName, ModelArguments, QuantizationName, data_folder, warn};
+use crate::failure::{Failure, OrFail, bad_input};
+use crate::progress;
+
+/// What is searched against.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Search against a model, instead of drawing at random")]
+pub struct SearchArguments {
+    /// Model: a folder in Hugging Face's layout, or a name on the hub.
+    #[arg(long)]
+    model: Option<String>,
+    /// PEFT adapter: a folder, or a name on the hub.
+    #[arg(long, requires = "model")]
+    adapter: Option<String>,
+    /// Number type of weights and activations.
+    #[arg(long, value_enum, default_value_t = FloatName::F32)]
+    dtype: FloatName,
+    /// Packs the linear layers' weights.
+    #[arg(long, value_enum, requires = "model")]
+    quantize: Option<QuantizationName>,
+    /// Device to compute on.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Takes names on the hub from the cache, without network.
+    #[arg(long)]
+    offline: bool,
+    /// GLUE folder, or a data set on the hub: its examples tell how much an instruction hurts the model.
+    #[arg(long, requires = "model")]
+    glue: Option<String>,
+    /// Examples of a task that an instruction is scored on.
+    #[arg(long, default_value_t = 50)]
+    samples: usize,
+    /// Instructions scored at most in the search for one; no bound where absent.
+    #[arg(long)]
+    queries: Option<usize>,
+    /// Tokens generated per prompt at most.
+    #[arg(long, default_value_t = 7)]
+    max_new_tokens: usize,
+}
+
+impl SearchArguments {
+    /// Whether a model is named.
+    pub fn is_given(&self) -> bool {
+        self.model.is_some()
+    }
+
+    /// The settings of the search.
+    pub fn search(&self) -> Search {
+        Search { query_budget: self.queries, ..Search::default() }
+    }
+
+    /// Searches, with every text that is scored as a line of `OUT.search.jsonl`.
+    pub fn run(&self, plan: SearchPlan, out: &Path) -> Result<SearchedSet, Failure> {
+        let (Some(model), Some(glue)) = (&self.model, &self.glue) else {
+            return bad_input("--model: a search needs --glue too, whose examples it scores instructions on");
+        };
+        let arguments = ModelArguments {
+            model: model.clone(),
+            adapter: self.adapter.clone(),
+            dtype: self.dtype,
+            quantize: self.quantize,
+            device: self.device.clone(),
+            offline: self.offline,
+        };
+        if self.queries == Some(0) || self.max_new_tokens == 0 {
+            return bad_input("--queries and --max-new-tokens must be at least 1");
+        }
+        let names: Vec<String> = plan.clean.keys().cloned().collect();
+        let data =
+            data_folder("--glue", glue, &|name| glue::is_file_of(name, &names, Split::Validation), arguments.offline)?;
+        let mut tasks = BTreeMap::new();
+        for name in &names {
+            let instances = glue::read(&data, name, Split::Validation).input()?;
+            let accuracy =
+                TaskAccuracy::new(Task::named(name).input()?, &instances, self.samples, plan.seed).input()?;
+            tasks.insert(name.clone(), accuracy.with_max_new_tokens(self.max_new_tokens));
+        }
+        let device = arguments.device()?;
+        let (folder, adapter) = arguments.folders()?;
+        let (mut model, warnings) =
+            model_folder::for_evaluation(&folder, adapter.as_deref(), arguments.format(), &device).input()?;
+        warn(&warnings);
+        let scorer = format!("accuracy on at most {} examples a task, model {}", self.samples, model.fingerprint());
+        let plan = SearchPlan { scorer: &scorer, ..plan };
+
+        let path = log_path(out);
+        let mut file = BufWriter::new(
+            std::fs::File::create(&path)
+                .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))
+                .input()?,
+        );
+        let bar = progress::bar("search", (instructions(&plan) * plan.attacks.len()) as u64);
+        let model = std::cell::RefCell::new(&mut model);
+        let scorer_for = |task: &str| {
+            let accuracy = tasks.get(task).cloned().ok_or_else(|| anyhow::anyhow!("task `{task}` has no examples"))?;
+            let model = &model;
+            Ok(move |texts: &[String]| {
+                let of = |text: &String| accuracy.of(&mut **model.borrow_mut(), text);
+                texts.iter().map(of).collect::<Result<Vec<f64>, _>>().map_err(anyhow::Error::new)
+            })
+        };
+        let found = {
+            let mut write = json_lines(&mut file);
+            let mut log = |record: &SearchRecord| {
+                if record.step == Step::Clean {
+                    bar.inc(1);
+                    bar.set_message(format!("{} {} {}", record.attack, record.task, record.index + 1));
+                }
+                write(record)
+            };
+            search_set(&plan, scorer_for, &mut log).work()?
+        };
+        file.flush().work()?;
+        bar.finish_and_clear();
+        for searched in &found.searches {
+            println!(
+                "{} {} {}: {:.1} % -> {:.1} % after {} queries",
+                searched.attack,
+                searched.task,
+                searched.index + 1,
+                100.0 * searched.outcome.clean_score,
+                100.0 * searched.outcome.final_score,
+                searched.outcome.queries
+            );
+        }
+        Ok(found)
+    }
+}
+
+/// Instructions of all tasks.
+fn instructions(plan: &SearchPlan) -> usize {
+    plan.clean.values().map(Vec::len).sum()
+}
+
+/// `OUT.search.jsonl`
+fn log_path(out: &Path) -> PathBuf {
+    let mut name = OsString::from(out.as_os_str());
+    name.push(".search.jsonl");
+    PathBuf::from(name)
+}
