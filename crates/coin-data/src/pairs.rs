@@ -120,7 +120,7 @@ mod tests {
         assert!(
             message(&format!("{LINE}\n{{\"targets\":\"c\"}}\n")).contains("pairs.jsonl:2: not a pair: missing field")
         );
-        assert!(message(LINE).contains("pairs.jsonl:0: 1 pairs, expected an even number"));
+        assert!(message(LINE).contains("pairs.jsonl: 1 pairs, expected an even number"));
         assert!(message("\n").ends_with("pairs.jsonl holds no pair"));
     }
 }

@@ -231,8 +231,8 @@ fn adversarial_examples_are_read_by_task() {
     };
     assert_eq!(read(text, "mnli").unwrap(), [one(0, "a", "b", 2), one(1, "c", "d", 0)]);
     assert_eq!(read(text, "mnli_matched").unwrap()[0].label, 2);
-    assert_eq!(read(text, "rte").unwrap_err(), "dev.json:0: `rte`, example 0: no `sentence2`, only: label, sentence1");
-    assert_eq!(read(text, "sst2").unwrap_err(), "dev.json:0: `sst2`, example 0: unknown label `2`");
+    assert_eq!(read(text, "rte").unwrap_err(), "dev.json: `rte`, example 0: no `sentence2`, only: label, sentence1");
+    assert_eq!(read(text, "sst2").unwrap_err(), "dev.json: `sst2`, example 0: unknown label `2`");
     assert_eq!(read(text, "qqp").unwrap_err(), "dev.json holds no example of the task");
     assert_eq!(read(text, "cola").unwrap_err(), "dev.json holds no example of the task");
     assert!(read("[\n1]", "cola").unwrap_err().starts_with("dev.json:1: expected {task: [{field: text}, ..]}: "));
@@ -291,13 +291,13 @@ mod parquet {
         let text = glue::read(dir.path(), "mrpc", Split::Validation).unwrap_err().to_string();
         assert!(
             text.ends_with(
-                "validation.parquet:0: the header has no column `#2 String` or `sentence2`, only: sentence1, label"
+                "validation.parquet: the header has no column `#2 String` or `sentence2`, only: sentence1, label"
             ),
             "{text}"
         );
         std::fs::write(dir.path().join("mrpc/validation.parquet"), "PAR1 no PAR1").unwrap();
         let text = glue::read(dir.path(), "mrpc", Split::Validation).unwrap_err().to_string();
-        assert!(text.contains("mrpc/validation.parquet:0: not a readable Parquet file: "), "{text}");
+        assert!(text.contains("mrpc/validation.parquet: not a readable Parquet file: "), "{text}");
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn entries_of_another_form_are_named() {
     let message = |name: &str, text: &str| read(name, text).unwrap_err();
     assert_eq!(
         message("a.json", "[{\"instruction\": \"x\"}]"),
-        "a.json:0: entry 0: expected `output` or `instances`, found neither"
+        "a.json: entry 0: expected `output` or `instances`, found neither"
     );
     assert_eq!(
         message("a.jsonl", "\n{\"instruction\": \"x\", \"output\": \"y\", \"instances\": []}"),
@@ -102,7 +102,7 @@ fn induction_tasks_have_their_wordings_and_examples() {
     let text = message(r#"{"examples": {"7": {"input": "x"}}}"#);
     assert!(
         text.ends_with(
-            "raw/induce/a.json:0: example `7`: expected input and output, cause and effect, or items and concept"
+            "raw/induce/a.json: example `7`: expected input and output, cause and effect, or items and concept"
         ),
         "{text}"
     );

@@ -101,7 +101,7 @@ fn unreadable_files_are_named_with_line_and_column() {
     assert_eq!(message(HEADER.as_bytes()), "pairs.csv holds no pair");
     assert_eq!(
         message(csv(&couple[..1]).as_bytes()),
-        "pairs.csv:0: 1 pairs, expected an even number: every two are a couple"
+        "pairs.csv: 1 pairs, expected an even number: every two are a couple"
     );
     assert_eq!(
         read("pairs.jsonl", b"{}\n\xff\n").unwrap_err().split(" at").next().unwrap(),
@@ -283,8 +283,8 @@ mod parquet {
         write(&path, &[("text", Column::Numbers(&[1]))], Compression::SNAPPY, 1);
         assert_eq!(
             super::message(&pairs::read(&path).unwrap_err(), folder.path()),
-            "x.parquet:0: the header has no column `original_instruction`, only: text"
+            "x.parquet: the header has no column `original_instruction`, only: text"
         );
-        assert!(read("x.parquet", "PAR1").unwrap_err().starts_with("x.parquet:0: not a readable Parquet file: "));
+        assert!(read("x.parquet", "PAR1").unwrap_err().starts_with("x.parquet: not a readable Parquet file: "));
     }
 }

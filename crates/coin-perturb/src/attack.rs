@@ -154,6 +154,7 @@ pub fn attack_named(name: &str) -> Result<Box<dyn Attack>, PerturbError> {
 /// let perturbed = attack.perturb(clean, &Protected::default(), &mut coin_data::stream::keyed(1, &[]));
 /// assert_eq!(words_changed(clean, &perturbed), 1);
 /// assert!(attack_within("semantic", Budget::Words(1)).is_err());
+/// assert!(attack_within("checklist", Budget::Characters(1_000_000_000)).is_err());
 /// # Ok::<(), coin_perturb::PerturbError>(())
 /// ```
 pub fn attack_within(name: &str, budget: Budget) -> Result<Box<dyn Attack>, PerturbError> {
@@ -163,7 +164,11 @@ pub fn attack_within(name: &str, budget: Budget) -> Result<Box<dyn Attack>, Pert
         ("textbugger", budget) => Box::new(TextBugger { budget, ..TextBugger::default() }),
         ("textfooler", budget) => Box::new(TextFooler { budget, ..TextFooler::default() }),
         ("bertattack", budget) => Box::new(BertAttack { budget, ..BertAttack::default() }),
-        ("checklist", Budget::Characters(length)) => Box::new(CheckList { length }),
+        ("checklist", Budget::Characters(length)) if length <= CheckList::LONGEST => Box::new(CheckList { length }),
+        ("checklist", Budget::Characters(_)) => {
+            let message = format!("`checklist` appends at most {}characters", CheckList::LONGEST);
+            return Err(PerturbError::Budget(message));
+        }
         (name, budget) => return Err(PerturbError::Budget(format!("`{name}` cannot be held to {budget}"))),
     })
 }

@@ -14,6 +14,11 @@ pub struct CheckList {
     pub length: usize,
 }
 
+impl CheckList {
+    /// The longest string that [`attack_within`](crate::attack_within) makes of a budget: beyond any model's context.
+    pub const LONGEST: usize = 100_000;
+}
+
 impl Default for CheckList {
     fn default() -> Self {
         CheckList { length: 10 }

@@ -1,4 +1,4 @@
-//! Progress on standard error; nothing where that is no terminal.
+//! Progress on standard error: bars on a terminal, and elsewhere lines for training and nothing for the rest.
 
 use std::time::Duration;
 
@@ -26,8 +26,11 @@ pub fn bytes() -> ProgressBar {
     }
 }
 
-/// Shows a training run on `bar`.
+/// Shows a training run on `bar`; where standard error is no terminal, as lines of plain text.
 pub fn training(bar: &ProgressBar, event: &Progress) {
+    if bar.is_hidden() {
+        return lines(event);
+    }
     match event {
         Progress::Step(step, total) => {
             bar.set_length(*total as u64);
@@ -53,5 +56,33 @@ pub fn training(bar: &ProgressBar, event: &Progress) {
             metrics.loss_generation,
             metrics.contrastive_accuracy * 100.0
         )),
+    }
+}
+
+/// The same for a log: twenty lines for the steps of a run, and one for everything else.
+fn lines(event: &Progress) {
+    match event {
+        Progress::Step(step, total) => {
+            if (step.step + 1).is_multiple_of(total.div_ceil(20)) || step.step + 1 == *total {
+                eprintln!(
+                    "step {}/{total}: generation {:.4}, contrastive {:.4}, ranking {:.0}%, rate {:.1e}, {:.2} s a step, left {:.0} s",
+                    step.step + 1,
+                    step.loss_generation,
+                    step.loss_contrastive,
+                    step.contrastive_accuracy * 100.0,
+                    step.lr,
+                    step.seconds,
+                    step.seconds * (total - step.step - 1) as f64
+                );
+            }
+        }
+        Progress::Resumed(step) => eprintln!("resumed after step {step}"),
+        Progress::Checkpoint(step) => eprintln!("checkpoint after step {step}"),
+        Progress::Validation(metrics) => eprintln!(
+            "held out after step {}: generation {:.4}, ranking {:.1}%",
+            metrics.step,
+            metrics.loss_generation,
+            metrics.contrastive_accuracy * 100.0
+        ),
     }
 }

@@ -121,6 +121,9 @@ fn a_perturbed_set_has_audit_and_recipe_and_is_reproducible() {
     std::fs::write(&set, first.replacen("cceptable", "cceptabel", 1)).unwrap();
     refused(&["perturb", "--verify", text(&set)], &["a.json", "not as it was made"]);
 
+    // The input is not overwritten.
+    let same = ["perturb", "--attack", "checklist", "--input", text(&input), "--out", text(&input)];
+    refused(&same, &["--out", "is the --input"]);
     let mild = dir.path().join("mild.json");
     let severity = ["--attack", "textfooler", "--budget", "1words", "--component", "system"];
     let files = ["--input", text(&input), "--out", text(&mild)];
@@ -133,6 +136,9 @@ fn a_perturbed_set_has_audit_and_recipe_and_is_reproducible() {
     assert!(recipe.contains(r#""component": "system""#) && recipe.contains(r#""budget": "1words""#), "{recipe}");
     let unkept = ["perturb", "--attack", "semantic", "--budget", "1words", "--input", text(&input), "--out", "x"];
     refused(&unkept, &["`semantic` cannot be held to 1words"]);
+    let endless =
+        ["perturb", "--attack", "checklist", "--budget", "1000000000characters", "--input", text(&input), "--out", "x"];
+    refused(&endless, &["at most 100000characters"]);
 }
 
 #[test]
@@ -313,6 +319,8 @@ fn pairs_are_checked_and_shown() {
     assert_eq!((ids.len(), labels[0].as_i64()), (labels.len(), Some(-100)));
     assert_eq!(labels.last(), ids.last());
     refused(&["pairs", "inspect", text(&file), "--model", text(&base), "--row", "9"], &["--row 9", "pairs 1 to 2"]);
+    refused(&["pairs", "build", "--data", text(dir.path()), "--out", "pairs.csv"], &["expected .jsonl"]);
+    refused(&["pairs", "build", "--data", text(dir.path()), "--out", "/no/such/p.jsonl"], &["/no/such"]);
 
     // Two equal targets are no couple of hard negatives.
     std::fs::write(&file, format!("{head}{}{}", row("a", "yes"), row("b", "yes"))).unwrap();

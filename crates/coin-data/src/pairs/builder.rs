@@ -146,7 +146,10 @@ impl<'a> PairBuilder<'a> {
         if !pairs.is_multiple_of(2) {
             return Err(invalid(format!("{pairs} pairs asked for, expected an even number: every two are a couple")));
         }
-        if self.paraphrases == 0 || !pairs.is_multiple_of(2 * self.paraphrases) {
+        if self.paraphrases == 0 {
+            return Err(invalid("0 paraphrases asked for, expected at least 1".to_owned()));
+        }
+        if !pairs.is_multiple_of(2 * self.paraphrases) {
             let k = self.paraphrases;
             return Err(invalid(format!(
                 "{pairs} pairs asked for with {k} paraphrases each, expected a multiple of 2 x {k}"

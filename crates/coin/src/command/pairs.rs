@@ -148,7 +148,8 @@ fn say_skipped(what: &str, report: &ReadReport) {
 
 /// The report as text.
 fn print(report: &PairsReport) {
-    println!("{} pairs of {} tasks, longest text {} characters", report.pairs, report.tasks.len(), report.longest);
+    let tasks = if report.tasks.len() == 1 { "task" } else { "tasks" };
+    println!("{} pairs of {} {tasks}, longest text {} characters", report.pairs, report.tasks.len(), report.longest);
     for (task, counts) in &report.tasks {
         let name = if task.is_empty() { "(no task)" } else { task };
         let answers: Vec<String> = counts.answers.iter().map(|(answer, count)| format!("{answer} {count}")).collect();
@@ -180,6 +181,17 @@ fn print(report: &PairsReport) {
 
 impl Build {
     fn run(self) -> Result<(), Failure> {
+        // The work takes a while; what would spoil it at the end is said first.
+        let folder = self.out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            return bad_input(format!("--out {}: no such folder as {}", self.out.display(), folder.display()));
+        }
+        if self.out.extension().is_some_and(|ending| ending == "csv" || ending == "parquet") {
+            return bad_input(format!(
+                "--out {}: pairs are written as JSON lines, expected .jsonl",
+                self.out.display()
+            ));
+        }
         if self.pairs == 0 {
             return bad_input("--pairs must be at least 2");
         }

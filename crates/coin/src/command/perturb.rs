@@ -31,7 +31,7 @@ pub struct Arguments {
     protect: Vec<String>,
     /// How much the attacks on words and characters change: a share of the content words (0.5), or at most 3words or
     /// 20characters; for checklist the characters appended. Each attack's own default where absent.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     budget: Option<Budget>,
     /// The part of a prompt that the texts are, for the recipe: system, instruction, demonstrations or input.
     #[arg(long, default_value = "instruction")]
@@ -57,6 +57,12 @@ impl Arguments {
     }
 
     fn perturb(&self, input: &Path, out: &Path) -> Result<(), Failure> {
+        // The file may be reached under another name.
+        if let (Ok(from), Ok(to)) = (input.canonicalize(), out.canonicalize())
+            && from == to
+        {
+            return bad_input(format!("--out {}: is the --input, which would be lost", out.display()));
+        }
         if self.protect.iter().any(|word| word.trim().is_empty()) {
             return bad_input("--protect: expected words, found an empty one");
         }
