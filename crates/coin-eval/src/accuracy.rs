@@ -59,11 +59,6 @@ impl TaskAccuracy {
         Ok(TaskAccuracy { task, examples, options: GenerateOptions { max_new_tokens: 7, hidden: false } })
     }
 
-    /// Number of examples.
-    pub fn examples(&self) -> usize {
-        self.examples.len()
-    }
-
     /// The same with another number of tokens generated at most.
     pub fn with_max_new_tokens(mut self, tokens: usize) -> Self {
         self.options.max_new_tokens = tokens;

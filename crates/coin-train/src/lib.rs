@@ -20,6 +20,7 @@ pub mod optimizer;
 mod parallel;
 mod run;
 pub mod schedule;
+mod share;
 pub mod tensorboard;
 mod trainer;
 mod validation;

@@ -13,9 +13,10 @@ use crate::adamw::AdamW;
 use crate::checkpoint::{self, Restored, RunState};
 use crate::loss_scale::LossScale;
 use crate::metrics::MetricsFile;
-use crate::objective::{PairRow, StepObjective, sum_values, supervised};
+use crate::objective::{PairRow, StepObjective, supervised};
 use crate::optimizer::clip_global_norm;
 use crate::schedule::LinearSchedule;
+use crate::share::sum_values;
 use crate::tensorboard::EventFile;
 use crate::{StepMetrics, TrainError, Trainer, ValidationMetrics};
 

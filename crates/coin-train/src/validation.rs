@@ -5,7 +5,8 @@ use coin_loss::InfoNceConfig;
 use coin_loss::collective::Collective;
 use coin_model::Llama;
 
-use crate::objective::{PairRow, forward, mask, same_answer, scalar, sum_values, supervised};
+use crate::objective::{PairRow, forward, mask, same_answer, scalar, supervised};
+use crate::share::sum_values;
 use crate::{TrainError, Trainer, ValidationMetrics};
 
 /// Held-out pairs that are contrasted with each other.

@@ -7,6 +7,12 @@ fn coin(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_coin")).args(arguments).output().unwrap()
 }
 
+/// Runs a command without network, with this cache of the hub's files.
+fn offline(cache: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_coin"));
+    command.args(arguments).arg("--offline").env("HF_HOME", cache).env_remove("HF_HUB_CACHE").output().unwrap()
+}
+
 /// Runs a command that must fail with exit code 2 and one line that holds every word.
 fn refused(arguments: &[&str], words: &[&str]) {
     let output = coin(arguments);
@@ -256,12 +262,7 @@ fn model_commands_refuse_what_they_cannot_compute() {
 #[test]
 fn a_model_that_is_only_on_the_hub_is_not_fetched_offline() {
     let cache = tempfile::tempdir().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_coin"))
-        .args(["model", "generate", "--model", "some-org/some-model", "--prompt", "a", "--offline"])
-        .env("HF_HOME", cache.path())
-        .env_remove("HF_HUB_CACHE")
-        .output()
-        .unwrap();
+    let output = offline(cache.path(), &["model", "generate", "--model", "some-org/some-model", "--prompt", "a"]);
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(message.contains("some-org/some-model") && message.contains(text(cache.path())), "{message}");
@@ -271,12 +272,7 @@ fn a_model_that_is_only_on_the_hub_is_not_fetched_offline() {
 fn data_that_is_only_on_the_hub_is_not_fetched_offline() {
     let cache = tempfile::tempdir().unwrap();
     let out = cache.path().join("pairs.jsonl");
-    let output = Command::new(env!("CARGO_BIN_EXE_coin"))
-        .args(["pairs", "build", "--data", "some-org/some-data", "--offline", "--out", text(&out)])
-        .env("HF_HOME", cache.path())
-        .env_remove("HF_HUB_CACHE")
-        .output()
-        .unwrap();
+    let output = offline(cache.path(), &["pairs", "build", "--data", "some-org/some-data", "--out", text(&out)]);
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(message.contains("datasets") && message.contains(text(cache.path())) && !out.exists(), "{message}");
@@ -289,13 +285,9 @@ fn data_that_is_only_on_the_hub_is_not_fetched_offline() {
     std::fs::write(repo.join("refs/main"), commit).unwrap();
     let rows = (0..8).map(|row| format!("{{\"sentence\":\"It is {row}.\",\"label\":{}}}\n", row % 2));
     std::fs::write(folder.join("train.jsonl"), rows.collect::<String>()).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_coin"))
-        .args(["pairs", "build", "--data", "some-org/some-data", "--offline", "--tasks", "cola", "--pairs", "4"])
-        .args(["--out", text(&out)])
-        .env("HF_HOME", cache.path())
-        .env_remove("HF_HUB_CACHE")
-        .output()
-        .unwrap();
+    let build =
+        ["pairs", "build", "--data", "some-org/some-data", "--tasks", "cola", "--pairs", "4", "--out", text(&out)];
+    let output = offline(cache.path(), &build);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(coin(&["pairs", "check", text(&out)]).status.success());
 }

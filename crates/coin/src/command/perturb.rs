@@ -9,7 +9,6 @@ use clap::Args;
 use coin::data::{Component, Task};
 use coin::eval::table::Grid;
 use coin::perturb::frozen::LabelWords;
-use coin::perturb::search::SearchPlan;
 use coin::perturb::{AuditRecord, Budget, FrozenSet, Recipe, attack_named, attack_within, files, perturb_set};
 
 use crate::failure::{Failure, OrFail, bad_input};
@@ -92,15 +91,7 @@ impl Arguments {
                 return bad_input("--budget: only for perturbations drawn at random; a search has --queries");
             }
             true => {
-                let plan = SearchPlan {
-                    clean: &clean,
-                    attacks: &attacks,
-                    label_words: &label_words,
-                    seed: self.seed,
-                    search: &self.against.search(),
-                    scorer: "",
-                };
-                let found = self.against.run(plan, out)?;
+                let found = self.against.run(&clean, &attacks, &label_words, self.seed, out)?;
                 (found.set, found.audit, found.recipe)
             }
             false => {

@@ -11,6 +11,7 @@ use coin::data::glue::{self, Split};
 use coin::eval::{LanguageModel, TaskAccuracy};
 use coin::model_folder;
 use coin::perturb::search::{Search, SearchPlan, SearchRecord, SearchedSet, Step, json_lines, search_set};
+use coin::perturb::{Attack, Instructions, LabelWords};
 
 use crate::command::model_arguments::{FloatName, ModelArguments, QuantizationName, data_folder, warn};
 use crate::failure::{Failure, OrFail, bad_input};
@@ -58,13 +59,15 @@ impl SearchArguments {
         self.model.is_some()
     }
 
-    /// The settings of the search.
-    pub fn search(&self) -> Search {
-        Search { query_budget: self.queries, ..Search::default() }
-    }
-
     /// Searches, with every text that is scored as a line of `OUT.search.jsonl`.
-    pub fn run(&self, plan: SearchPlan, out: &Path) -> Result<SearchedSet, Failure> {
+    pub fn run(
+        &self,
+        clean: &Instructions,
+        attacks: &[Box<dyn Attack>],
+        label_words: &LabelWords,
+        seed: u64,
+        out: &Path,
+    ) -> Result<SearchedSet, Failure> {
         let (Some(model), Some(glue)) = (&self.model, &self.glue) else {
             return bad_input("--model: a search needs --glue too, whose examples it scores instructions on");
         };
@@ -79,14 +82,13 @@ impl SearchArguments {
         if self.queries == Some(0) || self.max_new_tokens == 0 {
             return bad_input("--queries and --max-new-tokens must be at least 1");
         }
-        let names: Vec<String> = plan.clean.keys().cloned().collect();
+        let names: Vec<String> = clean.keys().cloned().collect();
         let data =
             data_folder("--glue", glue, &|name| glue::is_file_of(name, &names, Split::Validation), arguments.offline)?;
         let mut tasks = BTreeMap::new();
         for name in &names {
             let instances = glue::read(&data, name, Split::Validation).input()?;
-            let accuracy =
-                TaskAccuracy::new(Task::named(name).input()?, &instances, self.samples, plan.seed).input()?;
+            let accuracy = TaskAccuracy::new(Task::named(name).input()?, &instances, self.samples, seed).input()?;
             tasks.insert(name.clone(), accuracy.with_max_new_tokens(self.max_new_tokens));
         }
         let device = arguments.device()?;
@@ -95,7 +97,8 @@ impl SearchArguments {
             model_folder::for_evaluation(&folder, adapter.as_deref(), arguments.format(), &device).input()?;
         warn(&warnings);
         let scorer = format!("accuracy on at most {} examples a task, model {}", self.samples, model.fingerprint());
-        let plan = SearchPlan { scorer: &scorer, ..plan };
+        let search = Search { query_budget: self.queries, ..Search::default() };
+        let plan = SearchPlan { clean, attacks, label_words, seed, search: &search, scorer: &scorer };
 
         let path = log_path(out);
         let mut file = BufWriter::new(
@@ -103,7 +106,7 @@ impl SearchArguments {
                 .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))
                 .input()?,
         );
-        let bar = progress::bar("search", (instructions(&plan) * plan.attacks.len()) as u64);
+        let bar = progress::bar("search", (clean.values().map(Vec::len).sum::<usize>() * attacks.len()) as u64);
         let model = std::cell::RefCell::new(&mut model);
         let scorer_for = |task: &str| {
             let accuracy = tasks.get(task).cloned().ok_or_else(|| anyhow::anyhow!("task `{task}` has no examples"))?;
@@ -139,11 +142,6 @@ impl SearchArguments {
         }
         Ok(found)
     }
-}
-
-/// Instructions of all tasks.
-fn instructions(plan: &SearchPlan) -> usize {
-    plan.clean.values().map(Vec::len).sum()
 }
 
 /// `OUT.search.jsonl`
