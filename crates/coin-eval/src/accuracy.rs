@@ -9,7 +9,8 @@ use crate::{EvalError, Preset, parser, sampling};
 /// Examples of a task, ready to be answered under any instruction.
 ///
 /// ```
-/// use coin_data::{Instance, Task};
+/// use coin_data::{Instance, Prompt, Task};
+/// use coin_eval::model::{Decided, Finished};
 /// use coin_eval::{GenerateOptions, Generation, LanguageModel, ModelError, TaskAccuracy};
 ///
 /// /// Answers as it is told to in the instruction.
@@ -17,12 +18,14 @@ use crate::{EvalError, Preset, parser, sampling};
 /// impl LanguageModel for Obedient {
 ///     fn generate(
 ///         &mut self,
-///         prompts: &[String],
+///         prompts: &[Prompt],
 ///         _: &GenerateOptions,
-///         _: &(dyn Fn(&str) -> bool + Sync),
-///     ) -> Result<Vec<Generation>, ModelError> {
-///         let answer = |prompt: &String| prompt.split(':').next().unwrap_or_default().to_owned();
-///         Ok(prompts.iter().map(|prompt| Generation { text: answer(prompt), ..Generation::default() }).collect())
+///         _: Decided<'_>,
+///         finished: Finished<'_>,
+///     ) -> Result<(), ModelError> {
+///         let answer = |prompt: &Prompt| prompt.instruction.split(':').next().unwrap_or_default().to_owned();
+///         let answers = prompts.iter().map(|prompt| Generation { text: answer(prompt), ..Generation::default() });
+///         finished(answers.enumerate().collect())
 ///     }
 ///     fn fingerprint(&self) -> String {
 ///         "obedient".to_owned()
@@ -70,18 +73,16 @@ impl TaskAccuracy {
     /// # Errors
     /// [`EvalError::Model`] if the model fails.
     pub fn of(&self, model: &mut dyn LanguageModel, instruction: &str) -> Result<f64, EvalError> {
-        let render =
-            |content: &String| Prompt::new(instruction, content.as_str()).with_marker(Preset::Strict.marker()).render();
-        let prompts: Vec<String> = self.examples.iter().map(|(content, _)| render(content)).collect();
+        let render = |content: &String| Prompt::new(instruction, content.as_str()).with_marker(Preset::Strict.marker());
+        let prompts: Vec<Prompt> = self.examples.iter().map(|(content, _)| render(content)).collect();
         let failed = |source| EvalError::Model {
             task: self.task.name.clone(),
             level: format!("instruction {instruction:?}"),
             instruction: 0,
             source,
         };
-        model.check(&prompts, self.options.max_new_tokens).map_err(failed)?;
         let decided = |text: &str| parser::decided(&self.task, text);
-        let generations = model.generate(&prompts, &self.options, &decided).map_err(failed)?;
+        let generations = model.generate_all(&prompts, &self.options, &decided).map_err(failed)?;
         let right = self.examples.iter().zip(&generations);
         let right = right.filter(|((_, class), answer)| parser::parse(&self.task, &answer.text) == Some(*class));
         Ok(right.count() as f64 / self.examples.len() as f64)

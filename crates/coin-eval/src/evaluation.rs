@@ -67,7 +67,7 @@ struct Batch<'a> {
     level: &'a str,
     instruction: usize,
     examples: Vec<(usize, usize)>, // row, class
-    prompts: Vec<String>,
+    prompts: Vec<Prompt>,
 }
 
 /// The prompt behind each record; see [`Evaluation::input_texts`].
@@ -138,11 +138,7 @@ impl Evaluation {
                 source,
             };
             let decided = |text: &str| !self.full_decode && parser::decided(batch.task, text);
-            let generations = model.generate(&batch.prompts, &options, &decided).map_err(failed)?;
-            if generations.len() != batch.prompts.len() {
-                let message = format!("{} generations for {} prompts", generations.len(), batch.prompts.len());
-                return Err(failed(ModelError::new(message)));
-            }
+            let generations = model.generate_all(&batch.prompts, &options, &decided).map_err(failed)?;
             let reference = match batch.level {
                 CLEAN => None,
                 _ => clean_hidden.get(&(batch.task.name.as_str(), batch.instruction)),
@@ -151,11 +147,16 @@ impl Evaluation {
             for (index, generation) in generations.iter().enumerate() {
                 let (row, gold) = batch.examples[index];
                 records.push(Record {
-                    key: ledger::key(&fingerprint, &batch.prompts[index], &settings),
+                    key: ledger::key(&fingerprint, &batch.prompts[index].render(), &settings),
                     task: batch.task.name.clone(),
                     level: batch.level.to_owned(),
                     instruction: batch.instruction,
                     row,
+                    model: fingerprint.clone(),
+                    stopped: generation.stopped,
+                    margin: generation.margin,
+                    shortened: false,
+                    likelihoods: None,
                     raw_pred: generation.text.clone(),
                     token_ids: generation.token_ids.clone(),
                     pred: parser::parse(batch.task, &generation.text).map_or(-1, |class| class as i64),
@@ -184,7 +185,8 @@ impl Evaluation {
         let mut texts = HashMap::new();
         for batch in self.plan(instances)? {
             for ((row, _), prompt) in batch.examples.into_iter().zip(batch.prompts) {
-                texts.insert((batch.task.name.clone(), batch.level.to_owned(), batch.instruction, row), prompt);
+                texts
+                    .insert((batch.task.name.clone(), batch.level.to_owned(), batch.instruction, row), prompt.render());
             }
         }
         Ok(InputTexts(texts))
@@ -201,12 +203,20 @@ impl Evaluation {
         instances: &dyn Fn(&Task) -> Result<Vec<Instance>, DataError>,
     ) -> Result<(), EvalError> {
         for batch in self.plan(instances)? {
-            model.check(&batch.prompts, self.max_new_tokens).map_err(|source| EvalError::Model {
-                task: batch.task.name.clone(),
-                level: batch.level.to_owned(),
-                instruction: batch.instruction,
-                source,
-            })?;
+            for prompt in &batch.prompts {
+                let failed = |source| EvalError::Model {
+                    task: batch.task.name.clone(),
+                    level: batch.level.to_owned(),
+                    instruction: batch.instruction,
+                    source,
+                };
+                let excess = model.excess(prompt, self.max_new_tokens).map_err(failed)?;
+                if excess > 0 {
+                    let message =
+                        format!("a prompt is {excess} tokens too long for the model: {:.60?}", prompt.render());
+                    return Err(failed(ModelError::new(message)));
+                }
+            }
         }
         Ok(())
     }
@@ -232,7 +242,7 @@ impl Evaluation {
                 for (instruction, text) in self.instructions.get(level, task)?.iter().enumerate() {
                     let render = |example: &Instance| {
                         let content = task.content(example)?;
-                        Ok(Prompt::new(text.as_str(), content).with_marker(self.marker.as_str()).render())
+                        Ok(Prompt::new(text.as_str(), content).with_marker(self.marker.as_str()))
                     };
                     let prompts = examples.iter().map(render).collect::<Result<_, DataError>>()?;
                     let examples = examples.iter().map(|example| (example.row, example.label)).collect();
@@ -273,6 +283,7 @@ fn compare(clean: Option<&[f32]>, generation: &Generation) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Decided, Finished};
 
     /// Answers `acceptable` to prompts with `please`, and the right word with a quote otherwise; writes letter by letter.
     struct Fake {
@@ -282,12 +293,14 @@ mod tests {
     impl LanguageModel for Fake {
         fn generate(
             &mut self,
-            prompts: &[String],
+            prompts: &[Prompt],
             options: &GenerateOptions,
-            decided: &(dyn Fn(&str) -> bool + Sync),
-        ) -> Result<Vec<Generation>, ModelError> {
+            decided: Decided<'_>,
+            finished: Finished<'_>,
+        ) -> Result<(), ModelError> {
             self.calls += 1;
-            let answer = |prompt: &String| {
+            let answer = |prompt: &Prompt| {
+                let prompt = prompt.render();
                 let please = prompt.contains("please");
                 let right = if prompt.contains("good") { "acceptable" } else { "unacceptable" };
                 let mut text = String::new();
@@ -298,9 +311,9 @@ mod tests {
                     text.push(c);
                 }
                 let hidden = options.hidden.then(|| vec![1.0, if please { 1.0 } else { 0.0 }]);
-                Generation { token_ids: vec![0; text.len()], text, hidden }
+                Generation { token_ids: vec![0; text.len()], text, hidden, ..Generation::default() }
             };
-            Ok(prompts.iter().map(answer).collect())
+            finished(prompts.iter().map(answer).enumerate().collect())
         }
 
         fn fingerprint(&self) -> String {

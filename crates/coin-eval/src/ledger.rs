@@ -11,13 +11,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::EvalError;
+use crate::model::Likelihood;
 
 /// One generation and what was read from it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
     /// Names the generation by what produced it; see [`key`].
     pub key: String,
+    /// The fingerprint of the model.
+    pub model: String,
     /// The task's name.
     pub task: String,
     /// The perturbation level, such as `clean`.
@@ -30,6 +33,15 @@ pub struct Record {
     pub raw_pred: String,
     /// The continuation's tokens.
     pub token_ids: Vec<u32>,
+    /// Whether generation ended early, as the outcome was decided.
+    pub stopped: bool,
+    /// The smallest difference between the two largest logits at any new token, where the model tells it. One below rounding
+    /// is a near-tie: another batch size may choose another token.
+    pub margin: Option<f32>,
+    /// Whether the input was shortened, as the prompt did not fit into the model's context.
+    pub shortened: bool,
+    /// The likelihood of each word of the task's verbalizer, in its order, where the answer was scored and not generated.
+    pub likelihoods: Option<Vec<Likelihood>>,
     /// The class read from the continuation; -1 if it names none.
     pub pred: i64,
     /// The example's class.
@@ -125,6 +137,7 @@ mod tests {
             pred: -1,
             gold: 1,
             cosine_to_clean: Some(0.5),
+            ..Record::default()
         }
     }
 

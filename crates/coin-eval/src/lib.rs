@@ -18,15 +18,17 @@
 //! # Example
 //! A model that always answers `acceptable`, on four sentences and two instructions:
 //! ```
-//! use coin_data::{Instance, Task};
+//! use coin_data::{Instance, Prompt, Task};
+//! use coin_eval::model::{Decided, Finished};
 //! use coin_eval::{Evaluation, GenerateOptions, Generation, InstructionSet, LanguageModel, Ledger, ModelError, metrics};
 //!
 //! struct Always;
 //! impl LanguageModel for Always {
 //!     fn generate(
-//!         &mut self, prompts: &[String], _: &GenerateOptions, _: &(dyn Fn(&str) -> bool + Sync),
-//!     ) -> Result<Vec<Generation>, ModelError> {
-//!         Ok(vec![Generation { text: "acceptable".to_owned(), ..Generation::default() }; prompts.len()])
+//!         &mut self, prompts: &[Prompt], _: &GenerateOptions, _: Decided<'_>, finished: Finished<'_>,
+//!     ) -> Result<(), ModelError> {
+//!         let answer = Generation { text: "acceptable".to_owned(), ..Generation::default() };
+//!         finished(vec![answer; prompts.len()].into_iter().enumerate().collect())
 //!     }
 //!     fn fingerprint(&self) -> String {
 //!         "always".to_owned()
@@ -69,6 +71,6 @@ pub use error::EvalError;
 pub use evaluation::{Evaluation, InputTexts, Preset};
 pub use instructions::InstructionSet;
 pub use ledger::{Ledger, Record};
-pub use model::{GenerateOptions, Generation, LanguageModel, ModelError};
+pub use model::{GenerateOptions, Generation, LanguageModel, Likelihood, ModelError};
 pub use report::{Curve, CurvePoint, HeldOutPoint};
 pub use summary::{RunSummary, Summary};

@@ -1,9 +1,10 @@
 //! The LLaMA of `coin-model` behind the [`LanguageModel`] trait.
 
+use coin_data::Prompt;
 use coin_model::generate;
 use coin_model::{Llama, TextTokenizer};
 
-use crate::model::{GenerateOptions, Generation, LanguageModel, ModelError};
+use crate::model::{Decided, Finished, GenerateOptions, Generation, LanguageModel, ModelError};
 
 /// A LLaMA with its tokenizer, ready to answer prompts.
 #[derive(Debug)]
@@ -33,13 +34,17 @@ impl LlamaModel {
 impl LanguageModel for LlamaModel {
     fn generate(
         &mut self,
-        prompts: &[String],
+        prompts: &[Prompt],
         options: &GenerateOptions,
-        decided: &(dyn Fn(&str) -> bool + Sync),
-    ) -> Result<Vec<Generation>, ModelError> {
+        decided: Decided<'_>,
+        finished: Finished<'_>,
+    ) -> Result<(), ModelError> {
         let failed = |error| ModelError::from_source("the model cannot run", error);
-        let rows =
-            prompts.iter().map(|text| self.tokenizer.encode(text)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        let rows = prompts
+            .iter()
+            .map(|prompt| self.tokenizer.encode(&prompt.render()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(failed)?;
         let settings = generate::GenerateOptions {
             max_new_tokens: options.max_new_tokens,
             batch_size: self.batch_size,
@@ -50,29 +55,19 @@ impl LanguageModel for LlamaModel {
         };
         let done = |_: usize, ids: &[u32]| self.tokenizer.decode(ids).is_ok_and(|text| decided(&text));
         let continuations = generate::generate(&self.model, &rows, &settings, done).map_err(failed)?;
-        continuations
-            .into_iter()
-            .map(|continuation| {
-                let text = self.tokenizer.decode(&continuation.ids).map_err(failed)?;
-                Ok(Generation { token_ids: continuation.ids, text, hidden: continuation.hidden })
-            })
-            .collect()
+        let generations = continuations.into_iter().enumerate().map(|(index, continuation)| {
+            let text = self.tokenizer.decode(&continuation.ids).map_err(failed)?;
+            let hidden = continuation.hidden;
+            Ok((index, Generation { token_ids: continuation.ids, text, hidden, ..Generation::default() }))
+        });
+        finished(generations.collect::<Result<_, _>>()?)
     }
 
-    fn check(&self, prompts: &[String], max_new_tokens: usize) -> Result<(), ModelError> {
+    fn excess(&self, prompt: &Prompt, new_tokens: usize) -> Result<usize, ModelError> {
         let limit = self.model.config().max_position_embeddings;
-        for (index, prompt) in prompts.iter().enumerate() {
-            let row =
-                self.tokenizer.encode(prompt).map_err(|error| ModelError::from_source("cannot tokenize", error))?;
-            if row.len() + max_new_tokens > limit {
-                let message = format!(
-                    "prompt {index} has {} tokens; with {max_new_tokens} new ones it exceeds the model's {limit} positions: {prompt:.60?}",
-                    row.len()
-                );
-                return Err(ModelError::new(message));
-            }
-        }
-        Ok(())
+        let row = self.tokenizer.encode(&prompt.render());
+        let row = row.map_err(|error| ModelError::from_source("cannot tokenize", error))?;
+        Ok((row.len() + new_tokens).saturating_sub(limit))
     }
 
     fn fingerprint(&self) -> String {

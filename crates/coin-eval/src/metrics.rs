@@ -138,13 +138,10 @@ mod tests {
     /// Records of one instruction: `right` of `all` answers right, `unread` of the wrong ones unparsable.
     fn records(task: &str, level: &str, instruction: usize, right: usize, unread: usize, all: usize) -> Vec<Record> {
         let record = |row: usize| Record {
-            key: String::new(),
             task: task.to_owned(),
             level: level.to_owned(),
             instruction,
             row,
-            raw_pred: String::new(),
-            token_ids: Vec::new(),
             pred: if row < right {
                 1
             } else if row < right + unread {
@@ -154,6 +151,7 @@ mod tests {
             },
             gold: 1,
             cosine_to_clean: (level != CLEAN).then_some(if instruction == 0 { 0.5 } else { 1.0 }),
+            ..Record::default()
         };
         (0..all).map(record).collect()
     }

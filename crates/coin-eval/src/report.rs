@@ -166,13 +166,10 @@ pub(crate) mod tests {
                         for row in 0..40 {
                             let (right, unread) = (uniform() < share, uniform() < 0.1);
                             records.push(Record {
-                                key: String::new(),
                                 task: task.name.clone(),
                                 level: (*level).to_owned(),
                                 instruction,
                                 row,
-                                raw_pred: String::new(),
-                                token_ids: Vec::new(),
                                 pred: if right {
                                     1
                                 } else if unread {
@@ -184,6 +181,7 @@ pub(crate) mod tests {
                                 cosine_to_clean: (l > 0)
                                     .then(|| 0.99 - (loss * 0.8 * uniform()) as f32 as f64)
                                     .map(|v| v as f32),
+                                ..Record::default()
                             });
                         }
                     }

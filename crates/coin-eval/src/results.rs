@@ -79,16 +79,15 @@ mod tests {
 
     fn record(row: usize, raw_pred: &str, pred: i64) -> Record {
         Record {
-            key: String::new(),
             task: "cola".to_owned(),
             level: "clean".to_owned(),
             instruction: 3,
             row,
             raw_pred: raw_pred.to_owned(),
-            token_ids: Vec::new(),
             pred,
             gold: 1,
             cosine_to_clean: None,
+            ..Record::default()
         }
     }
 
