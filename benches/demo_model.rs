@@ -74,6 +74,7 @@ fn generation(criterion: &mut Criterion) {
         threads: 1,
         eos: Vec::new(),
         hidden: false,
+        memory: None,
         sampling: None,
     };
     let mut group = criterion.benchmark_group("greedy_7_tokens");

@@ -394,6 +394,7 @@ fn check(model: &Llama, tokenizer: &TextTokenizer, world: &World, named: bool) -
         threads: 2,
         eos: tokenizer.eos().to_vec(),
         hidden: false,
+        memory: None,
         sampling: None,
     };
     let mut mean = 0.0;

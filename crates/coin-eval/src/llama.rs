@@ -51,6 +51,7 @@ impl LanguageModel for LlamaModel {
             threads: self.threads,
             eos: self.tokenizer.eos().to_vec(),
             hidden: options.hidden,
+            memory: None,
             sampling: None,
         };
         let done = |_: usize, ids: &[u32]| self.tokenizer.decode(ids).is_ok_and(|text| decided(&text));

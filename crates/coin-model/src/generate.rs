@@ -1,22 +1,27 @@
 //! Generation with a key-value cache: greedy, or with [`Sampling`].
 //!
-//! The longest prefix that all rows share is computed once. Rows are run in batches of similar length, and a row
-//! leaves its batch as soon as it is done. The output head runs at the last position only.
+//! What all rows share at their beginning is computed once, and what the rows of a group share once per group. Rows are run in
+//! batches of similar length, and a row leaves its batch as soon as it is done. The output head runs at the last position
+//! only.
 
 use std::collections::BTreeMap;
 
 use burn::tensor::{Int, Tensor};
 
+use crate::batches::{Plan, run_in_order};
 use crate::sampling::Sampling;
-use crate::{KvCache, Llama, ModelError, TokenBatch};
+use crate::{Llama, ModelError, TokenBatch};
 
 /// Settings of [`generate`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct GenerateOptions {
     /// Tokens generated per row at most.
     pub max_new_tokens: usize,
-    /// Rows per batch.
+    /// Rows per batch at most.
     pub batch_size: usize,
+    /// Bytes that the cache and the activations of one batch may take: batches of long rows are cut to it, down to one row.
+    /// Without it every batch has `batch_size` rows.
+    pub memory: Option<usize>,
     /// Batches that run at once. On a CPU one batch of a small model keeps hardly more than one core busy.
     pub threads: usize,
     /// Ids that end a row; they are not part of the output.
@@ -32,8 +37,19 @@ pub struct GenerateOptions {
 pub struct Continuation {
     /// The new tokens.
     pub ids: Vec<u32>,
+    /// Whether `done` ended the row.
+    pub stopped: bool,
+    /// The smallest difference between the largest and the second largest logit at any new token, the one that ends the row
+    /// included: where it is as small as rounding, another batch may choose another token.
+    pub margin: f32,
     /// Hidden state after the final norm at the last prompt token, `[d_model]`, if asked for.
     pub hidden: Option<Vec<f32>>,
+}
+
+impl Default for Continuation {
+    fn default() -> Self {
+        Continuation { ids: Vec::new(), stopped: false, margin: f32::INFINITY, hidden: None }
+    }
 }
 
 /// Continues every row token by token; `done(row, tokens so far)` may end a row early.
@@ -49,138 +65,143 @@ pub fn generate(
     options: &GenerateOptions,
     done: impl Fn(usize, &[u32]) -> bool + Sync,
 ) -> Result<Vec<Continuation>, ModelError> {
-    options.sampling.as_ref().map_or(Ok(()), Sampling::check)?;
-    model.check_rows(rows, options.max_new_tokens)?;
-    let mut out = vec![Continuation { ids: Vec::new(), hidden: None }; rows.len()];
-    if rows.is_empty() || options.max_new_tokens == 0 {
-        return Ok(out);
-    }
-    // At least one token of each row stays behind the prefix.
-    let prefix = common_prefix(rows).min(rows.iter().map(Vec::len).min().unwrap_or(1) - 1);
-    let mut shared = KvCache::new(model.layers.len(), 1, prefix);
-    if prefix > 0 && rows.len() > 1 {
-        let batch = TokenBatch::left_padded(&[rows[0][..prefix].to_vec()], 0, 1, &model.device())?;
-        model.hidden(&batch, Some(&mut shared), None);
-    }
-    let prefix = shared.lengths[0];
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.sort_by_key(|&row| rows[row].len());
-    let chunks: Vec<&[usize]> = order.chunks(options.batch_size.max(1)).collect();
-    let job = Job { model, rows, prefix, shared: &shared, options, done: &done };
-    // Thread t takes every so-manieth batch, so that long and short ones are shared out.
-    let threads = options.threads.clamp(1, chunks.len());
-    let run = |first: usize| chunks[first..].iter().step_by(threads).map(|chunk| job.run(chunk)).collect::<Vec<_>>();
-    let results = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|thread| scope.spawn(move || run(thread))).collect();
-        let mut results = vec![run(0)];
-        for (thread, other) in others.into_iter().enumerate() {
-            results.push(
-                other
-                    .join()
-                    .map_err(|_| ModelError::Invalid(format!("generation thread {} ended early", thread + 1)))?,
-            );
-        }
-        Ok::<_, ModelError>(results)
-    })?;
-    for result in results.into_iter().flatten() {
-        for (row, continuation) in result? {
+    let mut out = vec![Continuation::default(); rows.len()];
+    generate_each(model, rows, &[], options, done, |finished| {
+        for (row, continuation) in finished {
             out[row] = continuation;
         }
-    }
+        Ok::<_, ModelError>(())
+    })?;
     Ok(out)
 }
 
-/// What the batches of one call share.
-struct Job<'a, F> {
-    model: &'a Llama,
-    rows: &'a [Vec<u32>],
-    prefix: usize,
-    shared: &'a KvCache,
-    options: &'a GenerateOptions,
-    done: &'a F,
+/// As [`generate`], with the continuations of each batch handed to `finished` as soon as it and all batches before it are
+/// done, so that the order of results depends on nothing but the rows.
+///
+/// `groups` names the group of each row, or is empty where all are of one. A group's rows should begin alike; what they
+/// share is computed once, beside what all rows share.
+///
+/// # Errors
+/// As [`generate`]; `groups` is of another length than `rows`; or the error of `finished`, after which no further batch is
+/// begun.
+pub fn generate_each<E: From<ModelError>>(
+    model: &Llama,
+    rows: &[Vec<u32>],
+    groups: &[usize],
+    options: &GenerateOptions,
+    done: impl Fn(usize, &[u32]) -> bool + Sync,
+    finished: impl FnMut(Vec<(usize, Continuation)>) -> Result<(), E>,
+) -> Result<(), E> {
+    options.sampling.as_ref().map_or(Ok(()), Sampling::check)?;
+    model.check_rows(rows, options.max_new_tokens)?;
+    let mut finished = finished;
+    if options.max_new_tokens == 0 {
+        return finished((0..rows.len()).map(|row| (row, Continuation::default())).collect());
+    }
+    let plan = Plan::new(model, rows, groups, options.max_new_tokens, 1, options.batch_size, options.memory)?;
+    run_in_order(plan.batches.len(), options.threads, |batch| continue_batch(&plan, batch, options, &done), finished)
 }
 
-impl<F: Fn(usize, &[u32]) -> bool> Job<'_, F> {
-    /// Continues the rows `chunk` as one batch.
-    fn run(&self, chunk: &[usize]) -> Result<Vec<(usize, Continuation)>, ModelError> {
-        let &Job { model, rows, prefix, shared, options, done } = self;
-        let mut out: BTreeMap<usize, Continuation> =
-            chunk.iter().map(|&row| (row, Continuation { ids: Vec::new(), hidden: None })).collect();
-        let device = model.device();
-        let mut active = chunk.to_vec();
-        let mut input: Vec<Vec<u32>> = active.iter().map(|&row| rows[row][prefix..].to_vec()).collect();
-        // Allocated once: prompt and all but the last new token.
-        let capacity = prefix + input.iter().map(Vec::len).max().unwrap_or(0) + options.max_new_tokens - 1;
-        let mut cache = match prefix {
-            0 => KvCache::new(model.layers.len(), active.len(), capacity),
-            _ => shared.repeat(active.len(), capacity),
-        };
-        for step in 0..options.max_new_tokens {
-            let batch = TokenBatch::left_padded(&input, 0, 1, &device)?;
-            let hidden = model.hidden(&batch, Some(&mut cache), None);
-            let [count, seq, d_model] = hidden.dims();
-            let last: Tensor<2> = hidden.narrow(1, seq - 1, 1).reshape([count, d_model]);
-            if step == 0 && options.hidden {
-                let values: Vec<f32> = values(last.clone())?;
-                for (&row, state) in active.iter().zip(values.chunks_exact(d_model)) {
-                    if let Some(out) = out.get_mut(&row) {
-                        out.hidden = Some(state.to_vec());
-                    }
+/// Continues the rows of one batch.
+fn continue_batch(
+    plan: &Plan<'_>,
+    batch: usize,
+    options: &GenerateOptions,
+    done: &(impl Fn(usize, &[u32]) -> bool + Sync),
+) -> Result<Vec<(usize, Continuation)>, ModelError> {
+    let model = plan.model;
+    let device = model.device();
+    let mut active = plan.batches[batch].rows.clone();
+    let mut out: BTreeMap<usize, Continuation> = active.iter().map(|&row| (row, Continuation::default())).collect();
+    // Allocated once: prompt and all but the last new token.
+    let (mut cache, mut input) = plan.start(batch, options.max_new_tokens - 1)?;
+    for step in 0..options.max_new_tokens {
+        let batch = TokenBatch::left_padded(&input, 0, 1, &device)?;
+        let hidden = model.hidden(&batch, Some(&mut cache), None);
+        let [count, seq, d_model] = hidden.dims();
+        let last: Tensor<2> = hidden.narrow(1, seq - 1, 1).reshape([count, d_model]);
+        if step == 0 && options.hidden {
+            let values: Vec<f32> = values(last.clone())?;
+            for (&row, state) in active.iter().zip(values.chunks_exact(d_model)) {
+                if let Some(out) = out.get_mut(&row) {
+                    out.hidden = Some(state.to_vec());
                 }
-            }
-            let logits = model.logits(last);
-            let next: Vec<u32> = match &options.sampling {
-                None => indices(logits.argmax(1))?,
-                Some(sampling) => {
-                    let vocabulary = logits.dims()[1];
-                    let values = values(logits)?;
-                    let scores = active.iter().zip(values.chunks_exact(vocabulary));
-                    scores.map(|(&row, scores)| sampling.draw(scores, row, step)).collect()
-                }
-            };
-            let mut keep = Vec::with_capacity(count);
-            for (place, (&row, &id)) in active.iter().zip(&next).enumerate() {
-                if options.eos.contains(&id) {
-                    continue;
-                }
-                let Some(out) = out.get_mut(&row) else { continue };
-                out.ids.push(id);
-                if !done(row, &out.ids) {
-                    keep.push(place);
-                }
-            }
-            if keep.is_empty() || step + 1 == options.max_new_tokens {
-                break;
-            }
-            input = keep.iter().map(|&place| vec![next[place]]).collect();
-            if keep.len() < active.len() {
-                cache = cache.select(&keep);
-                active = keep.iter().map(|&place| active[place]).collect();
             }
         }
-        Ok(out.into_iter().collect())
+        let logits = model.logits(last);
+        let (best, margins) = two_largest(logits.clone())?;
+        let next: Vec<u32> = match &options.sampling {
+            None => best,
+            Some(sampling) => {
+                let vocabulary = logits.dims()[1];
+                let values = values(logits)?;
+                let scores = active.iter().zip(values.chunks_exact(vocabulary));
+                scores.map(|(&row, scores)| sampling.draw(scores, row, step)).collect()
+            }
+        };
+        let mut keep = Vec::with_capacity(count);
+        for (place, (&row, &id)) in active.iter().zip(&next).enumerate() {
+            let Some(out) = out.get_mut(&row) else { continue };
+            out.margin = out.margin.min(margins[place]);
+            if options.eos.contains(&id) {
+                continue;
+            }
+            out.ids.push(id);
+            out.stopped = done(row, &out.ids);
+            if !out.stopped {
+                keep.push(place);
+            }
+        }
+        if keep.is_empty() || step + 1 == options.max_new_tokens {
+            break;
+        }
+        input = keep.iter().map(|&place| vec![next[place]]).collect();
+        if keep.len() < active.len() {
+            cache = cache.select(&keep);
+            active = keep.iter().map(|&place| active[place]).collect();
+        }
     }
+    Ok(out.into_iter().collect())
 }
 
-fn values(tensor: Tensor<2>) -> Result<Vec<f32>, ModelError> {
-    tensor
-        .try_into_vec_as::<f32>()
-        .map_err(|error| ModelError::Invalid(format!("cannot read hidden states back: {error:?}")))
+/// The index of each row's largest value, the lowest of equal ones, and how far the second largest is below it.
+fn two_largest(logits: Tensor<2>) -> Result<(Vec<u32>, Vec<f32>), ModelError> {
+    let vocabulary = logits.dims()[1];
+    if logits.device() != burn::tensor::Device::flex() {
+        // Three small results are read back in place of the whole matrix.
+        let (largest, index) = logits.clone().max_dim_with_indices(1);
+        let others = logits.clone().scatter(
+            1,
+            index.clone(),
+            largest.full_like(f32::NEG_INFINITY),
+            burn::tensor::IndexingUpdateOp::Add,
+        );
+        let margins = values(largest - others.max_dim(1))?;
+        return Ok((indices(index)?, margins));
+    }
+    let values = values(logits)?;
+    let of_row = |row: &[f32]| {
+        let (mut best, mut largest, mut second) = (0, f32::NEG_INFINITY, f32::NEG_INFINITY);
+        for (index, &value) in row.iter().enumerate() {
+            if value > largest {
+                (best, largest, second) = (index as u32, value, largest);
+            } else if value > second {
+                second = value;
+            }
+        }
+        (best, largest - second)
+    };
+    Ok(values.chunks_exact(vocabulary).map(of_row).unzip())
+}
+
+pub(crate) fn values(tensor: Tensor<2>) -> Result<Vec<f32>, ModelError> {
+    tensor.try_into_vec_as::<f32>().map_err(|error| ModelError::Invalid(format!("cannot read values back: {error:?}")))
 }
 
 fn indices(tensor: Tensor<2, Int>) -> Result<Vec<u32>, ModelError> {
     tensor
         .try_into_vec_as::<u32>()
         .map_err(|error| ModelError::Invalid(format!("cannot read token ids back: {error:?}")))
-}
-
-/// Length of the longest prefix of all rows.
-fn common_prefix(rows: &[Vec<u32>]) -> usize {
-    let (first, rest) = match rows.split_first() {
-        Some(parts) => parts,
-        None => return 0,
-    };
-    rest.iter().fold(first.len(), |length, row| first[..length].iter().zip(row).take_while(|(a, b)| a == b).count())
 }
 
 #[cfg(test)]
@@ -190,7 +211,15 @@ mod tests {
     use burn::tensor::Device;
 
     fn options(hidden: bool) -> GenerateOptions {
-        GenerateOptions { max_new_tokens: 7, batch_size: 3, threads: 2, eos: Vec::new(), hidden, sampling: None }
+        GenerateOptions {
+            max_new_tokens: 7,
+            batch_size: 3,
+            memory: None,
+            threads: 2,
+            eos: Vec::new(),
+            hidden,
+            sampling: None,
+        }
     }
 
     #[test]
@@ -199,11 +228,13 @@ mod tests {
         let sampling = Sampling { temperature: 2.0, top_k: Some(9), seed: 5, ..Sampling::default() };
         let options = GenerateOptions { sampling: Some(sampling), ..options(false) };
         let rows: Vec<Vec<u32>> = vec![vec![1, 4, 5, 6, 7], vec![1, 4, 9], vec![1, 4, 5, 8], vec![1, 4]];
-        let together = generate(&model, &rows, &options, |_, _| false).unwrap();
+        let ids = |options: &GenerateOptions| -> Vec<Vec<u32>> {
+            generate(&model, &rows, options, |_, _| false).unwrap().into_iter().map(|row| row.ids).collect()
+        };
+        let together = ids(&options);
         let one_by_one = GenerateOptions { batch_size: 1, threads: 1, ..options.clone() };
-        assert_eq!(together, generate(&model, &rows, &one_by_one, |_, _| false).unwrap());
-        let greedy = generate(&model, &rows, &GenerateOptions { sampling: None, ..options }, |_, _| false).unwrap();
-        assert_ne!(together, greedy);
+        assert_eq!(together, ids(&one_by_one));
+        assert_ne!(together, ids(&GenerateOptions { sampling: None, ..options }));
     }
 
     #[test]
@@ -239,6 +270,31 @@ mod tests {
         let stopped = generate(&model, &rows, &options, |row, ids| row != 2 && ids.len() == 1 + row).unwrap();
         assert_eq!(stopped[2].ids, together[2].ids);
         assert_eq!(stopped[1].ids, together[1].ids[..2]);
+    }
+
+    #[test]
+    fn groups_change_nothing_but_what_is_shared() {
+        let model = Llama::new(&tiny(), 11, &Device::flex()).unwrap();
+        let rows: Vec<Vec<u32>> =
+            [[1, 4, 5, 6, 7], [1, 4, 9, 2, 3], [1, 4, 5, 6, 8], [1, 4, 9, 2, 2], [1, 4, 9, 2, 5]].map(Vec::from).into();
+        let together = generate(&model, &rows, &options(true), |_, _| false).unwrap();
+        let mut order = Vec::new();
+        let keep = |finished: Vec<(usize, Continuation)>| {
+            for (row, continuation) in finished {
+                assert_eq!(continuation.ids, together[row].ids);
+                assert!((continuation.margin - together[row].margin).abs() < 1e-5);
+                order.push(row);
+            }
+            Ok::<_, ModelError>(())
+        };
+        generate_each(&model, &rows, &[7, 3, 7, 3, 3], &options(true), |_, _| false, keep).unwrap();
+        assert_eq!(order, [1, 3, 4, 0, 2]);
+    }
+
+    #[test]
+    fn a_margin_is_the_distance_to_the_second_choice() {
+        let row = Tensor::<2>::from_floats([[0.5, 2.0, 1.25, 2.0], [3.0, -1.0, 2.5, 0.0]], &Device::flex());
+        assert_eq!(two_largest(row).unwrap(), (vec![1, 0], vec![0.0, 0.5]));
     }
 
     #[test]

@@ -7,12 +7,14 @@
 //! - [`weight`]: dense matrices, and frozen ones packed to 8 or 4 bits.
 //! - [`TokenBatch`]: ragged rows of token ids as a batch padded on either side, with positions per row.
 //! - [`generate`]: decoding, greedy or sampled, with a key-value cache and a shared prefix.
+//! - [`score`]: log-likelihoods of given continuations.
 //! - [`checkpoint`] and [`adapter`]: Hugging Face's and PEFT's files, in and out.
 //! - [`TextTokenizer`]: `tokenizer.json` or SentencePiece's `tokenizer.model`, and the special tokens around a text.
 
 pub mod adapter;
 pub mod attention;
 pub mod batch;
+mod batches;
 pub mod cache;
 pub mod checkpoint;
 pub mod config;
@@ -26,6 +28,7 @@ pub mod lora;
 pub mod recompute;
 pub mod rope;
 pub mod sampling;
+pub mod score;
 pub mod sentencepiece;
 pub mod tokenizer;
 pub mod weight;

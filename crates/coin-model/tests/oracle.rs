@@ -72,6 +72,7 @@ fn greedy_text_is_the_published_one() {
         threads: 1,
         eos: Vec::new(),
         hidden: false,
+        memory: None,
         sampling: None,
     };
     let out = generate(&model, &[vec![1]], &options, |_, _| false).unwrap();

@@ -186,6 +186,7 @@ fn greedy_ids_are_those_of_transformers_alone_and_in_a_batch() {
             threads: 1,
             eos: Vec::new(),
             hidden: false,
+            memory: None,
             sampling: None,
         };
         let run = |prompts: &[Vec<u32>], options: &GenerateOptions| generate(&model, prompts, options, |_, _| false);

@@ -192,6 +192,7 @@ impl Generate {
             threads: 1,
             eos: tokenizer.eos().to_vec(),
             hidden: false,
+            memory: None,
             sampling,
         };
         let out = generate(&model, &[ids], &options, |_, _| false).input()?;

@@ -1,0 +1,273 @@
+//! Rows of token ids as batches behind a shared cache: what generation and scoring have in common.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{OnceLock, mpsc};
+
+use crate::{KvCache, Llama, ModelError, TokenBatch};
+
+/// Some rows that run together. All are of one group.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    group: usize,
+    pub(crate) rows: Vec<usize>,
+}
+
+/// What the rows of one group begin with, and its cache once a batch has needed it.
+#[derive(Debug)]
+struct Prefix {
+    ids: Vec<u32>,
+    cache: OnceLock<KvCache>,
+}
+
+/// How some rows are run.
+#[derive(Debug)]
+pub(crate) struct Plan<'a> {
+    pub(crate) model: &'a Llama,
+    rows: &'a [Vec<u32>],
+    /// What all rows begin with.
+    shared: Prefix,
+    groups: Vec<Prefix>,
+    pub(crate) batches: Vec<Batch>,
+}
+
+impl<'a> Plan<'a> {
+    /// Batches of at most `batch_size` rows of similar length. A row needs room for `new_tokens` more, `copies` times.
+    pub(crate) fn new(
+        model: &'a Llama,
+        rows: &'a [Vec<u32>],
+        groups: &[usize],
+        new_tokens: usize,
+        copies: usize,
+        batch_size: usize,
+        memory: Option<usize>,
+    ) -> Result<Self, ModelError> {
+        if !groups.is_empty() && groups.len() != rows.len() {
+            return Err(ModelError::Invalid(format!("{} groups are named for {} rows", groups.len(), rows.len())));
+        }
+        let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for row in 0..rows.len() {
+            members.entry(groups.get(row).copied().unwrap_or(0)).or_default().push(row);
+        }
+        let all: Vec<usize> = (0..rows.len()).collect();
+        let shared = prefix(rows, &all);
+        let (mut prefixes, mut batches) = (Vec::new(), Vec::new());
+        for mut members in members.into_values() {
+            prefixes.push(prefix(rows, &members));
+            members.sort_by_key(|&row| rows[row].len());
+            let mut rest = &members[..];
+            while !rest.is_empty() {
+                let (batch, others) = rest.split_at(fitting(model, rows, rest, new_tokens, copies, batch_size, memory));
+                batches.push(Batch { group: prefixes.len() - 1, rows: batch.to_vec() });
+                rest = others;
+            }
+        }
+        Ok(Plan { model, rows, shared, groups: prefixes, batches })
+    }
+
+    /// The cache of a batch's prefix with room for `new_tokens` behind its longest row, and what follows the prefix in
+    /// each row: at least one token.
+    pub(crate) fn start(&self, batch: usize, new_tokens: usize) -> Result<(KvCache, Vec<Vec<u32>>), ModelError> {
+        let Batch { group, rows } = &self.batches[batch];
+        let prefix = &self.groups[*group];
+        let behind = prefix.ids.len();
+        let input: Vec<Vec<u32>> = rows.iter().map(|&row| self.rows[row][behind..].to_vec()).collect();
+        let capacity = behind + input.iter().map(Vec::len).max().unwrap_or(0) + new_tokens;
+        let cache = match behind {
+            0 => KvCache::new(self.model.layers.len(), rows.len(), capacity),
+            _ => self.cache(prefix)?.repeat(rows.len(), capacity),
+        };
+        Ok((cache, input))
+    }
+
+    /// The cache of a group's prefix, which goes on from that of all rows where there are several groups.
+    fn cache<'b>(&'b self, prefix: &'b Prefix) -> Result<&'b KvCache, ModelError> {
+        if let Some(cache) = prefix.cache.get() {
+            return Ok(cache);
+        }
+        let shared = self.shared.ids.len();
+        let from_shared = self.groups.len() > 1 && shared > 0;
+        let mut cache = match from_shared {
+            true => self.cache_of(&self.shared)?.repeat(1, prefix.ids.len()),
+            false => KvCache::new(self.model.layers.len(), 1, prefix.ids.len()),
+        };
+        self.extend(&mut cache, &prefix.ids[if from_shared { shared } else { 0 }..])?;
+        Ok(prefix.cache.get_or_init(|| cache))
+    }
+
+    fn cache_of<'b>(&'b self, shared: &'b Prefix) -> Result<&'b KvCache, ModelError> {
+        if let Some(cache) = shared.cache.get() {
+            return Ok(cache);
+        }
+        let mut cache = KvCache::new(self.model.layers.len(), 1, shared.ids.len());
+        self.extend(&mut cache, &shared.ids)?;
+        Ok(shared.cache.get_or_init(|| cache))
+    }
+
+    fn extend(&self, cache: &mut KvCache, ids: &[u32]) -> Result<(), ModelError> {
+        if !ids.is_empty() {
+            let batch = TokenBatch::left_padded(&[ids.to_vec()], 0, 1, &self.model.device())?;
+            self.model.hidden(&batch, Some(cache), None);
+        }
+        Ok(())
+    }
+}
+
+/// What the rows `members` begin with; at least one token of each stays behind it. Nothing for a single row.
+fn prefix(rows: &[Vec<u32>], members: &[usize]) -> Prefix {
+    let length = match members {
+        [first, rest @ ..] if !rest.is_empty() => rest.iter().fold(rows[*first].len() - 1, |length, &row| {
+            let equal = rows[*first][..length].iter().zip(&rows[row]).take_while(|(a, b)| a == b).count();
+            equal.min(rows[row].len() - 1)
+        }),
+        _ => 0,
+    };
+    let ids = members.first().map_or(Vec::new(), |&first| rows[first][..length].to_vec());
+    Prefix { ids, cache: OnceLock::new() }
+}
+
+/// How many of `members`, sorted by length, one batch takes.
+fn fitting(
+    model: &Llama,
+    rows: &[Vec<u32>],
+    members: &[usize],
+    new_tokens: usize,
+    copies: usize,
+    batch_size: usize,
+    memory: Option<usize>,
+) -> usize {
+    let most = batch_size.clamp(1, members.len());
+    let Some(memory) = memory else { return most };
+    // The longest row counts for all, as shorter ones are padded.
+    let fits = |count: &usize| {
+        let length = rows[members[*count - 1]].len();
+        count * row_bytes(model, length, length + new_tokens, copies) <= memory
+    };
+    (1..=most).rev().find(fits).unwrap_or(1)
+}
+
+/// Bytes that one row of `prompt` tokens, `length` with its new ones, takes: its keys and values, and the activations of the
+/// layer that is being computed.
+fn row_bytes(model: &Llama, prompt: usize, length: usize, copies: usize) -> usize {
+    let config = model.config();
+    let size = model.embedding.val().dtype().size();
+    let heads = config.num_attention_heads;
+    let head_dim = config.head_dim.unwrap_or(config.hidden_size / heads.max(1));
+    let kv = 2 * config.num_hidden_layers * config.num_key_value_heads.unwrap_or(heads) * head_dim * length * size;
+    // Residual stream, its norm, q and the mixed values; gate, up and their product; scores and their softmax in f32.
+    let layer =
+        prompt * (4 * config.hidden_size + 3 * config.intermediate_size) * size + 2 * 4 * heads * prompt * prompt;
+    copies * kv + layer + 3 * 4 * config.vocab_size
+}
+
+/// Runs `count` jobs on `threads` threads and hands their results to `finished` in the order of the jobs. After the first
+/// error no further job is begun.
+pub(crate) fn run_in_order<T: Send, E: From<ModelError>>(
+    count: usize,
+    threads: usize,
+    job: impl Fn(usize) -> Result<T, ModelError> + Sync,
+    mut finished: impl FnMut(T) -> Result<(), E>,
+) -> Result<(), E> {
+    let next = AtomicUsize::new(0);
+    let (sender, receiver) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads.clamp(1, count.max(1)))
+            .map(|_| {
+                let (next, job) = (&next, &job);
+                let sender = sender.clone();
+                scope.spawn(move || {
+                    loop {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        // The receiver is gone once something failed.
+                        if index >= count || sender.send((index, job(index))).is_err() {
+                            return;
+                        }
+                    }
+                })
+            })
+            .collect();
+        drop(sender);
+        let mut waiting = BTreeMap::new();
+        let mut handed = 0;
+        let outcome = loop {
+            let Ok((index, result)) = receiver.recv() else { break Ok(()) };
+            match result {
+                Ok(result) => waiting.insert(index, result),
+                Err(error) => break Err(E::from(error)),
+            };
+            let mut refused = None;
+            while let Some(result) = waiting.remove(&handed) {
+                handed += 1;
+                if let Err(error) = finished(result) {
+                    refused = Some(error);
+                    break;
+                }
+            }
+            if let Some(error) = refused {
+                break Err(error);
+            }
+        };
+        drop(receiver);
+        next.store(count, Ordering::Relaxed);
+        let ended_early = workers.into_iter().filter_map(|worker| worker.join().err()).count();
+        outcome?;
+        match ended_early {
+            0 => Ok(()),
+            _ => Err(E::from(ModelError::Invalid(format!("{ended_early} generation threads ended early")))),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::tiny;
+    use burn::tensor::Device;
+
+    #[test]
+    fn results_come_in_order_whoever_is_first() {
+        let mut seen = Vec::new();
+        let job = |index: usize| {
+            std::thread::sleep(std::time::Duration::from_millis(if index % 3 == 0 { 5 } else { 0 }));
+            Ok(index)
+        };
+        run_in_order(20, 4, job, |index| Ok::<_, ModelError>(seen.push(index))).unwrap();
+        assert_eq!(seen, (0..20).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_first_error_ends_it() {
+        let begun = AtomicUsize::new(0);
+        let job = |index: usize| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            if index == 3 { Err(ModelError::Invalid("job 3".to_owned())) } else { Ok(index) }
+        };
+        let mut seen = Vec::new();
+        let error = run_in_order(1000, 2, job, |index| Ok::<_, ModelError>(seen.push(index))).unwrap_err();
+        assert_eq!((error.to_string(), seen), ("job 3".to_owned(), vec![0, 1, 2]));
+        let refuse = |index: usize| if index == 1 { Err(ModelError::Invalid("full".to_owned())) } else { Ok(()) };
+        assert_eq!(run_in_order(1000, 2, Ok, refuse).unwrap_err().to_string(), "full");
+        assert!(begun.into_inner() < 1000);
+    }
+
+    #[test]
+    fn little_memory_makes_small_batches() {
+        let model = Llama::new(&tiny(), 11, &Device::flex()).unwrap();
+        let rows: Vec<Vec<u32>> = (1..=8).map(|length| vec![1; 2 * length]).collect();
+        let sizes = |memory| -> Vec<usize> {
+            let plan = Plan::new(&model, &rows, &[], 4, 1, 4, memory).unwrap();
+            plan.batches.iter().map(|batch| batch.rows.len()).collect()
+        };
+        assert_eq!(sizes(None), [4, 4]);
+        assert_eq!(sizes(Some(1)), [1; 8]);
+        let some = sizes(Some(2 * row_bytes(&model, 16, 20, 1)));
+        assert!(some.iter().all(|&size| (2..=4).contains(&size)) && some.iter().sum::<usize>() == 8, "{some:?}");
+    }
+
+    #[test]
+    fn groups_must_name_every_row() {
+        let model = Llama::new(&tiny(), 11, &Device::flex()).unwrap();
+        let error = Plan::new(&model, &[vec![1]], &[0, 0], 4, 1, 4, None).unwrap_err();
+        assert_eq!(error.to_string(), "2 groups are named for 1 rows");
+    }
+}
