@@ -3,8 +3,9 @@
 
 use coin_data::{DataError, Instance, Prompt, Task};
 
-use crate::model::{GenerateOptions, LanguageModel};
-use crate::{EvalError, Preset, parser, sampling};
+use crate::model::{GenerateOptions, Generation, LanguageModel};
+use crate::scorer::released;
+use crate::{EvalError, Preset, sampling};
 
 /// Examples of a task, ready to be answered under any instruction.
 ///
@@ -73,18 +74,37 @@ impl TaskAccuracy {
     /// # Errors
     /// [`EvalError::Model`] if the model fails.
     pub fn of(&self, model: &mut dyn LanguageModel, instruction: &str) -> Result<f64, EvalError> {
-        let render = |content: &String| Prompt::new(instruction, content.as_str()).with_marker(Preset::Strict.marker());
-        let prompts: Vec<Prompt> = self.examples.iter().map(|(content, _)| render(content)).collect();
+        Ok(self.of_each(model, &[instruction.to_owned()])?.into_iter().next().unwrap_or_default())
+    }
+
+    /// As [`of`](Self::of) for each of `instructions`, asked in one call, so that the model can run them side by side.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub fn of_each(&self, model: &mut dyn LanguageModel, instructions: &[String]) -> Result<Vec<f64>, EvalError> {
+        let render = |instruction: &String, content: &String| {
+            Prompt::new(instruction.as_str(), content.as_str()).with_marker(Preset::Strict.marker())
+        };
+        let prompts: Vec<Prompt> = instructions
+            .iter()
+            .flat_map(|instruction| self.examples.iter().map(|(content, _)| render(instruction, content)))
+            .collect();
         let failed = |source| EvalError::Model {
             task: self.task.name.clone(),
-            level: format!("instruction {instruction:?}"),
+            level: match instructions {
+                [only] => format!("instruction {only:?}"),
+                several => format!("{} candidates", several.len()),
+            },
             instruction: 0,
             source,
         };
-        let decided = |text: &str| parser::decided(&self.task, text);
+        let decided = |text: &str| released::decided(&self.task, text);
         let generations = model.generate_all(&prompts, &self.options, &decided).map_err(failed)?;
-        let right = self.examples.iter().zip(&generations);
-        let right = right.filter(|((_, class), answer)| parser::parse(&self.task, &answer.text) == Some(*class));
-        Ok(right.count() as f64 / self.examples.len() as f64)
+        let right = |answers: &[Generation]| {
+            let pairs = self.examples.iter().zip(answers);
+            let right = pairs.filter(|((_, class), answer)| released::parse(&self.task, &answer.text) == Some(*class));
+            right.count() as f64 / self.examples.len() as f64
+        };
+        Ok(generations.chunks(self.examples.len()).map(right).collect())
     }
 }

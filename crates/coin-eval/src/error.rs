@@ -76,6 +76,14 @@ pub enum EvalError {
         /// What the model said.
         source: ModelError,
     },
+    /// A ledger holds answers of another evaluation than the one that is to go on with it.
+    #[error("{path}: {message}; begin anew or choose another place")]
+    OtherLedger {
+        /// The ledger.
+        path: PathBuf,
+        /// What differs.
+        message: String,
+    },
     /// The examples could not be read or rendered.
     #[error(transparent)]
     Data(#[from] DataError),

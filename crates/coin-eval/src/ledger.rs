@@ -1,23 +1,22 @@
-//! The ledger: one JSON line for every generation of an evaluation.
+//! The ledger: one JSON line for every answer of an evaluation.
 //!
-//! All metrics are computed from it, so a run can be scored again without its model. The form is described in
-//! `docs/formats.md`.
+//! All metrics are computed from it, so a run can be scored again without its model, and a run that was killed goes on
+//! behind the last whole line. The form is described in `docs/formats.md`.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::EvalError;
-use crate::model::Likelihood;
+use crate::{EvalError, Likelihood, Scorer};
 
-/// One generation and what was read from it.
+/// One answer and what was read from it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// Names the generation by what produced it; see [`key`].
+    /// Names the answer by what produced it; see [`key`].
     pub key: String,
     /// The fingerprint of the model.
     pub model: String,
@@ -29,9 +28,11 @@ pub struct Record {
     pub instruction: usize,
     /// The example's row number in its data set.
     pub row: usize,
-    /// The decoded continuation.
+    /// How the answer was read.
+    pub scorer: Scorer,
+    /// The decoded continuation; empty where label words were scored.
     pub raw_pred: String,
-    /// The continuation's tokens.
+    /// The continuation's tokens, where the model tells them.
     pub token_ids: Vec<u32>,
     /// Whether generation ended early, as the outcome was decided.
     pub stopped: bool,
@@ -40,9 +41,9 @@ pub struct Record {
     pub margin: Option<f32>,
     /// Whether the input was shortened, as the prompt did not fit into the model's context.
     pub shortened: bool,
-    /// The likelihood of each word of the task's verbalizer, in its order, where the answer was scored and not generated.
+    /// The likelihood of each of the task's label words, by class, where the answer was scored and not generated.
     pub likelihoods: Option<Vec<Likelihood>>,
-    /// The class read from the continuation; -1 if it names none.
+    /// The class read from the answer; -1 if it names none.
     pub pred: i64,
     /// The example's class.
     pub gold: usize,
@@ -62,25 +63,77 @@ pub fn key(fingerprint: &str, prompt: &str, settings: &str) -> String {
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A ledger being written.
+/// A ledger being written. No second process can write it meanwhile.
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
     file: File,
+    /// Bytes of whole lines.
+    length: u64,
+    /// What the file held when it was opened.
+    found: Vec<Record>,
 }
 
 impl Ledger {
     /// A new ledger at `path`; what the file held is gone.
     ///
     /// # Errors
-    /// [`EvalError::Io`].
+    /// [`EvalError::Io`], also if another process is writing it.
     pub fn create(path: impl Into<PathBuf>) -> Result<Ledger, EvalError> {
-        let path = path.into();
-        let file = File::create(&path).map_err(EvalError::io(&path))?;
-        Ok(Ledger { path, file })
+        let mut ledger = Ledger::lock(path.into())?;
+        ledger.cut(0)?;
+        Ok(ledger)
     }
 
-    /// Appends `records` and waits until the system has them on disk.
+    /// The ledger at `path`, to go on with; a new one where there is no file.
+    ///
+    /// A last line that was torn off is cut away, and one that lacks but its line feed is given it.
+    ///
+    /// # Errors
+    /// [`EvalError::Io`], also if another process is writing it; [`EvalError::Malformed`] with the line if a whole line is no
+    /// record.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Ledger, EvalError> {
+        let mut ledger = Ledger::lock(path.into())?;
+        let mut bytes = Vec::new();
+        ledger.file.read_to_end(&mut bytes).map_err(EvalError::io(&ledger.path))?;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        ledger.found = parse(&ledger.path, &bytes[..whole])?;
+        ledger.cut(whole as u64)?;
+        if let Ok(last) = serde_json::from_slice::<Record>(&bytes[whole..]) {
+            ledger.append(std::slice::from_ref(&last))?;
+            ledger.found.push(last);
+        }
+        Ok(ledger)
+    }
+
+    /// What the file held when it was opened.
+    pub fn found(&self) -> &[Record] {
+        &self.found
+    }
+
+    fn lock(path: PathBuf) -> Result<Ledger, EvalError> {
+        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = options.map_err(EvalError::io(&path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Ledger { path, file, length: 0, found: Vec::new() }),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                let source = std::io::Error::other("another process is writing it");
+                Err(EvalError::Io { path, source })
+            }
+            // A file system without locks is no reason not to evaluate.
+            Err(std::fs::TryLockError::Error(_)) => Ok(Ledger { path, file, length: 0, found: Vec::new() }),
+        }
+    }
+
+    /// Leaves the first `length` bytes.
+    fn cut(&mut self, length: u64) -> Result<(), EvalError> {
+        let cut = self.file.set_len(length).and_then(|()| self.file.seek(SeekFrom::Start(length)));
+        cut.map_err(EvalError::io(&self.path))?;
+        self.length = length;
+        Ok(())
+    }
+
+    /// Appends `records` and waits until the system has them on disk. If it fails, none of them is there.
     ///
     /// # Errors
     /// [`EvalError::Io`].
@@ -91,7 +144,15 @@ impl Ledger {
                 .map_err(|error| EvalError::Invalid(format!("cannot write a ledger record: {error}")))?;
             lines.push(b'\n');
         }
-        self.file.write_all(&lines).and_then(|()| self.file.sync_data()).map_err(EvalError::io(&self.path))
+        match self.file.write_all(&lines).and_then(|()| self.file.sync_data()) {
+            Ok(()) => self.length += lines.len() as u64,
+            Err(source) => {
+                // The first error is the one to tell.
+                let _ = self.cut(self.length);
+                return Err(EvalError::Io { path: self.path.clone(), source });
+            }
+        }
+        Ok(())
     }
 
     /// Where the ledger is.
@@ -100,25 +161,37 @@ impl Ledger {
     }
 }
 
-/// Reads a ledger.
+/// Reads a ledger. A last line that was torn off, as a killed run leaves it, is passed over.
 ///
 /// # Errors
 /// [`EvalError::Io`] if the file cannot be read; [`EvalError::Malformed`] with the line if a line is no record, or if
 /// there is none.
 pub fn read(path: impl AsRef<Path>) -> Result<Vec<Record>, EvalError> {
     let path = path.as_ref();
-    let malformed = |line, message| EvalError::Malformed { path: path.to_owned(), line, message };
-    let mut records = Vec::new();
-    for (index, line) in BufReader::new(File::open(path).map_err(EvalError::io(path))?).lines().enumerate() {
-        let line = line.map_err(|error| malformed(index + 1, format!("cannot read the line: {error}")))?;
-        let record =
-            serde_json::from_str(&line).map_err(|error| malformed(index + 1, format!("no ledger record: {error}")))?;
-        records.push(record);
+    let bytes = std::fs::read(path).map_err(EvalError::io(path))?;
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let mut records = parse(path, &bytes[..whole])?;
+    records.extend(serde_json::from_slice::<Record>(&bytes[whole..]).ok());
+    match records.is_empty() {
+        true => {
+            Err(EvalError::Malformed { path: path.to_owned(), line: 0, message: "no ledger record in it".to_owned() })
+        }
+        false => Ok(records),
     }
-    if records.is_empty() {
-        return Err(malformed(0, "no ledger record in it".to_owned()));
-    }
-    Ok(records)
+}
+
+/// The records of whole lines.
+fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Record>, EvalError> {
+    let lines = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    let lines = lines.split(|byte| *byte == b'\n').filter(|_| !bytes.is_empty());
+    let read = |(index, line)| {
+        serde_json::from_slice(line).map_err(|error| EvalError::Malformed {
+            path: path.to_owned(),
+            line: index + 1,
+            message: format!("no ledger record: {error}"),
+        })
+    };
+    lines.enumerate().map(read).collect()
 }
 
 #[cfg(test)]
@@ -158,11 +231,45 @@ mod tests {
         Ledger::create(&path).unwrap().append(&[record(0)]).unwrap();
         assert!(read(folder.path().join("none.jsonl")).unwrap_err().to_string().contains("none.jsonl"));
         let mut text = std::fs::read_to_string(&path).unwrap();
-        text.push_str("{\"key\": \"tor");
+        text.push_str("{\"key\": \"tor\n");
         std::fs::write(&path, text).unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("ledger.jsonl:2: no ledger record"));
+        assert!(Ledger::open(&path).unwrap_err().to_string().contains("ledger.jsonl:2: no ledger record"));
         std::fs::write(&path, "").unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("ledger.jsonl:0: no ledger record in it"));
+    }
+
+    #[test]
+    fn a_line_torn_anywhere_costs_that_line_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.jsonl");
+        Ledger::create(&path).unwrap().append(&[record(0), record(1)]).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let first = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        for length in first..=whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            // Without its line feed a line is still whole.
+            let there = if length + 1 >= whole.len() { 2 } else { 1 };
+            assert_eq!(read(&path).unwrap().len(), there, "{length}");
+            let mut ledger = Ledger::open(&path).unwrap();
+            assert_eq!(ledger.found(), &[record(0), record(1)][..there]);
+            ledger.append(&[record(2)]).unwrap();
+            drop(ledger);
+            let rows: Vec<usize> = read(&path).unwrap().iter().map(|record| record.row).collect();
+            assert_eq!(rows, [&[0, 1][..there], &[2]].concat(), "{length}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(Ledger::open(&path).unwrap().found(), []);
+    }
+
+    #[test]
+    fn two_writers_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.jsonl");
+        let first = Ledger::create(&path).unwrap();
+        assert!(Ledger::open(&path).unwrap_err().to_string().ends_with("another process is writing it"));
+        drop(first);
+        assert!(Ledger::open(&path).is_ok());
     }
 
     #[test]

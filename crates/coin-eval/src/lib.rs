@@ -8,9 +8,11 @@
 //! | [`instructions`] | clean and perturbed instructions by level and task |
 //! | [`sampling`] | which examples of a task are evaluated |
 //! | [`model`] | the trait that a model implements |
-//! | [`parser`] | from a continuation to a class, and when generation may stop |
-//! | [`evaluation`] | the loop over tasks, levels and instructions |
-//! | [`ledger`] | one line for each generation; everything below needs only these |
+//! | [`surroundings`] | system text and demonstrations |
+//! | [`evaluation`], [`plan`] | what is evaluated and how; every prompt of it |
+//! | `run` | the loop: what the ledger lacks is asked of the model |
+//! | [`scorer`] | from what a model says to a class, and when generation may stop |
+//! | [`ledger`] | one line for each answer; everything below needs only these |
 //! | [`metrics`], [`summary`] | accuracy, spread, change from clean; `summary.json` |
 //! | [`results`] | the released program's CSV layout |
 //! | [`table`], [`report`] | the same numbers for a terminal, as HTML and as Markdown |
@@ -59,18 +61,24 @@ pub mod levels;
 pub mod llama;
 pub mod metrics;
 pub mod model;
-pub mod parser;
+pub mod plan;
 pub mod report;
 pub mod results;
+mod run;
 pub mod sampling;
+pub mod scorer;
 pub mod summary;
+pub mod surroundings;
 pub mod table;
 
 pub use accuracy::TaskAccuracy;
 pub use error::EvalError;
-pub use evaluation::{Evaluation, InputTexts, Preset};
+pub use evaluation::{Evaluation, LongPrompts, Preset};
 pub use instructions::InstructionSet;
 pub use ledger::{Ledger, Record};
 pub use model::{GenerateOptions, Generation, LanguageModel, Likelihood, ModelError};
+pub use plan::Plan;
 pub use report::{Curve, CurvePoint, HeldOutPoint};
+pub use scorer::Scorer;
 pub use summary::{RunSummary, Summary};
+pub use surroundings::Surroundings;

@@ -71,7 +71,8 @@ pub trait LanguageModel {
     /// The likelihood of each of `continuations` after each of `prompts`, handed to `scored` as in
     /// [`generate`](Self::generate).
     ///
-    /// All continuations of a prompt are conditioned on the same tokens.
+    /// All continuations of a prompt are conditioned on the same tokens. Where the tokens of one are the beginning of another's,
+    /// its likelihood is that of not going on to the other; see [`disjoint`](crate::scorer::likelihood::disjoint).
     ///
     /// # Errors
     /// [`ModelError`] if the model cannot run, or does not tell likelihoods.

@@ -24,18 +24,20 @@ use rand::RngCore;
 pub fn sample(instances: &[Instance], count: usize, seed: u64, task: &Task, level: Option<&str>) -> Vec<Instance> {
     let mut chosen: Vec<&Instance> = instances.iter().collect();
     if count < instances.len() {
-        chosen.sort_by_cached_key(|instance| {
-            let row = instance.row.to_string();
-            let priority = match level {
-                None => stream::keyed(seed, &["sample", &task.name, &row]).next_u64(),
-                Some(level) => stream::keyed(seed, &["sample", &task.name, &row, level]).next_u64(),
-            };
-            (priority, instance.row)
-        });
+        chosen.sort_by_cached_key(|instance| (priority(seed, "sample", task, instance.row, level), instance.row));
         chosen.truncate(count);
     }
     chosen.sort_by_key(|instance| instance.row);
     chosen.into_iter().cloned().collect()
+}
+
+/// A number drawn for the example `row` and what it may be chosen for.
+pub(crate) fn priority(seed: u64, purpose: &str, task: &Task, row: usize, level: Option<&str>) -> u64 {
+    let row = row.to_string();
+    match level {
+        None => stream::keyed(seed, &[purpose, &task.name, &row]).next_u64(),
+        Some(level) => stream::keyed(seed, &[purpose, &task.name, &row, level]).next_u64(),
+    }
 }
 
 #[cfg(test)]

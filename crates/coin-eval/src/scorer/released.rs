@@ -1,4 +1,4 @@
-//! From a continuation to a class: the released program's parser (method of section 5 of the paper's evaluation).
+//! The released program's parser.
 //!
 //! The continuation is lower-cased, `<pad>` and `</s>` are removed, a fixed set of punctuation and white space is
 //! stripped at both ends, and the first word of the task's verbalizer that is a prefix of the rest names the
@@ -33,9 +33,9 @@ fn is_stripped(c: char) -> bool {
 ///
 /// ```
 /// let task = coin_data::Task::named("cola")?;
-/// assert_eq!(coin_eval::parser::parse(&task, " 'Acceptable'.</s>"), Some(1));
-/// assert_eq!(coin_eval::parser::parse(&task, "unacceptable"), Some(0));
-/// assert_eq!(coin_eval::parser::parse(&task, "It is acceptable"), None);
+/// assert_eq!(coin_eval::scorer::released::parse(&task, " 'Acceptable'.</s>"), Some(1));
+/// assert_eq!(coin_eval::scorer::released::parse(&task, "unacceptable"), Some(0));
+/// assert_eq!(coin_eval::scorer::released::parse(&task, "It is acceptable"), None);
 /// # Ok::<(), coin_data::DataError>(())
 /// ```
 pub fn parse(task: &Task, text: &str) -> Option<usize> {
@@ -54,9 +54,9 @@ pub fn parse(task: &Task, text: &str) -> Option<usize> {
 ///
 /// ```
 /// let task = coin_data::Task::named("mrpc")?;
-/// assert!(coin_eval::parser::decided(&task, "not_equivalent"));
-/// assert!(!coin_eval::parser::decided(&task, "not_"));
-/// assert!(coin_eval::parser::decided(&task, "note"));
+/// assert!(coin_eval::scorer::released::decided(&task, "not_equivalent"));
+/// assert!(!coin_eval::scorer::released::decided(&task, "not_"));
+/// assert!(coin_eval::scorer::released::decided(&task, "note"));
 /// # Ok::<(), coin_data::DataError>(())
 /// ```
 pub fn decided(task: &Task, text: &str) -> bool {
