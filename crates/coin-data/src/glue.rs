@@ -16,18 +16,15 @@
 mod adversarial;
 mod find;
 mod form;
-mod table;
-mod tsv;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use adversarial::read_adversarial;
 use find::find;
 use form::Form;
 use serde::{Deserialize, Serialize};
-use table::Table;
 
+use crate::labelled_rows::{Classes, Columns, labelled_rows};
 use crate::pairs::{ReadOptions, ReadReport};
 use crate::{DataError, Instance, Task};
 
@@ -113,57 +110,14 @@ fn read_file(
     instances: &mut Vec<Instance>,
     report: &mut ReadReport,
 ) -> Result<(), DataError> {
-    let malformed = |line: usize, message: String| DataError::Malformed { path: path.to_owned(), line, message };
-    let table = Table::open(path, form.label, form.without_header)?;
-    let header = table.header().to_vec();
-    if header.is_empty() {
-        return Err(DataError::Empty { path: path.to_owned(), what: "row" });
-    }
-    let locate = |names: &[&str]| {
-        column(&header, names).ok_or_else(|| {
-            let (wanted, found) = (names.join("` or `"), header.join(", "));
-            malformed(table.header_line(), format!("the header has no column `{wanted}`, only: {found}"))
-        })
+    let columns = Columns {
+        label: form.label.to_vec(),
+        fields: form.fields.iter().map(|(field, names)| (*field, names.to_vec())).collect(),
+        without_header: form.without_header,
     };
-    let label = locate(form.label)?;
-    let fields = form.fields.iter().map(|(_, names)| locate(names)).collect::<Result<Vec<_>, DataError>>()?;
-    let places: Vec<usize> = [label].into_iter().chain(fields).collect();
-
-    let before = instances.len();
-    let read = |row: Result<(usize, Vec<Option<String>>), DataError>, number: usize| {
-        let (line, values) = row?;
-        let texts = places.iter().zip(values).map(|(&place, value)| {
-            value.ok_or_else(|| malformed(line, format!("column `{}`: no text", header[place])))
-        });
-        let mut texts = texts.collect::<Result<Vec<String>, DataError>>()?.into_iter();
-        let found = texts.next().unwrap_or_default();
-        let class = class_of(task, &found).ok_or_else(|| {
-            let (name, last, words) = (&header[label], task.labels.len() - 1, task.labels.join(", "));
-            malformed(line, format!("unknown label `{found}` in the column `{name}`, expected 0 to {last} or: {words}"))
-        })?;
-        let fields: BTreeMap<String, String> =
-            form.fields.iter().map(|(name, _)| (*name).to_owned()).zip(texts).collect();
-        Ok(Instance { task: task.name.clone(), row: number, fields, label: class })
-    };
-    for row in table.rows(path, &places)? {
-        match read(row, report.rows) {
-            Ok(instance) => instances.push(instance),
-            Err(DataError::Malformed { path, line, message }) if options.skip_bad => {
-                report.skip(line, format!("{}: {message}", path.display()));
-            }
-            Err(error) => return Err(error),
-        }
-        report.rows += 1;
-    }
-    if instances.len() == before {
-        return Err(DataError::Empty { path: path.to_owned(), what: "row" });
-    }
-    Ok(())
-}
-
-/// The column with the first of `names` that is in `header`.
-fn column(header: &[String], names: &[&str]) -> Option<usize> {
-    names.iter().find_map(|name| header.iter().position(|column| column == name))
+    let (last, words) = (task.labels.len() - 1, task.labels.join(", "));
+    let classes = Classes { of: &|text| class_of(task, text), expected: format!("0 to {last} or: {words}") };
+    labelled_rows(path, &task.name, &columns, &classes, options, instances, report)
 }
 
 /// The class that `text` stands for: a class number or a class's word.

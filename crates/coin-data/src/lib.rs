@@ -13,6 +13,7 @@ pub mod induction;
 pub mod instance;
 pub mod instructions;
 mod json_text;
+mod labelled_rows;
 mod lines;
 pub mod pairs;
 #[cfg(feature = "parquet")]
@@ -21,10 +22,13 @@ pub mod prompt;
 pub mod python_literal;
 pub mod stream;
 pub mod t0;
+mod table;
 pub mod task;
+pub mod task_file;
 pub mod template;
 #[cfg(feature = "tokenize")]
 pub mod tokenize;
+mod tsv;
 pub mod worded;
 pub mod world;
 
@@ -33,4 +37,5 @@ pub use instance::Instance;
 pub use pairs::{Pair, PairBuilder, PairReport};
 pub use prompt::{Component, Demonstration, Prompt, PromptTemplate};
 pub use task::Task;
+pub use task_file::TaskFile;
 pub use template::{Template, TemplateSet};

@@ -100,6 +100,65 @@ impl Task {
         })
     }
 
+    /// The names of the fields that the content needs, in their order, each once.
+    pub fn fields(&self) -> Vec<&str> {
+        let mut fields = Vec::new();
+        for part in self.content.split('{').skip(1) {
+            match part.split_once('}') {
+                Some((name, _)) if !fields.contains(&name) => fields.push(name),
+                _ => {}
+            }
+        }
+        fields
+    }
+
+    /// Refuses a definition that cannot be evaluated.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] for a name that is no plain file name, fewer than two labels, a content without a field or with an
+    /// open brace, a word that is empty, not in lower case or stands for no class, and a label that no word stands for.
+    ///
+    /// ```
+    /// let mut task = coin_data::Task::named("cola")?;
+    /// task.verbalizer[0].word = "Bad".to_owned();
+    /// assert!(task.check().unwrap_err().to_string().contains("`Bad` is not in lower case"));
+    /// # Ok::<(), coin_data::DataError>(())
+    /// ```
+    pub fn check(&self) -> Result<(), DataError> {
+        let fault = |what: String| Err(DataError::Invalid(format!("task `{}` {what}", self.name)));
+        let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if self.name.is_empty() || self.name.starts_with('.') || !self.name.chars().all(plain) {
+            return fault("has a name that is no plain file name: letters, digits, `_`, `-` and `.`".to_owned());
+        }
+        if self.labels.len() < 2 {
+            return fault("needs at least two labels".to_owned());
+        }
+        if self.content.split('{').skip(1).any(|part| !part.contains('}')) {
+            return fault(format!("has a content with a `{{` without its `}}`: {}", self.content));
+        }
+        if self.fields().is_empty() {
+            return fault(format!("has a content without a {{field}}: {}", self.content));
+        }
+        for LabelWord { word, class } in &self.verbalizer {
+            if word.trim().is_empty() {
+                return fault("has an empty word in its verbalizer".to_owned());
+            }
+            if *word != word.to_lowercase() {
+                return fault(format!("has a verbalizer whose word `{word}` is not in lower case"));
+            }
+            if *class >= self.labels.len() {
+                let classes = self.labels.len();
+                return fault(format!(
+                    "has a verbalizer where the word `{word}` stands for class {class} of {classes}"
+                ));
+            }
+        }
+        match (0..self.labels.len()).find(|class| self.verbalizer.iter().all(|entry| entry.class != *class)) {
+            Some(class) => fault(format!("has no word in its verbalizer for the label `{}`", self.labels[class])),
+            None => Ok(()),
+        }
+    }
+
     /// Every word that must survive a perturbation: label words and the verbaliser's words, without digits.
     pub fn label_words(&self) -> BTreeSet<String> {
         let words = self.verbalizer.iter().map(|entry| entry.word.clone());
@@ -150,6 +209,7 @@ mod tests {
         let tasks = Task::glue();
         assert_eq!(tasks.len(), 10);
         for task in &tasks {
+            task.check().unwrap();
             for (class, word) in task.labels.iter().enumerate() {
                 assert!(
                     task.verbalizer.iter().any(|entry| entry.word == *word && entry.class == class),

@@ -13,16 +13,17 @@ use crate::summary::RunSummary;
 
 /// Writes the result files of `records` under `folder`, which is made if need be.
 ///
-/// `input_text` gives the prompt behind a record, see [`InputTexts`](crate::InputTexts); it is left empty where there
-/// is none. `max_new_tokens` is the number in the files' names.
+/// `input_text` gives the prompt behind a record, see [`Plan::input_text`](crate::Plan::input_text); it is left empty where
+/// there is none. `max_new_tokens` and the number of demonstrations, `shots`, are in the files' names.
 ///
 /// # Errors
 /// [`EvalError::Io`].
-pub fn write_examples<'a>(
+pub fn write_examples(
     folder: impl AsRef<Path>,
     records: &[Record],
     max_new_tokens: usize,
-    input_text: impl Fn(&Record) -> Option<&'a str>,
+    shots: usize,
+    input_text: impl Fn(&Record) -> Option<String>,
 ) -> Result<(), EvalError> {
     let mut files: BTreeMap<(&str, &str, usize), Vec<&Record>> = BTreeMap::new();
     for record in records {
@@ -33,11 +34,11 @@ pub fn write_examples<'a>(
         std::fs::create_dir_all(&folder).map_err(EvalError::io(&folder))?;
         let header = ["index", "input_text", "raw_pred", "pred", "gt"].map(str::to_owned).to_vec();
         let rows = records.into_iter().map(|record| {
-            let input = input_text(record).unwrap_or_default().to_owned();
+            let input = input_text(record).unwrap_or_default();
             let (index, pred, gold) = (record.row.to_string(), record.pred.to_string(), record.gold.to_string());
             vec![index, input, record.raw_pred.clone(), pred, gold]
         });
-        write_csv(&folder.join(format!("len_{max_new_tokens}_0_shot_prompt{instruction}.csv")), header, rows)?;
+        write_csv(&folder.join(format!("len_{max_new_tokens}_{shots}_shot_prompt{instruction}.csv")), header, rows)?;
     }
     Ok(())
 }
@@ -95,7 +96,10 @@ mod tests {
     fn files_have_the_released_names_and_columns() {
         let folder = tempfile::tempdir().unwrap();
         let records = [record(7, "acceptable", 1), record(9, "a \"b\",\nc", -1)];
-        write_examples(folder.path(), &records, 7, |record| (record.row == 7).then_some("Judge: It rains.")).unwrap();
+        write_examples(folder.path(), &records, 7, 0, |record| {
+            (record.row == 7).then(|| "Judge: It rains.".to_owned())
+        })
+        .unwrap();
         let text = std::fs::read_to_string(folder.path().join("results/cola/clean/len_7_0_shot_prompt3.csv")).unwrap();
         assert_eq!(
             text,

@@ -102,7 +102,13 @@ impl Demo {
         for name in ["base", "cit", "coin"] {
             let adapter = (name != "base").then(|| self.out.join(name).join("adapter"));
             let format = WeightFormat::default();
-            let (mut model, _) = model_folder::for_evaluation(&base, adapter.as_deref(), format, device)?;
+            let (mut model, _) = model_folder::for_evaluation(
+                &base,
+                adapter.as_deref(),
+                format,
+                device,
+                model_folder::engine_options(device),
+            )?;
             let world = World::new(WORLD_SEED);
             // The seed chooses the examples from a pool four times their number.
             let pool = self.samples * 4;

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
-use coin_eval::llama::LlamaModel;
+use coin_eval::llama::{EngineOptions, LlamaModel};
 use coin_model::{Llama, TextTokenizer, WeightFormat, adapter, checkpoint};
 use sha2::{Digest, Sha256};
 
-/// Rows that one batch of an evaluation holds.
+/// Rows that one batch of an evaluation holds at most.
 const BATCH_SIZE: usize = 64;
 
 /// Reads the model folder `model` and the adapter folder `adapter_dir` onto `device`, without autodiff. The second value
@@ -40,16 +40,31 @@ pub fn for_evaluation(
     adapter_dir: Option<&Path>,
     format: WeightFormat,
     device: &Device,
+    options: EngineOptions,
 ) -> Result<(LlamaModel, Vec<String>)> {
     let (llama, warnings) = open(model, adapter_dir, format, device)?;
     let tokenizer = TextTokenizer::read(model, llama.config())?;
     let hash = fingerprint(model, adapter_dir, format).with_context(|| format!("cannot read {}", model.display()))?;
-    // A GPU works on one batch at a time, a CPU on as many as it has cores.
-    let threads = match device == &Device::flex() {
-        true => std::thread::available_parallelism().map_or(1, usize::from),
-        false => 1,
-    };
-    Ok((LlamaModel::new(llama, tokenizer, BATCH_SIZE, threads, hash), warnings))
+    Ok((LlamaModel::new(llama, tokenizer, options, hash), warnings))
+}
+
+/// How an evaluation runs on `device`: a GPU works on one batch at a time, a CPU on as many as it has cores, which together
+/// take a quarter of the memory that is free now.
+pub fn engine_options(device: &Device) -> EngineOptions {
+    match device == &Device::flex() {
+        true => {
+            let threads = std::thread::available_parallelism().map_or(1, usize::from);
+            EngineOptions { batch_size: BATCH_SIZE, threads, memory: free_memory().map(|bytes| bytes / 4 / threads) }
+        }
+        false => EngineOptions { batch_size: BATCH_SIZE, threads: 1, memory: None },
+    }
+}
+
+/// Bytes that Linux says a new program could take; `None` elsewhere.
+fn free_memory() -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()?.checked_mul(1024)
 }
 
 /// A hash of everything a model's answers depend on: weights and their form, configuration, tokenizer, adapter.
@@ -71,9 +86,16 @@ fn fingerprint(model: &Path, adapter_dir: Option<&Path>, format: WeightFormat) -
         files.extend(names.map(|name| adapter.join(name)));
     }
     for file in files.iter().filter(|file| file.exists()) {
-        let bytes = std::fs::read(file)?;
-        hash.update((bytes.len() as u64).to_le_bytes());
-        hash.update(&bytes);
+        // A piece at a time, as a file may be larger than memory.
+        let mut file = std::fs::File::open(file)?;
+        hash.update(file.metadata()?.len().to_le_bytes());
+        let mut piece = vec![0; 1 << 20];
+        loop {
+            match std::io::Read::read(&mut file, &mut piece)? {
+                0 => break,
+                length => hash.update(&piece[..length]),
+            }
+        }
     }
     Ok(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }

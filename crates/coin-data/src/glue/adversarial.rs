@@ -6,9 +6,10 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::file::read_to_string;
+use crate::glue::class_of;
 use crate::glue::form::Form;
-use crate::glue::{class_of, column};
 use crate::json_text::json_text;
+use crate::labelled_rows::column;
 use crate::{DataError, Instance, Task};
 
 /// Reads the examples of the task called `task` from AdvGLUE's `dev_ann.json` or `dev.json`.

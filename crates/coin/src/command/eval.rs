@@ -1,17 +1,23 @@
 //! `coin eval`
 
-use std::collections::BTreeMap;
+mod prompt_parts;
+mod task_choice;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use coin::data::glue::{self, Split};
-use coin::data::{DataError, Instance, Task};
+use coin::data::{Component, Task};
 use coin::eval::levels::CLEAN;
-use coin::eval::{Evaluation, InstructionSet, Ledger, Preset, Summary, metrics, results, table};
+use coin::eval::{
+    Evaluation, InstructionSet, LanguageModel, Ledger, LongPrompts, Plan, Preset, Record, Scorer, Summary,
+};
+use coin::eval::{metrics, results, table};
 use coin::model_folder;
+use prompt_parts::PromptParts;
 use serde_json::json;
+use task_choice::TaskChoice;
 
-use super::model_arguments::{ModelArguments, data_folder, warn};
+use super::model_arguments::{ModelArguments, warn};
 use super::{distinct, out_folder};
 use crate::failure::{Failure, OrFail, bad_input};
 use crate::progress;
@@ -25,160 +31,260 @@ enum PresetName {
     Paper,
 }
 
+impl From<PresetName> for Preset {
+    fn from(name: PresetName) -> Self {
+        match name {
+            PresetName::Strict => Preset::Strict,
+            PresetName::Paper => Preset::Paper,
+        }
+    }
+}
+
+/// How answers are read.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ScorerName {
+    /// The released program's parser: the answer begins with a label word.
+    Released,
+    /// A label word anywhere in the answer, whatever its case and punctuation.
+    Normalizing,
+    /// The most likely label word.
+    Likelihood,
+    /// The most likely label word per token.
+    LikelihoodPerToken,
+}
+
+impl From<ScorerName> for Scorer {
+    fn from(name: ScorerName) -> Self {
+        match name {
+            ScorerName::Released => Scorer::Released,
+            ScorerName::Normalizing => Scorer::Normalizing,
+            ScorerName::Likelihood => Scorer::Likelihood,
+            ScorerName::LikelihoodPerToken => Scorer::LikelihoodPerToken,
+        }
+    }
+}
+
+/// What is done with prompts that are too long for the model.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LongPromptsName {
+    /// Does not begin.
+    Refuse,
+    /// Cuts words off the input's end; counted.
+    Shorten,
+    /// Leaves the example out everywhere; counted.
+    Skip,
+}
+
+impl From<LongPromptsName> for LongPrompts {
+    fn from(name: LongPromptsName) -> Self {
+        match name {
+            LongPromptsName::Refuse => LongPrompts::Refuse,
+            LongPromptsName::Shorten => LongPrompts::Shorten,
+            LongPromptsName::Skip => LongPrompts::Skip,
+        }
+    }
+}
+
 /// Arguments of `coin eval`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(flatten)]
     model: ModelArguments,
-    /// GLUE folder, DIR/{CoLA,SST-2,..}/dev.tsv and other forms, or a data set on the hub, such as `nyu-mll/glue`.
-    #[arg(long)]
-    glue: String,
-    /// Instructions: {level: {task: [..]}}; our own clean and semantic ones where absent.
-    #[arg(long)]
-    prompts: Option<PathBuf>,
-    /// Folder to write to.
+    #[command(flatten)]
+    tasks: TaskChoice,
+    #[command(flatten)]
+    parts: PromptParts,
+    /// Folder to write to. An evaluation that was stopped goes on with the ledger it finds there.
     #[arg(long)]
     out: PathBuf,
-    /// Tasks, comma separated; all ten where absent.
-    #[arg(long, value_delimiter = ',')]
-    tasks: Vec<String>,
-    /// Levels, comma separated; all in the prompts file where absent. `clean` is always run.
-    #[arg(long, value_delimiter = ',')]
-    attacks: Vec<String>,
+    /// Begins anew, whatever the folder holds.
+    #[arg(long)]
+    fresh: bool,
     /// Examples per task.
     #[arg(long, default_value_t = 300)]
     samples: usize,
-    /// Seed of the choice of examples.
+    /// Seed of the choice of examples and demonstrations, and of perturbations made here.
     #[arg(long, default_value_t = 42)]
     seed: u64,
     /// Whose details are followed.
     #[arg(long, value_enum, default_value_t = PresetName::Strict)]
     preset: PresetName,
-    /// Generates all 7 tokens instead of stopping once the outcome is decided.
+    /// How answers are read.
+    #[arg(long, value_enum, default_value_t = ScorerName::Released)]
+    scorer: ScorerName,
+    /// Generates all tokens instead of stopping once the outcome is decided.
     #[arg(long)]
     full_decode: bool,
-    /// Reports tasks whose files are absent instead of failing.
-    #[arg(long)]
-    allow_missing: bool,
     /// Tokens generated per prompt at most; 7 is the released program's. A tokenizer with few pieces needs more to
     /// write a label word.
     #[arg(long, default_value_t = 7)]
     max_new_tokens: usize,
+    /// What is done with prompts that are too long for the model.
+    #[arg(long, value_enum, default_value_t = LongPromptsName::Refuse)]
+    long_prompts: LongPromptsName,
+    /// Rows per batch at most.
+    #[arg(long)]
+    batch_size: Option<usize>,
 }
 
 impl Arguments {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
+        if self.batch_size == Some(0) {
+            return bad_input("--batch-size must be at least 1");
+        }
         let device = self.model.device()?;
         let (model_dir, adapter_dir) = self.model.folders()?;
-        let instructions = match &self.prompts {
-            Some(path) => InstructionSet::read(path).input()?,
-            None => InstructionSet::glue(),
-        };
-        let names: Vec<String> = match self.tasks.is_empty() {
-            true => Task::glue().into_iter().map(|task| task.name).collect(),
-            false => distinct(&self.tasks),
-        };
-        let wanted = |name: &str| glue::is_file_of(name, &names, Split::Validation);
-        let data = data_folder("--glue", &self.glue, &wanted, self.model.offline)?;
-        let mut tasks = Vec::new();
-        let mut examples: BTreeMap<String, Vec<Instance>> = BTreeMap::new();
-        for name in names {
-            let task = Task::named(&name).input()?;
-            match glue::read(&data, &name, Split::Validation) {
-                Ok(instances) => {
-                    examples.insert(name, instances);
-                    tasks.push(task);
-                }
-                Err(error @ DataError::NotFound { .. }) if self.allow_missing => eprintln!("coin: left out: {error}"),
-                Err(error) => return Err(error).input(),
-            }
-        }
-        if tasks.is_empty() {
-            return bad_input("no task left to evaluate");
-        }
-        let mut levels: Vec<String> = match self.attacks.is_empty() {
-            true => instructions.level_names().into_iter().map(str::to_owned).collect(),
-            false => distinct(&self.attacks),
-        };
-        if !levels.iter().any(|level| level == CLEAN) {
-            levels.insert(0, CLEAN.to_owned());
-        }
-        let preset = match self.preset {
-            PresetName::Strict => Preset::Strict,
-            PresetName::Paper => Preset::Paper,
-        };
+        let chosen = self.tasks.read(self.model.offline, self.parts.shots_from())?;
+        let (instructions, surroundings, examples) = self.parts.build(&chosen, self.seed)?;
+        let preset = Preset::from(self.preset);
         let evaluation = Evaluation {
-            levels,
+            levels: self.parts.levels(&instructions),
+            component: self.parts.component(),
+            surroundings,
             samples: self.samples,
             seed: self.seed,
             preset,
             marker: preset.marker().to_owned(),
+            scorer: self.scorer.into(),
             full_decode: self.full_decode,
             max_new_tokens: self.max_new_tokens,
-            ..Evaluation::new(tasks, instructions)
+            long_prompts: self.long_prompts.into(),
+            ..Evaluation::new(chosen.tasks.clone(), instructions)
         };
+        let mut engine = model_folder::engine_options(&device);
+        if let Some(batch_size) = self.batch_size {
+            engine.batch_size = batch_size;
+        }
         let format = self.model.format();
         let (mut model, warnings) =
-            model_folder::for_evaluation(&model_dir, adapter_dir.as_deref(), format, &device).input()?;
+            model_folder::for_evaluation(&model_dir, adapter_dir.as_deref(), format, &device, engine).input()?;
         warn(&warnings);
-        let instances = |task: &Task| Ok(examples.get(&task.name).cloned().unwrap_or_default());
         // Everything that can be wrong with the input is found before the first file is written.
-        let texts = evaluation.input_texts(&instances).input()?;
-        evaluation.check(&model, &instances).input()?;
+        let mut plan =
+            evaluation.plan(&|task: &Task| Ok(examples.get(&task.name).cloned().unwrap_or_default())).input()?;
+        plan.fit(&model).input()?;
+        if plan.left_out() > 0 {
+            eprintln!("coin: warning: {} examples are left out, as they are too long for the model", plan.left_out());
+        }
+        let records = self.answer(&plan, &mut model)?;
+        self.write(&plan, &evaluation, &model, &chosen, &records)
+    }
 
+    /// Asks the model for the answers that the ledger lacks.
+    fn answer(&self, plan: &Plan<'_>, model: &mut dyn LanguageModel) -> Result<Vec<Record>, Failure> {
         out_folder(&self.out)?;
+        let path = self.out.join("ledger.jsonl");
+        let mut ledger = if self.fresh { Ledger::create(path).work()? } else { Ledger::open(path).input()? };
+        let there = ledger.found().len();
+        if there > 0 {
+            eprintln!("coin: {there} answers are in {} already", ledger.path().display());
+        }
+        let bar = progress::bar("evaluate", 0);
+        let outcome = plan.run(model, &mut ledger, &mut |done, total| {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        });
+        bar.finish();
+        match outcome {
+            Err(error @ coin::eval::EvalError::OtherLedger { .. }) => {
+                bad_input(format!("{error} (--fresh begins anew, --out names another folder)"))
+            }
+            other => other.work(),
+        }
+    }
+
+    fn write(
+        &self,
+        plan: &Plan<'_>,
+        evaluation: &Evaluation,
+        model: &dyn LanguageModel,
+        chosen: &task_choice::Chosen,
+        records: &[Record],
+    ) -> Result<(), Failure> {
         // Results of an earlier evaluation must not stand beside this one's.
         let old = self.out.join("results");
         if old.is_dir() {
             std::fs::remove_dir_all(&old).work()?;
         }
-        let mut ledger = Ledger::create(self.out.join("ledger.jsonl")).work()?;
-        let bar = progress::bar("evaluate", 0);
-        let records = evaluation
-            .run(&mut model, &instances, &mut ledger, &mut |done, total| {
-                bar.set_length(total as u64);
-                bar.set_position(done as u64);
-            })
+        let run = metrics::score(run_name(&self.model), records).work()?;
+        let shots = self.parts.shots();
+        results::write_examples(&self.out, records, evaluation.max_new_tokens, shots, |record| plan.input_text(record))
             .work()?;
-        bar.finish();
-        let run = metrics::score(run_name(&self), &records).work()?;
-        results::write_examples(&self.out, &records, evaluation.max_new_tokens, |record| texts.get(record)).work()?;
         results::write_accuracies(&self.out, &run).work()?;
+        let near =
+            records.iter().filter(|record| record.margin.is_some_and(|margin| margin < metrics::NEAR_TIE)).count();
+        let format = self.model.format();
         let settings = json!({
             "command": "eval",
             "model": self.model.model,
             "adapter": self.model.adapter,
+            "fingerprint": model.fingerprint(),
             "dtype": format.dtype,
             "quantization": format.quantization,
-            "prompts": self.prompts,
-            "glue": self.glue,
-            "tasks": evaluation.tasks.iter().map(|task| &task.name).collect::<Vec<_>>(),
+            "prompts": self.parts.prompts(),
+            "glue": chosen.glue,
+            "tasks": evaluation.tasks.iter().map(|task| format!("{} version {}", task.name, task.version)).collect::<Vec<_>>(),
             "levels": evaluation.levels,
+            "component": evaluation.component,
+            "system": evaluation.surroundings.system.get(CLEAN),
+            "shots": shots,
             "marker": evaluation.marker,
             "device": self.model.device,
             "samples": self.samples,
             "seed": self.seed,
-            "preset": format!("{:?}", self.preset).to_lowercase(),
+            "preset": evaluation.preset,
+            "scorer": evaluation.scorer,
             "full_decode": self.full_decode,
             "max_new_tokens": self.max_new_tokens,
+            "long_prompts": evaluation.long_prompts,
+            "left_out": plan.left_out(),
+            "shortened": records.iter().filter(|record| record.shortened).count(),
+            "near_ties": near,
         });
         let summary = Summary::new(settings.as_object().cloned().unwrap_or_default(), vec![run]);
         summary.write(self.out.join("summary.json")).work()?;
         println!("{}", table::terminal(&summary));
+        if near > 0 {
+            println!(
+                "{near} answers hold a near-tie: two tokens whose logits differ by less than {}",
+                metrics::NEAR_TIE
+            );
+        }
         println!("Numbers: {}", self.out.join("summary.json").display());
         Ok(())
     }
 }
 
 /// The adapter's run folder names a run, or else the model's.
-fn run_name(arguments: &Arguments) -> String {
-    let folder = match &arguments.model.adapter {
+fn run_name(arguments: &ModelArguments) -> String {
+    let folder = match &arguments.adapter {
         Some(adapter) => match Path::new(adapter) {
             folder if folder.ends_with("adapter") => folder.parent().unwrap_or(folder),
             folder => folder,
         },
-        None => Path::new(&arguments.model.model),
+        None => Path::new(&arguments.model),
     };
     folder.file_name().map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The instructions of a file, or our own.
+fn instruction_set(prompts: Option<&Path>) -> Result<InstructionSet, Failure> {
+    match prompts {
+        Some(path) => InstructionSet::read(path).input(),
+        None => Ok(InstructionSet::glue()),
+    }
+}
+
+/// `levels` with `clean` first.
+fn with_clean(levels: &[String]) -> Vec<String> {
+    let mut levels = distinct(levels);
+    levels.retain(|level| level != CLEAN);
+    levels.insert(0, CLEAN.to_owned());
+    levels
+}
+
+/// Whether levels change `component` by a file of prompts, or are made here.
+fn from_file(component: Component) -> bool {
+    component == Component::Instruction
 }

@@ -93,8 +93,14 @@ impl SearchArguments {
         }
         let device = arguments.device()?;
         let (folder, adapter) = arguments.folders()?;
-        let (mut model, warnings) =
-            model_folder::for_evaluation(&folder, adapter.as_deref(), arguments.format(), &device).input()?;
+        let (mut model, warnings) = model_folder::for_evaluation(
+            &folder,
+            adapter.as_deref(),
+            arguments.format(),
+            &device,
+            model_folder::engine_options(&device),
+        )
+        .input()?;
         warn(&warnings);
         let scorer = format!("accuracy on at most {} examples a task, model {}", self.samples, model.fingerprint());
         let search = Search { query_budget: self.queries, ..Search::default() };
@@ -111,10 +117,7 @@ impl SearchArguments {
         let scorer_for = |task: &str| {
             let accuracy = tasks.get(task).cloned().ok_or_else(|| anyhow::anyhow!("task `{task}` has no examples"))?;
             let model = &model;
-            Ok(move |texts: &[String]| {
-                let of = |text: &String| accuracy.of(&mut **model.borrow_mut(), text);
-                texts.iter().map(of).collect::<Result<Vec<f64>, _>>().map_err(anyhow::Error::new)
-            })
+            Ok(move |texts: &[String]| accuracy.of_each(&mut **model.borrow_mut(), texts).map_err(anyhow::Error::new))
         };
         let found = {
             let mut write = json_lines(&mut file);

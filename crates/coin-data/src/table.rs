@@ -5,12 +5,12 @@ use std::path::Path;
 use crate::DataError;
 use crate::csv::{Fault, Records};
 use crate::file::read_to_string;
-use crate::glue::tsv;
 use crate::json_text::json_text;
 use crate::lines::Lines;
+use crate::tsv;
 
 /// A file whose columns are known.
-pub(super) enum Table {
+pub(crate) enum Table {
     Tsv {
         header: Vec<String>,
         rows: Vec<tsv::Row>,
@@ -33,7 +33,7 @@ impl Table {
     /// Opens `path` in the form that its ending says, TSV for any that is not known.
     ///
     /// A TSV file whose first row has none of the names of `label` has the columns of `without_header`, if there are any.
-    pub(super) fn open(path: &Path, label: &[&str], without_header: Option<&[&str]>) -> Result<Self, DataError> {
+    pub(crate) fn open(path: &Path, label: &[&str], without_header: Option<&[&str]>) -> Result<Self, DataError> {
         let table = match path.extension().and_then(|ending| ending.to_str()).unwrap_or_default() {
             "csv" => Table::Csv(Records::open(path)?),
             "jsonl" => objects(path)?,
@@ -55,7 +55,7 @@ impl Table {
     }
 
     /// The names of the columns; none for a file without rows.
-    pub(super) fn header(&self) -> &[String] {
+    pub(crate) fn header(&self) -> &[String] {
         match self {
             Table::Tsv { header, .. } | Table::Json { header, .. } => header,
             Table::Csv(records) => records.header(),
@@ -65,7 +65,7 @@ impl Table {
     }
 
     /// The line of the header; 0 where the file has none.
-    pub(super) fn header_line(&self) -> usize {
+    pub(crate) fn header_line(&self) -> usize {
         match self {
             Table::Tsv { .. } | Table::Csv(_) | Table::Json { .. } => 1,
             #[cfg(feature = "parquet")]
@@ -77,7 +77,7 @@ impl Table {
     ///
     /// # Errors
     /// A fault after which rows can no longer be told apart.
-    pub(super) fn rows(self, path: &Path, places: &[usize]) -> Result<Vec<Result<Row, DataError>>, DataError> {
+    pub(crate) fn rows(self, path: &Path, places: &[usize]) -> Result<Vec<Result<Row, DataError>>, DataError> {
         let malformed = |line: usize, message: String| DataError::Malformed { path: path.to_owned(), line, message };
         let choose = |mut fields: Vec<String>| {
             let take = |&place: &usize| fields.get_mut(place).map(std::mem::take);

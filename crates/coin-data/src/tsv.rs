@@ -14,13 +14,13 @@
 
 /// A row: its line in the file, counted from 1, and its fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Row {
-    pub(super) line: usize,
-    pub(super) fields: Vec<String>,
+pub(crate) struct Row {
+    pub(crate) line: usize,
+    pub(crate) fields: Vec<String>,
 }
 
 /// The rows of `text`. Lines end in `\n` or `\r\n`; empty lines at the end are no rows.
-pub(super) fn rows(text: &str) -> Vec<Row> {
+pub(crate) fn rows(text: &str) -> Vec<Row> {
     let text = text.trim_end_matches(['\r', '\n']);
     if text.is_empty() {
         return Vec::new();

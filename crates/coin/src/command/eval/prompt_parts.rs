@@ -1,0 +1,171 @@
+//! What prompts are made of beside the examples: instructions, system text and demonstrations, and which of them the levels
+//! change.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use coin::data::glue::Split;
+use coin::data::{Component, Demonstration, Instance};
+use coin::eval::levels::CLEAN;
+use coin::eval::{InstructionSet, Surroundings, surroundings};
+use coin::perturb::{Instructions, LabelWords, attack_named, perturb_set};
+
+use super::task_choice::Chosen;
+use super::{from_file, instruction_set, with_clean};
+use crate::failure::{Failure, OrFail, bad_input};
+
+/// A component of the prompt that can be perturbed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ComponentName {
+    /// The instructions, as the prompts file has them.
+    Instruction,
+    /// The system text, perturbed here.
+    System,
+    /// The inputs of the demonstrations, perturbed here.
+    Demonstrations,
+}
+
+/// Where demonstrations come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ShotsFrom {
+    /// The training split.
+    Train,
+    /// The validation split; the examples shown are not evaluated.
+    Validation,
+}
+
+/// The levels that are made here where none are named.
+const MADE_HERE: [&str; 3] = ["deepwordbug", "textfooler", "checklist"];
+
+/// The parts of a prompt.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Prompts")]
+pub struct PromptParts {
+    /// Instructions: {level: {task: [..]}}; our own at five levels where absent.
+    #[arg(long)]
+    prompts: Option<PathBuf>,
+    /// Levels, comma separated; all in the prompts file where absent. `clean` is always run.
+    #[arg(long, value_delimiter = ',')]
+    attacks: Vec<String>,
+    /// Which part of the prompt the levels change.
+    #[arg(long, value_enum, default_value_t = ComponentName::Instruction)]
+    component: ComponentName,
+    /// System text before everything else.
+    #[arg(long)]
+    system: Option<String>,
+    /// Demonstrations per task, as many of each class as can be.
+    #[arg(long, default_value_t = 0)]
+    shots: usize,
+    /// Where demonstrations come from.
+    #[arg(long, value_enum, default_value_t = ShotsFrom::Train)]
+    shots_from: ShotsFrom,
+}
+
+impl PromptParts {
+    /// Which component the levels change.
+    pub fn component(&self) -> Component {
+        match self.component {
+            ComponentName::Instruction => Component::Instruction,
+            ComponentName::System => Component::System,
+            ComponentName::Demonstrations => Component::Demonstrations,
+        }
+    }
+
+    /// The prompts file.
+    pub fn prompts(&self) -> Option<&Path> {
+        self.prompts.as_deref()
+    }
+
+    /// Demonstrations per task.
+    pub fn shots(&self) -> usize {
+        self.shots
+    }
+
+    /// The split that demonstrations are drawn from, if any are.
+    pub fn shots_from(&self) -> Option<Split> {
+        let split = if self.shots_from == ShotsFrom::Train { Split::Train } else { Split::Validation };
+        (self.shots > 0).then_some(split)
+    }
+
+    /// The levels that are run, `clean` first.
+    pub fn levels(&self, instructions: &InstructionSet) -> Vec<String> {
+        match (self.attacks.is_empty(), from_file(self.component())) {
+            (false, _) => with_clean(&self.attacks),
+            (true, true) => with_clean(&instructions.level_names().into_iter().map(str::to_owned).collect::<Vec<_>>()),
+            (true, false) => with_clean(&MADE_HERE.map(str::to_owned)),
+        }
+    }
+
+    /// The instructions, what stands around them at every level, and the examples that are evaluated.
+    pub fn build(
+        &self,
+        chosen: &Chosen,
+        seed: u64,
+    ) -> Result<(InstructionSet, Surroundings, BTreeMap<String, Vec<Instance>>), Failure> {
+        match self.component {
+            ComponentName::System if self.system.is_none() => return bad_input("--component system needs --system"),
+            ComponentName::Demonstrations if self.shots == 0 => {
+                return bad_input("--component demonstrations needs --shots");
+            }
+            _ => {}
+        }
+        let instructions = instruction_set(self.prompts.as_deref())?;
+        let mut examples = chosen.examples.clone();
+        let mut around = Surroundings::default();
+        let label_words: LabelWords = chosen.tasks.iter().map(|task| (task.name.clone(), task.label_words())).collect();
+        let levels = self.levels(&instructions);
+        if let Some(system) = &self.system {
+            around.system.insert(CLEAN.to_owned(), system.clone());
+            if self.component == ComponentName::System {
+                // One text for all tasks, so that the words of all of them are kept.
+                let all = label_words.values().flatten().cloned().collect();
+                let clean = [("system".to_owned(), vec![system.clone()])].into();
+                let sets = perturbed(&clean, &levels, &[("system".to_owned(), all)].into(), seed)?;
+                around.system = sets
+                    .into_iter()
+                    .map(|(level, mut texts)| (level, texts.remove("system").unwrap_or_default().concat()))
+                    .collect();
+            }
+        }
+        if self.shots > 0 {
+            let mut clean: BTreeMap<String, Vec<Demonstration>> = BTreeMap::new();
+            for task in &chosen.tasks {
+                let (shown, taken) =
+                    surroundings::demonstrations(task, &chosen.shown[&task.name], self.shots, seed).input()?;
+                if self.shots_from == ShotsFrom::Validation
+                    && let Some(examples) = examples.get_mut(&task.name)
+                {
+                    examples.retain(|example| !taken.contains(&example.row));
+                }
+                clean.insert(task.name.clone(), shown);
+            }
+            let inputs = |shown: &Vec<Demonstration>| shown.iter().map(|shown| shown.input.clone()).collect::<Vec<_>>();
+            let texts: Instructions = clean.iter().map(|(task, shown)| (task.clone(), inputs(shown))).collect();
+            let levels = if self.component == ComponentName::Demonstrations { &levels[..] } else { &[] };
+            for (level, tasks) in perturbed(&texts, levels, &label_words, seed)? {
+                for (task, inputs) in tasks {
+                    let answers = clean[&task].iter().map(|shown| shown.answer.clone());
+                    let shown = inputs.into_iter().zip(answers).map(|(input, answer)| Demonstration { input, answer });
+                    around.demonstrations.entry(task).or_default().insert(level.clone(), shown.collect());
+                }
+            }
+        }
+        Ok((instructions, around, examples))
+    }
+}
+
+/// `clean` and, for every other one of `levels`, its texts under the attack of that name.
+fn perturbed(
+    clean: &Instructions,
+    levels: &[String],
+    label_words: &LabelWords,
+    seed: u64,
+) -> Result<BTreeMap<String, Instructions>, Failure> {
+    let attacks = levels.iter().filter(|level| *level != CLEAN).map(|level| attack_named(level));
+    let attacks = attacks.collect::<Result<Vec<_>, _>>().input()?;
+    match attacks.is_empty() {
+        true => Ok([(CLEAN.to_owned(), clean.clone())].into()),
+        false => Ok(perturb_set(clean, &attacks, label_words, seed).input()?.sets().clone()),
+    }
+}

@@ -1,0 +1,105 @@
+//! Which tasks are evaluated, and their examples.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Args;
+use coin::data::glue::{self, Split};
+use coin::data::{DataError, Instance, Task, TaskFile};
+
+use crate::command::distinct;
+use crate::command::model_arguments::data_folder;
+use crate::failure::{Failure, OrFail, bad_input};
+
+/// Tasks of GLUE, and tasks of the user's own.
+#[derive(Debug, Args)]
+pub struct TaskChoice {
+    /// GLUE folder, DIR/{CoLA,SST-2,..}/dev.tsv and other forms, or a data set on the hub, such as `nyu-mll/glue`.
+    #[arg(long)]
+    glue: Option<String>,
+    /// Tasks of GLUE, comma separated; all ten where absent.
+    #[arg(long, value_delimiter = ',', requires = "glue")]
+    tasks: Vec<String>,
+    /// A task of your own: a TOML file with its definition and the place of its examples. May be given more than once.
+    #[arg(long = "task-file", value_name = "FILE")]
+    task_files: Vec<PathBuf>,
+    /// Reports tasks of GLUE whose files are absent instead of failing.
+    #[arg(long)]
+    allow_missing: bool,
+}
+
+/// Tasks with their examples.
+pub struct Chosen {
+    /// The tasks, in the order in which they are run.
+    pub tasks: Vec<Task>,
+    /// The examples that are evaluated, by task.
+    pub examples: BTreeMap<String, Vec<Instance>>,
+    /// The examples that demonstrations are drawn from, by task, where demonstrations are asked for.
+    pub shown: BTreeMap<String, Vec<Instance>>,
+    /// The GLUE folder, as it was given.
+    pub glue: Option<String>,
+}
+
+impl TaskChoice {
+    /// Reads the examples, and those of the split `shots_from` for demonstrations.
+    pub fn read(&self, offline: bool, shots_from: Option<Split>) -> Result<Chosen, Failure> {
+        if self.glue.is_none() && self.task_files.is_empty() {
+            return bad_input("--glue or --task-file is needed: they say what is evaluated");
+        }
+        let mut chosen =
+            Chosen { tasks: Vec::new(), examples: BTreeMap::new(), shown: BTreeMap::new(), glue: self.glue.clone() };
+        if let Some(glue) = &self.glue {
+            self.read_glue(glue, offline, shots_from, &mut chosen)?;
+        }
+        for path in &self.task_files {
+            let file = TaskFile::read(path).input()?;
+            let name = file.task.name.clone();
+            if chosen.examples.contains_key(&name) {
+                return bad_input(format!("--task-file {}: there is a task `{name}` already", path.display()));
+            }
+            if let Some(split) = shots_from {
+                chosen.shown.insert(name.clone(), file.instances(split).input()?);
+            }
+            chosen.examples.insert(name, file.instances(Split::Validation).input()?);
+            chosen.tasks.push(file.task);
+        }
+        if chosen.tasks.is_empty() {
+            return bad_input("no task left to evaluate");
+        }
+        Ok(chosen)
+    }
+
+    fn read_glue(
+        &self,
+        glue: &str,
+        offline: bool,
+        shots_from: Option<Split>,
+        chosen: &mut Chosen,
+    ) -> Result<(), Failure> {
+        let names: Vec<String> = match self.tasks.is_empty() {
+            true => Task::glue().into_iter().map(|task| task.name).collect(),
+            false => distinct(&self.tasks),
+        };
+        let splits: Vec<Split> = [Some(Split::Validation), shots_from].into_iter().flatten().collect();
+        let wanted = |name: &str| splits.iter().any(|split| glue::is_file_of(name, &names, *split));
+        let data = data_folder("--glue", glue, &wanted, offline)?;
+        for name in names {
+            let task = Task::named(&name).input()?;
+            match glue::read(&data, &name, Split::Validation) {
+                Ok(instances) => {
+                    if let Some(split) = shots_from {
+                        let shown = glue::read(&data, &name, split);
+                        let hint = "demonstrations come from the training split; --shots-from validation takes others";
+                        let shown = shown.map_err(|error| anyhow::Error::new(error).context(hint)).input()?;
+                        chosen.shown.insert(name.clone(), shown);
+                    }
+                    chosen.examples.insert(name, instances);
+                    chosen.tasks.push(task);
+                }
+                Err(error @ DataError::NotFound { .. }) if self.allow_missing => eprintln!("coin: left out: {error}"),
+                Err(error) => return Err(error).input(),
+            }
+        }
+        Ok(())
+    }
+}
