@@ -10,7 +10,7 @@ use crate::file::read_to_string;
 use crate::glue::Split;
 use crate::labelled_rows::{Classes, Columns, labelled_rows};
 use crate::pairs::{ReadOptions, ReadReport};
-use crate::{DataError, Instance, Task};
+use crate::{DataError, Instance, Metric, Task};
 
 /// Where a task's examples lie and what their columns are called. Paths are relative to the task's file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,8 @@ struct Written {
     content: String,
     labels: Vec<String>,
     verbalizer: Option<Vec<crate::task::LabelWord>>,
+    #[serde(default = "crate::task::accuracy_alone")]
+    metrics: Vec<Metric>,
     data: TaskData,
 }
 
@@ -67,7 +69,7 @@ impl TaskFile {
         let path = path.as_ref();
         let text = read_to_string(path)?;
         let malformed = |line, message| DataError::Malformed { path: path.to_owned(), line, message };
-        let Written { version, name, group, instructions, content, labels, verbalizer, data } =
+        let Written { version, name, group, instructions, content, labels, verbalizer, metrics, data } =
             toml::from_str(&text).map_err(|error: toml::de::Error| {
                 let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
                 malformed(line, error.message().to_owned())
@@ -77,7 +79,7 @@ impl TaskFile {
         };
         let verbalizer = verbalizer.unwrap_or_else(|| words().collect());
         let instructions = instructions.unwrap_or_else(|| name.clone());
-        let task = Task { version, name, group, instructions, content, labels, verbalizer };
+        let task = Task { version, name, group, instructions, content, labels, verbalizer, metrics };
         task.check().map_err(|error| malformed(0, error.to_string()))?;
         let (classes, named) = (task.labels.len(), data.values.as_ref().map_or(task.labels.len(), Vec::len));
         if named != classes {
