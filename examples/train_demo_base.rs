@@ -22,7 +22,8 @@ use coin::data::prompt::TRAINING_MARKER;
 use coin::data::tokenize::{TokenRow, TokenizeOptions, Truncation};
 use coin::data::world::World;
 use coin::data::{Instance, Prompt, Task, TemplateSet, stream, template};
-use coin::eval::{InstructionSet, parser};
+use coin::eval::InstructionSet;
+use coin::eval::scorer::released;
 use coin::model::checkpoint;
 use coin::model::config::ModelType;
 use coin::model::generate::{GenerateOptions, generate};
@@ -411,9 +412,10 @@ fn check(model: &Llama, tokenizer: &TextTokenizer, world: &World, named: bool) -
                 .iter()
                 .map(|instance| Ok(tokenizer.encode(&Prompt::new(wording, task.content(instance)?).render())?))
                 .collect::<Result<Vec<_>>>()?;
-            let decided = |_: usize, ids: &[u32]| tokenizer.decode(ids).is_ok_and(|text| parser::decided(task, &text));
+            let decided =
+                |_: usize, ids: &[u32]| tokenizer.decode(ids).is_ok_and(|text| released::decided(task, &text));
             for (out, instance) in generate(model, &prompts, &options, decided)?.iter().zip(&instances) {
-                right += usize::from(parser::parse(task, &tokenizer.decode(&out.ids)?) == Some(instance.label));
+                right += usize::from(released::parse(task, &tokenizer.decode(&out.ids)?) == Some(instance.label));
             }
         }
         let share = right as f64 / (instances.len() * wordings.len()) as f64;

@@ -13,7 +13,7 @@ use coin::eval::{
 };
 use coin::eval::{metrics, results, table};
 use coin::model_folder;
-use prompt_parts::PromptParts;
+use prompt_parts::{Built, PromptParts};
 use serde_json::json;
 use task_choice::TaskChoice;
 
@@ -136,7 +136,7 @@ impl Arguments {
         let device = self.model.device()?;
         let (model_dir, adapter_dir) = self.model.folders()?;
         let chosen = self.tasks.read(self.model.offline, self.parts.shots_from())?;
-        let (instructions, surroundings, examples) = self.parts.build(&chosen, self.seed)?;
+        let Built { instructions, surroundings, examples } = self.parts.build(&chosen, self.seed)?;
         let preset = Preset::from(self.preset);
         let evaluation = Evaluation {
             levels: self.parts.levels(&instructions),

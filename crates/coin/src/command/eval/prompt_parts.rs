@@ -62,6 +62,16 @@ pub struct PromptParts {
     shots_from: ShotsFrom,
 }
 
+/// What an evaluation asks, and with which examples.
+pub struct Built {
+    /// The instructions.
+    pub instructions: InstructionSet,
+    /// What stands around them, at every level.
+    pub surroundings: Surroundings,
+    /// The examples that are evaluated, by task.
+    pub examples: BTreeMap<String, Vec<Instance>>,
+}
+
 impl PromptParts {
     /// Which component the levels change.
     pub fn component(&self) -> Component {
@@ -97,12 +107,8 @@ impl PromptParts {
         }
     }
 
-    /// The instructions, what stands around them at every level, and the examples that are evaluated.
-    pub fn build(
-        &self,
-        chosen: &Chosen,
-        seed: u64,
-    ) -> Result<(InstructionSet, Surroundings, BTreeMap<String, Vec<Instance>>), Failure> {
+    /// Puts the parts together.
+    pub fn build(&self, chosen: &Chosen, seed: u64) -> Result<Built, Failure> {
         match self.component {
             ComponentName::System if self.system.is_none() => return bad_input("--component system needs --system"),
             ComponentName::Demonstrations if self.shots == 0 => {
@@ -151,7 +157,7 @@ impl PromptParts {
                 }
             }
         }
-        Ok((instructions, around, examples))
+        Ok(Built { instructions, surroundings: around, examples })
     }
 }
 
