@@ -251,11 +251,10 @@ fn long_prompts_are_refused_shortened_or_left_out() {
 fn system_text_and_demonstrations_are_perturbed_in_place_of_instructions() {
     use coin_data::prompt::{Component, Demonstration};
     let shown = |input: &str| vec![Demonstration { input: input.to_owned(), answer: "acceptable".to_owned() }];
-    let mut around = crate::Surroundings::default();
-    around.system =
-        [("clean", "Be exact."), ("semantic", "Be precise.")].map(|(a, b)| (a.to_owned(), b.to_owned())).into();
+    let system = [("clean", "Be exact."), ("semantic", "Be precise.")].map(|(a, b)| (a.to_owned(), b.to_owned()));
     let levels = [("clean".to_owned(), shown("fine")), ("semantic".to_owned(), shown("f1ne"))].into();
-    around.demonstrations = [("cola".to_owned(), levels)].into();
+    let demonstrations = [("cola".to_owned(), levels)].into();
+    let around = crate::Surroundings { system: system.into(), demonstrations };
     let texts = |component| -> Vec<String> {
         let evaluation = Evaluation { component, surroundings: around.clone(), ..evaluation() };
         let plan = evaluation.plan(&instances).unwrap();
