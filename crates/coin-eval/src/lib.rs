@@ -7,13 +7,14 @@
 //! |---|---|
 //! | [`instructions`] | clean and perturbed instructions by level and task |
 //! | [`sampling`] | which examples of a task are evaluated |
-//! | [`model`] | the trait that a model implements |
 //! | [`surroundings`] | system text and demonstrations |
 //! | [`evaluation`], [`plan`] | what is evaluated and how; every prompt of it |
+//! | [`model`] | the trait that a model implements; `llama` and `openai` under features of these names |
 //! | `run` | the loop: what the ledger lacks is asked of the model |
 //! | [`scorer`] | from what a model says to a class, and when generation may stop |
 //! | [`ledger`] | one line for each answer; everything below needs only these |
-//! | [`metrics`], [`summary`] | accuracy, spread, change from clean; `summary.json` |
+//! | [`metrics`], [`summary`] | accuracy, spread, change from clean, robustness; `summary.json` |
+//! | [`statistics`] | intervals of a run, tests between two runs |
 //! | [`results`] | the released program's CSV layout |
 //! | [`table`], [`report`] | the same numbers for a terminal, as HTML and as Markdown |
 //!
@@ -52,9 +53,11 @@
 //! ```
 
 pub mod accuracy;
+mod answers;
 pub mod error;
 pub mod evaluation;
 pub mod instructions;
+mod layout;
 pub mod ledger;
 pub mod levels;
 #[cfg(feature = "llama")]
@@ -67,6 +70,7 @@ pub mod results;
 mod run;
 pub mod sampling;
 pub mod scorer;
+pub mod statistics;
 pub mod summary;
 pub mod surroundings;
 pub mod table;
@@ -80,5 +84,5 @@ pub use model::{GenerateOptions, Generation, LanguageModel, Likelihood, ModelErr
 pub use plan::Plan;
 pub use report::{Curve, CurvePoint, HeldOutPoint};
 pub use scorer::Scorer;
-pub use summary::{RunSummary, Summary};
+pub use summary::{Bootstrap, Comparison, RunSummary, Summary};
 pub use surroundings::Surroundings;
