@@ -14,6 +14,10 @@
 //! | [`metrics`], [`summary`] | accuracy, spread, change from clean; `summary.json` |
 //! | [`results`] | the released program's CSV layout |
 //! | [`table`], [`report`] | the same numbers for a terminal, as HTML and as Markdown |
+//! | [`representation`] | hidden states with their labels, in a safetensors file |
+//! | [`alignment`] | how near perturbed states are to clean ones |
+//! | [`silhouette`], [`separation`] | how well states part by level, class or task; why hard negatives |
+//! | [`map`] | states in the plane, by UMAP |
 //!
 //! # Example
 //! A model that always answers `acceptable`, on four sentences and two instructions:
@@ -50,6 +54,9 @@
 //! ```
 
 pub mod accuracy;
+pub mod alignment;
+pub mod distance;
+pub mod distribution;
 pub mod error;
 pub mod evaluation;
 pub mod instructions;
@@ -57,20 +64,26 @@ pub mod ledger;
 pub mod levels;
 #[cfg(feature = "llama")]
 pub mod llama;
+pub mod map;
 pub mod metrics;
 pub mod model;
 pub mod parser;
 pub mod report;
+pub mod representation;
 pub mod results;
 pub mod sampling;
+pub mod separation;
+pub mod silhouette;
 pub mod summary;
 pub mod table;
 
 pub use accuracy::TaskAccuracy;
+pub use distance::{Distance, Points};
 pub use error::EvalError;
 pub use evaluation::{Evaluation, InputTexts, Preset};
 pub use instructions::InstructionSet;
 pub use ledger::{Ledger, Record};
 pub use model::{GenerateOptions, Generation, LanguageModel, Likelihood, ModelError};
 pub use report::{Curve, CurvePoint, HeldOutPoint};
+pub use representation::{RepresentationWriter, Representations, StateLabel};
 pub use summary::{RunSummary, Summary};
