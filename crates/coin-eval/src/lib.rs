@@ -15,6 +15,10 @@
 //! | [`ledger`] | one line for each answer; everything below needs only these |
 //! | [`metrics`], [`summary`] | accuracy, spread, change from clean, robustness; `summary.json` |
 //! | [`statistics`] | intervals of a run, tests between two runs |
+//! | [`representation`] | hidden states with their labels, in a safetensors file |
+//! | [`alignment`] | how near perturbed states are to clean ones |
+//! | [`silhouette`], [`separation`] | how well states part by level, class or task; why hard negatives |
+//! | [`map`] | states in the plane, by UMAP |
 //! | [`results`] | the released program's CSV layout |
 //! | [`table`], [`report`] | the same numbers for a terminal, as HTML and as Markdown |
 //!
@@ -53,7 +57,10 @@
 //! ```
 
 pub mod accuracy;
+pub mod alignment;
 mod answers;
+pub mod distance;
+pub mod distribution;
 pub mod error;
 pub mod evaluation;
 pub mod instructions;
@@ -62,20 +69,25 @@ pub mod ledger;
 pub mod levels;
 #[cfg(feature = "llama")]
 pub mod llama;
+pub mod map;
 pub mod metrics;
 pub mod model;
 pub mod plan;
 pub mod report;
+pub mod representation;
 pub mod results;
 mod run;
 pub mod sampling;
 pub mod scorer;
+pub mod separation;
+pub mod silhouette;
 pub mod statistics;
 pub mod summary;
 pub mod surroundings;
 pub mod table;
 
 pub use accuracy::TaskAccuracy;
+pub use distance::{Distance, Points};
 pub use error::EvalError;
 pub use evaluation::{Evaluation, LongPrompts, Preset};
 pub use instructions::InstructionSet;
@@ -83,6 +95,7 @@ pub use ledger::{Ledger, Record};
 pub use model::{GenerateOptions, Generation, LanguageModel, Likelihood, ModelError};
 pub use plan::Plan;
 pub use report::{Curve, CurvePoint, HeldOutPoint};
+pub use representation::{RepresentationWriter, Representations, StateLabel};
 pub use scorer::Scorer;
 pub use summary::{Bootstrap, Comparison, RunSummary, Summary};
 pub use surroundings::Surroundings;
