@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`instructions`] | clean and perturbed instructions by level and task |
 //! | [`sampling`] | which examples of a task are evaluated |
-//! | [`model`] | the trait that a model implements |
+//! | [`model`] | the trait that a model implements; `llama` and `openai` under features of these names |
 //! | [`parser`] | from a continuation to a class, and when generation may stop |
 //! | [`evaluation`] | the loop over tasks, levels and instructions |
 //! | [`ledger`] | one line for each generation; everything below needs only these |
@@ -59,6 +59,8 @@ pub mod levels;
 pub mod llama;
 pub mod metrics;
 pub mod model;
+#[cfg(feature = "openai")]
+pub mod openai;
 pub mod parser;
 pub mod report;
 pub mod results;
