@@ -34,7 +34,7 @@ pub(super) struct Connection {
 
 /// An attempt that brought no answer.
 struct Failure {
-    error: OpenAiError,
+    error: Box<OpenAiError>,
     /// Whether another attempt may bring one.
     is_passing: bool,
     /// How long the server asks to wait before it.
@@ -44,7 +44,7 @@ struct Failure {
 
 impl Failure {
     fn lasting(error: OpenAiError, outcome: Outcome) -> Self {
-        Failure { error, is_passing: false, wait: None, outcome }
+        Failure { error: Box::new(error), is_passing: false, wait: None, outcome }
     }
 }
 
@@ -107,12 +107,12 @@ impl Connection {
             self.meter().end(request.bound, failure.outcome);
             attempt += 1;
             if !failure.is_passing {
-                return Err(failure.error);
+                return Err(*failure.error);
             }
             if attempt == self.options.attempts {
                 return Err(match attempt {
-                    1 => failure.error,
-                    _ => OpenAiError::GaveUp { attempts: attempt, source: Box::new(failure.error) },
+                    1 => *failure.error,
+                    _ => OpenAiError::GaveUp { attempts: attempt, source: failure.error },
                 });
             }
             if let Some(wait) = failure.wait {
@@ -163,7 +163,7 @@ impl Connection {
             is_passing: matches!(error, OpenAiError::Connection { .. }),
             wait: None,
             outcome: Outcome::Uncounted,
-            error,
+            error: Box::new(error),
         })
     }
 
@@ -184,7 +184,7 @@ impl Connection {
         };
         let lasts = matches!(error, ureq::Error::Tls(_) | ureq::Error::Rustls(_) | ureq::Error::Http(_));
         Failure {
-            error: OpenAiError::Connection { url: self.url.clone(), reason },
+            error: Box::new(OpenAiError::Connection { url: self.url.clone(), reason }),
             is_passing: !lasts,
             wait: None,
             outcome: if never_arrived || lasts { Outcome::Free } else { Outcome::Uncounted },
@@ -210,7 +210,7 @@ impl Connection {
                 Failure::lasting(OpenAiError::Wait { url, asked, allowed, message }, Outcome::Free)
             }
             wait => Failure {
-                error: OpenAiError::Status { url, status, message },
+                error: Box::new(OpenAiError::Status { url, status, message }),
                 is_passing: true,
                 wait,
                 outcome: Outcome::Free,
