@@ -119,20 +119,20 @@ impl LanguageModel for OpenAiModel {
         let connection = &self.connection;
         let score = |index: usize, stop: &workers::Stop| {
             let prompt = prompts[index].render();
-            let sent: Vec<String> =
-                continuations.iter().map(|continuation| format!("{prompt}{continuation}")).collect();
             let fault = |reason| OpenAiError::Echo { url: connection.url().to_owned(), reason };
-            let ask = |text: &String| {
-                let request = Request::echo(connection.options(), text)?;
-                connection.ask(&request, index, stop).map_err(|error| match error {
+            let tokens = |continuation: &String| {
+                let sent = format!("{prompt}{continuation}");
+                let request = Request::echo(connection.options(), &sent)?;
+                let reply = connection.ask(&request, index, stop).map_err(|error| match error {
                     OpenAiError::Status { status: status @ (400 | 422 | 501), message, .. } => {
                         fault(format!("it refuses to echo log-probabilities (status {status}): {message}"))
                     }
                     error => error,
-                })
+                })?;
+                echo::tokens(&reply, &sent).map_err(fault)
             };
-            let replies = sent.iter().map(ask).collect::<Result<Vec<_>, _>>()?;
-            echo::likelihoods(&replies, &sent, &prompt).map_err(fault)
+            let rows = continuations.iter().map(tokens).collect::<Result<Vec<_>, _>>()?;
+            echo::likelihoods(&rows, &prompt).map_err(fault)
         };
         match connection.options().api {
             Api::Completions => workers::run(prompts.len(), connection.options().concurrency, &score, scored),

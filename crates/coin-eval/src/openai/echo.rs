@@ -15,7 +15,7 @@ use super::reply::Reply;
 
 /// One token of an echoed text.
 #[derive(Debug, Clone, PartialEq)]
-struct Token {
+pub(super) struct Token {
     text: String,
     /// Where it begins and ends, in characters of the text.
     start: usize,
@@ -28,7 +28,7 @@ struct Token {
 ///
 /// # Errors
 /// What is missing or wrong, as a clause.
-fn tokens(reply: &Reply, sent: &str) -> Result<Vec<Token>, String> {
+pub(super) fn tokens(reply: &Reply, sent: &str) -> Result<Vec<Token>, String> {
     if !reply.text.starts_with(sent) {
         return Err("the answer does not repeat the text that was sent".to_owned());
     }
@@ -88,13 +88,12 @@ fn added(first: &str, sent: &str) -> usize {
     extra.chars().count()
 }
 
-/// The likelihood of each continuation. `replies` hold what the server answered to the prompt of text `prompt` with each
-/// continuation after it, as `sent`.
+/// The likelihood of each continuation of the prompt of text `prompt`: `rows` are the tokens of the prompt with each of
+/// them after it.
 ///
 /// # Errors
-/// What is missing or wrong in an answer, as a clause.
-pub(super) fn likelihoods(replies: &[Reply], sent: &[String], prompt: &str) -> Result<Vec<Likelihood>, String> {
-    let rows = replies.iter().zip(sent).map(|(reply, sent)| tokens(reply, sent)).collect::<Result<Vec<_>, _>>()?;
+/// Which token has no usable log-probability, as a clause.
+pub(super) fn likelihoods(rows: &[Vec<Token>], prompt: &str) -> Result<Vec<Likelihood>, String> {
     let boundary = prompt.chars().count();
     let Some(first) = rows.first() else { return Ok(Vec::new()) };
     let is_shared = |index: usize, token: &Token| {
@@ -136,8 +135,10 @@ mod tests {
         }
     }
 
-    fn owned(texts: &[&str]) -> Vec<String> {
-        texts.iter().map(|text| (*text).to_owned()).collect()
+    /// As a client goes about it: the tokens of every answer, then the likelihoods.
+    fn score(replies: &[Reply], sent: &[&str], prompt: &str) -> Result<Vec<Likelihood>, String> {
+        let rows = replies.iter().zip(sent).map(|(reply, sent)| tokens(reply, sent)).collect::<Result<Vec<_>, _>>()?;
+        likelihoods(&rows, prompt)
     }
 
     #[test]
@@ -146,7 +147,7 @@ mod tests {
             echo(&[("Is", 0.0), (" it", -1.0), (" fi", -0.5), ("ne", -0.25), ("!", -9.0)]),
             echo(&[("Is", 0.0), (" it", -1.0), (" bad", -2.0), ("!", -9.0)]),
         ];
-        let found = likelihoods(&replies, &owned(&["Is it fine", "Is it bad"]), "Is it").unwrap();
+        let found = score(&replies, &["Is it fine", "Is it bad"], "Is it").unwrap();
         assert_eq!(found, [Likelihood { sum: -0.75, tokens: 2 }, Likelihood { sum: -2.0, tokens: 1 }]);
     }
 
@@ -157,11 +158,11 @@ mod tests {
             echo(&[("x", 0.0), (":", -1.0), (" ab", -3.0), ("!", -9.0)]),
             echo(&[("x", 0.0), (":", -1.0), (" a", -0.5), ("c", -1.5), ("!", -9.0)]),
         ];
-        let sent = owned(&["x: ab", "x: ac"]);
-        let found = likelihoods(&replies, &sent, "x: a").unwrap();
+        let sent = ["x: ab", "x: ac"];
+        let found = score(&replies, &sent, "x: a").unwrap();
         assert_eq!(found, [Likelihood { sum: -3.0, tokens: 1 }, Likelihood { sum: -2.0, tokens: 2 }]);
         // Alone, the second is conditioned on the whole prompt.
-        assert_eq!(likelihoods(&replies[1..], &sent[1..], "x: a").unwrap(), [Likelihood { sum: -1.5, tokens: 1 }]);
+        assert_eq!(score(&replies[1..], &sent[1..], "x: a").unwrap(), [Likelihood { sum: -1.5, tokens: 1 }]);
     }
 
     #[test]
@@ -170,7 +171,7 @@ mod tests {
             echo(&[("a", 0.0), ("bc", -1.0), ("d", -2.0), ("!", -9.0)]),
             echo(&[("a", 0.0), ("b", -0.5), ("c", -0.25), ("e", -4.0), ("!", -9.0)]),
         ];
-        let found = likelihoods(&replies, &owned(&["abcd", "abce"]), "abc").unwrap();
+        let found = score(&replies, &["abcd", "abce"], "abc").unwrap();
         assert_eq!(found, [Likelihood { sum: -3.0, tokens: 2 }, Likelihood { sum: -4.75, tokens: 3 }]);
     }
 
@@ -179,34 +180,34 @@ mod tests {
         // As a server with a token for the beginning shows it: its name is no part of the text.
         let mut reply = echo(&[("<s>", 0.0), ("Süß", -1.0), (":", -2.0), (" ja", -0.5), ("!", -9.0)]);
         reply.text = "Süß: ja!".to_owned();
-        let sent = owned(&["Süß: ja"]);
-        assert_eq!(likelihoods(&[reply], &sent, "Süß:").unwrap(), [Likelihood { sum: -0.5, tokens: 1 }]);
+        let sent = ["Süß: ja"];
+        assert_eq!(score(&[reply], &sent, "Süß:").unwrap(), [Likelihood { sum: -0.5, tokens: 1 }]);
         // And one whose tokenizer puts a space before the text.
         let mut reply = echo(&[(" Süß", 0.0), (":", -2.0), (" ja", -0.25), ("!", -9.0)]);
         reply.text = "Süß: ja!".to_owned();
-        assert_eq!(likelihoods(&[reply], &sent, "Süß:").unwrap(), [Likelihood { sum: -0.25, tokens: 1 }]);
+        assert_eq!(score(&[reply], &sent, "Süß:").unwrap(), [Likelihood { sum: -0.25, tokens: 1 }]);
     }
 
     #[test]
     fn the_servers_count_tells_pieces_of_the_last_character_from_what_it_wrote() {
         // The smiley is two tokens; the second begins where the text already ends.
         let mut reply = echo(&[("a:", 0.0), ("☺", -1.0), ("", -0.5), ("!", -9.0)]);
-        let sent = owned(&["a:☺"]);
+        let sent = ["a:☺"];
         reply.tokens = Some(Tokens { prompt: 3, cached: 0, completion: 1 });
-        assert_eq!(likelihoods(&[reply], &sent, "a:").unwrap(), [Likelihood { sum: -1.5, tokens: 2 }]);
+        assert_eq!(score(&[reply], &sent, "a:").unwrap(), [Likelihood { sum: -1.5, tokens: 2 }]);
         // A server that wrote nothing after it.
         let mut exact = echo(&[("a:", 0.0), ("☺", -1.0)]);
         exact.tokens = Some(Tokens { prompt: 2, cached: 0, completion: 0 });
-        assert_eq!(likelihoods(&[exact], &sent, "a:").unwrap(), [Likelihood { sum: -1.0, tokens: 1 }]);
+        assert_eq!(score(&[exact], &sent, "a:").unwrap(), [Likelihood { sum: -1.0, tokens: 1 }]);
     }
 
     #[test]
     fn what_cannot_be_used_is_said() {
-        let sent = owned(&["a b"]);
+        let sent = ["a b"];
         let fault = |change: &dyn Fn(&mut Reply)| {
             let mut reply = echo(&[("a", 0.0), (" b", -1.0), ("!", -9.0)]);
             change(&mut reply);
-            likelihoods(&[reply], &sent, "a").unwrap_err()
+            score(&[reply], &sent, "a").unwrap_err()
         };
         assert!(fault(&|reply| reply.text = " b!".to_owned()).contains("does not repeat"));
         assert!(fault(&|reply| reply.log_probabilities = Value::Null).contains("`logprobs.tokens`"));
@@ -216,6 +217,6 @@ mod tests {
         assert!(fault(&|reply| reply.log_probabilities["text_offset"] = json!([0, "1", 3])).contains("whole"));
         assert!(fault(&|reply| reply.log_probabilities["token_logprobs"] = json!([null, 0.5, 0])).contains("0.5"));
         let reply = echo(&[("a", 0.0), (" b", -1.0), ("!", -9.0)]);
-        assert!(likelihoods(&[reply], &sent, "").unwrap_err().contains("nothing comes before"));
+        assert!(score(&[reply], &sent, "").unwrap_err().contains("nothing comes before"));
     }
 }
