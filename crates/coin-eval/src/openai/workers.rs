@@ -54,7 +54,15 @@ pub(super) fn run<T: Send>(
             scope.spawn(move || {
                 while stop.wait(Duration::ZERO).is_ok() {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    if index >= count || sender.send((index, work(index, stop))).is_err() {
+                    if index >= count {
+                        break;
+                    }
+                    let result = work(index, stop);
+                    // At once, so that no thread begins another prompt before the failure has been read.
+                    if result.is_err() {
+                        stop.set();
+                    }
+                    if sender.send((index, result)).is_err() {
                         break;
                     }
                 }
@@ -70,7 +78,6 @@ pub(super) fn run<T: Send>(
                     Ok(result) => done.push((index, result)),
                     Err(OpenAiError::Stopped) => {}
                     Err(error) => {
-                        stop.set();
                         failed.get_or_insert((index, error));
                     }
                 }
