@@ -59,7 +59,12 @@ pub(super) fn tokens(reply: &Reply, sent: &str) -> Result<Vec<Token>, String> {
     };
     let is_sorted = offsets.is_sorted();
     offsets.truncate(echoed);
-    if !is_sorted || offsets.last().is_some_and(|last| *last > length) {
+    // Offsets that count the names of byte tokens, such as `<0x0A>` for a line break, have run off by the last token.
+    let fits = |last: usize, text: &str| {
+        let is_part = text.is_empty() || text.contains('\u{fffd}') || text.starts_with("bytes:");
+        last <= length && (is_part || last + text.chars().count() == length)
+    };
+    if !is_sorted || !offsets.iter().zip(&texts).next_back().is_none_or(|(last, text)| fits(*last, text)) {
         return Err("the offsets do not run through the text that was sent".to_owned());
     }
     let ends = offsets.iter().skip(1).copied().chain([length]);
@@ -215,6 +220,10 @@ mod tests {
         assert!(fault(&|reply| reply.log_probabilities["text_offset"] = json!([0, 9, 1])).contains("run through"));
         assert!(fault(&|reply| reply.log_probabilities["text_offset"] = json!([0, 9, 9])).contains("run through"));
         assert!(fault(&|reply| reply.log_probabilities["text_offset"] = json!([0, "1", 3])).contains("whole"));
+        let mut named = echo(&[("a", 0.0), ("<0x0A>", -1.0), ("bcdefgh", -2.0), ("!", -9.0)]);
+        named.text = "a\nbcdefgh!".to_owned();
+        named.tokens = Some(Tokens { prompt: 3, cached: 0, completion: 1 });
+        assert!(score(&[named], &["a\nbcdefgh"], "a\n").unwrap_err().contains("run through"));
         assert!(fault(&|reply| reply.log_probabilities["token_logprobs"] = json!([null, 0.5, 0])).contains("0.5"));
         let reply = echo(&[("a", 0.0), (" b", -1.0), ("!", -9.0)]);
         assert!(score(&[reply], &sent, "").unwrap_err().contains("nothing comes before"));
