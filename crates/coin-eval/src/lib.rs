@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`instructions`] | clean and perturbed instructions by level and task |
 //! | [`sampling`] | which examples of a task are evaluated |
+<<<<<<< HEAD
 //! | [`surroundings`] | system text and demonstrations |
 //! | [`evaluation`], [`plan`] | what is evaluated and how; every prompt of it |
 //! | [`model`] | the trait that a model implements; `llama` and `openai` under features of these names |
@@ -19,6 +20,13 @@
 //! | [`alignment`] | how near perturbed states are to clean ones |
 //! | [`silhouette`], [`separation`] | how well states part by level, class or task; why hard negatives |
 //! | [`map`] | states in the plane, by UMAP |
+=======
+//! | [`model`] | the trait that a model implements; `llama` and `openai` under features of these names |
+//! | [`parser`] | from a continuation to a class, and when generation may stop |
+//! | [`evaluation`] | the loop over tasks, levels and instructions |
+//! | [`ledger`] | one line for each generation; everything below needs only these |
+//! | [`metrics`], [`summary`] | accuracy, spread, change from clean; `summary.json` |
+>>>>>>> h-openai
 //! | [`results`] | the released program's CSV layout |
 //! | [`table`], [`report`] | the same numbers for a terminal, as HTML and as Markdown |
 //!
@@ -72,7 +80,13 @@ pub mod llama;
 pub mod map;
 pub mod metrics;
 pub mod model;
+<<<<<<< HEAD
 pub mod plan;
+=======
+#[cfg(feature = "openai")]
+pub mod openai;
+pub mod parser;
+>>>>>>> h-openai
 pub mod report;
 pub mod representation;
 pub mod results;
