@@ -12,6 +12,7 @@
 //! | [`evaluation`] | the loop over tasks, levels and instructions |
 //! | [`ledger`] | one line for each generation; everything below needs only these |
 //! | [`metrics`], [`summary`] | accuracy, spread, change from clean; `summary.json` |
+//! | [`flips`] | answers that change with the wording, and examples of them |
 //! | [`results`] | the released program's CSV layout |
 //! | [`table`], [`report`] | the same numbers for a terminal, as HTML and as Markdown |
 //!
@@ -49,9 +50,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+// The tests' synthetic runs are shared with the tests in `tests/`, which see this crate from outside.
+#[cfg(test)]
+extern crate self as coin_eval;
+
 pub mod accuracy;
 pub mod error;
 pub mod evaluation;
+pub mod flips;
 pub mod instructions;
 pub mod ledger;
 pub mod levels;
@@ -72,5 +78,5 @@ pub use evaluation::{Evaluation, InputTexts, Preset};
 pub use instructions::InstructionSet;
 pub use ledger::{Ledger, Record};
 pub use model::{GenerateOptions, Generation, LanguageModel, Likelihood, ModelError};
-pub use report::{Curve, CurvePoint, HeldOutPoint};
+pub use report::{Curve, CurvePoint, HeldOutPoint, Report};
 pub use summary::{RunSummary, Summary};

@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_level_table_compares_the_last_two_runs() {
-        let grid = levels(&crate::report::tests::synthetic());
+        let grid = levels(&crate::report::synthetic::summary());
         assert_eq!(
             grid.columns,
             ["level", "base", "cit", "coin", "coin − cit", "± change", "cosine base", "cosine cit", "cosine coin"]

@@ -1,20 +1,37 @@
 //! The report as Markdown: the same tables, without figures.
 
-use super::{Curve, headline, settings};
+use super::headline::headline;
+use super::{Curve, Report, flips, html, maps, settings};
 use crate::summary::Summary;
 use crate::table::{self, Grid};
 
-pub(super) fn page(summary: &Summary, curves: &[Curve]) -> String {
+pub(super) fn page(report: &Report) -> String {
+    let summary = &report.summary;
     let mut text = match summary.runs.is_empty() {
         true => format!("# Learning curves\n\n{}\n", headline(summary)),
         false => evaluation(summary),
     };
-    if !curves.is_empty() {
-        text.push_str(&format!("\n## Losses at the last step\n\n{}", last_steps(curves).to_markdown()));
+    let mut section = |title: &str, content: &str, note: &str| {
+        let note = if note.is_empty() { String::new() } else { format!("\n{note}\n") };
+        text.push_str(&format!("\n## {title}\n\n{content}{note}"));
+    };
+    if !report.flips.counts.is_empty() {
+        let counts = flips::counts(&report.flips).to_markdown();
+        let contrasts =
+            flips::contrasts(&report.flips).map_or(String::new(), |grid| format!("\n{}", grid.to_markdown()));
+        section("Answers that change with the wording", &format!("{counts}{contrasts}"), flips::NOTE);
+        if !report.flips.examples.is_empty() {
+            let examples = flips::markdown_examples(&report.flips);
+            section("Examples of changed answers", &format!("{}\n{examples}", flips::EXAMPLES), "");
+        }
     }
-    let rows = settings(summary).into_iter().map(|row| row.to_vec()).collect();
-    let columns = vec!["setting".to_owned(), "value".to_owned()];
-    text.push_str(&format!("\n## Settings\n\n{}", Grid { columns, rows }.to_markdown()));
+    if let Some(silhouettes) = maps::silhouettes(&report.maps) {
+        section("Silhouettes of hidden states", &silhouettes.to_markdown(), "");
+    }
+    if !report.curves.is_empty() {
+        section("Losses at the last step", &last_steps(&report.curves).to_markdown(), "");
+    }
+    section("Settings", &settings::grid(report).to_markdown(), html::SETTINGS);
     text
 }
 

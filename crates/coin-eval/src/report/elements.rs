@@ -1,0 +1,127 @@
+//! The page's building blocks: sections with a heading that can be linked to, figures, tables.
+
+use super::settings::DIFFERS;
+use super::svg::escape;
+use crate::table::{self, Grid};
+
+/// The page's sections, and the list of contents that links to them.
+#[derive(Default)]
+pub(super) struct Body {
+    html: String,
+    titles: Vec<String>,
+}
+
+impl Body {
+    /// A section with a table or text, and a note below it.
+    pub(super) fn section(&mut self, title: &str, content: &str, note: &str) {
+        self.open(title);
+        self.html.push_str(&format!("{content}<p class=\"note\">{}</p>\n</section>\n", escape(note)));
+    }
+
+    /// A section with a drawing and its caption.
+    pub(super) fn figure(&mut self, title: &str, svg: &str, caption: &str) {
+        self.open(title);
+        let figure = figure(title, svg, caption);
+        self.html.push_str(&format!("{figure}</section>\n"));
+    }
+
+    fn open(&mut self, title: &str) {
+        self.titles.push(title.to_owned());
+        self.html.push_str(&format!("<section>\n<h2 id=\"{}\">{}</h2>\n", anchor(title), escape(title)));
+    }
+
+    /// The contents and the sections.
+    pub(super) fn finish(self) -> String {
+        let link = |title: &String| format!("<li><a href=\"#{}\">{}</a></li>\n", anchor(title), escape(title));
+        let links: String = self.titles.iter().map(link).collect();
+        format!("<nav aria-label=\"contents\"><ul>\n{links}</ul></nav>\n{}", self.html)
+    }
+}
+
+/// A heading's name within the page.
+fn anchor(title: &str) -> String {
+    let words = title.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(str::to_lowercase).collect::<Vec<_>>().join("-")
+}
+
+/// A drawing in a box of its own that scrolls where the page is narrower than the drawing can be read.
+pub(super) fn figure(title: &str, svg: &str, caption: &str) -> String {
+    format!(
+        "<figure>\n{}<figcaption>{}</figcaption>\n</figure>\n",
+        scroll(&format!("figure: {title}"), svg),
+        escape(caption)
+    )
+}
+
+/// Content that scrolls sideways in a box of its own; `label` is what a screen reader says.
+fn scroll(label: &str, content: &str) -> String {
+    format!("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{}\">\n{content}</div>\n", escape(label))
+}
+
+/// A table; the row called `strong` is set apart, and values with a sign get a class of their own.
+pub(super) fn grid(grid: &Grid, label: &str, strong: Option<&str>) -> String {
+    table(grid, "", label, strong)
+}
+
+/// A table of texts, aligned to the left; rows whose name has the mark of [`DIFFERS`] are set apart.
+pub(super) fn text_grid(grid: &Grid, label: &str) -> String {
+    table(grid, " class=\"text\"", label, None)
+}
+
+fn table(grid: &Grid, class: &str, label: &str, strong: Option<&str>) -> String {
+    let mut html = format!("<table{class}>\n<thead><tr>");
+    for column in &grid.columns {
+        // A head breaks between words, not at a sign.
+        let head =
+            escape(column).replace("± ", "±\u{a0}").replace(" − ", "\u{a0}−\u{a0}").replace(" → ", "\u{a0}→\u{a0}");
+        html.push_str(&format!("<th scope=\"col\">{head}</th>"));
+    }
+    html.push_str("</tr></thead>\n<tbody>\n");
+    for row in &grid.rows {
+        let set_apart = strong == Some(row[0].as_str()) || row[0].starts_with(DIFFERS);
+        let row_class = if set_apart { " class=\"strong\"" } else { "" };
+        html.push_str(&format!("<tr{row_class}><th scope=\"row\">{}</th>", escape(&row[0])));
+        for (cell, column) in row.iter().zip(&grid.columns).skip(1) {
+            let sign = match cell.chars().next() {
+                _ if column == table::STD_CHANGE || !class.is_empty() => "", // less spread is no loss: no color says so
+                Some('+') => " class=\"plus\"",
+                Some('−') => " class=\"minus\"",
+                _ => "",
+            };
+            html.push_str(&format!("<td{sign}>{}</td>", escape(cell)));
+        }
+        html.push_str("</tr>\n");
+    }
+    html.push_str("</tbody>\n</table>\n");
+    scroll(&format!("table: {label}"), &html)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headings_are_linked() {
+        let mut body = Body::default();
+        body.section("Change from clean, and <b>", "<p>text</p>\n", "a < b");
+        let html = body.finish();
+        assert!(html.contains("<a href=\"#change-from-clean-and-b\">Change from clean, and &lt;b&gt;</a>"), "{html}");
+        assert!(html.contains("<h2 id=\"change-from-clean-and-b\">") && html.contains("a &lt; b"));
+    }
+
+    #[test]
+    fn cells_carry_their_sign_but_for_the_spread() {
+        let cells = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        let shown = grid(
+            &Grid {
+                columns: cells(["level", "b − a", table::STD_CHANGE]),
+                rows: vec![cells(["clean", "−1.0", "−0.5"])],
+            },
+            "levels",
+            Some("clean"),
+        );
+        assert!(
+            shown.contains("<td class=\"minus\">−1.0</td><td>−0.5</td>") && shown.contains("<tr class=\"strong\">")
+        );
+    }
+}

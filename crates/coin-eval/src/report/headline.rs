@@ -1,0 +1,36 @@
+//! What the summary says in one or two sentences, gains and losses alike.
+
+use crate::summary::{AVERAGE, RunSummary, Summary};
+use crate::table::{last_two, percent, signed};
+
+/// What the summary says in one or two sentences, gains and losses alike.
+pub(super) fn headline(summary: &Summary) -> String {
+    let average = |run: &RunSummary| run.level(AVERAGE).cloned();
+    if let Some((before, last)) = last_two(summary)
+        && let (Some(a), Some(b)) = (average(before), average(last))
+    {
+        return format!(
+            "{last}: {} % accuracy on average over all levels, {before}: {} % (change {} points). Spread over \
+             instructions (standard deviation): {last} {}, {before} {} points (change {}).",
+            percent(b.accuracy),
+            percent(a.accuracy),
+            signed(b.accuracy - a.accuracy),
+            percent(b.std),
+            percent(a.std),
+            signed(b.std - a.std),
+            last = last.name,
+            before = before.name,
+        );
+    }
+    let Some(run) = summary.runs.first() else {
+        return "Training only: what the tuned models answer has not been evaluated.".to_owned();
+    };
+    let shown = average(run).map_or(String::new(), |measures| {
+        format!(
+            "{} % accuracy on average over all levels, ± {} over instructions.",
+            percent(measures.accuracy),
+            percent(measures.std)
+        )
+    });
+    format!("{}: {shown}", run.name)
+}
