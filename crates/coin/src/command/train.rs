@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use coin::device;
-use coin::eval::report;
+use coin::eval::Report;
 use coin::hub::Files;
 use coin::learning_curves;
 use coin::loss::collective::{DeviceCollective, LocalCollective, NetworkCollective, NetworkOptions};
