@@ -32,5 +32,5 @@ pub use error::DataError;
 pub use instance::Instance;
 pub use pairs::{Pair, PairBuilder, PairReport};
 pub use prompt::{Component, Demonstration, Prompt, PromptTemplate};
-pub use task::Task;
+pub use task::{Metric, Task};
 pub use template::{Template, TemplateSet};

@@ -18,6 +18,18 @@ pub struct LabelWord {
     pub class: usize,
 }
 
+/// A measure of a task's answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Metric {
+    /// Share of right answers; always measured.
+    Accuracy,
+    /// F1 of class 1.
+    F1,
+    /// Matthews correlation of classes and answers.
+    Matthews,
+}
+
 /// A classification task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +48,13 @@ pub struct Task {
     pub labels: Vec<String>,
     /// What an answer may begin with, tried in this order.
     pub verbalizer: Vec<LabelWord>,
+    /// What is reported of it; accuracy alone where a file does not say.
+    #[serde(default = "accuracy")]
+    pub metrics: Vec<Metric>,
+}
+
+fn accuracy() -> Vec<Metric> {
+    vec![Metric::Accuracy]
 }
 
 const BUILT_IN: [&str; 10] = [
@@ -159,6 +178,25 @@ mod tests {
             }
             assert!(Task::named(&task.instructions).is_ok());
         }
+    }
+
+    #[test]
+    fn metrics_are_those_of_glue() {
+        let with = |metric| {
+            let tasks = Task::glue().into_iter().filter(move |task| task.metrics.contains(&metric));
+            tasks.map(|task| task.name).collect::<Vec<_>>()
+        };
+        assert_eq!(with(Metric::F1), ["mrpc", "qqp"]);
+        assert_eq!(with(Metric::Matthews), ["cola"]);
+        assert_eq!(with(Metric::Accuracy).len(), 10);
+    }
+
+    #[test]
+    fn a_file_without_metrics_is_measured_by_accuracy() {
+        let text = BUILT_IN[0].lines().filter(|line| !line.starts_with("metrics")).collect::<Vec<_>>().join("\n");
+        assert_eq!(toml::from_str::<Task>(&text).unwrap().metrics, [Metric::Accuracy]);
+        let unknown = toml::from_str::<Task>(&format!("{text}\nmetrics = [\"bleu\"]")).unwrap_err().to_string();
+        assert!(unknown.contains("`bleu`") && unknown.contains("`matthews`"), "{unknown}");
     }
 
     #[test]

@@ -9,6 +9,10 @@ use crate::ledger::Record;
 use crate::levels::{CLEAN, LEVELS};
 use crate::summary::{AVERAGE, GroupSummary, LevelSummary, Measures, RunSummary, TaskSummary};
 
+/// A generation whose margin is below this is a near-tie: another batch size, or another order of the sums, may choose
+/// another token. Ours; logits of size 10 in f32 are rounded to 1e-6, and sums over a model's width to some 1e-5.
+pub const NEAR_TIE: f32 = 1e-4;
+
 /// Order of the task groups in tables; others follow by name.
 const GROUPS: [&str; 4] = ["sentiment", "nli", "paraphrase", "grammar"];
 
@@ -57,7 +61,7 @@ pub fn score(name: impl Into<String>, records: &[Record]) -> Result<RunSummary, 
         })
     });
     let groups = groups.collect();
-    Ok(RunSummary { name, tasks, levels, groups })
+    Ok(RunSummary { name, bootstrap: None, tasks, levels, groups })
 }
 
 /// One task at one level: accuracy of each instruction, then mean and spread over instructions.
@@ -75,7 +79,7 @@ fn task_summary(task: &str, group: String, level: &str, cell: &[&Record]) -> Tas
         std: population_std(&accuracies),
         unparsable,
         cosine: mean_of_some(cell.iter().map(|record| record.cosine_to_clean.map(f64::from))),
-        change: None,
+        ..Measures::default()
     };
     let rows: BTreeSet<usize> = cell.iter().map(|record| record.row).collect();
     TaskSummary { task: task.to_owned(), group, level: level.to_owned(), examples: rows.len(), accuracies, measures }
@@ -108,6 +112,7 @@ fn average(members: &[&Measures]) -> Measures {
         unparsable: over(|measures| measures.unparsable),
         cosine: mean_of_some(members.iter().map(|measures| measures.cosine)),
         change: mean_of_some(members.iter().map(|measures| measures.change)),
+        ..Measures::default()
     }
 }
 

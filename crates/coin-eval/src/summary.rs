@@ -2,35 +2,26 @@
 //!
 //! Accuracies, standard deviations, shares and changes are fractions (0.5 is 50 %), never percentages.
 
+mod comparison;
+mod measures;
+
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
 
+pub use comparison::{Comparison, Difference, GroupComparison, LevelComparison, McNemar, PValue, TaskComparison};
+pub use measures::{Bootstrap, Interval, Measures};
+
 /// What [`Summary::schema`] holds.
 pub const SCHEMA: &str = "coin.summary";
 
 /// The schema's version.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The name of the row that averages over all levels, clean among them.
 pub const AVERAGE: &str = "average";
-
-/// What is measured of a cell, a level or a group.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Measures {
-    /// Mean over instructions of the share of right answers, then over tasks (and levels).
-    pub accuracy: f64,
-    /// Population standard deviation of accuracy over a task's instructions, then the mean over tasks (and levels).
-    pub std: f64,
-    /// Share of generations that name no class.
-    pub unparsable: f64,
-    /// Mean cosine of hidden states to those under the clean instruction; none at level `clean`.
-    pub cosine: Option<f64>,
-    /// Accuracy minus that at level `clean`; none where `clean` was not run.
-    pub change: Option<f64>,
-}
 
 /// One task at one level.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,6 +72,8 @@ pub struct GroupSummary {
 pub struct RunSummary {
     /// What the run is called, such as `base`, `cit` or `coin`.
     pub name: String,
+    /// How the intervals were drawn; none where there are none.
+    pub bootstrap: Option<Bootstrap>,
     /// A cell for every task and level.
     pub tasks: Vec<TaskSummary>,
     /// A row for every level, [`AVERAGE`] last.
@@ -119,10 +112,12 @@ pub struct Summary {
     pub settings: serde_json::Map<String, serde_json::Value>,
     /// The runs, in the order in which they are compared: the change shown is the last minus the one before.
     pub runs: Vec<RunSummary>,
+    /// Tests between two of the runs; empty where none was asked for.
+    pub comparisons: Vec<Comparison>,
 }
 
 impl Summary {
-    /// A summary of `runs` by this version of the program.
+    /// A summary of `runs` by this version of the program, without comparisons.
     pub fn new(settings: serde_json::Map<String, serde_json::Value>, runs: Vec<RunSummary>) -> Self {
         Summary {
             schema: SCHEMA.to_owned(),
@@ -130,6 +125,7 @@ impl Summary {
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             settings,
             runs,
+            comparisons: Vec::new(),
         }
     }
 
@@ -165,6 +161,11 @@ impl Summary {
         json.push('\n');
         coin_data::file::replace(path.as_ref(), |file| file.write_all(json.as_bytes()))
             .map_err(EvalError::io(path.as_ref()))
+    }
+
+    /// The comparison of the run called `after` with that called `before`.
+    pub fn comparison(&self, before: &str, after: &str) -> Option<&Comparison> {
+        self.comparisons.iter().find(|comparison| comparison.before == before && comparison.after == after)
     }
 
     /// The levels of any run, in the order of the first that has them, [`AVERAGE`] last.
@@ -217,9 +218,9 @@ mod tests {
             ("{\n", "summary.json:2: no summary"),
             (
                 r#"{"schema": "coin.summary", "version": 9}"#,
-                "`coin.summary` version 9, expected `coin.summary` version 1",
+                "`coin.summary` version 9, expected `coin.summary` version 2",
             ),
-            (r#"{"schema": "coin.summary", "version": 1}"#, "missing field"),
+            (r#"{"schema": "coin.summary", "version": 2}"#, "missing field"),
         ] {
             std::fs::write(&path, text).unwrap();
             let message = Summary::read(&path).unwrap_err().to_string();
