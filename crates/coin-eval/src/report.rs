@@ -16,6 +16,7 @@ mod heatmap;
 mod html;
 mod maps;
 mod markdown;
+mod notes;
 mod settings;
 mod spread;
 mod svg;

@@ -2,6 +2,7 @@
 
 use super::settings::DIFFERS;
 use super::svg::escape;
+use crate::summary::AVERAGE;
 use crate::table::{self, Grid};
 
 /// The page's sections, and the list of contents that links to them.
@@ -58,17 +59,20 @@ fn scroll(label: &str, content: &str) -> String {
     format!("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{}\">\n{content}</div>\n", escape(label))
 }
 
-/// A table; the row called `strong` is set apart, and values with a sign get a class of their own.
-pub(super) fn grid(grid: &Grid, label: &str, strong: Option<&str>) -> String {
-    table(grid, "", label, strong)
+/// How the cells of a table are set.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Cells {
+    /// Numbers, to the right.
+    Plain,
+    /// Numbers, with a color for a gain and for a loss; none where more is not better, and none where an interval holds zero.
+    Signed,
+    /// Texts, to the left.
+    Text,
 }
 
-/// A table of texts, aligned to the left; rows whose name has the mark of [`DIFFERS`] are set apart.
-pub(super) fn text_grid(grid: &Grid, label: &str) -> String {
-    table(grid, " class=\"text\"", label, None)
-}
-
-fn table(grid: &Grid, class: &str, label: &str, strong: Option<&str>) -> String {
+/// A table; rows of averages are set apart, and those that the settings mark as different.
+pub(super) fn grid(grid: &Grid, label: &str, cells: Cells) -> String {
+    let class = if cells == Cells::Text { " class=\"text\"" } else { "" };
     let mut html = format!("<table{class}>\n<thead><tr>");
     for column in &grid.columns {
         // A head breaks between words, not at a sign.
@@ -78,22 +82,31 @@ fn table(grid: &Grid, class: &str, label: &str, strong: Option<&str>) -> String 
     }
     html.push_str("</tr></thead>\n<tbody>\n");
     for row in &grid.rows {
-        let set_apart = strong == Some(row[0].as_str()) || row[0].starts_with(DIFFERS);
+        let set_apart = row[0] == AVERAGE || row[0].starts_with(DIFFERS);
         let row_class = if set_apart { " class=\"strong\"" } else { "" };
         html.push_str(&format!("<tr{row_class}><th scope=\"row\">{}</th>", escape(&row[0])));
         for (cell, column) in row.iter().zip(&grid.columns).skip(1) {
-            let sign = match cell.chars().next() {
-                _ if column == table::STD_CHANGE || !class.is_empty() => "", // less spread is no loss: no color says so
-                Some('+') => " class=\"plus\"",
-                Some('−') => " class=\"minus\"",
-                _ => "",
-            };
-            html.push_str(&format!("<td{sign}>{}</td>", escape(cell)));
+            let sign = if cells == Cells::Signed && column != table::STD_CHANGE { sign(cell) } else { None };
+            let class = sign.map_or(String::new(), |sign| format!(" class=\"{sign}\""));
+            html.push_str(&format!("<td{class}>{}</td>", escape(cell)));
         }
         html.push_str("</tr>\n");
     }
     html.push_str("</tbody>\n</table>\n");
     scroll(&format!("table: {label}"), &html)
+}
+
+/// Whether a difference is a gain or a loss: that of `+1.1 [+0.4, +2.1]` is a gain, `+1.1 [−0.4, +2.1]` is neither.
+fn sign(cell: &str) -> Option<&'static str> {
+    let of = |text: &str| match text.chars().next() {
+        Some('+') => Some("plus"),
+        Some('−') => Some("minus"),
+        _ => None,
+    };
+    match cell.split_once(" [").and_then(|(_, interval)| interval.split_once(", ")) {
+        Some((low, high)) => of(cell).filter(|_| of(low) == of(high)),
+        None => of(cell),
+    }
 }
 
 #[cfg(test)]
@@ -112,16 +125,21 @@ mod tests {
     #[test]
     fn cells_carry_their_sign_but_for_the_spread() {
         let cells = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
-        let shown = grid(
-            &Grid {
-                columns: cells(["level", "b − a", table::STD_CHANGE]),
-                rows: vec![cells(["clean", "−1.0", "−0.5"])],
-            },
-            "levels",
-            Some("clean"),
-        );
+        let table = Grid {
+            columns: cells(["level", "b − a", table::STD_CHANGE]),
+            rows: vec![cells(["average", "−1.0", "−0.5"])],
+        };
+        let shown = grid(&table, "levels", Cells::Signed);
         assert!(
             shown.contains("<td class=\"minus\">−1.0</td><td>−0.5</td>") && shown.contains("<tr class=\"strong\">")
         );
+        assert!(grid(&table, "levels", Cells::Plain).contains("<td>−1.0</td>"));
+    }
+
+    #[test]
+    fn an_interval_that_holds_zero_has_no_sign() {
+        let cells =
+            ["+1.1", "+1.1 [+0.4, +2.1]", "−1.1 [−2.1, −0.4]", "+1.1 [−0.4, +2.1]", "+1.1 [0.0, +2.1]", "81.0 ± 2.0"];
+        assert_eq!(cells.map(sign), [Some("plus"), Some("plus"), Some("minus"), None, None, None]);
     }
 }

@@ -1,61 +1,71 @@
 //! The sections of an evaluation: tables and figures of the summary.
 
-use super::elements::{Body, grid};
+use super::elements::{Body, Cells, grid};
 use super::svg::escape;
-use super::{bars, cosine, heatmap, spread};
+use super::{bars, cosine, heatmap, notes, spread};
 use crate::levels::group_title;
-use crate::summary::Summary;
+use crate::summary::{Comparison, Summary};
 use crate::table;
 
 /// What the evaluation found.
 pub(super) fn sections(body: &mut Body, summary: &Summary) {
-    body.section("By perturbation level",
-        &grid(&table::levels(summary), "accuracy by level", Some("average")),
-        "Accuracy in per cent: for each task the mean ± population standard deviation over its instructions, then averaged \
-         over tasks. Changes are in percentage points; “± change” is that of the standard deviation, where a negative value \
-         means less spread. The cosine compares hidden states (last prompt token, after the last norm) under a perturbed \
-         instruction and the clean one it was made from. No confidence interval is given; small differences may be chance.",
-    );
-    body.figure("Accuracy by level",
-        &bars::figure(summary),
-        "A bar is the mean accuracy of a run at a level, the whisker one standard deviation over instructions either way. \
-         “average” is the mean over all levels, clean among them.",
-    );
-    body.section("Change from clean, and unparsable answers",
-        &grid(&table::changes(summary), "change from clean", Some("average")),
-        "The change is accuracy at a level minus the same run's accuracy at level clean, in percentage points; unparsable is \
-         the share of answers, in per cent, that begin with none of the task's label words and count as wrong.",
-    );
-    if let Some((svg, low)) = cosine::figure(summary) {
-        let axis = if low > 0.0 { format!(" The axis starts at {low}, not at 0.") } else { String::new() };
-        let text = "A dot is the mean cosine between hidden states under a perturbed instruction and under its clean original; \
-                    the shorter the stem that hangs from 1, the less the perturbation moves the model.";
-        body.figure("Cosine by level", &svg, &format!("{text}{axis}"));
-    }
-    let mut groups = grid(&table::groups(summary), "task groups", None);
-    groups.push_str("<details>\n<summary>Every level of each group</summary>\n");
-    for group in summary.groups() {
-        let details = table::group_levels(summary, group);
-        groups.push_str(&format!(
-            "<h3>{}</h3>\n{}",
-            escape(group_title(group)),
-            grid(&details, group_title(group), Some("average"))
-        ));
-    }
-    groups.push_str("</details>\n");
+    let levels = grid(&table::accuracies(summary), "accuracy by level", Cells::Signed);
+    body.section("By perturbation level", &levels, &notes::levels(summary));
+    body.figure("Accuracy by level", &bars::figure(summary), &notes::bars(summary));
     body.section(
-        "By task group",
-        &groups,
-        "As the first table, for the tasks of a group and averaged over all levels.",
+        "Change from clean",
+        &grid(&table::changes(summary), "change from clean", Cells::Signed),
+        notes::CHANGES,
     );
-    body.figure("Accuracy by task and level",
-        &heatmap::figure(summary),
-        "A cell is the mean accuracy in per cent over a task's instructions; the stronger the color, the higher. All maps share \
-         the scale below them.",
-    );
-    body.figure("Spread over instructions",
-        &spread::figure(summary),
-        "A dot is the accuracy of one instruction, the short line their mean. Instructions of a task ask for the same thing, so \
-         dots that lie close together mean a model that does not depend on the wording.",
-    );
+    body.section("Robustness", &robustness(summary), notes::ROBUSTNESS);
+    for compared in &summary.comparisons {
+        let title = format!("{} compared with {}", compared.after, compared.before);
+        body.section(&title, &comparison(compared), &notes::comparison(compared));
+    }
+    body.section("By task group", &groups(summary), notes::GROUPS);
+    body.figure("Accuracy by task and level", &heatmap::figure(summary), notes::HEAT);
+    if let Some((title, svg)) = heatmap::difference(summary) {
+        body.figure(&title, &svg, notes::HEAT_DIFFERENCE);
+    }
+    body.figure("Spread over instructions", &spread::figure(summary), notes::SPREAD);
+    if let Some((svg, low)) = cosine::figure(summary) {
+        body.figure("Cosine by level", &svg, &notes::cosine(low));
+    }
+    let reliability =
+        grid(&table::reliability(summary), "unparsable answers, near-ties, shortened prompts", Cells::Plain);
+    body.section("Unparsable answers, near-ties, shortened prompts", &reliability, notes::RELIABILITY);
+}
+
+fn robustness(summary: &Summary) -> String {
+    let mut html = grid(&table::robustness(summary), "robustness", Cells::Plain);
+    html.push_str("<details>\n<summary>Every level</summary>\n");
+    for run in &summary.runs {
+        let label = format!("robustness of {}", run.name);
+        let rows = grid(&table::robustness_by_level(summary, run), &label, Cells::Plain);
+        html.push_str(&format!("<h3>{}</h3>\n{rows}", escape(&run.name)));
+    }
+    html.push_str("</details>\n");
+    html
+}
+
+fn comparison(compared: &Comparison) -> String {
+    let [levels, groups, tasks] =
+        [table::tests_by_level(compared), table::tests_by_group(compared), table::tests_by_task(compared)].map(
+            |rows| grid(&rows, &format!("tests of {} against {}", compared.after, compared.before), Cells::Signed),
+        );
+    format!(
+        "{levels}<details>\n<summary>By task group, and by task and level</summary>\n<h3>By task group</h3>\n{groups}\
+         <h3>By task and level</h3>\n{tasks}</details>\n"
+    )
+}
+
+fn groups(summary: &Summary) -> String {
+    let mut html = grid(&table::group_accuracies(summary), "task groups", Cells::Signed);
+    html.push_str("<details>\n<summary>Every level of each group</summary>\n");
+    for group in summary.groups() {
+        let levels = grid(&table::group_level_accuracies(summary, group), group_title(group), Cells::Signed);
+        html.push_str(&format!("<h3>{}</h3>\n{levels}", escape(group_title(group))));
+    }
+    html.push_str("</details>\n");
+    html
 }

@@ -2,7 +2,7 @@
 
 use coin_data::Task;
 
-use super::elements::grid;
+use super::elements::{Cells, grid};
 use super::svg::escape;
 use crate::flips::{Answers, Change, Flip, Flips, Part, Split, difference};
 use crate::levels::title;
@@ -59,10 +59,10 @@ pub(super) fn contrasts(flips: &Flips) -> Option<Grid> {
 
 /// Tables and examples as HTML.
 pub(super) fn html(flips: &Flips) -> String {
-    let mut html = grid(&counts(flips), "changed answers", None);
+    let mut html = grid(&counts(flips), "changed answers", Cells::Plain);
     if let Some(contrasts) = contrasts(flips) {
         html.push_str("<h3>Who changes alone</h3>\n");
-        html.push_str(&grid(&contrasts, "who changes alone", None));
+        html.push_str(&grid(&contrasts, "who changes alone", Cells::Plain));
     }
     if flips.examples.is_empty() {
         return html;
@@ -98,7 +98,7 @@ fn card(flip: &Flip, flips: &Flips) -> String {
         html.push_str(&format!("<p class=\"prompt\">{marked}</p>\n"));
         html.push_str(&format!("<p class=\"prompt content\">{}</p>\n", escape(&cut(&perturbed.content, CONTENT))));
     }
-    html.push_str(&grid(&answers(flip), "answers", None));
+    html.push_str(&grid(&answers(flip), "answers", Cells::Text));
     html.push_str("</article>\n");
     html
 }

@@ -9,9 +9,15 @@ pub(super) fn headline(summary: &Summary) -> String {
     if let Some((before, last)) = last_two(summary)
         && let (Some(a), Some(b)) = (average(before), average(last))
     {
+        let interval = summary.comparison(&before.name, &last.name).and_then(|compared| compared.level(AVERAGE));
+        let interval = interval.map(|found| {
+            let (accuracy, std) = (found.accuracy_interval, found.std_interval);
+            [accuracy, std].map(|of| format!(", 95 % interval {} to {}", signed(of.low), signed(of.high)))
+        });
+        let [of_accuracy, of_std] = interval.unwrap_or_default();
         return format!(
-            "{last}: {} % accuracy on average over all levels, {before}: {} % (change {} points). Spread over \
-             instructions (standard deviation): {last} {}, {before} {} points (change {}).",
+            "{last}: {} % accuracy on average over all levels, {before}: {} % (change {} points{of_accuracy}). Spread over \
+             instructions (standard deviation): {last} {}, {before} {} points (change {}{of_std}).",
             percent(b.accuracy),
             percent(a.accuracy),
             signed(b.accuracy - a.accuracy),

@@ -1,6 +1,6 @@
 //! The report as one HTML page.
 
-use super::elements::{Body, grid, text_grid};
+use super::elements::{Body, Cells, grid};
 use super::headline::headline;
 use super::svg::escape;
 use super::{Report, curves, evaluation, flips, maps, markdown, settings};
@@ -45,7 +45,7 @@ fn sections(report: &Report) -> String {
         body.section("Answers that change with the wording", &flips::html(&report.flips), flips::NOTE);
     }
     if report.maps.iter().any(|map| !map.points.is_empty()) {
-        let silhouettes = maps::silhouettes(&report.maps).map(|table| grid(&table, "silhouettes", None));
+        let silhouettes = maps::silhouettes(&report.maps).map(|table| grid(&table, "silhouettes", Cells::Plain));
         let content = maps::html(&report.maps) + &silhouettes.unwrap_or_default();
         body.section("Maps of hidden states", &content, &maps::caption(&report.maps));
     }
@@ -56,9 +56,9 @@ fn sections(report: &Report) -> String {
             "Lines: each optimizer step on its own batch; the contrastive loss before its weight. A run without the contrastive \
              loss measures it all the same. Dots: held-out pairs, ranked among 32 at a time.",
         );
-        let last = grid(&markdown::last_steps(&report.curves), "last step", None);
+        let last = grid(&markdown::last_steps(&report.curves), "last step", Cells::Plain);
         body.section("Last step", &last, "The last optimizer step of each run, on its own batch.");
     }
-    body.section("Settings", &text_grid(&settings::grid(report), "settings"), SETTINGS);
+    body.section("Settings", &grid(&settings::grid(report), "settings", Cells::Text), SETTINGS);
     body.finish()
 }

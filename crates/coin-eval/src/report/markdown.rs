@@ -1,7 +1,7 @@
 //! The report as Markdown: the same tables, without figures.
 
 use super::headline::headline;
-use super::{Curve, Report, flips, html, maps, settings};
+use super::{Curve, Report, flips, html, maps, notes, settings};
 use crate::summary::Summary;
 use crate::table::{self, Grid};
 
@@ -37,20 +37,23 @@ pub(super) fn page(report: &Report) -> String {
 
 /// What the evaluation found.
 fn evaluation(summary: &Summary) -> String {
-    let mut text = format!(
-        "# Robustness to perturbed instructions\n\n{}\n\n\
-         Accuracies are in per cent, mean ± population standard deviation over a task's instructions, averaged over tasks; \
-         changes are in percentage points.\n\n\
-         ## By perturbation level\n\n{}\n## Change from clean, and answers that name no class\n\n{}\n## By task group\n\n\
-         Averaged over all levels.\n\n{}",
-        headline(summary),
-        table::levels(summary).to_markdown(),
-        table::changes(summary).to_markdown(),
-        table::groups(summary).to_markdown(),
-    );
-    for run in &summary.runs {
-        text.push_str(&format!("\n## {} by task and level\n\n{}", run.name, table::tasks(summary, run).to_markdown()));
+    let mut text = format!("# Robustness to perturbed instructions\n\n{}\n", headline(summary));
+    let mut section = |title: &str, grid: &Grid, note: &str| {
+        text.push_str(&format!("\n## {title}\n\n{}\n{note}\n", grid.to_markdown()));
+    };
+    section("By perturbation level", &table::accuracies(summary), &notes::levels(summary));
+    section("Change from clean", &table::changes(summary), notes::CHANGES);
+    section("Robustness", &table::robustness(summary), notes::ROBUSTNESS);
+    for compared in &summary.comparisons {
+        let title = format!("{} compared with {}", compared.after, compared.before);
+        section(&title, &table::tests_by_level(compared), &notes::comparison(compared));
     }
+    section("By task group", &table::group_accuracies(summary), notes::GROUPS);
+    for run in &summary.runs {
+        section(&format!("{} by task and level", run.name), &table::tasks(summary, run), notes::TASKS);
+    }
+    let reliability = table::reliability(summary);
+    section("Unparsable answers, near-ties, shortened prompts", &reliability, notes::RELIABILITY);
     text
 }
 

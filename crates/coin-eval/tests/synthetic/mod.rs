@@ -1,5 +1,7 @@
 //! Runs from fixed pseudo-random answers, for tests of summaries, tables and reports.
 
+mod made_up;
+
 use coin_data::Task;
 use coin_eval::flips::{Flips, PromptText};
 use coin_eval::levels::LEVELS;
@@ -53,14 +55,16 @@ fn ledger((name, skill, loss, spread): (&str, f64, f64, f64)) -> Vec<Record> {
     records
 }
 
-/// Three runs: `base`, `cit`, `coin`.
+/// Three runs, `base`, `cit` and `coin`, with made-up intervals and tests.
 pub fn summary() -> Summary {
-    let runs = RUNS.map(|run| metrics::score(run.0, &ledger(run)).unwrap());
+    let mut runs = RUNS.map(|run| metrics::score(run.0, &ledger(run)).unwrap());
+    runs.iter_mut().for_each(made_up::measures);
     let settings = json!({
         "preset": "strict", "seed": 42, "samples": 40, "levels": LEVELS,
         "objective": {"temperature": 0.05, "lambda": 1000, "pooling": "last"}
     });
-    Summary::new(settings.as_object().cloned().unwrap(), runs.to_vec())
+    let comparisons = vec![made_up::comparison(&runs[1], &runs[2])];
+    Summary { comparisons, ..Summary::new(settings.as_object().cloned().unwrap(), runs.to_vec()) }
 }
 
 /// Changed answers of the three runs, with the built-in instructions for texts.
