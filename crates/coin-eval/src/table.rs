@@ -8,7 +8,7 @@ mod robustness;
 pub use difference::{
     accuracies, group_accuracies, group_level_accuracies, tests_by_group, tests_by_level, tests_by_task,
 };
-pub use robustness::{changes, reliability, robustness, robustness_by_level};
+pub use robustness::{changes, cosines, reliability, robustness, robustness_by_level};
 
 use crate::levels::{group_title, title};
 use crate::summary::{AVERAGE, Measures, RunSummary, Summary};

@@ -78,6 +78,7 @@ pub(super) fn grid(grid: &Grid, label: &str, cells: Cells) -> String {
         // A head breaks between words, not at a sign.
         let head =
             escape(column).replace("± ", "±\u{a0}").replace(" − ", "\u{a0}−\u{a0}").replace(" → ", "\u{a0}→\u{a0}");
+        let head = head.replace(" (%)", "\u{a0}(%)");
         html.push_str(&format!("<th scope=\"col\">{head}</th>"));
     }
     html.push_str("</tr></thead>\n<tbody>\n");
@@ -88,12 +89,22 @@ pub(super) fn grid(grid: &Grid, label: &str, cells: Cells) -> String {
         for (cell, column) in row.iter().zip(&grid.columns).skip(1) {
             let sign = if cells == Cells::Signed && column != table::STD_CHANGE { sign(cell) } else { None };
             let class = sign.map_or(String::new(), |sign| format!(" class=\"{sign}\""));
-            html.push_str(&format!("<td{class}>{}</td>", escape(cell)));
+            let text = if cells == Cells::Text { escape(cell) } else { stacked(cell) };
+            html.push_str(&format!("<td{class}>{text}</td>"));
         }
         html.push_str("</tr>\n");
     }
     html.push_str("</tbody>\n</table>\n");
     scroll(&format!("table: {label}"), &html)
+}
+
+/// A value with what stands in brackets after it on a line of its own, so that tables stay narrow.
+fn stacked(cell: &str) -> String {
+    let bracket = cell.find(" [").or_else(|| cell.find(" (")).filter(|_| cell.ends_with([']', ')']));
+    match bracket {
+        Some(at) => format!("{} <small>{}</small>", escape(&cell[..at]), escape(&cell[at + 1..])),
+        None => escape(cell),
+    }
 }
 
 /// Whether a difference is a gain or a loss: that of `+1.1 [+0.4, +2.1]` is a gain, `+1.1 [−0.4, +2.1]` is neither.
@@ -134,6 +145,13 @@ mod tests {
             shown.contains("<td class=\"minus\">−1.0</td><td>−0.5</td>") && shown.contains("<tr class=\"strong\">")
         );
         assert!(grid(&table, "levels", Cells::Plain).contains("<td>−1.0</td>"));
+    }
+
+    #[test]
+    fn brackets_stand_below_their_value() {
+        assert_eq!(stacked("81.0 ± 2.0 [79.0, 83.0]"), "81.0 ± 2.0 <small>[79.0, 83.0]</small>");
+        assert_eq!(stacked("<0.001 (0.004)"), "&lt;0.001 <small>(0.004)</small>");
+        assert_eq!(stacked("–"), "–");
     }
 
     #[test]

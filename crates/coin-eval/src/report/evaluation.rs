@@ -1,6 +1,6 @@
 //! The sections of an evaluation: tables and figures of the summary.
 
-use super::elements::{Body, Cells, grid};
+use super::elements::{Body, Cells, figure, grid};
 use super::svg::escape;
 use super::{bars, cosine, heatmap, notes, spread};
 use crate::levels::group_title;
@@ -28,8 +28,13 @@ pub(super) fn sections(body: &mut Body, summary: &Summary) {
         body.figure(&title, &svg, notes::HEAT_DIFFERENCE);
     }
     body.figure("Spread over instructions", &spread::figure(summary), notes::SPREAD);
-    if let Some((svg, low)) = cosine::figure(summary) {
-        body.figure("Cosine by level", &svg, &notes::cosine(low));
+    if let (Some((svg, low)), Some(table)) = (cosine::figure(summary), table::cosines(summary)) {
+        let drawing = figure("Cosine by level", &svg, &notes::cosine(low));
+        body.section(
+            "Cosine by level",
+            &format!("{drawing}{}", grid(&table, "cosine by level", Cells::Plain)),
+            notes::COSINES,
+        );
     }
     let reliability =
         grid(&table::reliability(summary), "unparsable answers, near-ties, shortened prompts", Cells::Plain);

@@ -103,7 +103,7 @@ fn tint(svg: &mut Svg, [x, y, width, height]: [f64; 4], value: f64, scale: f64, 
     let opacity = (value.abs() / scale).min(1.0);
     let class = if value < 0.0 { "heat less" } else { "heat more" };
     svg.rect(class, [x, y, width, height], &format!("fill-opacity:{opacity:.3}"), tip);
-    let on_color = if opacity > 0.62 { " strong" } else { "" };
+    let on_color = if opacity > 0.7 { " strong" } else { "" };
     let weight = if clear { " clear" } else { "" };
     svg.text(
         &format!("cell{on_color}{weight}"),

@@ -52,6 +52,9 @@ fn evaluation(summary: &Summary) -> String {
     for run in &summary.runs {
         section(&format!("{} by task and level", run.name), &table::tasks(summary, run), notes::TASKS);
     }
+    if let Some(cosines) = table::cosines(summary) {
+        section("Cosine by level", &cosines, notes::COSINES);
+    }
     let reliability = table::reliability(summary);
     section("Unparsable answers, near-ties, shortened prompts", &reliability, notes::RELIABILITY);
     text

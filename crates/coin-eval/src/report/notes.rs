@@ -26,9 +26,13 @@ pub(super) const HEAT_DIFFERENCE: &str = "Differences of accuracy in percentage 
 pub(super) const SPREAD: &str = "A dot is the accuracy of one instruction, the short line their mean. Instructions of a task ask for \
      the same thing, so dots that lie close together mean a model that does not depend on the wording.";
 
+pub(super) const COSINES: &str = "Mean cosine between hidden states under a perturbed instruction and under its clean original; \
+     1 where the perturbation changes nothing.";
+
 pub(super) const RELIABILITY: &str = "Unparsable: share of answers that begin with none of the task's label words and count as \
      wrong. Near-ties: share of answers in which two tokens were so close that another batch size or device may choose the other. \
-     Shortened: how many prompts did not fit into the model's context and lost part of their content.";
+     Shortened: how many prompts did not fit into the model's context and lost part of their content; in the \
+     last row their sum.";
 
 /// Below the table by level.
 pub(super) fn levels(summary: &Summary) -> String {

@@ -123,13 +123,10 @@ pub(super) fn with_interval(value: f64, interval: Option<Interval>) -> String {
     }
 }
 
-/// Accuracy with its interval, and the spread over instructions.
+/// Accuracy and the spread over instructions, and the accuracy's interval in brackets.
 fn in_full(measures: &Measures) -> String {
     match measures.accuracy_interval {
-        Some(Interval { low, high }) => {
-            let (accuracy, std) = (percent(measures.accuracy), percent(measures.std));
-            format!("{accuracy} [{}, {}] ± {std}", percent(low), percent(high))
-        }
+        Some(Interval { low, high }) => format!("{} [{}, {}]", spread(measures), percent(low), percent(high)),
         None => spread(measures),
     }
 }
@@ -156,7 +153,7 @@ mod tests {
         let grid = accuracies(&summary);
         assert_eq!(grid.columns, ["level", "base", "cit", "coin", "coin − cit", "± change"]);
         let clean = &grid.rows[0];
-        assert!(clean[1].contains(" [") && clean[1].contains("] ± ") && clean[4].ends_with(']'), "{clean:?}");
+        assert!(clean[1].contains(" ± ") && clean[1].ends_with(']') && clean[4].ends_with(']'), "{clean:?}");
         let mut plain = summary.clone();
         plain.comparisons.clear();
         assert!(!accuracies(&plain).rows[0][4].contains('['));

@@ -73,7 +73,7 @@ pub fn changes(summary: &Summary) -> Grid {
 /// For each run and level, the share of unparsable answers and of near-ties, and how many prompts were shortened.
 pub fn reliability(summary: &Summary) -> Grid {
     let mut columns = vec!["level".to_owned()];
-    for head in ["unparsable (%)", "near-ties (%)", "shortened"] {
+    for head in ["unparsable (%)", "near\u{2011}ties (%)", "shortened"] {
         columns.extend(summary.runs.iter().map(|run| format!("{}: {head}", run.name)));
     }
     let shown: [fn(&Measures) -> String; 3] = [
@@ -89,6 +89,22 @@ pub fn reliability(summary: &Summary) -> Grid {
         row
     };
     Grid { columns, rows: summary.levels().into_iter().map(row).collect() }
+}
+
+/// The mean cosine of hidden states to those under the clean instruction, for each level and run; none where no run has any.
+pub fn cosines(summary: &Summary) -> Option<Grid> {
+    let value = |run: &RunSummary, level: &str| run.level(level).and_then(|measures| measures.cosine);
+    let levels: Vec<&str> = summary
+        .levels()
+        .into_iter()
+        .filter(|level| summary.runs.iter().any(|run| value(run, level).is_some()))
+        .collect();
+    let columns = std::iter::once("level".to_owned()).chain(summary.runs.iter().map(|run| run.name.clone())).collect();
+    let row = |level: &&str| {
+        let cell = |run: &RunSummary| value(run, level).map_or(none(), |value| format!("{value:.3}").replace('-', "−"));
+        std::iter::once(title(level).to_owned()).chain(summary.runs.iter().map(cell)).collect()
+    };
+    (!levels.is_empty()).then(|| Grid { columns, rows: levels.iter().map(row).collect() })
 }
 
 fn show(row: &Row, value: f64) -> String {
@@ -142,8 +158,13 @@ mod tests {
             row.measures.near_ties = None;
         }
         let grid = reliability(&summary);
-        assert_eq!(grid.columns, ["level", "base: unparsable (%)", "base: near-ties (%)", "base: shortened"]);
+        assert_eq!(grid.columns, ["level", "base: unparsable (%)", "base: near\u{2011}ties (%)", "base: shortened"]);
         assert_eq!(grid.rows[0][2], "–");
+        assert_eq!(cosines(&summary).unwrap().rows.len(), 5, "four levels and their average");
+        for row in &mut summary.runs[0].levels {
+            row.measures.cosine = None;
+        }
+        assert_eq!(cosines(&summary), None);
         assert_eq!(changes(&summary).rows[0][1], "–", "no change at level clean");
     }
 }
