@@ -11,7 +11,8 @@
 //! | [`parser`] | from a continuation to a class, and when generation may stop |
 //! | [`evaluation`] | the loop over tasks, levels and instructions |
 //! | [`ledger`] | one line for each generation; everything below needs only these |
-//! | [`metrics`], [`summary`] | accuracy, spread, change from clean; `summary.json` |
+//! | [`metrics`], [`summary`] | accuracy, spread, change from clean, robustness; `summary.json` |
+//! | [`statistics`] | intervals of a run, tests between two runs |
 //! | [`flips`] | answers that change with the wording, and examples of them |
 //! | [`results`] | the released program's CSV layout |
 //! | [`table`], [`report`] | the same numbers for a terminal, as HTML and as Markdown |
@@ -55,10 +56,12 @@
 extern crate self as coin_eval;
 
 pub mod accuracy;
+mod answers;
 pub mod error;
 pub mod evaluation;
 pub mod flips;
 pub mod instructions;
+mod layout;
 pub mod ledger;
 pub mod levels;
 #[cfg(feature = "llama")]
@@ -69,6 +72,7 @@ pub mod parser;
 pub mod report;
 pub mod results;
 pub mod sampling;
+pub mod statistics;
 pub mod summary;
 pub mod table;
 
@@ -79,4 +83,4 @@ pub use instructions::InstructionSet;
 pub use ledger::{Ledger, Record};
 pub use model::{GenerateOptions, Generation, LanguageModel, Likelihood, ModelError};
 pub use report::{Curve, CurvePoint, HeldOutPoint, Report};
-pub use summary::{RunSummary, Summary};
+pub use summary::{Bootstrap, Comparison, RunSummary, Summary};

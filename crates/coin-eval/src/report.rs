@@ -20,6 +20,7 @@ mod notes;
 mod settings;
 mod spread;
 mod svg;
+mod tables;
 
 use std::path::Path;
 

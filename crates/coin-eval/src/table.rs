@@ -2,15 +2,7 @@
 //!
 //! Accuracies, standard deviations and changes are in per cent or percentage points with one decimal.
 
-mod difference;
-mod robustness;
-
-pub use difference::{
-    accuracies, group_accuracies, group_level_accuracies, tests_by_group, tests_by_level, tests_by_task,
-};
-pub use robustness::{changes, cosines, reliability, robustness, robustness_by_level};
-
-use crate::levels::{group_title, title};
+use crate::levels::{CLEAN, group_title, title};
 use crate::summary::{AVERAGE, Measures, RunSummary, Summary};
 
 /// Head of the column with the change of the standard deviation.
@@ -72,6 +64,30 @@ pub fn levels(summary: &Summary) -> Grid {
 /// The same as [`levels`] for each task group, averaged over all levels.
 pub fn groups(summary: &Summary) -> Grid {
     comparison(summary, "task group", &summary.groups(), |run, group| run.group(group, AVERAGE), group_title)
+}
+
+/// Accuracy ± standard deviation of one group at each level.
+pub fn group_levels(summary: &Summary, group: &str) -> Grid {
+    comparison(summary, group_title(group), &summary.levels(), |run, level| run.group(group, level), title)
+}
+
+/// For each run and level, the change from clean and the share of unparsable answers.
+pub fn changes(summary: &Summary) -> Grid {
+    let mut columns = vec!["level".to_owned()];
+    columns.extend(summary.runs.iter().map(|run| format!("{}: change from clean", run.name)));
+    columns.extend(summary.runs.iter().map(|run| format!("{}: unparsable", run.name)));
+    let row = |level: &str| {
+        let mut row = vec![title(level).to_owned()];
+        let change = |run: &RunSummary| match run.level(level) {
+            Some(measures) if level != CLEAN => measures.change.map_or(none(), signed),
+            _ => none(),
+        };
+        row.extend(summary.runs.iter().map(change));
+        let unparsable = |run: &RunSummary| run.level(level).map_or(none(), |measures| percent(measures.unparsable));
+        row.extend(summary.runs.iter().map(unparsable));
+        row
+    };
+    Grid { columns, rows: summary.levels().into_iter().map(row).collect() }
 }
 
 /// Accuracy ± standard deviation of each task at each level for one run.
@@ -156,11 +172,11 @@ pub(crate) fn signed(value: f64) -> String {
     }
 }
 
-fn spread(measures: &Measures) -> String {
+pub(crate) fn spread(measures: &Measures) -> String {
     format!("{} ± {}", percent(measures.accuracy), percent(measures.std))
 }
 
-fn none() -> String {
+pub(crate) fn none() -> String {
     "–".to_owned()
 }
 

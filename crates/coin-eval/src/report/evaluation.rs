@@ -2,19 +2,18 @@
 
 use super::elements::{Body, Cells, figure, grid};
 use super::svg::escape;
-use super::{bars, cosine, heatmap, notes, spread};
+use super::{bars, cosine, heatmap, notes, spread, tables};
 use crate::levels::group_title;
 use crate::summary::{Comparison, Summary};
-use crate::table;
 
 /// What the evaluation found.
 pub(super) fn sections(body: &mut Body, summary: &Summary) {
-    let levels = grid(&table::accuracies(summary), "accuracy by level", Cells::Signed);
+    let levels = grid(&tables::accuracies(summary), "accuracy by level", Cells::Signed);
     body.section("By perturbation level", &levels, &notes::levels(summary));
     body.figure("Accuracy by level", &bars::figure(summary), &notes::bars(summary));
     body.section(
         "Change from clean",
-        &grid(&table::changes(summary), "change from clean", Cells::Signed),
+        &grid(&tables::changes(summary), "change from clean", Cells::Signed),
         notes::CHANGES,
     );
     body.section("Robustness", &robustness(summary), notes::ROBUSTNESS);
@@ -28,7 +27,7 @@ pub(super) fn sections(body: &mut Body, summary: &Summary) {
         body.figure(&title, &svg, notes::HEAT_DIFFERENCE);
     }
     body.figure("Spread over instructions", &spread::figure(summary), notes::SPREAD);
-    if let (Some((svg, low)), Some(table)) = (cosine::figure(summary), table::cosines(summary)) {
+    if let (Some((svg, low)), Some(table)) = (cosine::figure(summary), tables::cosines(summary)) {
         let drawing = figure("Cosine by level", &svg, &notes::cosine(low));
         body.section(
             "Cosine by level",
@@ -37,16 +36,16 @@ pub(super) fn sections(body: &mut Body, summary: &Summary) {
         );
     }
     let reliability =
-        grid(&table::reliability(summary), "unparsable answers, near-ties, shortened prompts", Cells::Plain);
+        grid(&tables::reliability(summary), "unparsable answers, near-ties, shortened prompts", Cells::Plain);
     body.section("Unparsable answers, near-ties, shortened prompts", &reliability, notes::RELIABILITY);
 }
 
 fn robustness(summary: &Summary) -> String {
-    let mut html = grid(&table::robustness(summary), "robustness", Cells::Plain);
+    let mut html = grid(&tables::robustness(summary), "robustness", Cells::Plain);
     html.push_str("<details>\n<summary>Every level</summary>\n");
     for run in &summary.runs {
         let label = format!("robustness of {}", run.name);
-        let rows = grid(&table::robustness_by_level(summary, run), &label, Cells::Plain);
+        let rows = grid(&tables::robustness_by_level(summary, run), &label, Cells::Plain);
         html.push_str(&format!("<h3>{}</h3>\n{rows}", escape(&run.name)));
     }
     html.push_str("</details>\n");
@@ -55,7 +54,7 @@ fn robustness(summary: &Summary) -> String {
 
 fn comparison(compared: &Comparison) -> String {
     let [levels, groups, tasks] =
-        [table::tests_by_level(compared), table::tests_by_group(compared), table::tests_by_task(compared)].map(
+        [tables::tests_by_level(compared), tables::tests_by_group(compared), tables::tests_by_task(compared)].map(
             |rows| grid(&rows, &format!("tests of {} against {}", compared.after, compared.before), Cells::Signed),
         );
     format!(
@@ -65,10 +64,10 @@ fn comparison(compared: &Comparison) -> String {
 }
 
 fn groups(summary: &Summary) -> String {
-    let mut html = grid(&table::group_accuracies(summary), "task groups", Cells::Signed);
+    let mut html = grid(&tables::group_accuracies(summary), "task groups", Cells::Signed);
     html.push_str("<details>\n<summary>Every level of each group</summary>\n");
     for group in summary.groups() {
-        let levels = grid(&table::group_level_accuracies(summary, group), group_title(group), Cells::Signed);
+        let levels = grid(&tables::group_level_accuracies(summary, group), group_title(group), Cells::Signed);
         html.push_str(&format!("<h3>{}</h3>\n{levels}", escape(group_title(group))));
     }
     html.push_str("</details>\n");

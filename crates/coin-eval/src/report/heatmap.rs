@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn losses_and_gains_have_their_own_color() {
-        let mut summary = synthetic::summary();
+        let mut summary = synthetic::tested();
         let (title, svg) = difference(&summary).unwrap();
         assert_eq!(title, "coin − cit by task and level");
         assert!(svg.contains("heat less") && svg.contains("heat more"));

@@ -1,7 +1,7 @@
 //! The report as Markdown: the same tables, without figures.
 
 use super::headline::headline;
-use super::{Curve, Report, flips, html, maps, notes, settings};
+use super::{Curve, Report, flips, html, maps, notes, settings, tables};
 use crate::summary::Summary;
 use crate::table::{self, Grid};
 
@@ -41,21 +41,21 @@ fn evaluation(summary: &Summary) -> String {
     let mut section = |title: &str, grid: &Grid, note: &str| {
         text.push_str(&format!("\n## {title}\n\n{}\n{note}\n", grid.to_markdown()));
     };
-    section("By perturbation level", &table::accuracies(summary), &notes::levels(summary));
-    section("Change from clean", &table::changes(summary), notes::CHANGES);
-    section("Robustness", &table::robustness(summary), notes::ROBUSTNESS);
+    section("By perturbation level", &tables::accuracies(summary), &notes::levels(summary));
+    section("Change from clean", &tables::changes(summary), notes::CHANGES);
+    section("Robustness", &tables::robustness(summary), notes::ROBUSTNESS);
     for compared in &summary.comparisons {
         let title = format!("{} compared with {}", compared.after, compared.before);
-        section(&title, &table::tests_by_level(compared), &notes::comparison(compared));
+        section(&title, &tables::tests_by_level(compared), &notes::comparison(compared));
     }
-    section("By task group", &table::group_accuracies(summary), notes::GROUPS);
+    section("By task group", &tables::group_accuracies(summary), notes::GROUPS);
     for run in &summary.runs {
         section(&format!("{} by task and level", run.name), &table::tasks(summary, run), notes::TASKS);
     }
-    if let Some(cosines) = table::cosines(summary) {
+    if let Some(cosines) = tables::cosines(summary) {
         section("Cosine by level", &cosines, notes::COSINES);
     }
-    let reliability = table::reliability(summary);
+    let reliability = tables::reliability(summary);
     section("Unparsable answers, near-ties, shortened prompts", &reliability, notes::RELIABILITY);
     text
 }

@@ -1,12 +1,10 @@
 //! Runs from fixed pseudo-random answers, for tests of summaries, tables and reports.
 
-mod made_up;
-
 use coin_data::Task;
 use coin_eval::flips::{Flips, PromptText};
 use coin_eval::levels::LEVELS;
 use coin_eval::report::{Curve, CurvePoint, HeldOutPoint, Map, MapPoint, Report};
-use coin_eval::{InstructionSet, Record, Summary, metrics};
+use coin_eval::{Bootstrap, InstructionSet, Record, Summary, metrics, statistics};
 use serde_json::json;
 
 /// Numbers from 0 to 1 by a linear congruential generator.
@@ -55,16 +53,27 @@ fn ledger((name, skill, loss, spread): (&str, f64, f64, f64)) -> Vec<Record> {
     records
 }
 
-/// Three runs, `base`, `cit` and `coin`, with made-up intervals and tests.
+/// Three runs, `base`, `cit` and `coin`, without intervals and tests.
 pub fn summary() -> Summary {
-    let mut runs = RUNS.map(|run| metrics::score(run.0, &ledger(run)).unwrap());
-    runs.iter_mut().for_each(made_up::measures);
+    Summary::new(settings(), RUNS.map(|run| metrics::score(run.0, &ledger(run)).unwrap()).to_vec())
+}
+
+/// The same with intervals, and tests of `coin` against `cit`.
+pub fn tested() -> Summary {
+    let (tasks, bootstrap) = (Task::glue(), Bootstrap { replicates: 100, seed: 42 });
+    let ledgers = RUNS.map(ledger);
+    let scored = RUNS.iter().zip(&ledgers);
+    let runs = scored.map(|(run, records)| metrics::score_with_intervals(run.0, records, &tasks, bootstrap).unwrap());
+    let compared = statistics::compare(("cit", &ledgers[1]), ("coin", &ledgers[2]), &tasks, bootstrap).unwrap();
+    Summary { comparisons: vec![compared], ..Summary::new(settings(), runs.collect()) }
+}
+
+fn settings() -> serde_json::Map<String, serde_json::Value> {
     let settings = json!({
         "preset": "strict", "seed": 42, "samples": 40, "levels": LEVELS,
         "objective": {"temperature": 0.05, "lambda": 1000, "pooling": "last"}
     });
-    let comparisons = vec![made_up::comparison(&runs[1], &runs[2])];
-    Summary { comparisons, ..Summary::new(settings.as_object().cloned().unwrap(), runs.to_vec()) }
+    settings.as_object().cloned().unwrap()
 }
 
 /// Changed answers of the three runs, with the built-in instructions for texts.
@@ -118,7 +127,7 @@ pub fn maps() -> Vec<Map> {
 pub fn report() -> Report {
     let settings = [("base", json!({"seed": 42, "model": "tiny"})), ("cit", json!({"seed": 42, "lora": {"rank": 8}}))];
     let settings = settings.map(|(run, settings)| (run.to_owned(), settings.as_object().cloned().unwrap()));
-    Report { curves: curves(), flips: flips(), maps: maps(), settings: settings.to_vec(), ..Report::new(summary()) }
+    Report { curves: curves(), flips: flips(), maps: maps(), settings: settings.to_vec(), ..Report::new(tested()) }
 }
 
 /// Curves of `cit` and `coin`.

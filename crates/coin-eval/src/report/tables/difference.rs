@@ -1,16 +1,16 @@
 //! What two runs differ in, with intervals and p-values where they were measured.
 
-use super::{Grid, last_two, none, percent, signed, spread};
 use crate::levels::{group_title, title};
 use crate::summary::{AVERAGE, Comparison, Difference, Interval, Measures, PValue, RunSummary, Summary};
+use crate::table::{Grid, STD_CHANGE, last_two, none, percent, signed, spread};
 
 /// Accuracy of each run with its interval and spread, and the difference of the last two with its interval.
-pub fn accuracies(summary: &Summary) -> Grid {
+pub(in crate::report) fn accuracies(summary: &Summary) -> Grid {
     table(summary, "level", &summary.levels(), |run, level| run.level(level), |found, level| found.level(level), title)
 }
 
 /// The same as [`accuracies`] for each task group, averaged over all levels.
-pub fn group_accuracies(summary: &Summary) -> Grid {
+pub(in crate::report) fn group_accuracies(summary: &Summary) -> Grid {
     table(
         summary,
         "task group",
@@ -22,7 +22,7 @@ pub fn group_accuracies(summary: &Summary) -> Grid {
 }
 
 /// The same as [`accuracies`] of one group at each level.
-pub fn group_level_accuracies(summary: &Summary, group: &str) -> Grid {
+pub(in crate::report) fn group_level_accuracies(summary: &Summary, group: &str) -> Grid {
     table(
         summary,
         group_title(group),
@@ -47,7 +47,7 @@ fn table<'a>(
     let compared = pair.and_then(|(before, last)| summary.comparison(&before.name, &last.name));
     if let Some((before, last)) = pair {
         columns.push(format!("{} − {}", last.name, before.name));
-        columns.push(super::STD_CHANGE.to_owned());
+        columns.push(STD_CHANGE.to_owned());
     }
     let row = |name: &&str| {
         let mut row = vec![title(name).to_owned()];
@@ -71,33 +71,25 @@ fn table<'a>(
 }
 
 /// The tests of a comparison, a row for every level.
-pub fn tests_by_level(compared: &Comparison) -> Grid {
+pub(in crate::report) fn tests_by_level(compared: &Comparison) -> Grid {
     tests(&["level"], compared.levels.iter().map(|row| (vec![title(&row.level).to_owned()], &row.difference)))
 }
 
 /// The tests of a comparison, a row for every task group, averaged over all levels.
-pub fn tests_by_group(compared: &Comparison) -> Grid {
+pub(in crate::report) fn tests_by_group(compared: &Comparison) -> Grid {
     let rows = compared.groups.iter().filter(|row| row.level == AVERAGE);
     tests(&["task group"], rows.map(|row| (vec![group_title(&row.group).to_owned()], &row.difference)))
 }
 
 /// The tests of a comparison, a row for every task and level.
-pub fn tests_by_task(compared: &Comparison) -> Grid {
+pub(in crate::report) fn tests_by_task(compared: &Comparison) -> Grid {
     let name = |task: &str, level: &str| vec![task.to_owned(), title(level).to_owned()];
     tests(&["task", "level"], compared.tasks.iter().map(|row| (name(&row.task, &row.level), &row.difference)))
 }
 
 fn tests<'a>(names: &[&str], rows: impl Iterator<Item = (Vec<String>, &'a Difference)>) -> Grid {
-    let heads = [
-        "accuracy",
-        "p (Holm)",
-        super::STD_CHANGE,
-        "p (Holm)",
-        "gained",
-        "lost",
-        "exact p (Holm)",
-        "clustered p (Holm)",
-    ];
+    let heads =
+        ["accuracy", "p (Holm)", STD_CHANGE, "p (Holm)", "gained", "lost", "exact p (Holm)", "clustered p (Holm)"];
     let columns = names.iter().chain(&heads).map(|head| (*head).to_owned()).collect();
     let rows = rows.map(|(mut row, difference)| {
         row.extend([
@@ -149,7 +141,7 @@ mod tests {
     fn differences_carry_their_intervals() {
         let interval = Interval { low: -0.004, high: 0.021 };
         assert_eq!(with_interval(0.011, Some(interval)), "+1.1 [−0.4, +2.1]");
-        let summary = synthetic::summary();
+        let summary = synthetic::tested();
         let grid = accuracies(&summary);
         assert_eq!(grid.columns, ["level", "base", "cit", "coin", "coin − cit", "± change"]);
         let clean = &grid.rows[0];
@@ -167,7 +159,7 @@ mod tests {
 
     #[test]
     fn tests_have_a_row_for_every_level_group_and_cell() {
-        let summary = synthetic::summary();
+        let summary = synthetic::tested();
         let compared = summary.comparison("cit", "coin").unwrap();
         let rows = [tests_by_level(compared), tests_by_group(compared), tests_by_task(compared)];
         assert_eq!(rows.each_ref().map(|grid| grid.rows.len()), [6, 4, 50]);

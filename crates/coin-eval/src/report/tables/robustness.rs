@@ -1,9 +1,9 @@
 //! Measures of robustness beside the mean and its spread, and what limits their trust.
 
 use super::difference::with_interval;
-use super::{Grid, last_two, none, percent, signed};
 use crate::levels::{CLEAN, title};
 use crate::summary::{AVERAGE, Measures, RunSummary, Summary};
+use crate::table::{Grid, last_two, none, percent, signed};
 
 /// A measure: its name and unit, its value, and whether it is a share, shown in per cent.
 struct Row {
@@ -25,7 +25,7 @@ const ROWS: [Row; 8] = [
 
 /// A row for every measure and a column for every run, averaged over all levels; the last column is the difference of the
 /// last two runs.
-pub fn robustness(summary: &Summary) -> Grid {
+pub(in crate::report) fn robustness(summary: &Summary) -> Grid {
     let mut columns = vec!["averaged over all levels".to_owned()];
     columns.extend(summary.runs.iter().map(|run| run.name.clone()));
     let pair = last_two(summary);
@@ -44,7 +44,7 @@ pub fn robustness(summary: &Summary) -> Grid {
 }
 
 /// A row for every level and a column for every measure, for one run.
-pub fn robustness_by_level(summary: &Summary, run: &RunSummary) -> Grid {
+pub(in crate::report) fn robustness_by_level(summary: &Summary, run: &RunSummary) -> Grid {
     let measured = |row: &&Row| run.levels.iter().any(|level| (row.value)(&level.measures).is_some());
     let rows: Vec<&Row> = ROWS.iter().filter(measured).collect();
     let columns = std::iter::once("level".to_owned()).chain(rows.iter().map(|row| row.name.to_owned())).collect();
@@ -56,7 +56,7 @@ pub fn robustness_by_level(summary: &Summary, run: &RunSummary) -> Grid {
 }
 
 /// For each run, the change of accuracy from level clean, with its interval where there is one.
-pub fn changes(summary: &Summary) -> Grid {
+pub(in crate::report) fn changes(summary: &Summary) -> Grid {
     let mut columns = vec!["level".to_owned()];
     columns.extend(summary.runs.iter().map(|run| run.name.clone()));
     let change = |run: &RunSummary, level: &str| {
@@ -71,7 +71,7 @@ pub fn changes(summary: &Summary) -> Grid {
 }
 
 /// For each run and level, the share of unparsable answers and of near-ties, and how many prompts were shortened.
-pub fn reliability(summary: &Summary) -> Grid {
+pub(in crate::report) fn reliability(summary: &Summary) -> Grid {
     let mut columns = vec!["level".to_owned()];
     for head in ["unparsable (%)", "near\u{2011}ties (%)", "shortened"] {
         columns.extend(summary.runs.iter().map(|run| format!("{}: {head}", run.name)));
@@ -92,7 +92,7 @@ pub fn reliability(summary: &Summary) -> Grid {
 }
 
 /// The mean cosine of hidden states to those under the clean instruction, for each level and run; none where no run has any.
-pub fn cosines(summary: &Summary) -> Option<Grid> {
+pub(in crate::report) fn cosines(summary: &Summary) -> Option<Grid> {
     let value = |run: &RunSummary, level: &str| run.level(level).and_then(|measures| measures.cosine);
     let levels: Vec<&str> = summary
         .levels()
