@@ -25,8 +25,14 @@
 //! | [`parser`] | from a continuation to a class, and when generation may stop |
 //! | [`evaluation`] | the loop over tasks, levels and instructions |
 //! | [`ledger`] | one line for each generation; everything below needs only these |
+<<<<<<< HEAD
 //! | [`metrics`], [`summary`] | accuracy, spread, change from clean; `summary.json` |
 >>>>>>> h-openai
+=======
+//! | [`metrics`], [`summary`] | accuracy, spread, change from clean, robustness; `summary.json` |
+//! | [`statistics`] | intervals of a run, tests between two runs |
+//! | [`flips`] | answers that change with the wording, and examples of them |
+>>>>>>> h-report
 //! | [`results`] | the released program's CSV layout |
 //! | [`table`], [`report`] | the same numbers for a terminal, as HTML and as Markdown |
 //!
@@ -64,6 +70,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+// The tests' synthetic runs are shared with the tests in `tests/`, which see this crate from outside.
+#[cfg(test)]
+extern crate self as coin_eval;
+
 pub mod accuracy;
 pub mod alignment;
 mod answers;
@@ -71,6 +81,7 @@ pub mod distance;
 pub mod distribution;
 pub mod error;
 pub mod evaluation;
+pub mod flips;
 pub mod instructions;
 mod layout;
 pub mod ledger;
@@ -107,9 +118,13 @@ pub use evaluation::{Evaluation, LongPrompts, Preset};
 pub use instructions::InstructionSet;
 pub use ledger::{Ledger, Record};
 pub use model::{GenerateOptions, Generation, LanguageModel, Likelihood, ModelError};
+<<<<<<< HEAD
 pub use plan::Plan;
 pub use report::{Curve, CurvePoint, HeldOutPoint};
 pub use representation::{RepresentationWriter, Representations, StateLabel};
 pub use scorer::Scorer;
+=======
+pub use report::{Curve, CurvePoint, HeldOutPoint, Report};
+>>>>>>> h-report
 pub use summary::{Bootstrap, Comparison, RunSummary, Summary};
 pub use surroundings::Surroundings;

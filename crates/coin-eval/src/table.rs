@@ -172,11 +172,11 @@ pub(crate) fn signed(value: f64) -> String {
     }
 }
 
-fn spread(measures: &Measures) -> String {
+pub(crate) fn spread(measures: &Measures) -> String {
     format!("{} ± {}", percent(measures.accuracy), percent(measures.std))
 }
 
-fn none() -> String {
+pub(crate) fn none() -> String {
     "–".to_owned()
 }
 
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_level_table_compares_the_last_two_runs() {
-        let grid = levels(&crate::report::tests::synthetic());
+        let grid = levels(&crate::report::synthetic::summary());
         assert_eq!(
             grid.columns,
             ["level", "base", "cit", "coin", "coin − cit", "± change", "cosine base", "cosine cit", "cosine coin"]

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use burn::tensor::Device;
 use coin_data::world::World;
 use coin_data::{Pair, PairBuilder, Task, TemplateSet, pairs};
-use coin_eval::{Evaluation, InstructionSet, Ledger, Summary, metrics, report};
+use coin_eval::{Evaluation, InstructionSet, Ledger, Report, Summary, metrics};
 use coin_model::{LoraConfig, WeightFormat};
 use coin_perturb::frozen::LabelWords;
 use coin_perturb::{attack_named, perturb_set};
@@ -128,7 +128,7 @@ impl Demo {
         }
         let summary = Summary::new(self.settings(), runs);
         summary.write(self.out.join("summary.json"))?;
-        report::write_html(self.out.join("report.html"), &summary, &curves)?;
+        Report { curves, ..Report::new(summary.clone()) }.write_html(self.out.join("report.html"))?;
         Ok(summary)
     }
 

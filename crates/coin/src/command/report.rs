@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use coin::eval::report::Curve;
-use coin::eval::{Summary, report};
+use coin::eval::{Curve, Report, Summary};
 use coin::learning_curves;
 
 use crate::failure::{Failure, OrFail, bad_input};
@@ -53,9 +52,10 @@ impl Arguments {
             Some(merged) => merged,
             None => learning_curves::settings_only(&self.runs[0]).input()?,
         };
+        let report = Report { curves, ..Report::new(summary) };
         match self.out.extension().and_then(|ending| ending.to_str()) {
-            Some("html") => report::write_html(&self.out, &summary, &curves).work()?,
-            Some("md") => report::write_markdown(&self.out, &summary, &curves).work()?,
+            Some("html") => report.write_html(&self.out).work()?,
+            Some("md") => report.write_markdown(&self.out).work()?,
             _ => return bad_input(format!("--out {}: expected a name that ends in .html or .md", self.out.display())),
         }
         println!("report written to {}", self.out.display());
