@@ -7,7 +7,6 @@
 //! |---|---|
 //! | [`instructions`] | clean and perturbed instructions by level and task |
 //! | [`sampling`] | which examples of a task are evaluated |
-<<<<<<< HEAD
 //! | [`surroundings`] | system text and demonstrations |
 //! | [`evaluation`], [`plan`] | what is evaluated and how; every prompt of it |
 //! | [`model`] | the trait that a model implements; `llama` and `openai` under features of these names |
@@ -16,23 +15,11 @@
 //! | [`ledger`] | one line for each answer; everything below needs only these |
 //! | [`metrics`], [`summary`] | accuracy, spread, change from clean, robustness; `summary.json` |
 //! | [`statistics`] | intervals of a run, tests between two runs |
+//! | [`flips`] | answers that change with the wording, and examples of them |
 //! | [`representation`] | hidden states with their labels, in a safetensors file |
 //! | [`alignment`] | how near perturbed states are to clean ones |
 //! | [`silhouette`], [`separation`] | how well states part by level, class or task; why hard negatives |
 //! | [`map`] | states in the plane, by UMAP |
-=======
-//! | [`model`] | the trait that a model implements; `llama` and `openai` under features of these names |
-//! | [`parser`] | from a continuation to a class, and when generation may stop |
-//! | [`evaluation`] | the loop over tasks, levels and instructions |
-//! | [`ledger`] | one line for each generation; everything below needs only these |
-<<<<<<< HEAD
-//! | [`metrics`], [`summary`] | accuracy, spread, change from clean; `summary.json` |
->>>>>>> h-openai
-=======
-//! | [`metrics`], [`summary`] | accuracy, spread, change from clean, robustness; `summary.json` |
-//! | [`statistics`] | intervals of a run, tests between two runs |
-//! | [`flips`] | answers that change with the wording, and examples of them |
->>>>>>> h-report
 //! | [`results`] | the released program's CSV layout |
 //! | [`table`], [`report`] | the same numbers for a terminal, as HTML and as Markdown |
 //!
@@ -91,13 +78,9 @@ pub mod llama;
 pub mod map;
 pub mod metrics;
 pub mod model;
-<<<<<<< HEAD
-pub mod plan;
-=======
 #[cfg(feature = "openai")]
 pub mod openai;
-pub mod parser;
->>>>>>> h-openai
+pub mod plan;
 pub mod report;
 pub mod representation;
 pub mod results;
@@ -118,13 +101,9 @@ pub use evaluation::{Evaluation, LongPrompts, Preset};
 pub use instructions::InstructionSet;
 pub use ledger::{Ledger, Record};
 pub use model::{GenerateOptions, Generation, LanguageModel, Likelihood, ModelError};
-<<<<<<< HEAD
 pub use plan::Plan;
-pub use report::{Curve, CurvePoint, HeldOutPoint};
+pub use report::{Curve, CurvePoint, HeldOutPoint, Report};
 pub use representation::{RepresentationWriter, Representations, StateLabel};
 pub use scorer::Scorer;
-=======
-pub use report::{Curve, CurvePoint, HeldOutPoint, Report};
->>>>>>> h-report
 pub use summary::{Bootstrap, Comparison, RunSummary, Summary};
 pub use surroundings::Surroundings;
