@@ -5,12 +5,14 @@
 //! pulls together. All states of a run are in one safetensors file, described in `docs/formats.md`, which `numpy` and
 //! `torch` open as it is. [`RepresentationWriter`] writes it while a run goes on, without holding the states in memory.
 
+mod collect;
 mod file;
 mod labels;
 mod writer;
 
 use std::path::Path;
 
+pub use collect::collect;
 pub use writer::RepresentationWriter;
 
 use crate::levels::CLEAN;

@@ -1,11 +1,13 @@
 //! What the prompts of a ledger say: a ledger keeps numbers of instructions and rows only.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::path::Path;
 
-use coin_data::{DataError, Instance, Task};
+use coin_data::Component;
+use serde::{Deserialize, Serialize};
 
 use crate::ledger::Record;
-use crate::{EvalError, InstructionSet};
+use crate::{EvalError, Plan};
 
 /// The two parts of a prompt that differ between records.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,52 +18,74 @@ pub struct PromptText {
     pub content: String,
 }
 
-/// The instruction and the content behind each record of a ledger.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// The instruction and the content behind each record of a ledger, as `prompts.json` keeps them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PromptTexts {
     /// By task and level.
-    instructions: BTreeMap<(String, String), Vec<String>>,
+    instructions: BTreeMap<String, BTreeMap<String, Vec<String>>>,
     /// By task and row.
-    contents: BTreeMap<(String, usize), String>,
+    contents: BTreeMap<String, BTreeMap<usize, String>>,
 }
 
 impl PromptTexts {
-    /// The texts behind `records`: instructions from the set that was evaluated, contents from the tasks' examples.
-    ///
-    /// `instances` gives all examples of a task, as for [`Evaluation::run`](crate::Evaluation::run). Rows and levels that it
-    /// or the set lack have no text, which is no error: a report shows numbers for them.
+    /// The texts of every prompt of `plan`, but for what was cut off where it was too long. The instruction is the component
+    /// that the levels change: the system text or the demonstrations' inputs where they are perturbed.
     ///
     /// # Errors
-    /// The error of `instances`, or a task that is not known or an example without one of its fields.
-    pub fn of(
-        records: &[Record],
-        instructions: &InstructionSet,
-        instances: &dyn Fn(&Task) -> Result<Vec<Instance>, DataError>,
-    ) -> Result<PromptTexts, EvalError> {
+    /// As [`Plan::prompt`].
+    pub fn of(plan: &Plan<'_>) -> Result<PromptTexts, EvalError> {
         let mut texts = PromptTexts::default();
-        let names: BTreeSet<&str> = records.iter().map(|record| record.task.as_str()).collect();
-        for name in names {
-            let task = Task::named(name)?;
-            let of_task = || records.iter().filter(|record| record.task == name);
-            let levels: BTreeSet<&str> = of_task().map(|record| record.level.as_str()).collect();
-            for level in levels {
-                if let Ok(list) = instructions.get(level, &task) {
-                    texts.instructions.insert((name.to_owned(), level.to_owned()), list.to_vec());
-                }
+        for unit in plan.units() {
+            let contents = texts.contents.entry(unit.task.name.clone()).or_default();
+            let mut changed = None;
+            for example in unit.examples {
+                let prompt = plan.prompt(&unit, example)?;
+                contents.insert(example.row, prompt.input.clone());
+                changed.get_or_insert_with(|| match plan.component() {
+                    Component::System => prompt.system.unwrap_or_default(),
+                    Component::Demonstrations => {
+                        let inputs = prompt.demonstrations.into_iter().map(|shown| shown.input);
+                        inputs.collect::<Vec<_>>().join(" / ")
+                    }
+                    Component::Instruction | Component::Input => prompt.instruction,
+                });
             }
-            let rows: BTreeSet<usize> = of_task().map(|record| record.row).collect();
-            for instance in instances(&task)?.iter().filter(|instance| rows.contains(&instance.row)) {
-                texts.contents.insert((name.to_owned(), instance.row), task.content(instance)?);
-            }
+            let levels = texts.instructions.entry(unit.task.name.clone()).or_default();
+            let list = levels.entry(unit.level.to_owned()).or_default();
+            list.resize(list.len().max(unit.instruction + 1), String::new());
+            list[unit.instruction] = changed.unwrap_or_default();
         }
         Ok(texts)
     }
 
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`EvalError::Io`]; [`EvalError::Malformed`] with the line.
+    pub fn read(path: impl AsRef<Path>) -> Result<PromptTexts, EvalError> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path).map_err(EvalError::io(path))?;
+        serde_json::from_str(&text).map_err(|error| EvalError::Malformed {
+            path: path.to_owned(),
+            line: error.line(),
+            message: format!("no texts of prompts: {error}"),
+        })
+    }
+
+    /// Writes a file, the whole or nothing.
+    ///
+    /// # Errors
+    /// [`EvalError::Io`].
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), EvalError> {
+        let path = path.as_ref();
+        coin_data::file::replace(path, |file| Ok(serde_json::to_writer(file, self)?)).map_err(EvalError::io(path))
+    }
+
     /// The texts of `record`'s prompt.
     pub fn get(&self, record: &Record) -> Option<PromptText> {
-        let list = self.instructions.get(&(record.task.clone(), record.level.clone()))?;
-        let instruction = list.get(record.instruction)?.clone();
-        let content = self.contents.get(&(record.task.clone(), record.row))?.clone();
+        let instruction = self.instructions.get(&record.task)?.get(&record.level)?.get(record.instruction)?.clone();
+        let content = self.contents.get(&record.task)?.get(&record.row)?.clone();
         Some(PromptText { instruction, content })
     }
 }
@@ -69,29 +93,28 @@ impl PromptTexts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Evaluation, InstructionSet};
+    use coin_data::{Instance, Task};
 
     #[test]
-    fn texts_are_found_by_number() {
+    fn texts_are_found_by_number_and_read_back() {
         let json = r#"{"clean": {"cola": ["Judge: ", "Say: "]}, "semantic": {"cola": ["Tell: ", "Speak: "]}}"#;
         let set = InstructionSet::parse(json, "inline").unwrap();
-        let record = |level: &str, instruction, row| Record {
-            task: "cola".to_owned(),
-            level: level.to_owned(),
-            instruction,
-            row,
-            ..Record::default()
+        let levels = ["clean", "semantic"].map(str::to_owned).to_vec();
+        let evaluation = Evaluation { levels, ..Evaluation::new(vec![Task::named("cola").unwrap()], set) };
+        let plan = evaluation.plan(&|_| Ok(vec![Instance::new("cola", 7, [("sentence", "It rains.")], 1)])).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("prompts.json");
+        PromptTexts::of(&plan).unwrap().write(&path).unwrap();
+        let texts = PromptTexts::read(&path).unwrap();
+        let found = |level: &str, instruction, row| {
+            let (task, level) = ("cola".to_owned(), level.to_owned());
+            texts.get(&Record { task, level, instruction, row, ..Record::default() }).map(|text| text.instruction)
         };
-        let instances = |_: &Task| Ok(vec![Instance::new("cola", 7, [("sentence", "It rains.")], 1)]);
-        let records =
-            [record("clean", 1, 7), record("semantic", 1, 7), record("checklist", 0, 7), record("clean", 0, 8)];
-        let texts = PromptTexts::of(&records, &set, &instances).unwrap();
-        let instruction = |record| texts.get(record).map(|text| text.instruction);
-        assert_eq!(instruction(&records[0]), Some("Say: ".to_owned()));
-        assert_eq!(instruction(&records[1]), Some("Speak: ".to_owned()));
-        assert!(texts.get(&records[0]).unwrap().content.contains("It rains."));
-        assert_eq!((instruction(&records[2]), instruction(&records[3])), (None, None), "no such level, no such row");
-
-        let unknown = [Record { task: "none".to_owned(), ..Record::default() }];
-        assert!(PromptTexts::of(&unknown, &set, &instances).unwrap_err().to_string().contains("none"));
+        assert_eq!(found("clean", 1, 7), Some("Say: ".to_owned()));
+        assert_eq!(found("semantic", 1, 7), Some("Speak: ".to_owned()));
+        assert_eq!((found("checklist", 0, 7), found("clean", 0, 8), found("clean", 2, 7)), (None, None, None));
+        std::fs::write(&path, "{\n1").unwrap();
+        assert!(PromptTexts::read(&path).unwrap_err().to_string().contains("prompts.json:2: no texts of prompts"));
     }
 }
