@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use coin_data::{Task, stream};
 use coin_eval::statistics::{compare, mcnemar_exact};
 use coin_eval::summary::{AVERAGE, Interval, PValue};
-use coin_eval::{Bootstrap, Record, metrics};
+use coin_eval::{Bootstrap, Record, Summary, metrics, table};
+use proptest::prelude::*;
 use rand::Rng;
 use serde::Deserialize;
 use serde_json::Value;
@@ -152,6 +153,49 @@ fn intervals_are_those_of_a_bootstrap_in_numpy() {
     assert!(run.level("clean").unwrap().change_interval.is_none());
 }
 
+#[test]
+fn draws_depend_on_seed_and_task_alone() {
+    let fixture = Fixture::read();
+    let all = fixture.records("coin");
+    let alone: Vec<Record> = all.iter().rev().filter(|record| record.task == "mrpc").cloned().collect();
+    let bootstrap = Bootstrap { replicates: 100, seed: 8 };
+    let interval = |records: &[Record], bootstrap| {
+        let run = metrics::score_with_intervals("coin", records, &Task::glue(), bootstrap).unwrap();
+        run.task("mrpc", "semantic").unwrap().measures.change_interval.unwrap()
+    };
+    assert_eq!(interval(&all, bootstrap), interval(&alone, bootstrap), "neither other tasks nor the order matter");
+    assert_ne!(interval(&all, bootstrap), interval(&all, Bootstrap { seed: 9, ..bootstrap }));
+
+    let same = compare(("a", &all), ("b", &all), &Task::glue(), bootstrap).unwrap();
+    let level = same.level(AVERAGE).unwrap();
+    assert_eq!((level.accuracy_interval, level.accuracy_p.value), (Interval { low: 0.0, high: 0.0 }, 1.0), "paired");
+}
+
+#[test]
+fn intervals_and_comparisons_are_written_read_and_shown() {
+    let fixture = Fixture::read();
+    let records = ["cit", "coin"].map(|run| fixture.records(run));
+    let (tasks, bootstrap) = (Task::glue(), Bootstrap { replicates: 100, seed: 8 });
+    let run = |name, records: &[Record]| metrics::score_with_intervals(name, records, &tasks, bootstrap).unwrap();
+    let runs = vec![run("cit", &records[0]), run("coin", &records[1])];
+    let comparison = compare(("cit", &records[0]), ("coin", &records[1]), &tasks, bootstrap).unwrap();
+    let summary = Summary { comparisons: vec![comparison], ..Summary::new(serde_json::Map::new(), runs) };
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("summary.json");
+    summary.write(&path).unwrap();
+    assert!(Summary::read(&path).unwrap() == summary, "floats too");
+    let found = summary.comparison("cit", "coin").and_then(|comparison| comparison.group("grammar", "semantic"));
+    assert!(found.unwrap().accuracy > 0.0 && summary.comparison("coin", "cit").is_none());
+
+    let text = table::terminal(&summary);
+    for part in ["95 % intervals", "coin against cit: tests by level", "coin: robustness", "mrpc: F1", "cola: Matthews"]
+    {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+    assert!(!text.contains("NaN"));
+}
+
 /// Right answers of two runs over examples and instructions that are drawn anew for each simulation: an example has
 /// an ease, an instruction a strength, and `after` is better by `gain`, all in units of a logit.
 fn simulated(seed: u64, examples: usize, instructions: usize, gain: f64) -> [Vec<Record>; 2] {
@@ -225,4 +269,54 @@ fn no_difference_is_rarely_found() {
     // 5 % of 200 is 10, with a standard error of 3.
     assert!(by_bootstrap <= 19 && clustered <= 19, "{by_bootstrap} and {clustered}");
     assert!(found > 180, "{found}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Ledgers with gaps: instructions and levels without some of the examples, tasks without some of the levels.
+    #[test]
+    fn no_ledger_gives_a_value_outside_its_range(
+        answers in proptest::collection::btree_map((0usize..3, 0usize..3, 0usize..3, 0usize..4), -1i64..3, 1..40),
+        gained in proptest::collection::vec(any::<bool>(), 40),
+    ) {
+        let name = |names: [&str; 3], place: usize| names[place].to_owned();
+        let record = |((task, level, instruction, row), pred): (&(usize, usize, usize, usize), &i64)| Record {
+            task: name(["cola", "mrpc", "own"], *task),
+            level: name(["clean", "semantic", "own"], *level),
+            instruction: 5 * *instruction,
+            row: 3 * *row,
+            pred: *pred,
+            gold: row % 2,
+            ..Record::default()
+        };
+        let before: Vec<Record> = answers.iter().map(record).collect();
+        let pred = |record: &Record, gained| if gained { record.gold as i64 } else { record.pred };
+        let after: Vec<Record> = before
+            .iter()
+            .zip(gained)
+            .map(|(record, gained)| Record { pred: pred(record, gained), ..record.clone() })
+            .collect();
+        let bootstrap = Bootstrap { replicates: 40, seed: 1 };
+        let run = metrics::score_with_intervals("run", &before, &Task::glue(), bootstrap).unwrap();
+        let cells = run.tasks.iter().map(|cell| &cell.measures).chain(run.levels.iter().map(|row| &row.measures));
+        for measures in cells.chain(run.groups.iter().map(|row| &row.measures)) {
+            let shares = [Some(measures.accuracy), Some(measures.worst_case), measures.consistency, measures.f1];
+            let shares = shares.into_iter().chain([measures.clean_consistency, Some(measures.unparsable)]).flatten();
+            for share in shares {
+                prop_assert!((0.0..=1.0).contains(&share), "{measures:?}");
+            }
+            prop_assert!(measures.matthews.is_none_or(|value| value.abs() <= 1.0 + 1e-12));
+            prop_assert!(measures.worst_instruction <= measures.accuracy + 1e-12);
+            prop_assert!(measures.std <= measures.spread / 2.0 + 1e-12, "at most half the range (Popoviciu)");
+            let interval = measures.accuracy_interval.unwrap();
+            prop_assert!(0.0 <= interval.low && interval.low <= interval.high && interval.high <= 1.0);
+        }
+        let comparison = compare(("a", &before), ("b", &after), &Task::glue(), bootstrap).unwrap();
+        for row in &comparison.levels {
+            prop_assert!(row.difference.accuracy >= 0.0 && row.difference.mcnemar.lost == 0);
+            prop_assert!(row.difference.accuracy_interval.low >= 0.0, "gains alone");
+        }
+        prop_assert_eq!(comparison.common, before.len());
+    }
 }
