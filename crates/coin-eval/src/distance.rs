@@ -90,10 +90,10 @@ pub(crate) fn cosine(a: &[f32], b: &[f32]) -> Option<f64> {
 }
 
 const LANES: usize = 8;
-/// Groups of lanes that are added in f32.
+/// Groups of lanes that are added in f32, and that stay in the first cache.
 const CHUNK: usize = 32;
 /// Points that one group of lanes is compared with at once.
-const COLUMNS: usize = 4;
+const COLUMNS: usize = 8;
 /// Points whose distances are in memory at once, per thread; also how often a point is used while it is in the cache.
 const ROWS: usize = 32;
 /// Lengths from which squares may leave the range of f32.
@@ -183,9 +183,16 @@ impl DistanceRows {
         let count = self.len();
         let lanes = |index: usize| &self.lanes[index * self.stride..][..self.stride];
         for column in (0..count).step_by(COLUMNS) {
-            let others = std::array::from_fn(|offset| lanes((column + offset).min(count - 1)));
-            for (row, out) in out.chunks_exact_mut(count).enumerate() {
-                let squares = squared_distances(lanes(first + row), others);
+            let others: [_; COLUMNS] = std::array::from_fn(|offset| lanes((column + offset).min(count - 1)));
+            let mut sums = [[0.0; COLUMNS]; ROWS];
+            for start in (0..self.stride).step_by(CHUNK) {
+                let chunk = start..(start + CHUNK).min(self.stride);
+                let others = others.map(|other| &other[chunk.clone()]);
+                for (row, sums) in sums.iter_mut().take(out.len() / count).enumerate() {
+                    add_squares(&lanes(first + row)[chunk.clone()], others, sums);
+                }
+            }
+            for (out, squares) in out.chunks_exact_mut(count).zip(sums) {
                 for (out, square) in out[column..].iter_mut().zip(squares) {
                     *out = match self.distance {
                         Distance::Cosine => square / 2.0,
@@ -197,28 +204,22 @@ impl DistanceRows {
     }
 }
 
+/// Adds to `sums` the squared distances of a part of a point from the same part of others.
 #[inline(always)]
-fn squared_distances(point: &[[f32; LANES]], others: [&[[f32; LANES]]; COLUMNS]) -> [f64; COLUMNS] {
-    let mut sums = [0.0; COLUMNS];
-    for start in (0..point.len()).step_by(CHUNK) {
-        let end = (start + CHUNK).min(point.len());
-        let point = &point[start..end];
-        let others = others.map(|other| &other[start..end]);
-        let mut partial = [[0.0f32; LANES]; COLUMNS];
-        for (index, own) in point.iter().enumerate() {
-            for (partial, other) in partial.iter_mut().zip(&others) {
-                let other = &other[index];
-                for lane in 0..LANES {
-                    let difference = own[lane] - other[lane];
-                    partial[lane] += difference * difference;
-                }
+fn add_squares(point: &[[f32; LANES]], others: [&[[f32; LANES]]; COLUMNS], sums: &mut [f64; COLUMNS]) {
+    let mut partial = [[0.0f32; LANES]; COLUMNS];
+    for (index, own) in point.iter().enumerate() {
+        for (partial, other) in partial.iter_mut().zip(&others) {
+            let other = &other[index];
+            for lane in 0..LANES {
+                let difference = own[lane] - other[lane];
+                partial[lane] += difference * difference;
             }
         }
-        for (sum, partial) in sums.iter_mut().zip(partial) {
-            *sum += partial.iter().map(|value| f64::from(*value)).sum::<f64>();
-        }
     }
-    sums
+    for (sum, partial) in sums.iter_mut().zip(partial) {
+        *sum += partial.iter().map(|value| f64::from(*value)).sum::<f64>();
+    }
 }
 
 #[cfg(test)]

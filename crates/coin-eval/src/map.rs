@@ -11,7 +11,7 @@
 //!    sampled edges and negative samples.
 //!
 //! Written here because no crate at hand is both reproducible and small: umap-rs draws from an unseeded generator on
-//! racing threads, the others bring 87 to 148 crates. One thread moves the points, so a map depends on points, options and
+//! racing threads, the others bring 85 crates or more. One thread moves the points, so a map depends on points, options and
 //! seed alone.
 //!
 //! A map shows who is whose neighbor. Distances between groups, their sizes and their density mean nothing, and neither do

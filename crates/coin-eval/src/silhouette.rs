@@ -41,8 +41,8 @@ impl Default for SilhouetteOptions {
 pub struct Silhouette {
     /// The mean over all points taken.
     pub mean: f64,
-    /// The mean over each group's points, by the group's number; `None` where none was taken.
-    pub groups: Vec<Option<f64>>,
+    /// Each group of which points were taken, by number, with the mean over them.
+    pub groups: Vec<(usize, f64)>,
     /// The points taken, in ascending order.
     pub points: Vec<usize>,
     /// s(i) of each point taken.
@@ -111,17 +111,12 @@ pub fn silhouette(points: Points, groups: &[usize], options: &SilhouetteOptions)
         if a.max(b) == 0.0 { 0.0 } else { (b - a) / a.max(b) }
     });
 
-    let mean_of = |values: &mut dyn Iterator<Item = f64>| {
-        let (count, sum) = values.fold((0usize, 0.0), |(count, sum), value| (count + 1, sum + value));
-        (count > 0).then(|| sum / count as f64)
-    };
-    let members = |group: usize| own.iter().zip(&values).filter(move |(own, _)| **own == group).map(|(_, s)| *s);
-    let mut by_group = vec![None; groups.iter().max().map_or(0, |last| last + 1)];
-    for (number, group) in present.iter().enumerate() {
-        by_group[*group] = mean_of(&mut members(number));
-    }
-    let mean = mean_of(&mut values.iter().copied()).unwrap_or(0.0);
-    Ok(Silhouette { mean, groups: by_group, points: taken, values })
+    let mut sums = vec![0.0; sizes.len()];
+    own.iter().zip(&values).for_each(|(group, value)| sums[*group] += value);
+    let means = sums.iter().zip(&sizes).map(|(sum, size)| sum / *size as f64);
+    let groups = present.into_iter().zip(means).collect();
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    Ok(Silhouette { mean, groups, points: taken, values })
 }
 
 #[cfg(test)]
@@ -141,7 +136,7 @@ mod tests {
         let found = line(&[0.0, 2.0, 8.0], &[5, 5, 2], &SilhouetteOptions::default()).unwrap();
         // a = 2, b = 8 and 6.
         assert_eq!(found.values, [0.75, 4.0 / 6.0, 0.0]);
-        assert_eq!((found.groups.len(), found.groups[2], found.groups[3]), (6, Some(0.0), None));
+        assert_eq!(found.groups, [(2, 0.0), (5, (0.75 + 4.0 / 6.0) / 2.0)]);
         let same = line(&[1.0; 4], &[0, 0, 1, 1], &SilhouetteOptions::default()).unwrap();
         assert_eq!(same.mean, 0.0);
     }

@@ -39,7 +39,8 @@ fn silhouettes_are_scikit_learns() {
         let mean = expected.iter().sum::<f64>() / 120.0;
         assert!((found.mean - mean).abs() < 1e-6);
         let last = expected[90..].iter().sum::<f64>() / 30.0;
-        assert!((found.groups[3].unwrap() - last).abs() < 1e-6);
+        assert_eq!(found.groups[3].0, 3);
+        assert!((found.groups[3].1 - last).abs() < 1e-6);
     }
 }
 

@@ -229,10 +229,14 @@ mod tests {
     fn results_come_in_order_whoever_is_first() {
         let mut seen = Vec::new();
         let job = |index: usize| {
-            std::thread::sleep(std::time::Duration::from_millis(if index % 3 == 0 { 5 } else { 0 }));
+            std::thread::sleep(std::time::Duration::from_millis(if index.is_multiple_of(3) { 5 } else { 0 }));
             Ok(index)
         };
-        run_in_order(20, 4, job, |index| Ok::<_, ModelError>(seen.push(index))).unwrap();
+        let keep = |index| {
+            seen.push(index);
+            Ok::<_, ModelError>(())
+        };
+        run_in_order(20, 4, job, keep).unwrap();
         assert_eq!(seen, (0..20).collect::<Vec<_>>());
     }
 
@@ -244,7 +248,11 @@ mod tests {
             if index == 3 { Err(ModelError::Invalid("job 3".to_owned())) } else { Ok(index) }
         };
         let mut seen = Vec::new();
-        let error = run_in_order(1000, 2, job, |index| Ok::<_, ModelError>(seen.push(index))).unwrap_err();
+        let keep = |index| {
+            seen.push(index);
+            Ok::<_, ModelError>(())
+        };
+        let error = run_in_order(1000, 2, job, keep).unwrap_err();
         assert_eq!((error.to_string(), seen), ("job 3".to_owned(), vec![0, 1, 2]));
         let refuse = |index: usize| if index == 1 { Err(ModelError::Invalid("full".to_owned())) } else { Ok(()) };
         assert_eq!(run_in_order(1000, 2, Ok, refuse).unwrap_err().to_string(), "full");

@@ -165,8 +165,8 @@ impl Arguments {
             ..Evaluation::new(chosen.tasks.clone(), instructions)
         };
         let mut model = match self.remote.model(&self.model.model)? {
-            Some(remote) => Model::Remote(remote),
-            None => Model::Local(self.local()?),
+            Some(remote) => Model::Remote(Box::new(remote)),
+            None => Model::Local(Box::new(self.local()?)),
         };
         // Everything that can be wrong with the input is found before the first file is written.
         let mut plan =
@@ -301,15 +301,15 @@ impl Arguments {
 
 /// The model that is asked.
 enum Model {
-    Local(LlamaModel),
-    Remote(OpenAiModel),
+    Local(Box<LlamaModel>),
+    Remote(Box<OpenAiModel>),
 }
 
 impl Model {
     fn get(&mut self) -> &mut dyn LanguageModel {
         match self {
-            Model::Local(model) => model,
-            Model::Remote(model) => model,
+            Model::Local(model) => &mut **model,
+            Model::Remote(model) => &mut **model,
         }
     }
 
