@@ -107,7 +107,7 @@ fn class_name(maps: &[Map], class: usize) -> String {
 }
 
 fn row(maps: &[Map], by: &str, names: &[String], kind: &dyn Fn(&MapPoint) -> usize) -> String {
-    let mut html = format!("<h3>Marks {by}</h3>\n<ul class=\"legend\">\n");
+    let mut html = format!("<div class=\"whole\">\n<h3>Marks {by}</h3>\n<ul class=\"legend\">\n");
     for (index, name) in names.iter().enumerate() {
         let _ = writeln!(
             html,
@@ -123,7 +123,7 @@ fn row(maps: &[Map], by: &str, names: &[String], kind: &dyn Fn(&MapPoint) -> usi
         let _ =
             write!(html, "<div>\n<p class=\"panel\">{}</p>\n{}</div>\n", escape(&map.run), panel(map, kind, &label));
     }
-    html.push_str("</div>\n");
+    html.push_str("</div>\n</div>\n");
     html
 }
 
