@@ -2,8 +2,14 @@
 //!
 //! Accuracies, standard deviations and changes are in per cent or percentage points with one decimal.
 
+mod comparison;
+mod robustness;
+
 use crate::levels::{CLEAN, group_title, title};
 use crate::summary::{AVERAGE, Measures, RunSummary, Summary};
+
+pub use comparison::{comparison, task_comparison};
+pub use robustness::{intervals, robustness, task_metrics};
 
 /// Head of the column with the change of the standard deviation.
 pub(crate) const STD_CHANGE: &str = "± change";
@@ -58,17 +64,17 @@ impl Grid {
 
 /// Accuracy ± standard deviation at each level for each run, the change between the last two runs, and the mean cosine.
 pub fn levels(summary: &Summary) -> Grid {
-    comparison(summary, "level", &summary.levels(), |run, level| run.level(level), title)
+    side_by_side(summary, "level", &summary.levels(), |run, level| run.level(level), title)
 }
 
 /// The same as [`levels`] for each task group, averaged over all levels.
 pub fn groups(summary: &Summary) -> Grid {
-    comparison(summary, "task group", &summary.groups(), |run, group| run.group(group, AVERAGE), group_title)
+    side_by_side(summary, "task group", &summary.groups(), |run, group| run.group(group, AVERAGE), group_title)
 }
 
 /// Accuracy ± standard deviation of one group at each level.
 pub fn group_levels(summary: &Summary, group: &str) -> Grid {
-    comparison(summary, group_title(group), &summary.levels(), |run, level| run.group(group, level), title)
+    side_by_side(summary, group_title(group), &summary.levels(), |run, level| run.group(group, level), title)
 }
 
 /// For each run and level, the change from clean and the share of unparsable answers.
@@ -103,7 +109,8 @@ pub fn tasks(summary: &Summary, run: &RunSummary) -> Grid {
     Grid { columns, rows: summary.tasks().into_iter().map(row).collect() }
 }
 
-/// Everything for the terminal: levels, groups, then tasks by level for each run.
+/// Everything for the terminal: levels, groups, intervals and tests where there are any, then robustness, tasks by level
+/// and the tasks' own metrics for each run.
 pub fn terminal(summary: &Summary) -> String {
     let mut text = format!(
         "accuracy in %, mean ± standard deviation over instructions, by perturbation level\n{}\n\
@@ -111,13 +118,24 @@ pub fn terminal(summary: &Summary) -> String {
         levels(summary).to_text(),
         groups(summary).to_text()
     );
+    let mut add = |head: &str, grid: Grid| text.push_str(&format!("\n{head}\n{}", grid.to_text()));
+    if let Some(grid) = intervals(summary) {
+        add("95 % intervals over examples and instructions", grid);
+    }
+    for tested in &summary.comparisons {
+        add(&format!("{} against {}: tests by level", tested.after, tested.before), comparison(tested));
+    }
     for run in &summary.runs {
-        text.push_str(&format!("\n{}: by task and level\n{}", run.name, tasks(summary, run).to_text()));
+        add(&format!("{}: robustness over instructions, in %", run.name), robustness(run));
+        add(&format!("{}: by task and level", run.name), tasks(summary, run));
+        if let Some(grid) = task_metrics(summary, run) {
+            add(&format!("{}: the tasks' own metrics, times 100", run.name), grid);
+        }
     }
     text
 }
 
-fn comparison<'a>(
+fn side_by_side<'a>(
     summary: &'a Summary,
     head: &str,
     names: &[&str],

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use coin_data::{Task, stream};
 use coin_eval::statistics::{compare, mcnemar_exact};
 use coin_eval::summary::{AVERAGE, Interval, PValue};
-use coin_eval::{Bootstrap, Record, metrics};
+use coin_eval::{Bootstrap, Record, Summary, metrics, table};
 use rand::Rng;
 use serde::Deserialize;
 use serde_json::Value;
@@ -150,6 +150,49 @@ fn intervals_are_those_of_a_bootstrap_in_numpy() {
         }
     }
     assert!(run.level("clean").unwrap().change_interval.is_none());
+}
+
+#[test]
+fn draws_depend_on_seed_and_task_alone() {
+    let fixture = Fixture::read();
+    let all = fixture.records("coin");
+    let alone: Vec<Record> = all.iter().rev().filter(|record| record.task == "mrpc").cloned().collect();
+    let bootstrap = Bootstrap { replicates: 100, seed: 8 };
+    let interval = |records: &[Record], bootstrap| {
+        let run = metrics::score_with_intervals("coin", records, &Task::glue(), bootstrap).unwrap();
+        run.task("mrpc", "semantic").unwrap().measures.change_interval.unwrap()
+    };
+    assert_eq!(interval(&all, bootstrap), interval(&alone, bootstrap), "neither other tasks nor the order matter");
+    assert_ne!(interval(&all, bootstrap), interval(&all, Bootstrap { seed: 9, ..bootstrap }));
+
+    let same = compare(("a", &all), ("b", &all), &Task::glue(), bootstrap).unwrap();
+    let level = same.level(AVERAGE).unwrap();
+    assert_eq!((level.accuracy_interval, level.accuracy_p.value), (Interval { low: 0.0, high: 0.0 }, 1.0), "paired");
+}
+
+#[test]
+fn intervals_and_comparisons_are_written_read_and_shown() {
+    let fixture = Fixture::read();
+    let records = ["cit", "coin"].map(|run| fixture.records(run));
+    let (tasks, bootstrap) = (Task::glue(), Bootstrap { replicates: 100, seed: 8 });
+    let run = |name, records: &[Record]| metrics::score_with_intervals(name, records, &tasks, bootstrap).unwrap();
+    let runs = vec![run("cit", &records[0]), run("coin", &records[1])];
+    let comparison = compare(("cit", &records[0]), ("coin", &records[1]), &tasks, bootstrap).unwrap();
+    let summary = Summary { comparisons: vec![comparison], ..Summary::new(serde_json::Map::new(), runs) };
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("summary.json");
+    summary.write(&path).unwrap();
+    assert!(Summary::read(&path).unwrap() == summary, "floats too");
+    let found = summary.comparison("cit", "coin").and_then(|comparison| comparison.group("grammar", "semantic"));
+    assert!(found.unwrap().accuracy > 0.0 && summary.comparison("coin", "cit").is_none());
+
+    let text = table::terminal(&summary);
+    for part in ["95 % intervals", "coin against cit: tests by level", "coin: robustness", "mrpc: F1", "cola: Matthews"]
+    {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+    assert!(!text.contains("NaN"));
 }
 
 /// Right answers of two runs over examples and instructions that are drawn anew for each simulation: an example has
