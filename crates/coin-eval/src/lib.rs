@@ -16,6 +16,10 @@
 //! | [`flips`] | answers that change with the wording, and examples of them |
 //! | [`results`] | the released program's CSV layout |
 //! | [`table`], [`report`] | the same numbers for a terminal, as HTML and as Markdown |
+//! | [`representation`] | hidden states with their labels, in a safetensors file |
+//! | [`alignment`] | how near perturbed states are to clean ones |
+//! | [`silhouette`], [`separation`] | how well states part by level, class or task; why hard negatives |
+//! | [`map`] | states in the plane, by UMAP |
 //!
 //! # Example
 //! A model that always answers `acceptable`, on four sentences and two instructions:
@@ -56,7 +60,10 @@
 extern crate self as coin_eval;
 
 pub mod accuracy;
+pub mod alignment;
 mod answers;
+pub mod distance;
+pub mod distribution;
 pub mod error;
 pub mod evaluation;
 pub mod flips;
@@ -66,21 +73,27 @@ pub mod ledger;
 pub mod levels;
 #[cfg(feature = "llama")]
 pub mod llama;
+pub mod map;
 pub mod metrics;
 pub mod model;
 pub mod parser;
 pub mod report;
+pub mod representation;
 pub mod results;
 pub mod sampling;
+pub mod separation;
+pub mod silhouette;
 pub mod statistics;
 pub mod summary;
 pub mod table;
 
 pub use accuracy::TaskAccuracy;
+pub use distance::{Distance, Points};
 pub use error::EvalError;
 pub use evaluation::{Evaluation, InputTexts, Preset};
 pub use instructions::InstructionSet;
 pub use ledger::{Ledger, Record};
 pub use model::{GenerateOptions, Generation, LanguageModel, Likelihood, ModelError};
 pub use report::{Curve, CurvePoint, HeldOutPoint, Report};
+pub use representation::{RepresentationWriter, Representations, StateLabel};
 pub use summary::{Bootstrap, Comparison, RunSummary, Summary};
