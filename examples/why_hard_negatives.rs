@@ -38,6 +38,7 @@ fn main() -> Result<()> {
         adapter.as_deref().map(Path::new),
         WeightFormat::default(),
         &device,
+        model_folder::engine_options(&device),
     )?;
 
     let world = World::new(WORLD_SEED);

@@ -5,9 +5,10 @@
 mod comparison;
 mod robustness;
 
-use crate::levels::{CLEAN, group_title, title};
+use crate::levels::{group_title, title};
 use crate::summary::{AVERAGE, Measures, RunSummary, Summary};
 
+pub(crate) use comparison::three_decimals;
 pub use comparison::{comparison, task_comparison};
 pub use robustness::{intervals, robustness, task_metrics};
 
@@ -70,30 +71,6 @@ pub fn levels(summary: &Summary) -> Grid {
 /// The same as [`levels`] for each task group, averaged over all levels.
 pub fn groups(summary: &Summary) -> Grid {
     side_by_side(summary, "task group", &summary.groups(), |run, group| run.group(group, AVERAGE), group_title)
-}
-
-/// Accuracy ± standard deviation of one group at each level.
-pub fn group_levels(summary: &Summary, group: &str) -> Grid {
-    side_by_side(summary, group_title(group), &summary.levels(), |run, level| run.group(group, level), title)
-}
-
-/// For each run and level, the change from clean and the share of unparsable answers.
-pub fn changes(summary: &Summary) -> Grid {
-    let mut columns = vec!["level".to_owned()];
-    columns.extend(summary.runs.iter().map(|run| format!("{}: change from clean", run.name)));
-    columns.extend(summary.runs.iter().map(|run| format!("{}: unparsable", run.name)));
-    let row = |level: &str| {
-        let mut row = vec![title(level).to_owned()];
-        let change = |run: &RunSummary| match run.level(level) {
-            Some(measures) if level != CLEAN => measures.change.map_or(none(), signed),
-            _ => none(),
-        };
-        row.extend(summary.runs.iter().map(change));
-        let unparsable = |run: &RunSummary| run.level(level).map_or(none(), |measures| percent(measures.unparsable));
-        row.extend(summary.runs.iter().map(unparsable));
-        row
-    };
-    Grid { columns, rows: summary.levels().into_iter().map(row).collect() }
 }
 
 /// Accuracy ± standard deviation of each task at each level for one run.

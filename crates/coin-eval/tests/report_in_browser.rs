@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use coin_eval::Report;
+
 /// How long the browser may take for one page; it needs a few seconds.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -170,6 +172,10 @@ fn every_section_is_rendered_without_a_word_on_the_console() {
     check(&seen, &headings).unwrap();
     assert!(check(&seen, &["Of another page"]).is_err());
     assert!(seen.dom.trim_end().ends_with("</html>"));
+
+    let plain = folder.path().join("plain.html");
+    Report::new(synthetic::summary()).write_html(&plain).unwrap();
+    check(&browser.look(&plain), &["By perturbation level", "Settings"]).unwrap();
 
     let light = browser.picture(&path, false, [1000, 1400]);
     let dark = browser.picture(&path, true, [1000, 1400]);

@@ -5,6 +5,7 @@ use super::svg::escape;
 use super::{bars, cosine, heatmap, notes, spread, tables};
 use crate::levels::group_title;
 use crate::summary::{Comparison, Summary};
+use crate::table;
 
 /// What the evaluation found.
 pub(super) fn sections(body: &mut Body, summary: &Summary) {
@@ -42,11 +43,15 @@ pub(super) fn sections(body: &mut Body, summary: &Summary) {
 
 fn robustness(summary: &Summary) -> String {
     let mut html = grid(&tables::robustness(summary), "robustness", Cells::Plain);
-    html.push_str("<details>\n<summary>Every level</summary>\n");
+    html.push_str("<details>\n<summary>Every level, and the tasks' own metrics (times 100)</summary>\n");
     for run in &summary.runs {
         let label = format!("robustness of {}", run.name);
         let rows = grid(&tables::robustness_by_level(summary, run), &label, Cells::Plain);
         html.push_str(&format!("<h3>{}</h3>\n{rows}", escape(&run.name)));
+        if let Some(metrics) = table::task_metrics(summary, run) {
+            let label = format!("F1 and Matthews correlation of {}, times 100", run.name);
+            html.push_str(&grid(&metrics, &label, Cells::Plain));
+        }
     }
     html.push_str("</details>\n");
     html

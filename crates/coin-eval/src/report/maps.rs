@@ -11,6 +11,9 @@ use crate::table::Grid;
 /// Points drawn at most in one panel; larger maps are thinned evenly.
 const MOST: usize = 1500;
 
+/// The kind of mark of the first class, so that classes do not look like the first levels.
+const CLASSES: usize = 4;
+
 /// Side of a panel and margin within it, in the units of its drawing.
 const SIDE: f64 = 300.0;
 const MARGIN: f64 = 10.0;
@@ -54,9 +57,9 @@ pub(super) fn html(maps: &[Map]) -> String {
     let level_of = |point: &MapPoint| levels.iter().position(|level| *level == point.level).unwrap_or(0);
     let classes = maps.iter().flat_map(|map| &map.points).map(|point| point.class + 1).max().unwrap_or(0);
     let names: Vec<String> = levels.iter().map(|level| title(level).to_owned()).collect();
-    let mut html = row(maps, "by perturbation level", &names, &level_of);
+    let mut html = row(maps, "by perturbation level", (&names, 0), &level_of);
     let names: Vec<String> = (0..classes).map(|class| class_name(maps, class)).collect();
-    html.push_str(&row(maps, "by class", &names, &|point| point.class));
+    html.push_str(&row(maps, "by class", (&names, CLASSES), &|point| point.class + CLASSES));
     html
 }
 
@@ -106,9 +109,9 @@ fn class_name(maps: &[Map], class: usize) -> String {
     names.join(" / ")
 }
 
-fn row(maps: &[Map], by: &str, names: &[String], kind: &dyn Fn(&MapPoint) -> usize) -> String {
-    let mut html = format!("<h3>Marks {by}</h3>\n<ul class=\"legend\">\n");
-    for (index, name) in names.iter().enumerate() {
+fn row(maps: &[Map], by: &str, (names, first): (&[String], usize), kind: &dyn Fn(&MapPoint) -> usize) -> String {
+    let mut html = format!("<div class=\"whole\">\n<h3>Marks {by}</h3>\n<ul class=\"legend\">\n");
+    for (index, name) in (first..).zip(names) {
         let _ = writeln!(
             html,
             "<li><svg viewBox=\"-6 -6 12 12\" aria-hidden=\"true\"><path class=\"{}\" d=\"M0 0{}\"/></svg>{}</li>",
@@ -123,7 +126,7 @@ fn row(maps: &[Map], by: &str, names: &[String], kind: &dyn Fn(&MapPoint) -> usi
         let _ =
             write!(html, "<div>\n<p class=\"panel\">{}</p>\n{}</div>\n", escape(&map.run), panel(map, kind, &label));
     }
-    html.push_str("</div>\n");
+    html.push_str("</div>\n</div>\n");
     html
 }
 

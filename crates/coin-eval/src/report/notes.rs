@@ -71,7 +71,8 @@ pub(super) fn comparison(compared: &Comparison) -> String {
         "{} minus {} on the {} prompts that both answered.{left_out} Brackets: 95 % intervals and p-values of {} paired bootstrap \
          draws of examples and instructions, seed {}. Gained and lost: answers that only {} or only {} has right; the exact p is \
          McNemar's and takes all answers as independent, the clustered one knows which belong to the same example. All p-values \
-         are two-sided; those in brackets are adjusted by Holm's procedure over the rows of the table.",
+         are two-sided; those in brackets are adjusted by Holm's procedure over the levels, or over all tasks and levels; averages and \
+         task groups are not adjusted.",
         compared.after,
         compared.before,
         compared.common,

@@ -72,7 +72,7 @@ fn holm(p: &PValue) -> String {
 }
 
 /// Three decimals, rounded up so that what is shown as 0.050 is at most that.
-fn three_decimals(p: f64) -> String {
+pub(crate) fn three_decimals(p: f64) -> String {
     // What is a multiple of 0.001 but for rounding in f64 stays so.
     let thousandths = (1000.0 * p - 1e-9).ceil();
     if p < 0.001 { "< 0.001".to_owned() } else { format!("{:.3}", thousandths / 1000.0) }

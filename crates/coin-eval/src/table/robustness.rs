@@ -78,7 +78,7 @@ pub(super) fn of_differences(interval: Interval) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::synthetic;
+    use crate::report::synthetic::summary as synthetic;
 
     #[test]
     fn what_was_not_measured_is_a_dash() {

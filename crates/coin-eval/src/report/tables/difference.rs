@@ -2,7 +2,7 @@
 
 use crate::levels::{group_title, title};
 use crate::summary::{AVERAGE, Comparison, Difference, Interval, Measures, PValue, RunSummary, Summary};
-use crate::table::{Grid, STD_CHANGE, last_two, none, percent, signed, spread};
+use crate::table::{Grid, STD_CHANGE, last_two, none, percent, signed, spread, three_decimals};
 
 /// Accuracy of each run with its interval and spread, and the difference of the last two with its interval.
 pub(in crate::report) fn accuracies(summary: &Summary) -> Grid {
@@ -125,10 +125,9 @@ fn in_full(measures: &Measures) -> String {
 
 /// A p-value with three decimals, the adjusted one in brackets where there is one.
 fn p_value(p: &PValue) -> String {
-    let show = |value: f64| if value < 0.001 { "<0.001".to_owned() } else { format!("{value:.3}") };
     match p.holm {
-        Some(holm) => format!("{} ({})", show(p.value), show(holm)),
-        None => show(p.value),
+        Some(holm) => format!("{} ({})", three_decimals(p.value), three_decimals(holm)),
+        None => three_decimals(p.value),
     }
 }
 
@@ -154,7 +153,7 @@ mod tests {
     #[test]
     fn p_values_are_never_zero() {
         let p = |value, holm| p_value(&PValue { value, holm });
-        assert_eq!((p(0.0, Some(0.0123)), p(0.25, None)), ("<0.001 (0.012)".to_owned(), "0.250".to_owned()));
+        assert_eq!((p(0.0, Some(0.0123)), p(0.25, None)), ("< 0.001 (0.013)".to_owned(), "0.250".to_owned()));
     }
 
     #[test]
