@@ -30,6 +30,9 @@ const EXAMPLES: usize = 3;
 /// Hidden states that a map or a silhouette is made of at most.
 const STATES_SHOWN: usize = 1500;
 
+/// Fewer states make no map.
+const FEWEST_STATES: usize = 30;
+
 /// Writes what is known of an evaluation beside its ledger: task definitions, texts of prompts, result files in the released
 /// layout, accuracies. `shots` is the number of demonstrations.
 ///
@@ -156,7 +159,7 @@ pub fn report(summary: Summary, curves: Vec<Curve>, runs: &[Evaluated]) -> Resul
     let mut maps = Vec::new();
     for run in runs {
         if let Some(states) = &run.states {
-            for task in states.tasks() {
+            for task in states.tasks().iter().filter(|_| states.len() > FEWEST_STATES) {
                 maps.push(map(&run.name, task, states)?);
             }
         }
@@ -173,7 +176,10 @@ fn map(run: &str, task: &str, states: &Representations) -> Result<Map> {
     let keep = (STATES_SHOWN * rows.len()).div_ceil(first.len().max(1)).min(rows.len());
     let kept: std::collections::BTreeSet<usize> = rows.into_iter().take(keep).collect();
     let shown = first.only(|label| kept.contains(&label.row));
-    let places = umap(shown.points()?, &UmapOptions::default())?;
+    let options = UmapOptions::default();
+    // A few points are neighbors of all others.
+    let options = UmapOptions { neighbors: options.neighbors.min(shown.len().saturating_sub(1)), ..options };
+    let places = umap(shown.points()?, &options)?;
     let point = |(label, [x, y]): (coin_eval::StateLabel<'_>, [f32; 2])| MapPoint {
         x: f64::from(x),
         y: f64::from(y),

@@ -6,6 +6,7 @@ mod task_choice;
 
 use std::path::{Path, PathBuf};
 
+use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use coin::data::{Component, Task};
 use coin::eval::levels::CLEAN;
@@ -145,6 +146,11 @@ impl Arguments {
         if self.batch_size == Some(0) {
             return bad_input("--batch-size must be at least 1");
         }
+        // A model that is not there is told before data are read.
+        let local = match self.remote.is_given() {
+            true => None,
+            false => Some((self.model.device()?, self.model.folders()?)),
+        };
         let chosen = self.tasks.read(self.model.offline, self.parts.shots_from())?;
         let Built { instructions, surroundings, examples } = self.parts.build(&chosen, self.seed)?;
         let preset = Preset::from(self.preset);
@@ -164,9 +170,10 @@ impl Arguments {
             hidden: !self.remote.is_given(),
             ..Evaluation::new(chosen.tasks.clone(), instructions)
         };
-        let mut model = match self.remote.model(&self.model.model)? {
-            Some(remote) => Model::Remote(Box::new(remote)),
-            None => Model::Local(Box::new(self.local()?)),
+        let mut model = match (self.remote.model(&self.model.model)?, local) {
+            (Some(remote), _) => Model::Remote(Box::new(remote)),
+            (None, Some((device, folders))) => Model::Local(Box::new(self.open(&device, &folders)?)),
+            (None, None) => return bad_input("--model or --endpoint is needed"),
         };
         // Everything that can be wrong with the input is found before the first file is written.
         let mut plan =
@@ -199,13 +206,11 @@ impl Arguments {
     }
 
     /// The model of a folder.
-    fn local(&self) -> Result<LlamaModel, Failure> {
-        let device = self.model.device()?;
-        let (folder, adapter) = self.model.folders()?;
-        let mut engine = model_folder::engine_options(&device);
+    fn open(&self, device: &Device, (folder, adapter): &(PathBuf, Option<PathBuf>)) -> Result<LlamaModel, Failure> {
+        let mut engine = model_folder::engine_options(device);
         engine.batch_size = self.batch_size.unwrap_or(engine.batch_size);
         let format = self.model.format();
-        let opened = model_folder::for_evaluation(&folder, adapter.as_deref(), format, &device, engine);
+        let opened = model_folder::for_evaluation(folder, adapter.as_deref(), format, device, engine);
         let (model, warnings) = opened.input()?;
         warn(&warnings);
         Ok(model)
