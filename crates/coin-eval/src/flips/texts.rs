@@ -12,7 +12,7 @@ use crate::{EvalError, InstructionSet};
 pub struct PromptText {
     /// The instruction.
     pub instruction: String,
-    /// The content that follows it.
+    /// The content that follows it; empty where only the instruction is known.
     pub content: String,
 }
 
@@ -28,8 +28,8 @@ pub struct PromptTexts {
 impl PromptTexts {
     /// The texts behind `records`: instructions from the set that was evaluated, contents from the tasks' examples.
     ///
-    /// `instances` gives all examples of a task, as for [`Evaluation::run`](crate::Evaluation::run). Rows and levels that it
-    /// or the set lack have no text, which is no error: a report shows numbers for them.
+    /// `instances` gives all examples of a task, as for [`Evaluation::run`](crate::Evaluation::run); one that gives none leaves
+    /// contents empty. Levels that the set lacks have no text, which is no error: a report shows numbers for them.
     ///
     /// # Errors
     /// The error of `instances`, or a task that is not known or an example without one of its fields.
@@ -61,7 +61,7 @@ impl PromptTexts {
     pub fn get(&self, record: &Record) -> Option<PromptText> {
         let list = self.instructions.get(&(record.task.clone(), record.level.clone()))?;
         let instruction = list.get(record.instruction)?.clone();
-        let content = self.contents.get(&(record.task.clone(), record.row))?.clone();
+        let content = self.contents.get(&(record.task.clone(), record.row)).cloned().unwrap_or_default();
         Some(PromptText { instruction, content })
     }
 }
@@ -89,7 +89,8 @@ mod tests {
         assert_eq!(instruction(&records[0]), Some("Say: ".to_owned()));
         assert_eq!(instruction(&records[1]), Some("Speak: ".to_owned()));
         assert!(texts.get(&records[0]).unwrap().content.contains("It rains."));
-        assert_eq!((instruction(&records[2]), instruction(&records[3])), (None, None), "no such level, no such row");
+        assert_eq!(instruction(&records[2]), None, "no such level");
+        assert_eq!(texts.get(&records[3]).unwrap().content, "", "no such row");
 
         let unknown = [Record { task: "none".to_owned(), ..Record::default() }];
         assert!(PromptTexts::of(&unknown, &set, &instances).unwrap_err().to_string().contains("none"));
