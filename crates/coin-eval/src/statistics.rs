@@ -17,6 +17,7 @@ mod compare;
 mod holm;
 mod intervals;
 mod mcnemar;
+mod pairs;
 
 pub use bootstrap::MIN_REPLICATES;
 pub use compare::compare;

@@ -6,6 +6,7 @@ use coin_data::{Task, stream};
 use coin_eval::statistics::{compare, mcnemar_exact};
 use coin_eval::summary::{AVERAGE, Interval, PValue};
 use coin_eval::{Bootstrap, Record, Summary, metrics, table};
+use proptest::prelude::*;
 use rand::Rng;
 use serde::Deserialize;
 use serde_json::Value;
@@ -268,4 +269,54 @@ fn no_difference_is_rarely_found() {
     // 5 % of 200 is 10, with a standard error of 3.
     assert!(by_bootstrap <= 19 && clustered <= 19, "{by_bootstrap} and {clustered}");
     assert!(found > 180, "{found}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Ledgers with gaps: instructions and levels without some of the examples, tasks without some of the levels.
+    #[test]
+    fn no_ledger_gives_a_value_outside_its_range(
+        answers in proptest::collection::btree_map((0usize..3, 0usize..3, 0usize..3, 0usize..4), -1i64..3, 1..40),
+        gained in proptest::collection::vec(any::<bool>(), 40),
+    ) {
+        let name = |names: [&str; 3], place: usize| names[place].to_owned();
+        let record = |((task, level, instruction, row), pred): (&(usize, usize, usize, usize), &i64)| Record {
+            task: name(["cola", "mrpc", "own"], *task),
+            level: name(["clean", "semantic", "own"], *level),
+            instruction: 5 * *instruction,
+            row: 3 * *row,
+            pred: *pred,
+            gold: row % 2,
+            ..Record::default()
+        };
+        let before: Vec<Record> = answers.iter().map(record).collect();
+        let pred = |record: &Record, gained| if gained { record.gold as i64 } else { record.pred };
+        let after: Vec<Record> = before
+            .iter()
+            .zip(gained)
+            .map(|(record, gained)| Record { pred: pred(record, gained), ..record.clone() })
+            .collect();
+        let bootstrap = Bootstrap { replicates: 40, seed: 1 };
+        let run = metrics::score_with_intervals("run", &before, &Task::glue(), bootstrap).unwrap();
+        let cells = run.tasks.iter().map(|cell| &cell.measures).chain(run.levels.iter().map(|row| &row.measures));
+        for measures in cells.chain(run.groups.iter().map(|row| &row.measures)) {
+            let shares = [Some(measures.accuracy), Some(measures.worst_case), measures.consistency, measures.f1];
+            let shares = shares.into_iter().chain([measures.clean_consistency, Some(measures.unparsable)]).flatten();
+            for share in shares {
+                prop_assert!((0.0..=1.0).contains(&share), "{measures:?}");
+            }
+            prop_assert!(measures.matthews.is_none_or(|value| value.abs() <= 1.0 + 1e-12));
+            prop_assert!(measures.worst_instruction <= measures.accuracy + 1e-12);
+            prop_assert!(measures.std <= measures.spread / 2.0 + 1e-12, "at most half the range (Popoviciu)");
+            let interval = measures.accuracy_interval.unwrap();
+            prop_assert!(0.0 <= interval.low && interval.low <= interval.high && interval.high <= 1.0);
+        }
+        let comparison = compare(("a", &before), ("b", &after), &Task::glue(), bootstrap).unwrap();
+        for row in &comparison.levels {
+            prop_assert!(row.difference.accuracy >= 0.0 && row.difference.mcnemar.lost == 0);
+            prop_assert!(row.difference.accuracy_interval.low >= 0.0, "gains alone");
+        }
+        prop_assert_eq!(comparison.common, before.len());
+    }
 }

@@ -1,14 +1,15 @@
 //! Two runs on the answers that both have.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use coin_data::Task;
 
 use super::bootstrap::{Replicates, interval, p_value};
+use super::holm;
 use super::intervals::rows_by_replicate;
-use super::{holm, mcnemar_clustered, mcnemar_exact};
+use super::pairs::Pairs;
 use crate::EvalError;
-use crate::answers::{Answers, right, shared};
+use crate::answers::Answers;
 use crate::layout::{Layout, Of};
 use crate::ledger::Record;
 use crate::summary::{
@@ -46,7 +47,7 @@ pub fn compare(
     tasks: &[Task],
     bootstrap: Bootstrap,
 ) -> Result<Comparison, EvalError> {
-    let common = |of: &'_ [Record], other: &'_ [Record]| -> Vec<usize> {
+    let common = |of: &[Record], other: &[Record]| -> Vec<usize> {
         let there: HashSet<_> = other.iter().map(key).collect();
         (0..of.len()).filter(|place| there.contains(&key(&of[*place]))).collect()
     };
@@ -58,9 +59,8 @@ pub fn compare(
     let second = Answers::new(after.0, kept[1].iter().map(|place| &after.1[*place]), tasks)?;
     let layout = Layout::new(&first);
     let pairs = Pairs::new([before.0, after.0], &first, &second)?;
-    let differences = differences(&layout, &first, &second, &pairs, bootstrap)?;
+    let (of_cells, of_rows) = differences(&layout, &first, &second, &pairs, bootstrap)?;
 
-    let (of_cells, of_rows) = differences;
     let tasks = layout.cells.iter().zip(of_cells).map(|(cell, difference)| TaskComparison {
         task: cell.task.to_owned(),
         group: cell.group.to_owned(),
@@ -93,66 +93,6 @@ pub fn compare(
 
 fn key(record: &Record) -> (&str, &str, usize, usize) {
     (&record.task, &record.level, record.instruction, record.row)
-}
-
-/// Gained minus lost pairs of every example, for each cell.
-struct Pairs {
-    cells: Vec<CellPairs>,
-}
-
-struct CellPairs {
-    /// Place of the task.
-    task: usize,
-    gained: usize,
-    lost: usize,
-    /// By place of the row.
-    by_row: BTreeMap<usize, i64>,
-}
-
-impl Pairs {
-    fn new(names: [&str; 2], before: &Answers, after: &Answers) -> Result<Pairs, EvalError> {
-        let mut cells = Vec::new();
-        for (place, (task, other)) in before.tasks.iter().zip(&after.tasks).enumerate() {
-            for (level, other) in task.levels.iter().zip(&other.levels) {
-                let mut cell = CellPairs { task: place, gained: 0, lost: 0, by_row: BTreeMap::new() };
-                for (column, other) in level.columns.iter().zip(&other.columns) {
-                    for (answer, (before, after)) in column.answers.iter().zip(shared(column, other)) {
-                        if before.gold != after.gold {
-                            let [a, b] = names;
-                            let Record { task, level, row, .. } = before;
-                            return Err(EvalError::Invalid(format!(
-                                "task `{task}`, level `{level}`, row {row}: class {} in run `{a}`, {} in run `{b}`",
-                                before.gold, after.gold
-                            )));
-                        }
-                        let (gained, lost) = (right(after) && !right(before), right(before) && !right(after));
-                        cell.gained += usize::from(gained);
-                        cell.lost += usize::from(lost);
-                        *cell.by_row.entry(answer.0).or_default() += i64::from(gained) - i64::from(lost);
-                    }
-                }
-                cells.push(cell);
-            }
-        }
-        Ok(Pairs { cells })
-    }
-
-    /// The tests on the pairs of `cells` together; an example of several cells is one cluster.
-    fn test(&self, cells: &[usize]) -> McNemar {
-        let (mut gained, mut lost) = (0, 0);
-        let mut clusters: BTreeMap<(usize, usize), i64> = BTreeMap::new();
-        for cell in cells.iter().map(|cell| &self.cells[*cell]) {
-            gained += cell.gained;
-            lost += cell.lost;
-            for (row, difference) in &cell.by_row {
-                *clusters.entry((cell.task, *row)).or_default() += difference;
-            }
-        }
-        let (clustered_statistic, clustered) = mcnemar_clustered(&clusters.into_values().collect::<Vec<_>>());
-        let alone = |value| PValue { value, holm: None };
-        let exact_p = alone(mcnemar_exact(gained, lost));
-        McNemar { gained, lost, exact_p, clustered_statistic, clustered_p: alone(clustered) }
-    }
 }
 
 /// The differences of the cells and of the rows, without adjusted p-values.
