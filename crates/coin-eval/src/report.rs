@@ -5,6 +5,8 @@
 //! says what each part shows and how to read it.
 
 mod bars;
+#[cfg(test)]
+mod contrast;
 mod cosine;
 mod curves;
 mod elements;

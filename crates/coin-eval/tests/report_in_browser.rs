@@ -3,7 +3,7 @@
 //!
 //! The browser is `COIN_CHROMIUM`, or the first of `chromium`, `chromium-browser`, `google-chrome` on the path. Where there is
 //! none the tests say that they are skipped, and fail if both `CI` and `COIN_REQUIRE_CHROMIUM=1` are set.
-//! `COIN_KEEP_REPORT` names a folder in which page, pictures and PDF are left for a look at them.
+//! `COIN_KEEP_REPORT` names a folder in which page, Markdown, pictures and PDF are left for a look.
 
 mod synthetic;
 
@@ -190,6 +190,7 @@ fn every_section_is_rendered_without_a_word_on_the_console() {
     let pdf = browser.pdf(&path);
     assert!(pdf.starts_with(b"%PDF") && pdf.len() > 50_000, "{} bytes", pdf.len());
     if let Some(kept) = kept {
+        synthetic::report().write_markdown(kept.join("report.md")).unwrap();
         for (name, bytes) in [("light.png", light), ("dark.png", dark), ("phone.png", phone), ("report.pdf", pdf)] {
             fs::write(kept.join(name), bytes).unwrap();
         }

@@ -1,15 +1,14 @@
 //! The folder of an evaluation: what `coin eval` and `coin demo` write, and what `coin score` and `coin report` read.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use coin_data::Task;
 use coin_eval::flips::{Flips, PromptTexts};
-use coin_eval::map::{UmapOptions, umap};
-use coin_eval::report::{Map, MapPoint, Report};
-use coin_eval::representation::Grouping;
-use coin_eval::silhouette::{SilhouetteOptions, silhouette};
-use coin_eval::{Bootstrap, Curve, Distance, LanguageModel, Plan, Record, RepresentationWriter, Representations};
+use coin_eval::map::UmapOptions;
+use coin_eval::report::{Map, Report};
+use coin_eval::{Bootstrap, Curve, LanguageModel, Plan, Record, RepresentationWriter, Representations};
 use coin_eval::{RunSummary, Summary, ledger, representation, results, statistics};
 
 /// The answers.
@@ -27,7 +26,7 @@ const STATES: &str = "representations.safetensors";
 /// Examples of changed answers that a report shows at most for a level, direction and run.
 const EXAMPLES: usize = 3;
 
-/// Hidden states that a map or a silhouette is made of at most.
+/// Hidden states that a map is made of at most.
 const STATES_SHOWN: usize = 1500;
 
 /// Fewer states make no map.
@@ -159,48 +158,23 @@ pub fn report(summary: Summary, curves: Vec<Curve>, runs: &[Evaluated]) -> Resul
     let mut maps = Vec::new();
     for run in runs {
         if let Some(states) = &run.states {
-            for task in states.tasks().iter().filter(|_| states.len() > FEWEST_STATES) {
-                maps.push(map(&run.name, task, states)?);
+            for task in states.tasks() {
+                let shown = shown(states, task);
+                if shown.len() >= FEWEST_STATES {
+                    maps.push(Map::of(&run.name, task, &shown, &UmapOptions::default())?);
+                }
             }
         }
     }
     Ok(Report { curves, flips, maps, ..Report::new(summary) })
 }
 
-/// The states of one task in the plane.
-fn map(run: &str, task: &str, states: &Representations) -> Result<Map> {
-    let of_task = states.only(|label| label.task == task);
-    // All wordings of as many examples as can be shown: whole rows, so that levels share their examples.
-    let rows = of_task.labels().map(|label| label.row).collect::<std::collections::BTreeSet<_>>();
-    let first = of_task.only(|label| label.instruction == 0);
-    let keep = (STATES_SHOWN * rows.len()).div_ceil(first.len().max(1)).min(rows.len());
-    let kept: std::collections::BTreeSet<usize> = rows.into_iter().take(keep).collect();
-    let shown = first.only(|label| kept.contains(&label.row));
-    let options = UmapOptions::default();
-    // A few points are neighbors of all others.
-    let options = UmapOptions { neighbors: options.neighbors.min(shown.len().saturating_sub(1)), ..options };
-    let places = umap(shown.points()?, &options)?;
-    let point = |(label, [x, y]): (coin_eval::StateLabel<'_>, [f32; 2])| MapPoint {
-        x: f64::from(x),
-        y: f64::from(y),
-        level: label.level.to_owned(),
-        class: label.gold,
-    };
-    let separated = |by| -> Option<f64> {
-        let options = SilhouetteOptions {
-            distance: Distance::Cosine,
-            sample: Some(STATES_SHOWN),
-            ..SilhouetteOptions::default()
-        };
-        let (groups, _) = of_task.groups(by);
-        silhouette(of_task.points().ok()?, &groups, &options).ok().map(|found| found.mean)
-    };
-    Ok(Map {
-        run: run.to_owned(),
-        task: task.to_owned(),
-        method: "UMAP".to_owned(),
-        points: shown.labels().zip(places).map(point).collect(),
-        silhouette_level: separated(Grouping::Level),
-        silhouette_class: separated(Grouping::Gold),
-    })
+/// The states of one task that are mapped: those under the first instruction at each level, as in the paper's figure, of as many
+/// examples as can be shown.
+fn shown(states: &Representations, task: &str) -> Representations {
+    let first = states.only(|label| label.task == task && label.instruction == 0);
+    let rows: BTreeSet<usize> = first.labels().map(|label| label.row).collect();
+    let examples = rows.len() * STATES_SHOWN / first.len().max(1);
+    let kept: BTreeSet<usize> = rows.into_iter().take(examples.max(1)).collect();
+    first.only(|label| kept.contains(&label.row))
 }

@@ -10,7 +10,7 @@ use crate::table;
 /// What the evaluation found.
 pub(super) fn sections(body: &mut Body, summary: &Summary) {
     let levels = grid(&tables::accuracies(summary), "accuracy by level", Cells::Signed);
-    body.section("By perturbation level", &levels, &notes::levels(summary));
+    body.section("By perturbation level", &levels, &format!("{} {}", notes::levels(summary), notes::COLOR));
     body.figure("Accuracy by level", &bars::figure(summary), &notes::bars(summary));
     body.section(
         "Change from clean",

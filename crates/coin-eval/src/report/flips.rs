@@ -96,7 +96,10 @@ fn card(flip: &Flip, flips: &Flips) -> String {
             })
             .collect();
         html.push_str(&format!("<p class=\"prompt\">{marked}</p>\n"));
-        html.push_str(&format!("<p class=\"prompt content\">{}</p>\n", escape(&cut(&perturbed.content, CONTENT))));
+        if !perturbed.content.is_empty() {
+            let content = escape(&cut(&perturbed.content, CONTENT));
+            html.push_str(&format!("<p class=\"prompt content\">{content}</p>\n"));
+        }
     }
     html.push_str(&grid(&answers(flip), "answers", Cells::Text));
     html.push_str("</article>\n");
@@ -142,7 +145,9 @@ pub(super) fn markdown_examples(flips: &Flips) -> String {
             if let (Some(clean), Some(perturbed)) = (&flip.clean, &flip.perturbed) {
                 text.push_str(&format!("  - clean: {}\n", plain(clean.instruction.trim())));
                 text.push_str(&format!("  - perturbed: {}\n", plain(perturbed.instruction.trim())));
-                text.push_str(&format!("  - content: {}\n", plain(&cut(&perturbed.content, CONTENT))));
+                if !perturbed.content.is_empty() {
+                    text.push_str(&format!("  - content: {}\n", plain(&cut(&perturbed.content, CONTENT))));
+                }
             }
             for row in answers(flip).rows {
                 text.push_str(&format!("  - {}: {}, then {}\n", plain(&row[0]), plain(&row[1]), plain(&row[2])));
@@ -224,6 +229,19 @@ mod tests {
         assert!(!page.contains("<script>") && page.contains("✓ &lt;script&gt;") || page.contains("✗ &lt;script&gt;"));
         assert!(page.contains("a*b…") && markdown_examples(&flips).contains("a\\*b…"));
         assert_eq!((cut("äöü", 2), cut("äö", 2)), ("äö…".to_owned(), "äö".to_owned()));
+    }
+
+    #[test]
+    fn a_flip_without_texts_shows_numbers_and_answers() {
+        let mut flips = synthetic::flips();
+        for flip in &mut flips.examples {
+            flip.clean = None;
+        }
+        let page = html(&flips);
+        assert!(
+            !page.contains("class=\"prompt") && page.contains("instruction 5, row 12") && page.contains("✗ (nothing)")
+        );
+        assert!(!markdown_examples(&flips).contains("perturbed: "));
     }
 
     #[test]

@@ -7,6 +7,8 @@ use crate::summary::{AVERAGE, Summary};
 use crate::table::{last_two, percent, signed};
 
 const NAMES: f64 = 130.0;
+/// Opacity above which the text on a cell takes the color for dark grounds.
+pub(super) const STRONG: f64 = 0.765;
 /// Drawn somewhat wider than other figures, so that three maps fit beside each other.
 const TOTAL: f64 = WIDTH + 90.0;
 const GAP: f64 = 16.0;
@@ -103,7 +105,7 @@ fn tint(svg: &mut Svg, [x, y, width, height]: [f64; 4], value: f64, scale: f64, 
     let opacity = (value.abs() / scale).min(1.0);
     let class = if value < 0.0 { "heat less" } else { "heat more" };
     svg.rect(class, [x, y, width, height], &format!("fill-opacity:{opacity:.3}"), tip);
-    let on_color = if opacity > 0.7 { " strong" } else { "" };
+    let on_color = if opacity > STRONG { " strong" } else { "" };
     let weight = if clear { " clear" } else { "" };
     svg.text(
         &format!("cell{on_color}{weight}"),
@@ -118,7 +120,7 @@ fn tint(svg: &mut Svg, [x, y, width, height]: [f64; 4], value: f64, scale: f64, 
 fn shade(svg: &mut Svg, [x, y, width, height]: [f64; 4], accuracy: f64, tip: &str, legend: usize) {
     let opacity = accuracy * accuracy;
     svg.rect("heat", [x, y, width, height], &format!("fill-opacity:{opacity:.3}"), tip);
-    let class = if opacity > 0.7 { "cell strong" } else { "cell" };
+    let class = if opacity > STRONG { "cell strong" } else { "cell" };
     let text = if legend == 1 { format!("{:.0}", 100.0 * accuracy) } else { percent(accuracy) };
     svg.text(class, Anchor::Middle, x + width / 2.0, y + height / 2.0 + 4.0, &text);
 }

@@ -5,7 +5,11 @@ use std::fmt::Write;
 use coin_data::Task;
 
 use super::svg::escape;
+use crate::EvalError;
 use crate::levels::{LEVELS, title};
+use crate::map::{UmapOptions, trustworthiness, umap};
+use crate::representation::{Grouping, Representations, StateLabel};
+use crate::silhouette::{SilhouetteOptions, silhouette};
 use crate::table::Grid;
 
 /// Points drawn at most in one panel; larger maps are thinned evenly.
@@ -34,6 +38,61 @@ pub struct Map {
     pub silhouette_level: Option<f64>,
     /// The same grouped by class: near 1 where the classes lie apart.
     pub silhouette_class: Option<f64>,
+    /// How much of the map's neighborhoods is true, to 1: see [`trustworthiness`].
+    pub trustworthiness: Option<f64>,
+}
+
+impl Map {
+    /// The map by UMAP of the states of `task`, with its silhouettes and its trustworthiness.
+    ///
+    /// Silhouettes need two groups and one of two states, trustworthiness more than twice `options.neighbors` states; they are none where those are
+    /// lacking.
+    ///
+    /// # Errors
+    /// [`EvalError::Invalid`] if there is no state of `task`, or as [`umap`].
+    ///
+    /// ```
+    /// use coin_eval::{Representations, StateLabel, map::UmapOptions, report::Map};
+    /// let mut states = Representations::new("model-1");
+    /// for row in 0..40 {
+    ///     let label = StateLabel { task: "cola", level: "clean", instruction: 0, row, gold: row % 2, predicted: None };
+    ///     let angle = 3.0 * (row % 2) as f32 + 0.01 * row as f32;
+    ///     states.push(&label, &[angle.cos(), angle.sin()])?;
+    /// }
+    /// let map = Map::of("coin", "cola", &states, &UmapOptions::default())?;
+    /// assert_eq!((map.points.len(), map.points[1].class, map.silhouette_level), (40, 1, None));
+    /// assert!(map.silhouette_class > Some(0.9) && map.trustworthiness > Some(0.8));
+    /// # Ok::<(), coin_eval::EvalError>(())
+    /// ```
+    pub fn of(run: &str, task: &str, states: &Representations, options: &UmapOptions) -> Result<Map, EvalError> {
+        let states = states.only(|label| label.task == task);
+        if states.is_empty() {
+            return Err(EvalError::Invalid(format!("run `{run}` has no hidden state of task `{task}`")));
+        }
+        let points = states.points()?;
+        let places = umap(points, options)?;
+        let by = |grouping: Grouping| {
+            let (groups, names) = states.groups(grouping);
+            let silhouette_options = SilhouetteOptions { distance: options.metric, ..SilhouetteOptions::default() };
+            let mean = || silhouette(points, &groups, &silhouette_options).map(|found| found.mean);
+            (1 < names.len() && names.len() < states.len()).then(mean).transpose()
+        };
+        let enough = options.neighbors > 0 && 2 * options.neighbors < states.len();
+        let trusted = || trustworthiness(points, options.metric, &places, options.neighbors);
+        let point = |(label, place): (StateLabel, &[f32; 2])| {
+            let [x, y] = place.map(f64::from);
+            MapPoint { x, y, level: label.level.to_owned(), class: label.gold }
+        };
+        Ok(Map {
+            run: run.to_owned(),
+            task: task.to_owned(),
+            method: "UMAP".to_owned(),
+            points: states.labels().zip(&places).map(point).collect(),
+            silhouette_level: by(Grouping::Level)?,
+            silhouette_class: by(Grouping::Gold)?,
+            trustworthiness: enough.then(trusted).transpose()?,
+        })
+    }
 }
 
 /// One prompt on a map. Coordinates have no unit; points that are no numbers are left out.
@@ -63,10 +122,13 @@ pub(super) fn html(maps: &[Map]) -> String {
     html
 }
 
-/// Silhouettes of each run, where any were measured.
+/// Silhouettes and trustworthiness of each run, where any were measured.
 pub(super) fn silhouettes(maps: &[Map]) -> Option<Grid> {
-    maps.iter().any(|map| map.silhouette_level.is_some() || map.silhouette_class.is_some()).then(|| {
-        let columns = ["run", "task", "prompts", "silhouette by level", "silhouette by class"];
+    let measured =
+        |map: &Map| [map.silhouette_level, map.silhouette_class, map.trustworthiness].iter().any(Option::is_some);
+    maps.iter().any(measured).then(|| {
+        let columns =
+            ["run", "task", "prompts", "silhouette by level", "silhouette by class", "trustworthiness of the map"];
         let show = |value: Option<f64>| match value {
             Some(value) => format!("{value:.3}").replace('-', "−"),
             None => "–".to_owned(),
@@ -74,7 +136,7 @@ pub(super) fn silhouettes(maps: &[Map]) -> Option<Grid> {
         let row = |map: &Map| {
             let prompts = map.points.len().to_string();
             let (level, class) = (show(map.silhouette_level), show(map.silhouette_class));
-            vec![map.run.clone(), map.task.clone(), prompts, level, class]
+            vec![map.run.clone(), map.task.clone(), prompts, level, class, show(map.trustworthiness)]
         };
         Grid { columns: columns.map(str::to_owned).to_vec(), rows: maps.iter().map(row).collect() }
     })
@@ -93,7 +155,9 @@ pub(super) fn caption(maps: &[Map]) -> String {
     format!(
         "A mark is the hidden state of one prompt, placed in the plane{by}. Every run has a map of its own: positions are not \
          comparable between panels, and neither the distance between far clusters nor their size means much; what can be read is \
-         whether marks of different levels mix, and whether classes lie apart.{drawn}"
+         whether marks of different levels mix, and whether classes lie apart. A silhouette, from -1 to 1, is of the hidden states and \
+         not of the map: near 0 by level where perturbed prompts lie among the clean ones, near 1 by class where the classes lie \
+         apart.{drawn}"
     )
 }
 

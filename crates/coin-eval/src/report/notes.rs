@@ -2,6 +2,9 @@
 
 use crate::summary::{Comparison, Summary};
 
+/// On the page only: Markdown has no colors.
+pub(super) const COLOR: &str = "A difference has a color unless its interval holds zero.";
+
 pub(super) const CHANGES: &str = "Accuracy at a level minus the same run's accuracy at level clean, in percentage points. The \
      average is over all levels, clean among them.";
 
@@ -19,7 +22,7 @@ pub(super) const TASKS: &str =
 pub(super) const HEAT: &str = "A cell is the mean accuracy in per cent over a task's instructions; the stronger the color, the \
      higher. All maps share the scale below them.";
 
-pub(super) const HEAT_DIFFERENCE: &str = "Differences of accuracy in percentage points: blue where the second run is better, red \
+pub(super) const HEAT_DIFFERENCE: &str = "Differences of accuracy in percentage points: blue where the run named first is better, red \
      where it is worse, the stronger the larger. Bold: the 95 % interval does not hold zero, without adjustment for the number of \
      cells.";
 
@@ -90,8 +93,7 @@ pub(super) fn has_intervals(summary: &Summary) -> bool {
 fn intervals(summary: &Summary) -> String {
     match summary.runs.iter().find_map(|run| run.bootstrap) {
         Some(bootstrap) => format!(
-            "In brackets: 95 % intervals by {} bootstrap draws of examples and instructions, seed {}. A difference has a color \
-             only if its interval does not hold zero.",
+            "In brackets: 95 % intervals by {} bootstrap draws of examples and instructions, seed {}.",
             bootstrap.replicates, bootstrap.seed
         ),
         None => "No confidence interval is given; small differences may be chance.".to_owned(),

@@ -118,6 +118,7 @@ pub fn maps() -> Vec<Map> {
             points,
             silhouette_level: Some(0.21 - 0.1 * place as f64),
             silhouette_class: Some(0.6),
+            trustworthiness: Some(0.97),
         }
     };
     RUNS.into_iter().enumerate().map(map).collect()
