@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# What an outside user gets: packs every library as it would be published, and builds a fresh crate outside the
+# workspace on one of them alone.
+#
+#   scripts/outside_crate.sh coin-perturb [--offline]   manifests, dependency trees, a program that runs: a minute or two
+#   scripts/outside_crate.sh coin-loss [--offline]      the same, but compiles burn: many minutes the first time
+#   scripts/outside_crate.sh manifests                  what the packed manifests say, nothing compiled
+#
+# COIN_OUTSIDE_DIR keeps its files between calls (default: a folder beside the temporary ones).
+set -euo pipefail
+root="$(cd "$(dirname "$0")/.." && pwd)"
+what="${1:?coin-perturb, coin-loss or manifests}"
+offline=()
+[ "${2:-}" = "--offline" ] && offline=(--offline)
+work="${COIN_OUTSIDE_DIR:-${TMPDIR:-/tmp}/coin-outside-crate}"
+libraries=(coin-data coin-eval coin-hub coin-loss coin-model coin-perturb coin-train coin)
+version="$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' "$root/Cargo.toml")"
+rust="$(sed -n '/^\[workspace.package\]/,/^$/s/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")"
+fail() { echo "outside_crate: $*" >&2; exit 1; }
+[ -n "$version" ] && [ -n "$rust" ] || fail "Cargo.toml: no version or rust-version"
+
+# One build folder of our own: neither the outer build's lock nor its features are shared.
+export CARGO_TARGET_DIR="$work/target"
+packages="$work/packages"
+rm -rf "$packages" "$CARGO_TARGET_DIR/package"
+mkdir -p "$packages"
+
+# Dependencies between the packages are resolved through the local registry that cargo makes for them.
+only=()
+for library in "${libraries[@]}"; do only+=(-p "$library"); done
+(cd "$root" && cargo package --quiet --no-verify --allow-dirty --locked "${offline[@]}" "${only[@]}" 2>"$work/package.log") ||
+  { cat "$work/package.log" >&2; fail "cargo package failed"; }
+for library in "${libraries[@]}"; do tar -xzf "$CARGO_TARGET_DIR/package/$library-$version.crate" -C "$packages"; done
+
+# What crates.io and docs.rs ask of a manifest, and what the workspace promises.
+check_manifest() {
+  local library="$1" folder="$packages/$1-$version"
+  local manifest="$folder/Cargo.toml"
+  grep -qx "rust-version = \"$rust\"" "$manifest" || fail "$library: rust-version $rust is not in the packed manifest"
+  grep -qx 'license = "Apache-2.0"' "$manifest" || fail "$library: no license"
+  grep -q '^description = "..*"' "$manifest" || fail "$library: no description"
+  grep -qx 'readme = "README.md"' "$manifest" || fail "$library: no readme"
+  grep -q '^\[package.metadata.docs.rs\]' "$manifest" || fail "$library: no settings for docs.rs"
+  cmp -s "$root/LICENSE" "$folder/LICENSE" || fail "$library: LICENSE is absent or another one"
+  [ -s "$folder/README.md" ] || fail "$library: README.md is absent"
+  ! grep -nE '^path = "\.\.|^git = ' "$manifest" || fail "$library: depends on a path or a git repository"
+  local list
+  for list in keywords categories; do
+    # At most five of each, keywords of at most 20 characters.
+    local values
+    values="$(sed -n "/^$list = \[/,/\]/p" "$manifest" | grep -o '"[^"]*"' | tr -d '"')"
+    [ -n "$values" ] || fail "$library: no $list"
+    [ "$(wc -l <<<"$values")" -le 5 ] || fail "$library: more than five $list"
+    [ "$list" = categories ] || ! grep -qvE '^[a-zA-Z0-9][a-zA-Z0-9_+-]{0,19}$' <<<"$values" || fail "$library: a keyword that crates.io refuses"
+  done
+}
+
+# A fresh crate on one library; its sources come from the packed files, the rest at the versions of our lock file.
+fresh_crate() {
+  local library="$1" dependencies="$2" program="$3"
+  outside="$work/outside-$library"
+  rm -rf "$outside"
+  mkdir -p "$outside/src"
+  {
+    printf '[package]\nname = "outside"\nversion = "0.0.0"\nedition = "2024"\nrust-version = "%s"\npublish = false\n\n' "$rust"
+    printf '[workspace]\n\n[dependencies]\n%s\n\n[patch.crates-io]\n' "$dependencies"
+    local one
+    for one in "${@:4}"; do printf '%s = { path = "%s" }\n' "$one" "$packages/$one-$version"; done
+  } >"$outside/Cargo.toml"
+  printf '%s\n' "$program" >"$outside/src/main.rs"
+  cp "$root/Cargo.lock" "$outside/Cargo.lock"
+}
+
+# Names of all crates under the fresh crate, without those of development alone.
+tree() { (cd "$outside" && cargo tree "${offline[@]}" --edges normal,build --prefix none "$@" --format '{p}') | awk '{print $1}' | sort -u; }
+
+forbid() {
+  local names="$1"
+  local name
+  for name in "${@:2}"; do
+    ! grep -qxE "$name" <<<"$names" || fail "the tree holds $(grep -xE "$name" <<<"$names" | head -1)"
+  done
+}
+
+large=(tokenizers parquet ureq clap 'hf-hub' safetensors memmap2 csv toml indicatif mimalloc ctrlc anyhow reqwest tokio)
+
+case "$what" in
+manifests)
+  for library in "${libraries[@]}"; do check_manifest "$library"; done
+  echo "${#libraries[@]} packed manifests are as crates.io and docs.rs want them"
+  ;;
+coin-perturb)
+  for library in coin-data coin-perturb; do check_manifest "$library"; done
+  fresh_crate coin-perturb "coin-perturb = \"$version\"" "$(cat "$root/scripts/outside_crate/perturb.rs")" coin-perturb coin-data
+  names="$(tree)"
+  # coin-data reads tasks as TOML and writes whole files, hence `toml` and `tempfile`; nothing of tensors or the network.
+  forbid "$names" 'burn.*' 'cubecl.*' tokenizers parquet ureq clap 'hf-hub' safetensors reqwest tokio 'coin-(eval|hub|loss|model|train)' coin
+  said="$(cd "$outside" && cargo run --quiet "${offline[@]}")"
+  [ "$said" = "labels intact: 4 of 4" ] || fail "the program said: $said"
+  echo "coin-perturb: $(wc -l <<<"$names") crates with the program, no burn; $said"
+  ;;
+coin-loss)
+  check_manifest coin-loss
+  program="$(cat "$root/scripts/outside_crate/loss.rs")"
+  burn="$(sed -n 's/^burn = { version = "\(=[^"]*\)".*/\1/p' "$root/Cargo.toml")"
+  # With features of the user's own: a GPU backend beside what coin-loss asks for. Only resolved, not compiled.
+  fresh_crate coin-loss "$(printf 'coin-loss = "%s"\nburn = { version = "%s", default-features = false, features = ["std", "wgpu"] }' "$version" "$burn")" "$program" coin-loss
+  (cd "$outside" && cargo tree --edges features -i burn >"$work/features.txt")
+  for feature in std wgpu flex; do grep -q "burn feature \"$feature\"" "$work/features.txt" || fail "burn's feature $feature is not in the union"; done
+  [ "$(tree | grep -cx burn)" = 1 ] || fail "more than one burn"
+  # The least a user can write: burn without default features, with the CPU backend.
+  fresh_crate coin-loss "$(printf 'coin-loss = "%s"\nburn = { version = "%s", default-features = false, features = ["std", "flex"] }' "$version" "$burn")" "$program" coin-loss
+  names="$(tree)"
+  forbid "$names" "${large[@]}" 'coin-(data|eval|hub|model|perturb|train)' coin
+  # Directly, burn and thiserror alone.
+  direct="$(cd "$outside" && cargo tree "${offline[@]}" -p coin-loss --edges normal,build --depth 1 --prefix none --format '{p}' | awk '{print $1}' | sort -u | tr '\n' ' ')"
+  [ "$direct" = "burn coin-loss thiserror " ] || fail "coin-loss depends on: $direct"
+  (cd "$outside" && cargo check --quiet "${offline[@]}")
+  echo "coin-loss: $(wc -l <<<"$names") crates with the program, beside burn only thiserror; burn's features unite; the program type-checks"
+  ;;
+*) fail "$what: expected coin-perturb, coin-loss or manifests" ;;
+esac
