@@ -40,8 +40,8 @@ enum Command {
     /// Looks into a model folder.
     #[command(subcommand)]
     Model(command::model::Command),
-    /// Lists the devices of this build.
-    Devices,
+    /// Lists the backends of this build and the devices of this machine.
+    Devices(command::devices::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
         Command::Score(arguments) => arguments.run(),
         Command::Report(arguments) => arguments.run(),
         Command::Model(command) => command.run(),
-        Command::Devices => command::devices(),
+        Command::Devices(arguments) => arguments.run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
