@@ -39,9 +39,10 @@ fn options() -> GenerateOptions {
 }
 
 fn add(results: &mut Results, continuations: &[Continuation]) {
+    // Together, as a small margin is a difference of large logits.
+    results.values("margins", continuations.iter().map(|continuation| f64::from(continuation.margin)));
     for continuation in continuations {
         results.decision("ids", &continuation.ids);
-        results.values("margin", [f64::from(continuation.margin)]);
         results.values("hidden", continuation.hidden.iter().flatten().map(|&value| f64::from(value)));
     }
 }
