@@ -1,8 +1,10 @@
 //! Generation and log-likelihoods.
 
+use std::path::Path;
+
 use coin::model::generate::{Continuation, GenerateOptions, generate, generate_each};
 use coin::model::score::{ScoreOptions, score_each};
-use coin::model::{FloatType, Llama, ModelError, Sampling};
+use coin::model::{FloatType, Llama, ModelError, Sampling, WeightFormat, checkpoint};
 use serde_json::json;
 
 use crate::case::{Case, Depth, Results, Setting, config};
@@ -15,6 +17,7 @@ pub const CASES: &[Case] = &[
     Case { name: "decoding/rows that end early", types: F32, depth: Depth::Model, run: early },
     Case { name: "decoding/equal logits", types: F32, depth: Depth::Model, run: equal },
     Case { name: "decoding/sampling", types: F32, depth: Depth::Model, run: sampled },
+    Case { name: "decoding/greedy, wide", types: F32, depth: Depth::Model, run: wide },
     Case { name: "decoding/log-likelihoods", types: F32, depth: Depth::Model, run: likelihoods },
 ];
 
@@ -83,6 +86,25 @@ fn equal(at: &Setting) -> Results {
     model.head = model.head.map(|head| head.map(|values| values.zeros_like()));
     let continuations = generate(&model, &rows(), &options(), |_, _| false).unwrap();
     assert!(continuations.iter().all(|row| row.ids == [0; 8] && row.margin == 0.0), "{continuations:?}");
+    add(&mut results, &continuations);
+    results
+}
+
+/// The demo's base.
+fn wide(at: &Setting) -> Results {
+    let mut results = Results::default();
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo-base");
+    let model = checkpoint::load(&base, WeightFormat::default(), &at.device).unwrap().model;
+    let rows: Vec<Vec<u32>> = (0..5u32)
+        .map(|row| {
+            (0..40 + 7 * row)
+                .map(|place| if place < 12 { 100 + place } else { (place * 37 + row * 101) % 1536 })
+                .collect()
+        })
+        .collect();
+    let continuations = generate(&model, &rows, &options(), |_, _| false).unwrap();
+    let least = continuations.iter().map(|continuation| continuation.margin).fold(f32::INFINITY, f32::min);
+    assert!(least > 1e-3, "a margin as small as rounding decides nothing: {least}");
     add(&mut results, &continuations);
     results
 }

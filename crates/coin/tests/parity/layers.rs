@@ -1,12 +1,14 @@
 //! Layers, forward and backward.
 
+use std::path::Path;
+
 use burn::module::Param;
 use burn::optim::GradientsParams;
 use coin::model::attention::Geometry;
 use coin::model::decoder::RmsNorm;
 use coin::model::linear::ForwardContext;
 use coin::model::rope::Rotary;
-use coin::model::{DropoutKey, FloatType, KvCache, Llama, PaddingSide, TokenBatch};
+use coin::model::{DropoutKey, FloatType, KvCache, Llama, LoraConfig, PaddingSide, TokenBatch};
 use serde_json::json;
 
 use crate::case::{Case, Depth, Results, Setting, config};
@@ -55,6 +57,21 @@ pub const CASES: &[Case] = &[
         depth: Depth::Model,
         run: |at| adapted(at, true),
     },
+    Case {
+        name: "model/odd sizes",
+        types: F32,
+        depth: Depth::Model,
+        run: |at| {
+            trained(
+                at,
+                json!({
+                    "hidden_size": 45, "intermediate_size": 51, "num_attention_heads": 3, "num_key_value_heads": 1,
+                    "head_dim": 10, "vocab_size": 101,
+                }),
+            )
+        },
+    },
+    Case { name: "model/wide, adapters", types: ALL, depth: Depth::Model, run: wide },
     Case { name: "model/cache", types: F32, depth: Depth::Model, run: cached },
 ];
 
@@ -205,5 +222,21 @@ fn cached(at: &Setting) -> Results {
     }
     let mut cache = cache.select(&[2, 0]);
     results.tensor("rows kept", last(model.hidden(&batch(&[vec![3], vec![5]]), Some(&mut cache), None)));
+    results
+}
+
+/// The demo's base, four layers of width 128 with 1536 tokens, on 6 rows of up to 90 tokens: other kernels than those of
+/// small matrices.
+fn wide(at: &Setting) -> Results {
+    let mut results = Results::default();
+    let format = coin::model::WeightFormat { dtype: at.dtype, quantization: None };
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo-base");
+    let model = coin::model::checkpoint::load(&base, format, &at.autodiff()).unwrap().model;
+    let model = model.with_lora(&LoraConfig::default(), 9).unwrap();
+    let rows: Vec<Vec<u32>> =
+        (0..6u32).map(|row| (0..90 - 13 * row).map(|place| (place * 37 + row * 101) % 1536).collect()).collect();
+    let batch = TokenBatch::left_padded(&rows, 0, 1, &at.autodiff()).unwrap();
+    let gradients = results.backward(model.logits(last(model.hidden(&batch, None, None))));
+    results.parameters(&model, &GradientsParams::from_grads(gradients, &model));
     results
 }

@@ -19,6 +19,7 @@ pub const CASES: &[Case] = &[
         depth: Depth::Layer,
         run: |at| info_nce(at, Evaluation::Tiled(4)),
     },
+    Case { name: "loss/info_nce, 600 pairs", types: F32, depth: Depth::Layer, run: many },
     Case { name: "loss/info_nce, learned temperature", types: F32, depth: Depth::Layer, run: learned },
     Case { name: "loss/info_nce, one way, every similarity", types: F32, depth: Depth::Layer, run: one_way },
     Case { name: "loss/supcon", types: F32, depth: Depth::Layer, run: supcon },
@@ -55,6 +56,17 @@ fn info_nce(at: &Setting, evaluation: Evaluation) -> Results {
     results.gradient("anchor", &anchor, &gradients);
     results.gradient("positive", &positive, &gradients);
     results.gradient("hard negatives", &hard, &gradients);
+    results
+}
+
+/// More pairs than are evaluated whole: blocks that are kept for the gradients.
+fn many(at: &Setting) -> Results {
+    let mut results = Results::default();
+    let [anchor, positive] = [at.leaf(1, [600, 24]), at.leaf(2, [600, 24])];
+    let loss = InfoNceConfig::new().init().unwrap();
+    let gradients = results.backward(loss.forward(anchor.clone(), positive.clone(), None).loss);
+    results.gradient("anchor", &anchor, &gradients);
+    results.gradient("positive", &positive, &gradients);
     results
 }
 
