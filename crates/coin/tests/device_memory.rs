@@ -3,11 +3,15 @@
 mod training;
 
 use std::path::Path;
+use std::sync::Mutex;
 
 use burn::tensor::{Device, Tensor};
 use coin::device::states;
 use coin::memory::{Shortage, catch};
 use training::{run_file, train};
+
+/// One at a time: what [`catch`] hears of is the process's.
+static CATCHING: Mutex<()> = Mutex::new(());
 
 /// One tensor of more than the device has, or gives to one buffer.
 fn too_large(name: &str, device: &Device) -> Result<f32, String> {
@@ -20,6 +24,7 @@ fn too_large(name: &str, device: &Device) -> Result<f32, String> {
 
 #[test]
 fn an_allocation_that_fails_is_a_shortage() {
+    let _alone = CATCHING.lock();
     for name in coin::device::present().into_iter().filter(|name| name != "cpu") {
         let device = coin::device::named(&name).unwrap();
         let outcome = catch(|| too_large(&name, &device));
@@ -31,6 +36,22 @@ fn an_allocation_that_fails_is_a_shortage() {
         let eight =
             || Tensor::<1>::ones([8], &device).sum().try_into_scalar::<f32>().map_err(|error| error.to_string());
         assert_eq!(catch(eight), Ok(Ok(8.0)), "{name}");
+    }
+}
+
+/// A known fault of cubecl 0.11 and WGSL: a kernel over more than 2^32 values indexes with 64 bits, which WGSL cannot, and
+/// what fails is its compilation. No tensor of this size is read or written by a model that fits.
+#[test]
+fn wgsl_has_no_indices_of_64_bits() {
+    let _alone = CATCHING.lock();
+    let software = states().into_iter().filter(|state| state.compiled && state.name == "wgpu");
+    let software =
+        software.flat_map(|state| state.devices.unwrap_or_default()).filter(|found| found.kind == "software");
+    for found in software {
+        let device = coin::device::named(&found.device).unwrap();
+        let sum = || Tensor::<2>::ones([1 << 17, 1 << 16], &device).sum().try_into_scalar::<f32>();
+        let outcome = catch(|| sum().map_err(|error| error.to_string()));
+        assert!(matches!(&outcome, Ok(Err(message)) if message.contains("WGSL compilation failed")), "{outcome:?}");
     }
 }
 

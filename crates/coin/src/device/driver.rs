@@ -3,6 +3,8 @@
 //! Sources: CUDA driver API, "Initialization" and "Device management"; HIP runtime API, "Device management".
 
 use std::ffi::{c_char, c_int, c_uint};
+#[cfg(any(feature = "cuda", test))]
+use std::path::PathBuf;
 
 use libloading::{Library, Symbol};
 
@@ -52,22 +54,33 @@ pub(super) fn rocm() -> Result<Vec<Found>, String> {
     }
 }
 
-/// Looks for the library that compiles kernels at run time, in builds that need one.
-#[cfg(feature = "cuda")]
+/// Looks for what compiles kernels at run time: NVRTC and CUDA's headers, in builds that need them (`cuda-nvrtc`).
+///
+/// The headers are looked for where cubecl-cuda 0.11 does; it panics where there are none.
+#[cfg(any(feature = "cuda", test))]
 pub(super) fn check_kernel_compiler() -> Result<(), String> {
     if !cfg!(feature = "cuda-nvrtc") {
         return Ok(());
     }
     let names: &[&str] = match cfg!(windows) {
-        true => &["nvrtc64_120_0.dll", "nvrtc64_130_0.dll"],
+        true => &["nvrtc64_130_0.dll", "nvrtc64_120_0.dll"],
         false => &["libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12"],
     };
-    let missing = |error| {
-        format!(
-            "this build compiles kernels with NVRTC, which is not there ({error}); install it, with CUDA's headers, and set CUDA_PATH"
-        )
+    load(names)
+        .map_err(|error| format!("its kernels are compiled by NVRTC, which is not there ({error}); install it"))?;
+    cuda_headers(std::env::var_os("CUDA_PATH").map(PathBuf::from)).map(drop)
+}
+
+/// The folder of CUDA's headers; `given` is that of `CUDA_PATH`.
+#[cfg(any(feature = "cuda", test))]
+fn cuda_headers(given: Option<PathBuf>) -> Result<PathBuf, String> {
+    let usual = ["/usr/local/cuda", "/opt/cuda", "/usr", "C:/Program Files/NVIDIA GPU Computing Toolkit/CUDA"];
+    let folders = match given {
+        Some(given) => vec![given],
+        None => usual.map(PathBuf::from).to_vec(),
     };
-    load(names).map(drop).map_err(missing)
+    let headers = folders.into_iter().map(|folder| folder.join("include")).find(|path| path.join("cuda.h").exists());
+    headers.ok_or_else(|| "its kernels need CUDA's headers; set CUDA_PATH to a folder with include/cuda.h".to_owned())
 }
 
 /// The first library of these names that can be loaded. It stays loaded: drivers do not like to be unloaded.
@@ -149,6 +162,19 @@ mod tests {
     fn a_library_that_is_absent_is_named() {
         let error = load(&["libno_such_driver.so.1", "libno_such_driver.so"]).unwrap_err();
         assert!(error.contains("libno_such_driver.so.1"), "{error}");
+    }
+
+    #[test]
+    fn headers_are_looked_for_where_cuda_path_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let given = || cuda_headers(Some(dir.path().to_owned()));
+        assert!(given().unwrap_err().contains("CUDA_PATH"));
+        std::fs::create_dir(dir.path().join("include")).unwrap();
+        std::fs::write(dir.path().join("include/cuda.h"), "").unwrap();
+        assert_eq!(given(), Ok(dir.path().join("include")));
+        if !cfg!(feature = "cuda-nvrtc") {
+            assert_eq!(check_kernel_compiler(), Ok(()));
+        }
     }
 
     /// The C library is there on every machine that runs this, and knows no CUDA.
