@@ -17,7 +17,7 @@ const NAME: usize = 256;
 pub(super) fn cuda() -> Result<Vec<Found>, String> {
     let library = load(if cfg!(windows) { &["nvcuda.dll"] } else { &["libcuda.so.1", "libcuda.so"] })
         .map_err(|error| format!("there is no CUDA driver ({error}); install NVIDIA's"))?;
-    let call = Calls { library: &library, name: "CUDA driver" };
+    let call = Calls { library, name: "CUDA driver" };
     // SAFETY: the signatures are those of the CUDA driver API.
     unsafe {
         match call.status(call.get::<unsafe extern "C" fn(c_uint) -> c_int>("cuInit")?(0), "cuInit") {
@@ -38,7 +38,7 @@ pub(super) fn cuda() -> Result<Vec<Found>, String> {
 pub(super) fn rocm() -> Result<Vec<Found>, String> {
     let names: &[&str] = if cfg!(windows) { &["amdhip64.dll"] } else { &["libamdhip64.so", "libamdhip64.so.6"] };
     let library = load(names).map_err(|error| format!("there is no HIP runtime ({error}); install ROCm"))?;
-    let call = Calls { library: &library, name: "HIP runtime" };
+    let call = Calls { library, name: "HIP runtime" };
     // SAFETY: the signatures are those of the HIP runtime API.
     unsafe {
         let count = match call.number("hipGetDeviceCount") {

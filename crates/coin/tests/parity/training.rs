@@ -137,7 +137,7 @@ fn prepare(dir: &Path) -> RunConfig {
         }))
         .unwrap()
     };
-    pairs::write_jsonl(&dir.join("pairs.jsonl"), &(0..18).map(pair).collect::<Vec<_>>()).unwrap();
+    pairs::write_jsonl(dir.join("pairs.jsonl"), &(0..18).map(pair).collect::<Vec<_>>()).unwrap();
     let text = format!(
         "out = '{0}/run'\n[model]\npath = '{0}/base'\n[data]\npairs = '{0}/pairs.jsonl'\nmax_tokens = 32\n\
          validation_pairs = 4\n[lora]\nrank = 2\ndropout = 0.2\n[train]\nsteps = 20\nbatch_pairs = 4\n\
