@@ -7,13 +7,19 @@
 //! |---|---|
 //! | [`instructions`] | clean and perturbed instructions by level and task |
 //! | [`sampling`] | which examples of a task are evaluated |
-//! | [`model`] | the trait that a model implements |
 //! | [`surroundings`] | system text and demonstrations |
 //! | [`evaluation`], [`plan`] | what is evaluated and how; every prompt of it |
+//! | [`model`] | the trait that a model implements; `llama` and `openai` under features of these names |
 //! | `run` | the loop: what the ledger lacks is asked of the model |
 //! | [`scorer`] | from what a model says to a class, and when generation may stop |
 //! | [`ledger`] | one line for each answer; everything below needs only these |
-//! | [`metrics`], [`summary`] | accuracy, spread, change from clean; `summary.json` |
+//! | [`metrics`], [`summary`] | accuracy, spread, change from clean, robustness; `summary.json` |
+//! | [`statistics`] | intervals of a run, tests between two runs |
+//! | [`flips`] | answers that change with the wording, and examples of them |
+//! | [`representation`] | hidden states with their labels, in a safetensors file |
+//! | [`alignment`] | how near perturbed states are to clean ones |
+//! | [`silhouette`], [`separation`] | how well states part by level, class or task; why hard negatives |
+//! | [`map`] | states in the plane, by UMAP |
 //! | [`results`] | the released program's CSV layout |
 //! | [`table`], [`report`] | the same numbers for a terminal, as HTML and as Markdown |
 //!
@@ -51,34 +57,53 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+// The tests' synthetic runs are shared with the tests in `tests/`, which see this crate from outside.
+#[cfg(test)]
+extern crate self as coin_eval;
+
 pub mod accuracy;
+pub mod alignment;
+mod answers;
+pub mod distance;
+pub mod distribution;
 pub mod error;
 pub mod evaluation;
+pub mod flips;
 pub mod instructions;
+mod layout;
 pub mod ledger;
 pub mod levels;
 #[cfg(feature = "llama")]
 pub mod llama;
+pub mod map;
 pub mod metrics;
 pub mod model;
+#[cfg(feature = "openai")]
+pub mod openai;
 pub mod plan;
 pub mod report;
+pub mod representation;
 pub mod results;
 mod run;
 pub mod sampling;
 pub mod scorer;
+pub mod separation;
+pub mod silhouette;
+pub mod statistics;
 pub mod summary;
 pub mod surroundings;
 pub mod table;
 
 pub use accuracy::TaskAccuracy;
+pub use distance::{Distance, Points};
 pub use error::EvalError;
 pub use evaluation::{Evaluation, LongPrompts, Preset};
 pub use instructions::InstructionSet;
 pub use ledger::{Ledger, Record};
 pub use model::{GenerateOptions, Generation, LanguageModel, Likelihood, ModelError};
 pub use plan::Plan;
-pub use report::{Curve, CurvePoint, HeldOutPoint};
+pub use report::{Curve, CurvePoint, HeldOutPoint, Report};
+pub use representation::{RepresentationWriter, Representations, StateLabel};
 pub use scorer::Scorer;
-pub use summary::{RunSummary, Summary};
+pub use summary::{Bootstrap, Comparison, RunSummary, Summary};
 pub use surroundings::Surroundings;

@@ -1,144 +1,139 @@
 //! Metrics from ledger records alone. `docs/metrics.md` gives the formulas.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod cell;
+mod classification;
+mod consistency;
 
 use coin_data::Task;
 
 use crate::EvalError;
+use crate::answers::Answers;
+use crate::layout::{Layout, Of, mean, mean_of_some};
 use crate::ledger::Record;
-use crate::levels::{CLEAN, LEVELS};
-use crate::summary::{AVERAGE, GroupSummary, LevelSummary, Measures, RunSummary, TaskSummary};
+use crate::statistics;
+use crate::summary::{Bootstrap, GroupSummary, LevelSummary, Measures, RunSummary, TaskSummary};
+
+pub use classification::{f1, matthews};
 
 /// A generation whose margin is below this is a near-tie: another batch size, or another order of the sums, may choose
 /// another token. Ours; logits of size 10 in f32 are rounded to 1e-6, and sums over a model's width to some 1e-5.
 pub const NEAR_TIE: f32 = 1e-4;
 
-/// Order of the task groups in tables; others follow by name.
-const GROUPS: [&str; 4] = ["sentiment", "nli", "paraphrase", "grammar"];
-
-/// Scores one run.
+/// Scores one run of the built-in tasks, without intervals.
 ///
-/// Tasks and levels come in the order of [`Task::glue`] and [`LEVELS`], others after them by name. A task that is
-/// none of the ten is its own group.
+/// Tasks and levels come in the order of [`Task::glue`] and [`LEVELS`](crate::levels::LEVELS), others after them by name.
+/// A task that is none of the ten is its own group and is measured by its accuracy.
 ///
 /// # Errors
-/// [`EvalError::Invalid`] if there is no record.
+/// [`EvalError::Invalid`] if there is no record, or two of the same task, level, instruction and row.
 pub fn score(name: impl Into<String>, records: &[Record]) -> Result<RunSummary, EvalError> {
+    score_tasks(name, records, &Task::glue())
+}
+
+/// Scores one run of `tasks`, without intervals; their order, groups and metrics are those of `tasks`.
+///
+/// # Errors
+/// As [`score`].
+///
+/// ```
+/// use coin_data::Task;
+/// use coin_eval::{Record, metrics};
+/// let own = Task { name: "weather".to_owned(), group: "small talk".to_owned(), ..Task::named("mrpc")? };
+/// let record = |row| Record { task: "weather".to_owned(), level: "clean".to_owned(), row, pred: 1, gold: row % 2, ..Record::default() };
+/// let run = metrics::score_tasks("run", &[record(0), record(1)], &[own])?;
+/// assert_eq!((run.tasks[0].group.as_str(), run.tasks[0].measures.accuracy), ("small talk", 0.5));
+/// assert_eq!(run.tasks[0].measures.f1, Some(2.0 / 3.0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn score_tasks(name: impl Into<String>, records: &[Record], tasks: &[Task]) -> Result<RunSummary, EvalError> {
     let name = name.into();
-    if records.is_empty() {
-        return Err(EvalError::Invalid(format!("run `{name}` has no ledger record")));
-    }
-    let glue = Task::glue();
-    let mut cells: BTreeMap<(usize, &str, usize, &str), Vec<&Record>> = BTreeMap::new();
-    for record in records {
-        let task_order = glue.iter().position(|task| task.name == record.task).unwrap_or(usize::MAX);
-        let key = (task_order, record.task.as_str(), order(&LEVELS, &record.level), record.level.as_str());
-        cells.entry(key).or_default().push(record);
-    }
-    let group_of =
-        |task: &str| glue.iter().find(|known| known.name == task).map_or(task, |known| &known.group).to_owned();
-    let mut tasks: Vec<TaskSummary> =
-        cells.into_iter().map(|((_, task, _, level), cell)| task_summary(task, group_of(task), level, &cell)).collect();
-    let clean: BTreeMap<String, f64> = tasks
-        .iter()
-        .filter(|cell| cell.level == CLEAN)
-        .map(|cell| (cell.task.clone(), cell.measures.accuracy))
-        .collect();
-    for cell in &mut tasks {
-        cell.measures.change = clean.get(&cell.task).map(|clean| cell.measures.accuracy - clean);
-    }
-
-    let levels = averages(&tasks.iter().collect::<Vec<_>>());
-    let names: BTreeSet<(usize, &str)> =
-        tasks.iter().map(|cell| (order(&GROUPS, &cell.group), cell.group.as_str())).collect();
-    let groups = names.iter().flat_map(|(_, group)| {
-        let members: Vec<&TaskSummary> = tasks.iter().filter(|cell| cell.group == *group).collect();
-        averages(&members).into_iter().map(|LevelSummary { level, tasks, measures }| GroupSummary {
-            group: (*group).to_owned(),
-            level,
-            tasks,
-            measures,
-        })
-    });
-    let groups = groups.collect();
-    Ok(RunSummary { name, bootstrap: None, tasks, levels, groups })
+    let answers = Answers::new(&name, records, tasks)?;
+    Ok(measure(name, &answers, &Layout::new(&answers)))
 }
 
-/// One task at one level: accuracy of each instruction, then mean and spread over instructions.
-fn task_summary(task: &str, group: String, level: &str, cell: &[&Record]) -> TaskSummary {
-    let mut counts: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
-    for record in cell {
-        let (right, all) = counts.entry(record.instruction).or_default();
-        *right += usize::from(record.pred == record.gold as i64);
-        *all += 1;
+/// Scores one run of `tasks` with 95 % intervals of accuracy and of its change from level `clean`: see
+/// [`statistics`].
+///
+/// # Errors
+/// As [`score`], and [`EvalError::Invalid`] if there are fewer than [`statistics::MIN_REPLICATES`] replicates.
+pub fn score_with_intervals(
+    name: impl Into<String>,
+    records: &[Record],
+    tasks: &[Task],
+    bootstrap: Bootstrap,
+) -> Result<RunSummary, EvalError> {
+    let name = name.into();
+    let answers = Answers::new(&name, records, tasks)?;
+    let layout = Layout::new(&answers);
+    let mut run = measure(name, &answers, &layout);
+    statistics::intervals(&mut run, &answers, &layout, bootstrap)?;
+    Ok(run)
+}
+
+fn measure(name: String, answers: &Answers, layout: &Layout) -> RunSummary {
+    let mut tasks: Vec<TaskSummary> = answers.cells().map(|(task, level)| cell::summary(task, level)).collect();
+    let accuracies: Vec<f64> = tasks.iter().map(|cell| cell.measures.accuracy).collect();
+    for (place, change) in layout.cell_changes(&accuracies).into_iter().enumerate() {
+        let measures = &mut tasks[place].measures;
+        measures.change = change;
+        let clean = layout.cells[place].clean.filter(|clean| *clean != place).map(|clean| accuracies[clean]);
+        measures.drop_rate = clean.filter(|clean| *clean > 0.0).map(|clean| 1.0 - measures.accuracy / clean);
     }
-    let accuracies: Vec<f64> = counts.values().map(|(right, all)| *right as f64 / *all as f64).collect();
-    let unparsable = cell.iter().filter(|record| record.pred < 0).count() as f64 / cell.len() as f64;
-    let measures = Measures {
-        accuracy: mean(&accuracies),
-        std: population_std(&accuracies),
-        unparsable,
-        cosine: mean_of_some(cell.iter().map(|record| record.cosine_to_clean.map(f64::from))),
-        ..Measures::default()
-    };
-    let rows: BTreeSet<usize> = cell.iter().map(|record| record.row).collect();
-    TaskSummary { task: task.to_owned(), group, level: level.to_owned(), examples: rows.len(), accuracies, measures }
+
+    let mut rows: Vec<Measures> = Vec::with_capacity(layout.rows.len());
+    for row in &layout.rows {
+        let average = match &row.of {
+            Of::Cells(members) => average(members.iter().map(|cell| &tasks[*cell].measures)),
+            Of::Rows { rows: levels, .. } => average(rows[levels.clone()].iter()),
+        };
+        rows.push(average);
+    }
+    let of_rows: Vec<f64> = rows.iter().map(|measures| measures.accuracy).collect();
+    for (measures, change) in rows.iter_mut().zip(layout.row_changes(&accuracies, &of_rows)) {
+        measures.change = change;
+    }
+
+    let (mut levels, mut groups) = (Vec::new(), Vec::new());
+    for (row, measures) in layout.rows.iter().zip(rows) {
+        let (level, tasks) = (row.level.to_owned(), row.tasks);
+        match row.group {
+            None => levels.push(LevelSummary { level, tasks, measures }),
+            Some(group) => groups.push(GroupSummary { group: group.to_owned(), level, tasks, measures }),
+        }
+    }
+    RunSummary { name, bootstrap: None, tasks, levels, groups }
 }
 
-/// Means over tasks at each level, and over levels as [`AVERAGE`].
-fn averages(tasks: &[&TaskSummary]) -> Vec<LevelSummary> {
-    let names: BTreeSet<(usize, &str)> =
-        tasks.iter().map(|cell| (order(&LEVELS, &cell.level), cell.level.as_str())).collect();
-    let level = |level: &str| {
-        let members: Vec<&Measures> =
-            tasks.iter().filter(|cell| cell.level == level).map(|cell| &cell.measures).collect();
-        LevelSummary { level: level.to_owned(), tasks: members.len(), measures: average(&members) }
-    };
-    let mut levels: Vec<LevelSummary> = names.iter().map(|(_, name)| level(name)).collect();
-    let all: Vec<&Measures> = levels.iter().map(|level| &level.measures).collect();
-    let distinct: BTreeSet<&str> = tasks.iter().map(|cell| cell.task.as_str()).collect();
-    let mut overall = LevelSummary { level: AVERAGE.to_owned(), tasks: distinct.len(), measures: average(&all) };
-    let clean = levels.iter().find(|level| level.level == CLEAN).map(|level| level.measures.accuracy);
-    overall.measures.change = clean.map(|clean| overall.measures.accuracy - clean);
-    levels.push(overall);
-    levels
-}
-
-fn average(members: &[&Measures]) -> Measures {
-    let over = |value: fn(&Measures) -> f64| mean(&members.iter().map(|measures| value(measures)).collect::<Vec<_>>());
+/// Means over cells or rows; without changes, which the layout tells, and intervals.
+fn average<'a>(members: impl ExactSizeIterator<Item = &'a Measures> + Clone) -> Measures {
+    let over = |value: fn(&Measures) -> f64| mean(members.clone().map(value));
+    let over_some = |value: fn(&Measures) -> Option<f64>| mean_of_some(members.clone().map(value));
     Measures {
         accuracy: over(|measures| measures.accuracy),
+        accuracy_interval: None,
         std: over(|measures| measures.std),
+        worst_instruction: over(|measures| measures.worst_instruction),
+        spread: over(|measures| measures.spread),
+        worst_case: over(|measures| measures.worst_case),
         unparsable: over(|measures| measures.unparsable),
-        cosine: mean_of_some(members.iter().map(|measures| measures.cosine)),
-        change: mean_of_some(members.iter().map(|measures| measures.change)),
-        ..Measures::default()
+        near_ties: over_some(|measures| measures.near_ties),
+        shortened: members.clone().map(|measures| measures.shortened).sum(),
+        cosine: over_some(|measures| measures.cosine),
+        change: None,
+        change_interval: None,
+        drop_rate: over_some(|measures| measures.drop_rate),
+        consistency: over_some(|measures| measures.consistency),
+        clean_consistency: over_some(|measures| measures.clean_consistency),
+        f1: over_some(|measures| measures.f1),
+        matthews: over_some(|measures| measures.matthews),
     }
-}
-
-fn order(known: &[&str], name: &str) -> usize {
-    known.iter().position(|known| *known == name).unwrap_or(known.len())
-}
-
-/// The arithmetic mean, in f64; NaN of nothing.
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-/// The population standard deviation (divisor n), as the paper reports it.
-fn population_std(values: &[f64]) -> f64 {
-    let mean = mean(values);
-    (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64).sqrt()
-}
-
-fn mean_of_some(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
-    let values: Vec<f64> = values.flatten().collect();
-    (!values.is_empty()).then(|| mean(&values))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::levels::CLEAN;
+    use crate::summary::AVERAGE;
 
     /// Records of one instruction: `right` of `all` answers right, `unread` of the wrong ones unparsable.
     fn records(task: &str, level: &str, instruction: usize, right: usize, unread: usize, all: usize) -> Vec<Record> {
@@ -212,6 +207,69 @@ mod tests {
         assert_eq!(groups[..3], [("sentiment", "clean"), ("sentiment", "semantic"), ("sentiment", AVERAGE)]);
         assert_eq!(groups[3], ("grammar", "clean"));
         close(run.groups[4].measures.accuracy, 0.4);
+    }
+
+    /// Two instructions over five examples of class 1, 0, 1, 0, 1, whose answers are written out.
+    #[test]
+    fn robustness_by_hand() {
+        let answer = |level: &str, instruction: usize, row: usize, pred: i64| Record {
+            task: "mrpc".to_owned(),
+            level: level.to_owned(),
+            instruction,
+            row,
+            pred,
+            gold: (row + 1) % 2,
+            margin: (instruction == 0).then_some(if row == 3 { 5e-5 } else { 1.0 }),
+            shortened: row == 4,
+            ..Record::default()
+        };
+        let cell = |level: &str, preds: [[i64; 5]; 2]| {
+            let rows = |i: usize| preds[i].into_iter().enumerate().map(move |(row, pred)| (i, row, pred));
+            (0..2).flat_map(rows).map(|(i, row, pred)| answer(level, i, row, pred)).collect::<Vec<_>>()
+        };
+        let ledger = [
+            cell("clean", [[1, 0, 1, 0, 0], [1, 0, 1, 0, 1]]),
+            cell("semantic", [[1, 0, -1, 1, 0], [1, 0, -1, 0, -1]]),
+        ]
+        .concat();
+        let run = score("coin", &ledger).unwrap();
+
+        let clean = &run.tasks[0].measures;
+        close(clean.accuracy, 0.9);
+        assert_eq!((clean.worst_instruction, clean.spread, clean.worst_case), (0.8, 1.0 - 0.8, 0.8));
+        close(clean.consistency.unwrap(), 0.8);
+        assert_eq!((clean.clean_consistency, clean.drop_rate, clean.matthews), (None, None, None));
+        // Instruction 0: TP 2, FP 0, FN 1; instruction 1: all right.
+        close(clean.f1.unwrap(), (4.0 / 5.0 + 1.0) / 2.0);
+
+        let semantic = &run.tasks[1].measures;
+        close(semantic.accuracy, (0.4 + 0.6) / 2.0);
+        close(semantic.worst_instruction, 0.4);
+        close(semantic.spread, 0.2);
+        close(semantic.worst_case, 0.4);
+        // Rows 0 and 1 alike; row 2 is unparsable twice, which is no agreement.
+        close(semantic.consistency.unwrap(), 0.4);
+        // Instruction 0: rows 0, 1, 4; instruction 1: rows 0, 1, 3.
+        close(semantic.clean_consistency.unwrap(), 0.6);
+        close(semantic.drop_rate.unwrap(), 1.0 - 0.5 / 0.9);
+        // Instruction 0: TP 1, FP 1, FN 2; instruction 1: TP 1, FP 0, FN 2.
+        close(semantic.f1.unwrap(), (2.0 / 5.0 + 2.0 / 4.0) / 2.0);
+        assert_eq!((semantic.near_ties, semantic.shortened), (Some(0.2), 2));
+
+        let average = run.level(AVERAGE).unwrap();
+        assert_eq!(average.shortened, 4, "a sum");
+        close(average.drop_rate.unwrap(), 1.0 - 0.5 / 0.9);
+        close(average.worst_case, 0.6);
+        assert!(run.bootstrap.is_none() && average.accuracy_interval.is_none());
+    }
+
+    #[test]
+    fn no_rate_from_nothing() {
+        let ledger = [records("sst2", "clean", 0, 0, 0, 4), records("sst2", "semantic", 0, 2, 0, 4)].concat();
+        let run = score("cit", &ledger).unwrap();
+        let cell = &run.tasks[1].measures;
+        assert_eq!((cell.drop_rate, cell.change, cell.consistency), (None, Some(0.5), None));
+        assert_eq!((cell.f1, cell.near_ties), (None, None));
     }
 
     #[test]

@@ -124,6 +124,16 @@ impl<'a> Plan<'a> {
         self.evaluation.instructions.get(self.level_of(Component::Instruction, level), task)
     }
 
+    /// Which part of the prompt the levels change.
+    pub fn component(&self) -> Component {
+        self.evaluation.component
+    }
+
+    /// The most tokens that are written after each prompt.
+    pub fn max_new_tokens(&self) -> usize {
+        self.evaluation.max_new_tokens
+    }
+
     /// How many answers there will be.
     pub fn total(&self) -> usize {
         self.units().map(|unit| unit.examples.len()).sum()

@@ -204,7 +204,7 @@ mod tests {
     fn what_is_written_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("summary.json");
-        let summary = crate::report::tests::synthetic();
+        let summary = crate::report::synthetic::summary();
         summary.write(&path).unwrap();
         assert!(Summary::read(&path).unwrap() == summary, "floats too");
         assert_eq!(summary.levels(), ["clean", "deepwordbug", "textfooler", "checklist", "semantic", "average"]);

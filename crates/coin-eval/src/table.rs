@@ -2,8 +2,15 @@
 //!
 //! Accuracies, standard deviations and changes are in per cent or percentage points with one decimal.
 
-use crate::levels::{CLEAN, group_title, title};
+mod comparison;
+mod robustness;
+
+use crate::levels::{group_title, title};
 use crate::summary::{AVERAGE, Measures, RunSummary, Summary};
+
+pub(crate) use comparison::three_decimals;
+pub use comparison::{comparison, task_comparison};
+pub use robustness::{intervals, robustness, task_metrics};
 
 /// Head of the column with the change of the standard deviation.
 pub(crate) const STD_CHANGE: &str = "± change";
@@ -58,36 +65,12 @@ impl Grid {
 
 /// Accuracy ± standard deviation at each level for each run, the change between the last two runs, and the mean cosine.
 pub fn levels(summary: &Summary) -> Grid {
-    comparison(summary, "level", &summary.levels(), |run, level| run.level(level), title)
+    side_by_side(summary, "level", &summary.levels(), |run, level| run.level(level), title)
 }
 
 /// The same as [`levels`] for each task group, averaged over all levels.
 pub fn groups(summary: &Summary) -> Grid {
-    comparison(summary, "task group", &summary.groups(), |run, group| run.group(group, AVERAGE), group_title)
-}
-
-/// Accuracy ± standard deviation of one group at each level.
-pub fn group_levels(summary: &Summary, group: &str) -> Grid {
-    comparison(summary, group_title(group), &summary.levels(), |run, level| run.group(group, level), title)
-}
-
-/// For each run and level, the change from clean and the share of unparsable answers.
-pub fn changes(summary: &Summary) -> Grid {
-    let mut columns = vec!["level".to_owned()];
-    columns.extend(summary.runs.iter().map(|run| format!("{}: change from clean", run.name)));
-    columns.extend(summary.runs.iter().map(|run| format!("{}: unparsable", run.name)));
-    let row = |level: &str| {
-        let mut row = vec![title(level).to_owned()];
-        let change = |run: &RunSummary| match run.level(level) {
-            Some(measures) if level != CLEAN => measures.change.map_or(none(), signed),
-            _ => none(),
-        };
-        row.extend(summary.runs.iter().map(change));
-        let unparsable = |run: &RunSummary| run.level(level).map_or(none(), |measures| percent(measures.unparsable));
-        row.extend(summary.runs.iter().map(unparsable));
-        row
-    };
-    Grid { columns, rows: summary.levels().into_iter().map(row).collect() }
+    side_by_side(summary, "task group", &summary.groups(), |run, group| run.group(group, AVERAGE), group_title)
 }
 
 /// Accuracy ± standard deviation of each task at each level for one run.
@@ -103,7 +86,8 @@ pub fn tasks(summary: &Summary, run: &RunSummary) -> Grid {
     Grid { columns, rows: summary.tasks().into_iter().map(row).collect() }
 }
 
-/// Everything for the terminal: levels, groups, then tasks by level for each run.
+/// Everything for the terminal: levels, groups, intervals and tests where there are any, then robustness, tasks by level
+/// and the tasks' own metrics for each run.
 pub fn terminal(summary: &Summary) -> String {
     let mut text = format!(
         "accuracy in %, mean ± standard deviation over instructions, by perturbation level\n{}\n\
@@ -111,13 +95,24 @@ pub fn terminal(summary: &Summary) -> String {
         levels(summary).to_text(),
         groups(summary).to_text()
     );
+    let mut add = |head: &str, grid: Grid| text.push_str(&format!("\n{head}\n{}", grid.to_text()));
+    if let Some(grid) = intervals(summary) {
+        add("95 % intervals over examples and instructions", grid);
+    }
+    for tested in &summary.comparisons {
+        add(&format!("{} against {}: tests by level", tested.after, tested.before), comparison(tested));
+    }
     for run in &summary.runs {
-        text.push_str(&format!("\n{}: by task and level\n{}", run.name, tasks(summary, run).to_text()));
+        add(&format!("{}: robustness over instructions, in %", run.name), robustness(run));
+        add(&format!("{}: by task and level", run.name), tasks(summary, run));
+        if let Some(grid) = task_metrics(summary, run) {
+            add(&format!("{}: the tasks' own metrics, times 100", run.name), grid);
+        }
     }
     text
 }
 
-fn comparison<'a>(
+fn side_by_side<'a>(
     summary: &'a Summary,
     head: &str,
     names: &[&str],
@@ -172,11 +167,11 @@ pub(crate) fn signed(value: f64) -> String {
     }
 }
 
-fn spread(measures: &Measures) -> String {
+pub(crate) fn spread(measures: &Measures) -> String {
     format!("{} ± {}", percent(measures.accuracy), percent(measures.std))
 }
 
-fn none() -> String {
+pub(crate) fn none() -> String {
     "–".to_owned()
 }
 
@@ -202,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_level_table_compares_the_last_two_runs() {
-        let grid = levels(&crate::report::tests::synthetic());
+        let grid = levels(&crate::report::synthetic::summary());
         assert_eq!(
             grid.columns,
             ["level", "base", "cit", "coin", "coin − cit", "± change", "cosine base", "cosine cit", "cosine coin"]

@@ -160,8 +160,8 @@ fn row_bytes(model: &Llama, prompt: usize, length: usize, copies: usize) -> usiz
     copies * kv + layer + 3 * 4 * config.vocab_size
 }
 
-/// Runs `count` jobs on `threads` threads and hands their results to `finished` in the order of the jobs. After the first
-/// error no further job is begun.
+/// Runs `count` jobs on `threads` threads and hands their results to `finished` in the order of the jobs, up to the first that
+/// failed. After an error no further job is begun.
 pub(crate) fn run_in_order<T: Send, E: From<ModelError>>(
     count: usize,
     threads: usize,
@@ -179,7 +179,7 @@ pub(crate) fn run_in_order<T: Send, E: From<ModelError>>(
                 scope.spawn(move || {
                     loop {
                         let index = next.fetch_add(1, Ordering::Relaxed);
-                        // The receiver is gone once something failed.
+                        // The receiver is gone once a result was refused.
                         if index >= count || sender.send((index, job(index))).is_err() {
                             return;
                         }
@@ -190,22 +190,19 @@ pub(crate) fn run_in_order<T: Send, E: From<ModelError>>(
         drop(sender);
         let mut waiting = BTreeMap::new();
         let mut handed = 0;
-        let outcome = loop {
+        let outcome = 'received: loop {
             let Ok((index, result)) = receiver.recv() else { break Ok(()) };
-            match result {
-                Ok(result) => waiting.insert(index, result),
-                Err(error) => break Err(E::from(error)),
-            };
-            let mut refused = None;
+            if result.is_err() {
+                // Jobs before it still end, and what they found is not lost.
+                next.store(count, Ordering::Relaxed);
+            }
+            waiting.insert(index, result);
             while let Some(result) = waiting.remove(&handed) {
                 handed += 1;
-                if let Err(error) = finished(result) {
-                    refused = Some(error);
-                    break;
+                match result.map_err(E::from).and_then(&mut finished) {
+                    Ok(()) => {}
+                    Err(error) => break 'received Err(error),
                 }
-            }
-            if let Some(error) = refused {
-                break Err(error);
             }
         };
         drop(receiver);
@@ -229,10 +226,14 @@ mod tests {
     fn results_come_in_order_whoever_is_first() {
         let mut seen = Vec::new();
         let job = |index: usize| {
-            std::thread::sleep(std::time::Duration::from_millis(if index % 3 == 0 { 5 } else { 0 }));
+            std::thread::sleep(std::time::Duration::from_millis(if index.is_multiple_of(3) { 5 } else { 0 }));
             Ok(index)
         };
-        run_in_order(20, 4, job, |index| Ok::<_, ModelError>(seen.push(index))).unwrap();
+        let keep = |index| {
+            seen.push(index);
+            Ok::<_, ModelError>(())
+        };
+        run_in_order(20, 4, job, keep).unwrap();
         assert_eq!(seen, (0..20).collect::<Vec<_>>());
     }
 
@@ -244,7 +245,11 @@ mod tests {
             if index == 3 { Err(ModelError::Invalid("job 3".to_owned())) } else { Ok(index) }
         };
         let mut seen = Vec::new();
-        let error = run_in_order(1000, 2, job, |index| Ok::<_, ModelError>(seen.push(index))).unwrap_err();
+        let keep = |index| {
+            seen.push(index);
+            Ok::<_, ModelError>(())
+        };
+        let error = run_in_order(1000, 2, job, keep).unwrap_err();
         assert_eq!((error.to_string(), seen), ("job 3".to_owned(), vec![0, 1, 2]));
         let refuse = |index: usize| if index == 1 { Err(ModelError::Invalid("full".to_owned())) } else { Ok(()) };
         assert_eq!(run_in_order(1000, 2, Ok, refuse).unwrap_err().to_string(), "full");

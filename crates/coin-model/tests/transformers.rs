@@ -196,7 +196,11 @@ fn greedy_ids_are_those_of_transformers_alone_and_in_a_batch() {
         assert_eq!(together[0].ids, expected, "{}", case.name);
         let one_by_one: Vec<Continuation> =
             prompts.iter().flat_map(|prompt| run(std::slice::from_ref(prompt), &options).unwrap()).collect();
-        assert_eq!(together, one_by_one, "{}", case.name);
+        for (row, alone) in together.iter().zip(&one_by_one) {
+            assert_eq!(row.ids, alone.ids, "{}", case.name);
+            // The difference of two logits of order 1, each rounded by another order of sums.
+            assert!((row.margin - alone.margin).abs() < 1e-5, "{}: {} {}", case.name, row.margin, alone.margin);
+        }
         // The end ids are not part of our output, and count in theirs.
         let ending = GenerateOptions { eos: ids(&greedy["eos"]), ..options };
         let until = greedy["until_eos"].as_u64().unwrap() as usize;

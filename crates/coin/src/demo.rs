@@ -7,13 +7,14 @@ use anyhow::{Context, Result};
 use burn::tensor::Device;
 use coin_data::world::World;
 use coin_data::{Pair, PairBuilder, Task, TemplateSet, pairs};
-use coin_eval::{Evaluation, InstructionSet, Ledger, Summary, metrics, report};
+use coin_eval::{Bootstrap, Evaluation, InstructionSet, Ledger, Summary, metrics};
 use coin_model::{LoraConfig, WeightFormat};
 use coin_perturb::frozen::LabelWords;
 use coin_perturb::{attack_named, perturb_set};
 use coin_train::config::{DataTable, ModelTable, Objective, ObjectiveTable, TrainTable};
 use coin_train::{Progress, RunConfig, RunOptions, Trainer};
 
+use crate::evaluation_folder::{self, Evaluated};
 use crate::{learning_curves, model_folder};
 
 /// Files of the embedded base model, as `examples/train_demo_base.rs` writes them.
@@ -98,7 +99,7 @@ impl Demo {
             curves.push(learning_curves::read(&self.out.join(name), name)?);
         }
 
-        let mut runs = Vec::new();
+        let (mut runs, mut evaluated) = (Vec::new(), Vec::new());
         for name in ["base", "cit", "coin"] {
             let adapter = (name != "base").then(|| self.out.join(name).join("adapter"));
             let format = WeightFormat::default();
@@ -117,18 +118,25 @@ impl Demo {
                 seed: self.seed,
                 ..Evaluation::new(Task::glue(), instructions.clone())
             };
-            let mut ledger = Ledger::create(self.out.join(name).join("ledger.jsonl"))?;
-            let records = evaluation.run(
-                &mut model,
-                &|task| world.evaluation(&task.name, pool),
-                &mut ledger,
-                &mut |done, total| progress(DemoProgress::Evaluating(name, done, total)),
-            )?;
-            runs.push(metrics::score(name, &records)?);
+            let folder = self.out.join(name);
+            let mut plan = evaluation.plan(&|task| world.evaluation(&task.name, pool))?;
+            plan.fit(&model)?;
+            let mut ledger = Ledger::create(folder.join(evaluation_folder::LEDGER))?;
+            let records = plan.run(&mut model, &mut ledger, &mut |done, total| {
+                progress(DemoProgress::Evaluating(name, done, total));
+            })?;
+            let run = metrics::score_with_intervals(name, &records, &evaluation.tasks, Bootstrap::default())?;
+            evaluation_folder::write(&folder, &plan, &evaluation.tasks, &records, &run, 0)?;
+            let mapped = [MAPPED.to_owned()];
+            evaluation_folder::write_states(&folder, &plan, &mut model, &mapped, &records, &mut |_, _| ())?;
+            runs.push(run);
+            evaluated.extend(Evaluated::read(&folder, name)?);
         }
-        let summary = Summary::new(self.settings(), runs);
+        let mut summary = Summary::new(self.settings(), runs);
+        evaluation_folder::compare(&mut summary, &evaluated, Bootstrap::default())?;
         summary.write(self.out.join("summary.json"))?;
-        report::write_html(self.out.join("report.html"), &summary, &curves)?;
+        let report = evaluation_folder::report(summary.clone(), curves, &evaluated)?;
+        report.write_html(self.out.join("report.html"))?;
         Ok(summary)
     }
 
@@ -200,6 +208,9 @@ impl Demo {
 
 /// Peak learning rate of both runs; ours, as the paper's 1e-4 is for a model 5,000 times the size.
 const LEARNING_RATE: f64 = 2e-3;
+
+/// The task whose hidden states are mapped, as in the paper.
+const MAPPED: &str = "cola";
 
 /// Pairs held out of both runs.
 const VALIDATION_PAIRS: usize = 128;

@@ -10,6 +10,7 @@
 //! - [`device`]: a name such as `cpu` or `cuda:0` as a device
 //! - [`memory`]: a device that runs out of memory, as an error
 //! - [`demo`]: the main job on an embedded model and world
+//! - [`evaluation_folder`]: what an evaluation leaves, and its report
 //! - [`learning_curves`]: a training run's metrics, for the report
 //! - [`model_folder`]: a model folder with an adapter, opened
 
@@ -23,6 +24,7 @@ pub use coin_train as train;
 
 pub mod demo;
 pub mod device;
+pub mod evaluation_folder;
 pub mod learning_curves;
 pub mod memory;
 pub mod model_folder;

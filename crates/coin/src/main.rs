@@ -34,7 +34,7 @@ enum Command {
     /// Trains adapters as a run file says.
     Train(command::train::Arguments),
     /// Evaluates a model on GLUE under clean and perturbed instructions.
-    Eval(command::eval::Arguments),
+    Eval(Box<command::eval::Arguments>),
     /// Computes every metric again from a ledger, without a model.
     Score(command::score::Arguments),
     /// Writes the report of evaluations and training runs.

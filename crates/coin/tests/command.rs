@@ -186,7 +186,7 @@ fn a_short_demo_writes_what_it_promises() {
     let table = String::from_utf8(output.stdout).unwrap();
     let summary: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(out.join("summary.json")).unwrap()).unwrap();
-    assert_eq!((summary["schema"].as_str(), summary["version"].as_u64()), (Some("coin.summary"), Some(1)));
+    assert_eq!((summary["schema"].as_str(), summary["version"].as_u64()), (Some("coin.summary"), Some(2)));
     let names: Vec<_> = summary["runs"].as_array().unwrap().iter().map(|run| run["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["base", "cit", "coin"]);
     for run in summary["runs"].as_array().unwrap() {

@@ -209,7 +209,10 @@ fn instructions_are_complete_and_unseen() {
     let seen: BTreeSet<_> = templates().values().flatten().map(|(prompt, _)| wording(prompt)).collect();
     for file in INSTRUCTIONS {
         let instructions = instructions(file);
-        assert_eq!(instructions.keys().collect::<Vec<_>>(), ["clean", "semantic"]);
+        // The other levels of a file are made from the clean one.
+        let made = ["deepwordbug", "textfooler", "checklist"];
+        let written: Vec<_> = instructions.keys().filter(|level| !made.contains(&level.as_str())).collect();
+        assert_eq!(written, ["clean", "semantic"]);
         for task in families() {
             let labels: BTreeSet<_> = task.labels.iter().cloned().collect();
             let mut distinct = BTreeSet::new();

@@ -1,4 +1,5 @@
-//! Grouped bars: accuracy by level and run, with the standard deviation over instructions as whiskers.
+//! Grouped bars: accuracy by level and run. Whiskers are 95 % intervals where there are any, else the standard deviation over
+//! instructions.
 
 use super::frame::{Frame, WIDTH, color, legend};
 use super::svg::{Anchor, Svg};
@@ -19,12 +20,21 @@ pub(super) fn figure(summary: &Summary) -> String {
         let start = center - bar * summary.runs.len() as f64 / 2.0;
         for (index, run) in summary.runs.iter().enumerate() {
             let Some(measures) = run.level(level) else { continue };
-            let (accuracy, std) = (100.0 * measures.accuracy, 100.0 * measures.std);
-            let (x, top) = (start + bar * index as f64, frame.y(accuracy));
-            let tip =
-                format!("{}, {}: {} % ± {}", run.name, title(level), percent(measures.accuracy), percent(measures.std));
+            let (x, top) = (start + bar * index as f64, frame.y(100.0 * measures.accuracy));
+            let (low, high, of) = match measures.accuracy_interval {
+                Some(interval) => (interval.low, interval.high, "95 % interval"),
+                None => (measures.accuracy - measures.std, measures.accuracy + measures.std, "± std"),
+            };
+            let tip = format!(
+                "{}, {}: {} %, {of} {} to {}",
+                run.name,
+                title(level),
+                percent(measures.accuracy),
+                percent(low),
+                percent(high)
+            );
             svg.rect(&color(summary, index), [x + 1.0, top, bar - 2.0, frame.bottom() - top], "", &tip);
-            let (middle, high, low) = (x + bar / 2.0, frame.y(accuracy + std), frame.y(accuracy - std));
+            let (middle, high, low) = (x + bar / 2.0, frame.y(100.0 * high), frame.y(100.0 * low));
             svg.line("whisker", middle, high, middle, low);
             svg.line("whisker", middle - 4.0, high, middle + 4.0, high);
             svg.line("whisker", middle - 4.0, low, middle + 4.0, low);

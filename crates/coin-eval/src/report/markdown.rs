@@ -1,39 +1,62 @@
 //! The report as Markdown: the same tables, without figures.
 
-use super::{Curve, headline, settings};
+use super::headline::headline;
+use super::{Curve, Report, flips, html, maps, notes, settings, tables};
 use crate::summary::Summary;
 use crate::table::{self, Grid};
 
-pub(super) fn page(summary: &Summary, curves: &[Curve]) -> String {
+pub(super) fn page(report: &Report) -> String {
+    let summary = &report.summary;
     let mut text = match summary.runs.is_empty() {
         true => format!("# Learning curves\n\n{}\n", headline(summary)),
         false => evaluation(summary),
     };
-    if !curves.is_empty() {
-        text.push_str(&format!("\n## Losses at the last step\n\n{}", last_steps(curves).to_markdown()));
+    let mut section = |title: &str, content: &str, note: &str| {
+        let note = if note.is_empty() { String::new() } else { format!("\n{note}\n") };
+        text.push_str(&format!("\n## {title}\n\n{content}{note}"));
+    };
+    if !report.flips.counts.is_empty() {
+        let counts = flips::counts(&report.flips).to_markdown();
+        let contrasts =
+            flips::contrasts(&report.flips).map_or(String::new(), |grid| format!("\n{}", grid.to_markdown()));
+        section("Answers that change with the wording", &format!("{counts}{contrasts}"), flips::NOTE);
+        if !report.flips.examples.is_empty() {
+            let examples = flips::markdown_examples(&report.flips);
+            section("Examples of changed answers", &format!("{}\n{examples}", flips::EXAMPLES), "");
+        }
     }
-    let rows = settings(summary).into_iter().map(|row| row.to_vec()).collect();
-    let columns = vec!["setting".to_owned(), "value".to_owned()];
-    text.push_str(&format!("\n## Settings\n\n{}", Grid { columns, rows }.to_markdown()));
+    if let Some(silhouettes) = maps::silhouettes(&report.maps) {
+        section("Silhouettes of hidden states", &silhouettes.to_markdown(), "");
+    }
+    if !report.curves.is_empty() {
+        section("Losses at the last step", &last_steps(&report.curves).to_markdown(), "");
+    }
+    section("Settings", &settings::grid(report).to_markdown(), html::SETTINGS);
     text
 }
 
 /// What the evaluation found.
 fn evaluation(summary: &Summary) -> String {
-    let mut text = format!(
-        "# Robustness to perturbed instructions\n\n{}\n\n\
-         Accuracies are in per cent, mean ± population standard deviation over a task's instructions, averaged over tasks; \
-         changes are in percentage points.\n\n\
-         ## By perturbation level\n\n{}\n## Change from clean, and answers that name no class\n\n{}\n## By task group\n\n\
-         Averaged over all levels.\n\n{}",
-        headline(summary),
-        table::levels(summary).to_markdown(),
-        table::changes(summary).to_markdown(),
-        table::groups(summary).to_markdown(),
-    );
-    for run in &summary.runs {
-        text.push_str(&format!("\n## {} by task and level\n\n{}", run.name, table::tasks(summary, run).to_markdown()));
+    let mut text = format!("# Robustness to perturbed instructions\n\n{}\n", headline(summary));
+    let mut section = |title: &str, grid: &Grid, note: &str| {
+        text.push_str(&format!("\n## {title}\n\n{}\n{note}\n", grid.to_markdown()));
+    };
+    section("By perturbation level", &tables::accuracies(summary), &notes::levels(summary));
+    section("Change from clean", &tables::changes(summary), notes::CHANGES);
+    section("Robustness", &tables::robustness(summary), notes::ROBUSTNESS);
+    for compared in &summary.comparisons {
+        let title = format!("{} compared with {}", compared.after, compared.before);
+        section(&title, &tables::tests_by_level(compared), &notes::comparison(compared));
     }
+    section("By task group", &tables::group_accuracies(summary), notes::GROUPS);
+    for run in &summary.runs {
+        section(&format!("{} by task and level", run.name), &table::tasks(summary, run), notes::TASKS);
+    }
+    if let Some(cosines) = tables::cosines(summary) {
+        section("Cosine by level", &cosines, notes::COSINES);
+    }
+    let reliability = tables::reliability(summary);
+    section("Unparsable answers, near-ties, shortened prompts", &reliability, notes::RELIABILITY);
     text
 }
 

@@ -78,8 +78,6 @@ impl Svg {
     pub(super) fn finish(self, label: &str) -> String {
         let Svg { width, height, body } = self;
         let label = escape(label);
-        format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-label=\"{label}\">\n{body}</svg>\n"
-        )
+        format!("<svg viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-label=\"{label}\">\n{body}</svg>\n")
     }
 }

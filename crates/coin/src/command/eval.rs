@@ -1,19 +1,24 @@
 //! `coin eval`
 
 mod prompt_parts;
+mod remote;
 mod task_choice;
 
 use std::path::{Path, PathBuf};
 
+use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use coin::data::{Component, Task};
 use coin::eval::levels::CLEAN;
+use coin::eval::llama::LlamaModel;
+use coin::eval::openai::{OpenAiModel, Usage};
+use coin::eval::{Bootstrap, metrics, table};
 use coin::eval::{
     Evaluation, InstructionSet, LanguageModel, Ledger, LongPrompts, Plan, Preset, Record, Scorer, Summary,
 };
-use coin::eval::{metrics, results, table};
-use coin::model_folder;
+use coin::{evaluation_folder, model_folder};
 use prompt_parts::{Built, PromptParts};
+use remote::RemoteArguments;
 use serde_json::json;
 use task_choice::TaskChoice;
 
@@ -125,6 +130,14 @@ pub struct Arguments {
     /// Rows per batch at most.
     #[arg(long)]
     batch_size: Option<usize>,
+    /// Draws of the bootstrap behind 95 % intervals; 0 for none.
+    #[arg(long, default_value_t = Bootstrap::default().replicates)]
+    intervals: usize,
+    /// Tasks, comma separated, of whose prompts hidden states are kept: `representations.safetensors`, and maps in the report.
+    #[arg(long, value_delimiter = ',')]
+    representations: Vec<String>,
+    #[command(flatten)]
+    remote: RemoteArguments,
 }
 
 impl Arguments {
@@ -133,8 +146,11 @@ impl Arguments {
         if self.batch_size == Some(0) {
             return bad_input("--batch-size must be at least 1");
         }
-        let device = self.model.device()?;
-        let (model_dir, adapter_dir) = self.model.folders()?;
+        // A model that is not there is told before data are read.
+        let local = match self.remote.is_given() {
+            true => None,
+            false => Some((self.model.device()?, self.model.folders()?)),
+        };
         let chosen = self.tasks.read(self.model.offline, self.parts.shots_from())?;
         let Built { instructions, surroundings, examples } = self.parts.build(&chosen, self.seed)?;
         let preset = Preset::from(self.preset);
@@ -150,31 +166,60 @@ impl Arguments {
             full_decode: self.full_decode,
             max_new_tokens: self.max_new_tokens,
             long_prompts: self.long_prompts.into(),
+            // A server tells no hidden states.
+            hidden: !self.remote.is_given(),
             ..Evaluation::new(chosen.tasks.clone(), instructions)
         };
-        let mut engine = model_folder::engine_options(&device);
-        if let Some(batch_size) = self.batch_size {
-            engine.batch_size = batch_size;
-        }
-        let format = self.model.format();
-        let (mut model, warnings) =
-            model_folder::for_evaluation(&model_dir, adapter_dir.as_deref(), format, &device, engine).input()?;
-        warn(&warnings);
+        let mut model = match (self.remote.model(&self.model.model)?, local) {
+            (Some(remote), _) => Model::Remote(Box::new(remote)),
+            (None, Some((device, folders))) => Model::Local(Box::new(self.open(&device, &folders)?)),
+            (None, None) => return bad_input("--model or --endpoint is needed"),
+        };
         // Everything that can be wrong with the input is found before the first file is written.
         let mut plan =
             evaluation.plan(&|task: &Task| Ok(examples.get(&task.name).cloned().unwrap_or_default())).input()?;
-        plan.fit(&model).input()?;
+        plan.fit(model.get()).input()?;
+        if let Some(stray) =
+            self.representations.iter().find(|name| chosen.tasks.iter().all(|task| task.name != **name))
+        {
+            return bad_input(format!("--representations {stray}: the task is not evaluated"));
+        }
         if plan.left_out() > 0 {
             eprintln!("coin: warning: {} examples are left out, as they are too long for the model", plan.left_out());
         }
-        let records = self.answer(&plan, &mut model)?;
-        self.write(&plan, &evaluation, &model, &chosen, &records)
+        let answered = self.answer(&plan, model.get());
+        if let Model::Remote(remote) = &model {
+            eprintln!("coin: {}", remote::describe(&remote.usage()));
+        }
+        let records = answered?;
+        if !self.representations.is_empty() {
+            let bar = progress::bar("hidden states", 0);
+            let tasks = distinct(&self.representations);
+            evaluation_folder::write_states(&self.out, &plan, model.get(), &tasks, &records, &mut |done, total| {
+                bar.set_length(total as u64);
+                bar.set_position(done as u64);
+            })
+            .work()?;
+            bar.finish();
+        }
+        self.write(&plan, &evaluation, &mut model, &chosen, &records)
+    }
+
+    /// The model of a folder.
+    fn open(&self, device: &Device, (folder, adapter): &(PathBuf, Option<PathBuf>)) -> Result<LlamaModel, Failure> {
+        let mut engine = model_folder::engine_options(device);
+        engine.batch_size = self.batch_size.unwrap_or(engine.batch_size);
+        let format = self.model.format();
+        let opened = model_folder::for_evaluation(folder, adapter.as_deref(), format, device, engine);
+        let (model, warnings) = opened.input()?;
+        warn(&warnings);
+        Ok(model)
     }
 
     /// Asks the model for the answers that the ledger lacks.
     fn answer(&self, plan: &Plan<'_>, model: &mut dyn LanguageModel) -> Result<Vec<Record>, Failure> {
         out_folder(&self.out)?;
-        let path = self.out.join("ledger.jsonl");
+        let path = self.out.join(evaluation_folder::LEDGER);
         let mut ledger = if self.fresh { Ledger::create(path).work()? } else { Ledger::open(path).input()? };
         let there = ledger.found().len();
         if there > 0 {
@@ -198,20 +243,21 @@ impl Arguments {
         &self,
         plan: &Plan<'_>,
         evaluation: &Evaluation,
-        model: &dyn LanguageModel,
+        model: &mut Model,
         chosen: &task_choice::Chosen,
         records: &[Record],
     ) -> Result<(), Failure> {
-        // Results of an earlier evaluation must not stand beside this one's.
-        let old = self.out.join("results");
-        if old.is_dir() {
-            std::fs::remove_dir_all(&old).work()?;
-        }
-        let run = metrics::score(run_name(&self.model), records).work()?;
+        let name = run_name(&self.model);
+        let run = match self.intervals {
+            0 => metrics::score_tasks(name, records, &evaluation.tasks),
+            replicates => {
+                let bootstrap = Bootstrap { replicates, ..Bootstrap::default() };
+                metrics::score_with_intervals(name, records, &evaluation.tasks, bootstrap)
+            }
+        };
+        let run = run.work()?;
         let shots = self.parts.shots();
-        results::write_examples(&self.out, records, evaluation.max_new_tokens, shots, |record| plan.input_text(record))
-            .work()?;
-        results::write_accuracies(&self.out, &run).work()?;
+        evaluation_folder::write(&self.out, plan, &evaluation.tasks, records, &run, shots).work()?;
         let near =
             records.iter().filter(|record| record.margin.is_some_and(|margin| margin < metrics::NEAR_TIE)).count();
         let format = self.model.format();
@@ -219,7 +265,9 @@ impl Arguments {
             "command": "eval",
             "model": self.model.model,
             "adapter": self.model.adapter,
-            "fingerprint": model.fingerprint(),
+            "fingerprint": model.get().fingerprint(),
+            "endpoint": self.remote.endpoint(),
+            "usage": model.usage(),
             "dtype": format.dtype,
             "quantization": format.quantization,
             "prompts": self.parts.prompts(),
@@ -253,6 +301,28 @@ impl Arguments {
         }
         println!("Numbers: {}", self.out.join("summary.json").display());
         Ok(())
+    }
+}
+
+/// The model that is asked.
+enum Model {
+    Local(Box<LlamaModel>),
+    Remote(Box<OpenAiModel>),
+}
+
+impl Model {
+    fn get(&mut self) -> &mut dyn LanguageModel {
+        match self {
+            Model::Local(model) => &mut **model,
+            Model::Remote(model) => &mut **model,
+        }
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        match self {
+            Model::Local(_) => None,
+            Model::Remote(model) => Some(model.usage()),
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use coin::eval::report::Curve;
-use coin::eval::{Summary, report};
+use coin::eval::{Bootstrap, Curve, Summary};
+use coin::evaluation_folder::{self, Evaluated};
 use coin::learning_curves;
 
 use crate::failure::{Failure, OrFail, bad_input};
@@ -19,44 +19,74 @@ pub struct Arguments {
     /// File to write: HTML or Markdown by its ending.
     #[arg(long)]
     out: PathBuf,
+    /// Draws of the bootstrap behind tests between runs; 0 for none.
+    #[arg(long, default_value_t = Bootstrap::default().replicates)]
+    intervals: usize,
 }
 
 impl Arguments {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
+        if !matches!(self.out.extension().and_then(|ending| ending.to_str()), Some("html" | "md")) {
+            return bad_input(format!("--out {}: expected a name that ends in .html or .md", self.out.display()));
+        }
         let mut merged: Option<Summary> = None;
         let mut curves: Vec<Curve> = Vec::new();
+        let mut evaluated: Vec<Evaluated> = Vec::new();
+        let mut settings = Vec::new();
         for path in &self.runs {
+            let folder_name = path.file_name().map_or("run".to_owned(), |name| name.to_string_lossy().into_owned());
             let trained = path.join(learning_curves::METRICS).is_file();
             if trained {
-                let name = path.file_name().map_or("run".to_owned(), |name| name.to_string_lossy().into_owned());
-                curves.push(learning_curves::read(path, &name).input()?);
+                curves.push(learning_curves::read(path, &folder_name).input()?);
             }
             let summary = if path.is_dir() { path.join("summary.json") } else { path.clone() };
             if trained && !summary.exists() {
                 continue;
             }
-            let summary = Summary::read(&summary).input()?;
-            // A demo's runs were trained in folders of their names.
-            for run in summary.runs.iter().filter(|_| path.is_dir()) {
-                let folder = path.join(&run.name);
-                if folder.join(learning_curves::METRICS).is_file() {
+            let mut summary = Summary::read(&summary).input()?;
+            let several = summary.runs.len() > 1;
+            for run in summary.runs.iter_mut().filter(|_| path.is_dir()) {
+                // A demo's runs have folders of their names.
+                let folder = if several { path.join(&run.name) } else { path.clone() };
+                if folder != *path && folder.join(learning_curves::METRICS).is_file() {
                     curves.push(learning_curves::read(&folder, &run.name).input()?);
                 }
+                let taken = |name: &str| merged.iter().flat_map(|merged| &merged.runs).any(|run| run.name == name);
+                if taken(&run.name) && !several {
+                    run.name.clone_from(&folder_name);
+                }
+                if taken(&run.name) {
+                    return bad_input(format!("{}: there is a run `{}` already", path.display(), run.name));
+                }
+                evaluated.extend(Evaluated::read(&folder, &run.name).input()?);
             }
+            let name =
+                if several { folder_name } else { summary.runs.first().map_or(folder_name, |run| run.name.clone()) };
+            settings.push((name, summary.settings.clone()));
             match &mut merged {
-                Some(merged) => merged.runs.extend(summary.runs),
+                Some(merged) => {
+                    merged.runs.extend(summary.runs);
+                    merged.comparisons.extend(summary.comparisons);
+                }
                 None => merged = Some(summary),
             }
         }
-        let summary = match merged {
+        let mut summary = match merged {
             Some(merged) => merged,
             None => learning_curves::settings_only(&self.runs[0]).input()?,
         };
+        if self.intervals > 0 {
+            let bootstrap = Bootstrap { replicates: self.intervals, ..Bootstrap::default() };
+            evaluation_folder::compare(&mut summary, &evaluated, bootstrap).input()?;
+        }
+        let mut report = evaluation_folder::report(summary, curves, &evaluated).input()?;
+        if settings.len() > 1 {
+            report.settings = settings;
+        }
         match self.out.extension().and_then(|ending| ending.to_str()) {
-            Some("html") => report::write_html(&self.out, &summary, &curves).work()?,
-            Some("md") => report::write_markdown(&self.out, &summary, &curves).work()?,
-            _ => return bad_input(format!("--out {}: expected a name that ends in .html or .md", self.out.display())),
+            Some("html") => report.write_html(&self.out).work()?,
+            _ => report.write_markdown(&self.out).work()?,
         }
         println!("report written to {}", self.out.display());
         Ok(())

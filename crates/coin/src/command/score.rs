@@ -3,36 +3,103 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use coin::eval::{Summary, ledger, metrics, results, table};
+use coin::data::{Task, TaskFile};
+use coin::eval::{Bootstrap, Record, Scorer, Summary, ledger, metrics, results, table};
+use coin::evaluation_folder::{self, Evaluated};
 use serde_json::json;
 
+use super::eval::ScorerName;
 use super::out_folder;
-use crate::failure::{Failure, OrFail};
+use crate::failure::{Failure, OrFail, bad_input};
 
 /// Arguments of `coin score`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The ledger.
-    ledger: PathBuf,
-    /// Folder to write `summary.json` and `unseen_instruction_acc.csv` to.
+    /// Ledgers; each is compared with the one before it.
+    #[arg(required = true)]
+    ledgers: Vec<PathBuf>,
+    /// Folder to write `summary.json` and, for a single ledger, `unseen_instruction_acc.csv` to.
     #[arg(long)]
     out: PathBuf,
-    /// Name of the run in tables.
-    #[arg(long, default_value = "run")]
-    name: String,
+    /// Name of a run in tables, once for each ledger; the ledger's folder where absent.
+    #[arg(long = "name")]
+    names: Vec<String>,
+    /// Reads the answers anew with another scorer than they were read with.
+    #[arg(long, value_enum)]
+    scorer: Option<ScorerName>,
+    /// Draws of the bootstrap behind 95 % intervals and tests; 0 for none.
+    #[arg(long, default_value_t = Bootstrap::default().replicates)]
+    intervals: usize,
+    /// Seed of the bootstrap.
+    #[arg(long, default_value_t = Bootstrap::default().seed)]
+    seed: u64,
+    /// Definition of a task of your own; those of `tasks.json` beside a ledger are known.
+    #[arg(long = "task-file", value_name = "FILE")]
+    task_files: Vec<PathBuf>,
 }
 
 impl Arguments {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
-        let records = ledger::read(&self.ledger).input()?;
-        let run = metrics::score(&self.name, &records).input()?;
+        if !self.names.is_empty() && self.names.len() != self.ledgers.len() {
+            return bad_input(format!("--name is there {} times for {} ledgers", self.names.len(), self.ledgers.len()));
+        }
+        let own = self.task_files.iter().map(TaskFile::read).collect::<Result<Vec<_>, _>>().input()?;
+        let mut evaluated = Vec::new();
+        for (index, path) in self.ledgers.iter().enumerate() {
+            let mut tasks = evaluation_folder::tasks_beside(path).input()?;
+            tasks.retain(|task| own.iter().all(|file| file.task.name != task.name));
+            tasks.extend(own.iter().map(|file| file.task.clone()));
+            let mut records = ledger::read(path).input()?;
+            if let Some(scorer) = self.scorer {
+                read_anew(&mut records, scorer.into(), &tasks)?;
+            }
+            let folder = path.parent().and_then(|folder| folder.file_name());
+            let name = self.names.get(index).cloned();
+            let name = name.or_else(|| folder.map(|name| name.to_string_lossy().into_owned()));
+            let name = name.unwrap_or_else(|| "run".to_owned());
+            if evaluated.iter().any(|run: &Evaluated| run.name == name) {
+                return bad_input(format!(
+                    "two runs are called `{name}`; --name, once for each ledger, tells them apart"
+                ));
+            }
+            evaluated.push(Evaluated { name, records, tasks, texts: Default::default(), states: None });
+        }
+        let bootstrap = Bootstrap { replicates: self.intervals, seed: self.seed };
+        let score = |run: &Evaluated| match self.intervals {
+            0 => metrics::score_tasks(&run.name, &run.records, &run.tasks),
+            _ => metrics::score_with_intervals(&run.name, &run.records, &run.tasks, bootstrap),
+        };
+        let runs = evaluated.iter().map(score).collect::<Result<Vec<_>, _>>().input()?;
+        let settings = json!({
+            "command": "score",
+            "ledgers": self.ledgers,
+            "scorer": self.scorer.map(Scorer::from),
+            "intervals": self.intervals,
+            "seed": self.seed,
+        });
+        let mut summary = Summary::new(settings.as_object().cloned().unwrap_or_default(), runs);
+        if self.intervals > 0 {
+            evaluation_folder::compare(&mut summary, &evaluated, bootstrap).input()?;
+        }
         out_folder(&self.out)?;
-        results::write_accuracies(&self.out, &run).work()?;
-        let settings = json!({ "command": "score", "ledger": self.ledger });
-        let summary = Summary::new(settings.as_object().cloned().unwrap_or_default(), vec![run]);
+        if let [run] = &summary.runs[..] {
+            results::write_accuracies(&self.out, run).work()?;
+        }
         summary.write(self.out.join("summary.json")).work()?;
         println!("{}", table::terminal(&summary));
         Ok(())
     }
+}
+
+/// Replaces the predictions by those of `scorer`.
+fn read_anew(records: &mut [Record], scorer: Scorer, tasks: &[Task]) -> Result<(), Failure> {
+    for record in records {
+        let Some(task) = tasks.iter().find(|task| task.name == record.task) else {
+            return bad_input(format!("task `{}` is not known; --task-file names its definition", record.task));
+        };
+        record.pred = scorer.read(task, record).input()?;
+        record.scorer = scorer;
+    }
+    Ok(())
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use coin::device;
-use coin::eval::report;
+use coin::eval::Report;
 use coin::hub::Files;
 use coin::learning_curves;
 use coin::loss::collective::{DeviceCollective, LocalCollective, NetworkCollective, NetworkOptions};
@@ -126,9 +126,9 @@ impl Arguments {
             );
         }
         let name = out.file_name().map_or("run".to_owned(), |name| name.to_string_lossy().into_owned());
-        let curves = [learning_curves::read(&out, &name).work()?];
+        let curves = vec![learning_curves::read(&out, &name).work()?];
         let summary = learning_curves::settings_only(&out).work()?;
-        report::write_html(out.join("report.html"), &summary, &curves).work()?;
+        Report { curves, ..Report::new(summary) }.write_html(out.join("report.html")).work()?;
         match outcome {
             Outcome::Finished(_) => {
                 println!("adapter written to {}", out.join("adapter").display());

@@ -1,0 +1,76 @@
+//! Mean, spread and quantiles of a list of numbers.
+
+use crate::EvalError;
+
+/// The shares of [`Distribution::quantiles`].
+pub const QUANTILES: [f64; 7] = [0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0];
+
+/// What a list of numbers looks like; all in f64.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Distribution {
+    /// How many numbers there are.
+    pub count: usize,
+    /// Their mean.
+    pub mean: f64,
+    /// Their population standard deviation (divisor `count`).
+    pub std: f64,
+    /// Minimum, 5 %, 25 %, median, 75 %, 95 % and maximum ([`QUANTILES`]), interpolated linearly as numpy does by default.
+    pub quantiles: [f64; 7],
+}
+
+impl Distribution {
+    /// The distribution of `values`.
+    ///
+    /// # Errors
+    /// [`EvalError::Invalid`] if there is none, or one is no number.
+    ///
+    /// ```
+    /// let distribution = coin_eval::distribution::Distribution::of(vec![1.0, 4.0, 2.0, 3.0])?;
+    /// assert_eq!((distribution.mean, distribution.std), (2.5, 1.25f64.sqrt()));
+    /// assert_eq!(distribution.median(), 2.5);
+    /// # Ok::<(), coin_eval::EvalError>(())
+    /// ```
+    pub fn of(mut values: Vec<f64>) -> Result<Self, EvalError> {
+        if values.is_empty() || values.iter().any(|value| value.is_nan()) {
+            return Err(EvalError::Invalid("a distribution needs numbers, and at least one".to_owned()));
+        }
+        values.sort_by(f64::total_cmp);
+        let count = values.len();
+        let mean = values.iter().sum::<f64>() / count as f64;
+        let std = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count as f64).sqrt();
+        let quantiles = QUANTILES.map(|share| {
+            let place = share * (count - 1) as f64;
+            let (below, above) = (values[place.floor() as usize], values[place.ceil() as usize]);
+            below + (above - below) * place.fract()
+        });
+        Ok(Distribution { count, mean, std, quantiles })
+    }
+
+    /// Half of the numbers are at most this.
+    pub fn median(&self) -> f64 {
+        self.quantiles[3]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_numpys() {
+        // numpy.quantile([0.1, 0.9, 0.4, 0.6, 0.2, 0.5], [0, .05, .25, .5, .75, .95, 1])
+        let distribution = Distribution::of(vec![0.1, 0.9, 0.4, 0.6, 0.2, 0.5]).unwrap();
+        let expected = [0.1, 0.125, 0.25, 0.45, 0.575, 0.825, 0.9];
+        for (found, expected) in distribution.quantiles.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        }
+        assert_eq!(Distribution::of(vec![3.0]).unwrap().quantiles, [3.0; 7]);
+    }
+
+    #[test]
+    fn nothing_has_no_distribution() {
+        assert!(Distribution::of(vec![]).is_err());
+        assert!(Distribution::of(vec![1.0, f64::NAN]).is_err());
+    }
+}

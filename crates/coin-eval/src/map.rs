@@ -1,0 +1,127 @@
+//! States in the plane: UMAP.
+//!
+//! McInnes, Healy and Melville 2018, <https://arxiv.org/abs/1802.03426>, in four steps:
+//!
+//! 1. the `neighbors` nearest points of each, exactly: every distance is computed ([`graph`]);
+//! 2. a fuzzy graph: from i to its neighbor j the weight exp(-max(0, d_ij - rho_i) / sigma_i), with rho_i the distance to
+//!    the nearest and sigma_i such that the weights of a point add up to log2(neighbors); the two directions are joined to
+//!    w_ij + w_ji - w_ij w_ji ([`graph`]);
+//! 3. a start from the two main directions of the points (principal components; umap-learn's default is spectral);
+//! 4. stochastic gradient descent on the cross-entropy between the graph's weights and 1 / (1 + a d^(2b)), by
+//!    sampled edges and negative samples.
+//!
+//! Written here because no crate at hand is both reproducible and small: umap-rs draws from an unseeded generator on
+//! racing threads, the others bring 85 crates or more. One thread moves the points, so a map depends on points, options and
+//! seed alone.
+//!
+//! A map shows who is whose neighbor. Distances between groups, their sizes and their density mean nothing, and neither do
+//! the positions: maps of two models cannot be laid over each other. [`trustworthiness`] tells how much of the
+//! neighborhoods is true.
+
+mod curve;
+pub mod graph;
+mod layout;
+mod start;
+mod trust;
+
+use serde::{Deserialize, Serialize};
+
+pub use trust::trustworthiness;
+
+use crate::distance::DistanceRows;
+use crate::{Distance, EvalError, Points};
+
+/// How to draw a map.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UmapOptions {
+    /// How many points, itself among them, make a point's neighborhood; 15, as in umap-learn. Fewer show more detail.
+    pub neighbors: usize,
+    /// How near points of the map may come, in its units; 0.1, as in umap-learn.
+    pub min_distance: f64,
+    /// The distance between points; [`Distance::Cosine`], ours.
+    pub metric: Distance,
+    /// Passes over the graph; by default 500 up to 10,000 points and 200 beyond, as in umap-learn.
+    pub epochs: Option<usize>,
+    /// Seed of start and sampling; 42.
+    pub seed: u64,
+}
+
+impl Default for UmapOptions {
+    fn default() -> Self {
+        UmapOptions { neighbors: 15, min_distance: 0.1, metric: Distance::Cosine, epochs: None, seed: 42 }
+    }
+}
+
+/// The place of each point in the plane.
+///
+/// # Errors
+/// [`EvalError::Invalid`] if `neighbors` is below 2 or not below the number of points, `min_distance` is not from 0 to below
+/// 3, `epochs` is 0, or a point has no cosine.
+///
+/// ```
+/// use coin_eval::{Points, map::{UmapOptions, umap}};
+/// // 40 points in two directions.
+/// let values: Vec<f32> = (0..40)
+///     .flat_map(|index| {
+///         let wobble = 0.01 * (index / 2) as f32;
+///         if index % 2 == 0 { [1.0, wobble, 0.0] } else { [0.0, wobble, 1.0] }
+///     })
+///     .collect();
+/// let options = UmapOptions { neighbors: 5, ..UmapOptions::default() };
+/// let map = umap(Points::new(&values, 3)?, &options)?;
+/// let apart = |i: usize, j: usize| (map[i][0] - map[j][0]).hypot(map[i][1] - map[j][1]);
+/// assert!(apart(0, 2) < apart(0, 1) && apart(1, 3) < apart(0, 1));
+/// # Ok::<(), coin_eval::EvalError>(())
+/// ```
+pub fn umap(points: Points, options: &UmapOptions) -> Result<Vec<[f32; 2]>, EvalError> {
+    let curve = curve::Curve::new(options.min_distance)?;
+    let epochs = options.epochs.unwrap_or(if points.len() <= 10_000 { 500 } else { 200 });
+    if epochs == 0 {
+        return Err(EvalError::Invalid("a map needs at least 1 epoch".to_owned()));
+    }
+    let rows = DistanceRows::new(points, options.metric)?;
+    let edges = graph::edges(&graph::neighbors(&rows, options.neighbors)?);
+    let mut places = start::start(&rows, options.seed);
+    layout::optimize(&mut places, &edges, curve, epochs, options.seed);
+    Ok(places.into_iter().map(|place| place.map(|coordinate| coordinate as f32)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_outside_their_domain_are_refused() {
+        let points = Points::new(&[1.0, 2.0, 3.0, 4.0], 1).unwrap();
+        let refused = |options| umap(points, &options).unwrap_err().to_string();
+        let few = UmapOptions { neighbors: 3, ..UmapOptions::default() };
+        assert_eq!(refused(UmapOptions { neighbors: 4, ..few.clone() }), "4 neighbors of 4 points: expected 2 to 3");
+        assert_eq!(refused(UmapOptions { neighbors: 1, ..few.clone() }), "1 neighbors of 4 points: expected 2 to 3");
+        assert_eq!(refused(UmapOptions { epochs: Some(0), ..few.clone() }), "a map needs at least 1 epoch");
+        let far = refused(UmapOptions { min_distance: 3.0, ..few.clone() });
+        assert_eq!(far, "min_distance is 3, expected 0 to below 3");
+        assert!(umap(points, &few).is_ok());
+    }
+
+    #[test]
+    fn points_in_one_place_get_finite_places() {
+        let points = Points::new(&[1.0; 60], 3).unwrap();
+        for metric in [Distance::Cosine, Distance::Euclidean] {
+            let options = UmapOptions { neighbors: 5, epochs: Some(20), metric, ..UmapOptions::default() };
+            let map = umap(points, &options).unwrap();
+            assert!(map.iter().flatten().all(|value| value.is_finite()));
+        }
+    }
+
+    #[test]
+    fn a_map_is_its_seeds() {
+        let values: Vec<f32> = (0..300).map(|index| ((index * 7919 + 13) % 1009) as f32 / 500.0 - 1.0).collect();
+        let points = Points::new(&values, 3).unwrap();
+        let options = UmapOptions { epochs: Some(30), ..UmapOptions::default() };
+        let map = umap(points, &options).unwrap();
+        let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        assert_eq!(alone.install(|| umap(points, &options).unwrap()), map);
+        assert_ne!(umap(points, &UmapOptions { seed: 1, ..options }).unwrap(), map);
+    }
+}

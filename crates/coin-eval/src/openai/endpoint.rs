@@ -1,0 +1,89 @@
+//! A server's address: checked once, then the addresses of its protocols.
+
+use std::net::IpAddr;
+
+use ureq::http::Uri;
+
+use super::{Api, OpenAiError};
+
+/// An address without user, password, query or slash at its end.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    base: String,
+    is_https: bool,
+    is_this_machine: bool,
+}
+
+impl Endpoint {
+    /// # Errors
+    /// [`OpenAiError::Option`], without repeating what may be a secret.
+    pub(super) fn parse(text: &str) -> Result<Self, OpenAiError> {
+        let fault = |reason: String| OpenAiError::Option { option: "endpoint", reason };
+        if text.contains(['@', '?', '#']) {
+            return Err(fault(
+                "it must not hold a user, a password or a query: keys have an option of their own".to_owned(),
+            ));
+        }
+        let uri: Uri = text.parse().map_err(|_| fault(format!("{text:?} is no address")))?;
+        let (Some(scheme @ ("http" | "https")), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(fault(format!("{text:?} is no address that begins with https:// or http://")));
+        };
+        let path = match uri.path().trim_end_matches('/') {
+            "" => "/v1",
+            path => path,
+        };
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let is_this_machine =
+            host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+        Ok(Endpoint {
+            base: format!("{scheme}://{}{path}", authority.as_str().to_ascii_lowercase()),
+            is_https: scheme == "https",
+            is_this_machine,
+        })
+    }
+
+    /// The address that requests of `api` go to.
+    pub(super) fn url(&self, api: Api) -> String {
+        match api {
+            Api::Completions => format!("{}/completions", self.base),
+            Api::Chat(_) => format!("{}/chat/completions", self.base),
+        }
+    }
+
+    /// Whether nobody on the way can read what is sent.
+    pub(super) fn is_private(&self) -> bool {
+        self.is_https || self.is_this_machine
+    }
+
+    /// Whether the server runs on this machine.
+    pub(super) fn is_this_machine(&self) -> bool {
+        self.is_this_machine
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::openai::Turns;
+
+    #[test]
+    fn addresses() {
+        let url = |text: &str| Endpoint::parse(text).map(|endpoint| endpoint.url(Api::Completions));
+        assert_eq!(url("http://Localhost:8000").unwrap(), "http://localhost:8000/v1/completions");
+        assert_eq!(url("https://a.b/v1/").unwrap(), "https://a.b/v1/completions");
+        assert_eq!(url("https://a.b/openai/V2").unwrap(), "https://a.b/openai/V2/completions");
+        let chat = Endpoint::parse("https://a.b").unwrap().url(Api::Chat(Turns::One));
+        assert_eq!(chat, "https://a.b/v1/chat/completions");
+        for text in ["a.b", "ftp://a.b", "", "http://", "/v1", "https://a b"] {
+            assert!(url(text).unwrap_err().to_string().contains("`endpoint`"), "{text}");
+        }
+    }
+
+    #[test]
+    fn secrets_in_an_address_are_refused_and_not_repeated() {
+        for text in ["https://user:secret@a.b/v1", "https://a.b/v1?key=secret", "https://secret@a.b"] {
+            let message = Endpoint::parse(text).unwrap_err().to_string();
+            assert!(message.contains("`endpoint`") && !message.contains("secret"), "{message}");
+        }
+    }
+}

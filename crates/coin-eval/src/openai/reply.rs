@@ -1,0 +1,198 @@
+//! What comes back: the text, how sure the model was, and what it cost.
+//!
+//! Only a chat message's `content` is its answer; reasoning beside it is not. An answer that the content filter or a refusal
+//! withheld is an empty text, and counted: it names no class.
+
+use serde_json::Value;
+
+use super::OpenAiError;
+use super::error::start;
+use super::meter::Tokens;
+
+/// An answer of status 200.
+#[derive(Debug, Default)]
+pub(super) struct Reply {
+    pub(super) text: String,
+    /// Whether the text was withheld.
+    pub(super) filtered: bool,
+    /// The smallest difference between the two largest log-probabilities at any token.
+    pub(super) margin: Option<f32>,
+    /// `logprobs` of the choice; null where there are none.
+    pub(super) log_probabilities: Value,
+    /// What the server counted.
+    pub(super) tokens: Option<Tokens>,
+    /// The model's name and the server's `system_fingerprint`.
+    pub(super) served: Option<String>,
+}
+
+impl Reply {
+    /// Reads `answer` from `url`.
+    ///
+    /// # Errors
+    /// [`OpenAiError::Connection`] if it breaks off, which may pass; else [`OpenAiError::Malformed`].
+    pub(super) fn read(url: &str, answer: &str) -> Result<Self, OpenAiError> {
+        let malformed = |fault: String| OpenAiError::Malformed { url: url.to_owned(), fault, start: start(answer) };
+        let value: Value = serde_json::from_str(answer).map_err(|error| {
+            if error.is_eof() && !answer.trim().is_empty() {
+                let reason = format!("the answer breaks off after {} bytes", answer.len());
+                return OpenAiError::Connection { url: url.to_owned(), reason };
+            }
+            let is_page = answer.trim_start().starts_with('<');
+            malformed(if is_page { "a page and no JSON".to_owned() } else { format!("no JSON ({error})") })
+        })?;
+        let Some(choice) = value["choices"].get(0) else {
+            return Err(malformed("no choices".to_owned()));
+        };
+        let message = &choice["message"];
+        let filtered = choice["finish_reason"] == "content_filter" || message["refusal"].is_string();
+        let (name, text) = match message {
+            Value::Null => ("text", &choice["text"]),
+            message => ("content", &message["content"]),
+        };
+        let reasoning = ["reasoning_content", "reasoning"]
+            .iter()
+            .any(|name| message[*name].as_str().is_some_and(|r| !r.is_empty()));
+        let text = match text {
+            _ if filtered => String::new(),
+            Value::Null | Value::String(_) if reasoning && text.as_str().unwrap_or_default().is_empty() => {
+                let fault = "reasoning and no content: allow more tokens or switch reasoning off".to_owned();
+                return Err(malformed(fault));
+            }
+            Value::String(text) => text.clone(),
+            Value::Null => return Err(malformed(format!("a choice whose `{name}` is null or missing"))),
+            _ => return Err(malformed(format!("a choice whose `{name}` is no text"))),
+        };
+        let usage = &value["usage"];
+        let count = |value: &Value| value.as_u64();
+        let tokens = count(&usage["prompt_tokens"]).zip(count(&usage["completion_tokens"]).or(Some(0)));
+        let cached = count(&usage["prompt_tokens_details"]["cached_tokens"]).unwrap_or(0);
+        let served = value["model"].as_str().map(|model| match value["system_fingerprint"].as_str() {
+            Some(fingerprint) => format!("{model} ({fingerprint})"),
+            None => model.to_owned(),
+        });
+        Ok(Reply {
+            text,
+            filtered,
+            margin: margin(&choice["logprobs"]),
+            log_probabilities: choice["logprobs"].clone(),
+            tokens: tokens.map(|(prompt, completion)| Tokens { prompt, cached, completion }),
+            served,
+        })
+    }
+}
+
+/// The smallest difference between the two largest log-probabilities at any token, in either of the forms that servers
+/// use: a list of objects from token to number, or a list of tokens that each have a list.
+fn margin(log_probabilities: &Value) -> Option<f32> {
+    let tops: Vec<Vec<f64>> = if let Some(tops) = log_probabilities["top_logprobs"].as_array() {
+        let values = |top: &Value| Some(top.as_object()?.values().filter_map(Value::as_f64).collect());
+        tops.iter().map(values).collect::<Option<_>>()?
+    } else {
+        let value = |alternative: &Value| alternative["logprob"].as_f64();
+        let values = |token: &Value| Some(token["top_logprobs"].as_array()?.iter().filter_map(value).collect());
+        log_probabilities["content"].as_array()?.iter().map(values).collect::<Option<_>>()?
+    };
+    let mut margin: Option<f64> = None;
+    for mut top in tops {
+        top.sort_by(|a, b| b.total_cmp(a));
+        let [first, second, ..] = top[..] else { return None };
+        margin = Some(margin.map_or(first - second, |least| least.min(first - second)));
+    }
+    margin.map(|margin| margin as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(answer: Value) -> Result<Reply, String> {
+        Reply::read("http://x", &answer.to_string()).map_err(|error| error.to_string())
+    }
+
+    fn chat(choice: Value) -> Result<Reply, String> {
+        read(json!({"choices": [choice]}))
+    }
+
+    #[test]
+    fn a_completion_with_its_count() {
+        let reply = read(json!({
+            "model": "m-1", "system_fingerprint": "fp_9",
+            "choices": [{"text": " yes", "finish_reason": "length", "logprobs": {
+                "top_logprobs": [{" yes": -0.25, " no": -1.75}, {".": -0.5, "!": -1.0}]
+            }}],
+            "usage": {"prompt_tokens": 12, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 8}}
+        }))
+        .unwrap();
+        assert_eq!((reply.text.as_str(), reply.filtered, reply.margin), (" yes", false, Some(0.5)));
+        assert_eq!(reply.tokens, Some(Tokens { prompt: 12, cached: 8, completion: 2 }));
+        assert_eq!(reply.served.as_deref(), Some("m-1 (fp_9)"));
+    }
+
+    #[test]
+    fn only_content_counts() {
+        let reply = chat(json!({
+            "message": {"content": "yes", "reasoning_content": "no, or is it"},
+            "logprobs": {"content": [{"top_logprobs": [{"logprob": -2.0}, {"logprob": -0.25}, {"logprob": -3.0}]}]}
+        }));
+        let reply = reply.unwrap();
+        assert_eq!((reply.text.as_str(), reply.margin, reply.tokens), ("yes", Some(1.75), None));
+        for content in [json!(null), json!("")] {
+            let message = json!({"content": content, "reasoning": "let me think"});
+            let error = chat(json!({"message": message, "finish_reason": "length"})).unwrap_err();
+            assert!(error.contains("switch reasoning off"), "{error}");
+        }
+        assert_eq!(chat(json!({"message": {"content": ""}})).unwrap().text, "");
+    }
+
+    #[test]
+    fn what_was_withheld_is_empty_and_told() {
+        let filtered = [
+            json!({"message": {"content": null}, "finish_reason": "content_filter"}),
+            json!({"message": {"content": "ye"}, "finish_reason": "content_filter"}),
+            json!({"message": {"content": null, "refusal": "I will not"}, "finish_reason": "stop"}),
+            json!({"text": "ye", "finish_reason": "content_filter"}),
+        ];
+        for choice in filtered {
+            let reply = chat(choice.clone()).unwrap();
+            assert!(reply.filtered && reply.text.is_empty(), "{choice}");
+        }
+    }
+
+    #[test]
+    fn malformed_answers_are_named_and_shown() {
+        let cases = [
+            ("<html>Sign in</html>", "a page and no JSON", "<html>Sign in"),
+            ("", "no JSON", ""),
+            ("certainly!", "no JSON", "certainly!"),
+            (r#"{"error": "busy"}"#, "no choices", "busy"),
+            (r#"{"choices": []}"#, "no choices", ""),
+            ("[1]", "no choices", ""),
+            (r#"{"choices": [{"message": {"content": null}}]}"#, "`content` is null", ""),
+            (r#"{"choices": [{"message": {"content": ["a"]}}]}"#, "`content` is no text", ""),
+            (r#"{"choices": [{"finish_reason": "stop"}]}"#, "`text` is null or missing", ""),
+        ];
+        for (answer, fault, shown) in cases {
+            let error = Reply::read("http://x", answer).unwrap_err();
+            let message = error.to_string();
+            assert!(matches!(error, OpenAiError::Malformed { .. }), "{answer}: {message}");
+            assert!(message.contains("http://x") && message.contains(fault) && message.contains(shown), "{message}");
+        }
+        let long = Reply::read("http://x", &"ü".repeat(1000)).unwrap_err();
+        assert!(matches!(long, OpenAiError::Malformed { start, .. } if start == "ü".repeat(200)));
+    }
+
+    #[test]
+    fn an_answer_that_breaks_off_may_pass() {
+        let error = Reply::read("http://x", r#"{"choices": [{"text": "y"#).unwrap_err();
+        assert!(matches!(error, OpenAiError::Connection { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_margin_needs_two_values_at_every_token() {
+        assert_eq!(margin(&json!(null)), None);
+        assert_eq!(margin(&json!({"top_logprobs": [{"a": -1.0, "b": -2.0}, {"a": -1.0}]})), None);
+        assert_eq!(margin(&json!({"top_logprobs": [null]})), None);
+        assert_eq!(margin(&json!({"top_logprobs": []})), None);
+    }
+}

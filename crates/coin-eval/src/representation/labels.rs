@@ -1,0 +1,79 @@
+//! The labels of many states, in columns.
+
+use std::collections::HashSet;
+
+use super::StateLabel;
+use crate::EvalError;
+
+/// Labels in the columns of the file. Names of tasks and levels are stored once.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Labels {
+    pub(super) tasks: Vec<String>,
+    pub(super) levels: Vec<String>,
+    pub(super) task: Vec<usize>,
+    pub(super) level: Vec<usize>,
+    pub(super) instruction: Vec<usize>,
+    pub(super) row: Vec<usize>,
+    pub(super) gold: Vec<usize>,
+    /// As long as the other columns, or empty.
+    pub(super) predicted: Vec<i64>,
+    seen: HashSet<[usize; 4]>,
+}
+
+/// The place of `name` in `names`, where it is put if it is new.
+pub(super) fn intern(names: &mut Vec<String>, name: &str) -> usize {
+    names.iter().position(|known| known == name).unwrap_or_else(|| {
+        names.push(name.to_owned());
+        names.len() - 1
+    })
+}
+
+impl Labels {
+    pub(super) fn len(&self) -> usize {
+        self.task.len()
+    }
+
+    /// # Errors
+    /// There is such a label, or only some have a predicted class.
+    pub(super) fn push(&mut self, label: &StateLabel) -> Result<(), EvalError> {
+        let StateLabel { task, level, instruction, row, .. } = label;
+        let refused = |what: &str| {
+            Err(EvalError::Invalid(format!(
+                "hidden state of task `{task}`, level `{level}`, instruction {instruction}, row {row}: {what}"
+            )))
+        };
+        if label.predicted.is_some() == self.predicted.is_empty() && self.len() > 0 {
+            return refused("either all states have a predicted class or none has");
+        }
+        let key = [intern(&mut self.tasks, task), intern(&mut self.levels, level), *instruction, *row];
+        if self.seen.contains(&key) {
+            return refused("there is one already");
+        }
+        self.push_distinct(label);
+        Ok(())
+    }
+
+    /// As [`push`](Self::push), for a label that is known to fit.
+    pub(super) fn push_distinct(&mut self, label: &StateLabel) {
+        let key =
+            [intern(&mut self.tasks, label.task), intern(&mut self.levels, label.level), label.instruction, label.row];
+        self.seen.insert(key);
+        self.task.push(key[0]);
+        self.level.push(key[1]);
+        self.instruction.push(label.instruction);
+        self.row.push(label.row);
+        self.gold.push(label.gold);
+        self.predicted.extend(label.predicted);
+    }
+
+    pub(super) fn get(&self, index: usize) -> StateLabel<'_> {
+        StateLabel {
+            task: &self.tasks[self.task[index]],
+            level: &self.levels[self.level[index]],
+            instruction: self.instruction[index],
+            row: self.row[index],
+            gold: self.gold[index],
+            predicted: self.predicted.get(index).copied(),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! States written while a run goes on.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use super::labels::Labels;
+use super::{StateLabel, check, file};
+use crate::EvalError;
+
+/// Writes states one after the other, without holding them in memory; labels, some 100 bytes each, are kept.
+///
+/// States go to an unnamed temporary file beside the result, which takes as much room as the result until
+/// [`finish`](Self::finish) has copied it. A run that ends without `finish` leaves nothing.
+///
+/// ```
+/// use coin_eval::{RepresentationWriter, Representations, StateLabel};
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("states.safetensors");
+/// let mut writer = RepresentationWriter::create(&path, "model-1")?;
+/// for row in 0..3 {
+///     let label = StateLabel { task: "cola", level: "clean", instruction: 0, row, gold: row % 2, predicted: None };
+///     writer.push(&label, &[row as f32, 1.0])?;
+/// }
+/// writer.finish()?;
+/// assert_eq!(Representations::read(&path)?.state(2), [2.0, 1.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct RepresentationWriter {
+    path: PathBuf,
+    model: String,
+    width: usize,
+    labels: Labels,
+    states: BufWriter<File>,
+}
+
+impl RepresentationWriter {
+    /// A writer of the file `path`, for states of the model with the fingerprint `model`.
+    ///
+    /// # Errors
+    /// [`EvalError::Io`] if no file can be made in the folder of `path`.
+    pub fn create(path: impl Into<PathBuf>, model: impl Into<String>) -> Result<Self, EvalError> {
+        let path = path.into();
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let states = tempfile::tempfile_in(folder).map_err(EvalError::io(folder))?;
+        let (labels, states) = (Labels::default(), BufWriter::new(states));
+        Ok(RepresentationWriter { path, model: model.into(), width: 0, labels, states })
+    }
+
+    /// Adds a state, `[d_model]`. The first one decides the width.
+    ///
+    /// # Errors
+    /// As [`Representations::push`](super::Representations::push), and [`EvalError::Io`].
+    pub fn push(&mut self, label: &StateLabel, state: &[f32]) -> Result<(), EvalError> {
+        check(label, state, &mut self.width)?;
+        self.labels.push(label)?;
+        let mut write = || state.iter().try_for_each(|value| self.states.write_all(&value.to_le_bytes()));
+        write().map_err(EvalError::io(&self.path))
+    }
+
+    /// How many states there are.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes the file, whole or not at all.
+    ///
+    /// # Errors
+    /// [`EvalError::Io`]; [`EvalError::Invalid`] if there is no state.
+    pub fn finish(self) -> Result<(), EvalError> {
+        let path = self.path;
+        let mut states = self.states.into_inner().map_err(|error| EvalError::io(&path)(error.into_error()))?;
+        states.rewind().map_err(EvalError::io(&path))?;
+        file::write(&path, &self.model, self.width, &self.labels, &mut |writer| {
+            io::copy(&mut states, writer).map(|_| ())
+        })
+    }
+}

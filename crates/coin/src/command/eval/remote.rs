@@ -1,0 +1,126 @@
+//! A model behind a server.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use coin::eval::openai::{Api, ApiKey, OpenAiModel, OpenAiOptions, Prices, Turns, Usage};
+
+use crate::failure::{Failure, OrFail, bad_input};
+
+/// The protocol of a server.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ApiName {
+    /// `/completions`: the model continues the prompt's text.
+    Completions,
+    /// `/chat/completions`: the prompt's parts become messages.
+    Chat,
+}
+
+/// How a server is asked.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "A model behind a server (OpenAI's protocols)")]
+pub struct RemoteArguments {
+    /// The server's address, such as `http://localhost:8000`; --model is then the name it knows the model by.
+    #[arg(long, conflicts_with_all = ["adapter", "dtype", "quantize", "device", "batch_size", "representations"])]
+    endpoint: Option<String>,
+    /// The protocol.
+    #[arg(long, value_enum, default_value_t = ApiName::Completions)]
+    api: ApiName,
+    /// Environment variable with the key. `OPENAI_API_KEY` is read without being named for api.openai.com only.
+    #[arg(long, value_name = "VARIABLE", requires = "endpoint")]
+    key_env: Option<String>,
+    /// Sends everything as one message of the user, demonstrations too.
+    #[arg(long, requires = "endpoint")]
+    one_turn: bool,
+    /// Ends chat messages in the response marker.
+    #[arg(long, requires = "endpoint")]
+    send_marker: bool,
+    /// Requests under way at a time.
+    #[arg(long, default_value_t = 8)]
+    concurrency: usize,
+    /// Requests in any minute at most.
+    #[arg(long, requires = "endpoint")]
+    requests_per_minute: Option<f64>,
+    /// Tokens in a minute at most, sent and written.
+    #[arg(long, requires = "endpoint")]
+    tokens_per_minute: Option<f64>,
+    /// Seconds that one attempt may take.
+    #[arg(long, default_value_t = 120)]
+    timeout: u64,
+    /// How often a request is sent before the run gives up.
+    #[arg(long, default_value_t = 6)]
+    attempts: u32,
+    /// Price of a million tokens sent.
+    #[arg(long, requires = "price_completion")]
+    price_prompt: Option<f64>,
+    /// Price of a million tokens written.
+    #[arg(long, requires = "price_prompt")]
+    price_completion: Option<f64>,
+    /// What this run may spend at most, in the unit of the prices.
+    #[arg(long, requires = "price_prompt")]
+    budget: Option<f64>,
+    /// A further member of each request, as NAME=JSON; `null` leaves one of ours out.
+    #[arg(long = "parameter", value_name = "NAME=JSON", requires = "endpoint")]
+    parameters: Vec<String>,
+}
+
+impl RemoteArguments {
+    /// Whether a server is named.
+    pub fn is_given(&self) -> bool {
+        self.endpoint.is_some()
+    }
+
+    /// The server's address, as it was given.
+    pub fn endpoint(&self) -> Option<&str> {
+        self.endpoint.as_deref()
+    }
+
+    /// The model called `name` at the server, if one is named.
+    pub fn model(&self, name: &str) -> Result<Option<OpenAiModel>, Failure> {
+        let Some(endpoint) = &self.endpoint else { return Ok(None) };
+        let api = match self.api {
+            ApiName::Completions => Api::Completions,
+            ApiName::Chat => Api::Chat(if self.one_turn { Turns::One } else { Turns::Many }),
+        };
+        let theirs = endpoint.starts_with("https://api.openai.com");
+        let key = match &self.key_env {
+            Some(variable) => match ApiKey::from_env(variable).input()? {
+                Some(key) => Some(key),
+                None => return bad_input(format!("--key-env {variable}: there is no such environment variable")),
+            },
+            None if theirs => ApiKey::from_env(ApiKey::VARIABLE).input()?,
+            None => None,
+        };
+        let prices = self.price_prompt.zip(self.price_completion);
+        let mut options = OpenAiOptions {
+            key,
+            send_marker: self.send_marker,
+            concurrency: self.concurrency,
+            requests_per_minute: self.requests_per_minute,
+            tokens_per_minute: self.tokens_per_minute,
+            request_timeout: Duration::from_secs(self.timeout),
+            attempts: self.attempts,
+            prices: prices.map(|(prompt, completion)| Prices { prompt, cached: None, completion }),
+            budget: self.budget,
+            ..OpenAiOptions::new(endpoint, name, api)
+        };
+        for parameter in &self.parameters {
+            let Some((name, value)) = parameter.split_once('=') else {
+                return bad_input(format!("--parameter {parameter}: expected NAME=JSON"));
+            };
+            let value = serde_json::from_str(value)
+                .map_err(|error| anyhow::anyhow!("--parameter {parameter}: {error}; text needs quotes"));
+            options.parameters.insert(name.to_owned(), value.input()?);
+        }
+        OpenAiModel::new(options).input().map(Some)
+    }
+}
+
+/// What was used, as a line.
+pub fn describe(usage: &Usage) -> String {
+    let Usage { requests, retries, prompt_tokens, completion_tokens, cost, .. } = usage;
+    let cost = cost.map_or(String::new(), |cost| format!(", cost {cost:.4}"));
+    format!(
+        "{requests} requests, {retries} of them again; {prompt_tokens} tokens sent, {completion_tokens} written{cost}"
+    )
+}

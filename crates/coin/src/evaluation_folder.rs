@@ -1,0 +1,180 @@
+//! The folder of an evaluation: what `coin eval` and `coin demo` write, and what `coin score` and `coin report` read.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use coin_data::Task;
+use coin_eval::flips::{Flips, PromptTexts};
+use coin_eval::map::UmapOptions;
+use coin_eval::report::{Map, Report};
+use coin_eval::{Bootstrap, Curve, LanguageModel, Plan, Record, RepresentationWriter, Representations};
+use coin_eval::{RunSummary, Summary, ledger, representation, results, statistics};
+
+/// The answers.
+pub const LEDGER: &str = "ledger.jsonl";
+
+/// The definitions of the tasks that were evaluated.
+const TASKS: &str = "tasks.json";
+
+/// The texts of the prompts.
+const PROMPTS: &str = "prompts.json";
+
+/// Hidden states, where they were asked for.
+const STATES: &str = "representations.safetensors";
+
+/// Examples of changed answers that a report shows at most for a level, direction and run.
+const EXAMPLES: usize = 3;
+
+/// Hidden states that a map is made of at most.
+const STATES_SHOWN: usize = 1500;
+
+/// Fewer states make no map.
+const FEWEST_STATES: usize = 30;
+
+/// Writes what is known of an evaluation beside its ledger: task definitions, texts of prompts, result files in the released
+/// layout, accuracies. `shots` is the number of demonstrations.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write(
+    folder: &Path,
+    plan: &Plan<'_>,
+    tasks: &[Task],
+    records: &[Record],
+    run: &RunSummary,
+    shots: usize,
+) -> Result<()> {
+    let json = serde_json::to_vec_pretty(tasks)?;
+    coin_data::file::write_atomically(folder.join(TASKS), |file| file.write_all(&json))?;
+    PromptTexts::of(plan)?.write(folder.join(PROMPTS))?;
+    // Results of an earlier evaluation must not stand beside this one's.
+    let old = folder.join("results");
+    if old.is_dir() {
+        std::fs::remove_dir_all(&old).with_context(|| format!("cannot remove {}", old.display()))?;
+    }
+    results::write_examples(folder, records, plan.max_new_tokens(), shots, |record| plan.input_text(record))?;
+    results::write_accuracies(folder, run)?;
+    Ok(())
+}
+
+/// Computes and writes the hidden states of `tasks`; see [`representation::collect`].
+///
+/// # Errors
+/// As there.
+pub fn write_states(
+    folder: &Path,
+    plan: &Plan<'_>,
+    model: &mut dyn LanguageModel,
+    tasks: &[String],
+    records: &[Record],
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<()> {
+    let mut writer = RepresentationWriter::create(folder.join(STATES), model.fingerprint())?;
+    representation::collect(plan, model, tasks, records, &mut writer, progress)?;
+    Ok(writer.finish()?)
+}
+
+/// The definitions of the tasks in the ledger `path`, from the file beside it; GLUE's where there is none.
+///
+/// # Errors
+/// The file is there and cannot be read.
+pub fn tasks_beside(path: &Path) -> Result<Vec<Task>> {
+    let path = path.parent().unwrap_or(Path::new("")).join(TASKS);
+    match std::fs::read(&path) {
+        Ok(json) => serde_json::from_slice(&json).with_context(|| format!("{}: no task definitions", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Task::glue()),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// What one run of a summary left in its folder.
+#[derive(Debug, Clone)]
+pub struct Evaluated {
+    /// The run's name in the summary.
+    pub name: String,
+    /// Its answers.
+    pub records: Vec<Record>,
+    /// The definitions of its tasks.
+    pub tasks: Vec<Task>,
+    /// The texts of its prompts.
+    pub texts: PromptTexts,
+    /// Its hidden states, if there are any.
+    pub states: Option<Representations>,
+}
+
+impl Evaluated {
+    /// Reads the folder of one run, or `None` if it holds no ledger.
+    ///
+    /// # Errors
+    /// A file is there and cannot be read.
+    pub fn read(folder: &Path, name: &str) -> Result<Option<Evaluated>> {
+        let path = folder.join(LEDGER);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let there = |name: &str| -> Option<PathBuf> { Some(folder.join(name)).filter(|path| path.is_file()) };
+        Ok(Some(Evaluated {
+            name: name.to_owned(),
+            records: ledger::read(&path)?,
+            tasks: tasks_beside(&path)?,
+            texts: there(PROMPTS).map(PromptTexts::read).transpose()?.unwrap_or_default(),
+            states: there(STATES).map(Representations::read).transpose()?,
+        }))
+    }
+}
+
+/// Compares each of `runs` with the one before it, as far as they share prompts.
+///
+/// # Errors
+/// A record holds a class or task that the definitions lack.
+pub fn compare(summary: &mut Summary, runs: &[Evaluated], bootstrap: Bootstrap) -> Result<()> {
+    for pair in runs.windows(2) {
+        let [before, after] = pair else { continue };
+        if summary.comparison(&before.name, &after.name).is_some() {
+            continue;
+        }
+        let mut tasks = before.tasks.clone();
+        let others = after.tasks.iter().filter(|task| before.tasks.iter().all(|known| known.name != task.name));
+        tasks.extend(others.cloned());
+        match statistics::compare((&before.name, &before.records), (&after.name, &after.records), &tasks, bootstrap) {
+            Ok(comparison) => summary.comparisons.push(comparison),
+            // Runs on other tasks or examples stand side by side all the same.
+            Err(coin_eval::EvalError::Invalid(message)) if message.contains("no answer in common") => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Everything that `runs` give a report beside `summary` and `curves`.
+///
+/// # Errors
+/// Hidden states cannot be mapped.
+pub fn report(summary: Summary, curves: Vec<Curve>, runs: &[Evaluated]) -> Result<Report> {
+    let named: Vec<(&str, &[Record])> = runs.iter().map(|run| (run.name.as_str(), run.records.as_slice())).collect();
+    let texts = |record: &Record| runs.iter().find_map(|run| run.texts.get(record));
+    let flips = Flips::collect(&named, &texts, EXAMPLES, 42);
+    let mut maps = Vec::new();
+    for run in runs {
+        if let Some(states) = &run.states {
+            for task in states.tasks() {
+                let shown = shown(states, task);
+                if shown.len() >= FEWEST_STATES {
+                    maps.push(Map::of(&run.name, task, &shown, &UmapOptions::default())?);
+                }
+            }
+        }
+    }
+    Ok(Report { curves, flips, maps, ..Report::new(summary) })
+}
+
+/// The states of one task that are mapped: those under the first instruction at each level, as in the paper's figure, of as many
+/// examples as can be shown.
+fn shown(states: &Representations, task: &str) -> Representations {
+    let first = states.only(|label| label.task == task && label.instruction == 0);
+    let rows: BTreeSet<usize> = first.labels().map(|label| label.row).collect();
+    let examples = rows.len() * STATES_SHOWN / first.len().max(1);
+    let kept: BTreeSet<usize> = rows.into_iter().take(examples.max(1)).collect();
+    first.only(|label| kept.contains(&label.row))
+}

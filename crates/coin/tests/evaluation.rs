@@ -1,0 +1,222 @@
+//! `coin eval` as a user runs it: killed and gone on with, with tasks of one's own, other scorers, demonstrations.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use coin::data::world::World;
+use coin::eval::{Record, Summary, ledger};
+
+fn base() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo-base")
+}
+
+/// A GLUE folder with `rows` sentences of the demo world as CoLA, for both splits.
+fn glue(dir: &Path, rows: usize) -> PathBuf {
+    let folder = dir.join("glue/CoLA");
+    std::fs::create_dir_all(&folder).unwrap();
+    let line = |row: &coin::data::Instance| format!("w\t{}\t\t{}\n", row.label, row.fields["sentence"]);
+    let write = |name: &str, rows: Vec<coin::data::Instance>| {
+        std::fs::write(folder.join(name), rows.iter().map(line).collect::<String>()).unwrap();
+    };
+    write("dev.tsv", World::new(1).evaluation("cola", rows).unwrap());
+    write("train.tsv", World::new(1).training("cola", rows).unwrap());
+    dir.join("glue")
+}
+
+fn eval(glue: &Path, out: &Path, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_coin"));
+    command.arg("eval").arg("--model").arg(base()).arg("--glue").arg(glue).arg("--out").arg(out);
+    command.args(["--tasks", "cola"]).args(more).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{message}");
+    message
+}
+
+fn refused(mut command: Command, words: &[&str]) {
+    let output = command.output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    for word in words {
+        assert!(message.contains(word), "{word}: {message}");
+    }
+}
+
+type Place = (String, String, usize, usize);
+
+fn by_place(records: Vec<Record>) -> BTreeMap<Place, Record> {
+    let place = |record: &Record| (record.task.clone(), record.level.clone(), record.instruction, record.row);
+    let count = records.len();
+    let map: BTreeMap<Place, Record> = records.into_iter().map(|record| (place(&record), record)).collect();
+    assert_eq!(map.len(), count, "an answer is there twice");
+    map
+}
+
+#[test]
+fn killed_at_any_moment_it_loses_and_repeats_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let glue = glue(dir.path(), 60);
+    let more = ["--batch-size", "8"];
+    let whole = dir.path().join("whole");
+    let start = Instant::now();
+    run(eval(&glue, &whole, &more));
+    let takes = start.elapsed();
+    let whole = by_place(ledger::read(whole.join("ledger.jsonl")).unwrap());
+
+    let out = dir.path().join("killed");
+    let (mut kills, mut finished, mut answered, mut state) = (0, 0, 0, 12345u64);
+    while kills < 50 {
+        let mut child = eval(&glue, &out, &more).spawn().unwrap();
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        // From before its first file to well into it.
+        let share = (state >> 33) as f64 / (1u64 << 31) as f64;
+        std::thread::sleep(takes.mul_f64(0.4 * share).min(Duration::from_secs(2)));
+        // SIGKILL: nothing is tidied up.
+        child.kill().unwrap();
+        let status = child.wait().unwrap();
+        let bytes = std::fs::read(out.join("ledger.jsonl")).unwrap_or_default();
+        let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+        assert!(lines >= answered, "{lines} of {answered} answers are left");
+        answered = lines;
+        match status.success() {
+            // It was quicker than the signal: a new evaluation is begun.
+            true => {
+                finished += 1;
+                std::fs::remove_dir_all(&out).unwrap();
+                answered = 0;
+            }
+            false => kills += 1,
+        }
+    }
+    run(eval(&glue, &out, &more));
+    println!("50 kills, {finished} evaluations finished between them");
+    let records = by_place(ledger::read(out.join("ledger.jsonl")).unwrap());
+    assert_eq!(records.len(), whole.len());
+    for (place, record) in records {
+        let expected = &whole[&place];
+        // Another batch rounds a hidden state differently.
+        let cosines = record.cosine_to_clean.zip(expected.cosine_to_clean);
+        assert!(cosines.is_none_or(|(a, b)| (a - b).abs() < 1e-5), "{record:?} {expected:?}");
+        let alike = Record { cosine_to_clean: None, margin: None, ..record };
+        assert_eq!(alike, Record { cosine_to_clean: None, margin: None, ..expected.clone() });
+    }
+}
+
+#[test]
+fn a_ledger_of_other_settings_is_refused_and_a_fresh_start_takes_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let (glue, out) = (glue(dir.path(), 4), dir.path().join("out"));
+    run(eval(&glue, &out, &["--attacks", "clean"]));
+    assert!(run(eval(&glue, &out, &["--attacks", "clean"])).contains("24 answers are in"));
+    refused(
+        eval(&glue, &out, &["--attacks", "clean", "--full-decode"]),
+        &["ledger.jsonl", "other settings", "--fresh"],
+    );
+    run(eval(&glue, &out, &["--attacks", "clean", "--full-decode", "--fresh"]));
+    assert_eq!(ledger::read(out.join("ledger.jsonl")).unwrap().len(), 24);
+    let mut torn = std::fs::read(out.join("ledger.jsonl")).unwrap();
+    torn.extend_from_slice(b"{\"key\": \"");
+    std::fs::write(out.join("ledger.jsonl"), torn).unwrap();
+    run(eval(&glue, &out, &["--attacks", "clean", "--full-decode"]));
+    assert!(std::fs::read(out.join("ledger.jsonl")).unwrap().ends_with(b"}\n"));
+}
+
+#[test]
+fn a_task_of_ones_own_needs_no_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("topic.toml");
+    std::fs::write(
+        &file,
+        "version = 3\nname = 'topic'\ngroup = 'topic'\ncontent = 'Question: {question}'\nlabels = ['acceptable', 'unacceptable']\n\
+         metrics = ['accuracy', 'f1']\n[data]\nvalidation = 'rows.csv'\nlabel = 'kind'\nvalues = ['HUM', 'LOC']\ncolumns = { question = 'text' }\n",
+    )
+    .unwrap();
+    std::fs::write(dir.path().join("rows.csv"), "text,kind\nwho was it,HUM\nwhere was it,LOC\n\"who, then\",HUM\n")
+        .unwrap();
+    let prompts = dir.path().join("prompts.json");
+    std::fs::write(
+        &prompts,
+        r#"{"clean": {"topic": ["What is asked for? "]}, "noisy": {"topic": ["Wht is askd for? "]}}"#,
+    )
+    .unwrap();
+    let command = |out: &str, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_coin"));
+        command.arg("eval").arg("--model").arg(base()).arg("--task-file").arg(&file).arg("--prompts").arg(&prompts);
+        command.arg("--out").arg(dir.path().join(out)).args(more);
+        command
+    };
+    run(command("generated", &[]));
+    run(command("scored", &["--scorer", "likelihood"]));
+    let summary = Summary::read(dir.path().join("scored/summary.json")).unwrap();
+    let cell = summary.runs[0].task("topic", "noisy").unwrap();
+    assert_eq!((cell.group.as_str(), cell.examples, cell.measures.unparsable), ("topic", 3, 0.0));
+    assert!(cell.measures.f1.is_some());
+    assert_eq!(summary.settings["tasks"][0], "topic version 3");
+    let records = ledger::read(dir.path().join("scored/ledger.jsonl")).unwrap();
+    assert!(records.iter().all(|record| record.likelihoods.as_ref().is_some_and(|words| words.len() == 2)));
+
+    refused(command("x", &["--attacks", "textfooler"]), &["prompts.json", "`textfooler`", "clean, noisy"]);
+    refused(command("x", &["--shots", "1"]), &["topic", "data.train"]);
+    std::fs::write(dir.path().join("rows.csv"), "text,kind\nwho was it,NUM\n").unwrap();
+    refused(command("x", &[]), &["rows.csv:2", "unknown label `NUM`", "HUM, LOC"]);
+    std::fs::write(dir.path().join("rows.csv"), "words,kind\nwho was it,HUM\n").unwrap();
+    refused(command("x", &[]), &["rows.csv:1", "no column `text`"]);
+    assert!(!dir.path().join("x").exists());
+}
+
+#[test]
+fn system_text_and_demonstrations_are_evaluated_components() {
+    let dir = tempfile::tempdir().unwrap();
+    let glue = glue(dir.path(), 6);
+    let input_of = |out: &Path, level: &str, shots: usize| {
+        let path = out.join(format!("results/cola/{level}/len_7_{shots}_shot_prompt0.csv"));
+        std::fs::read_to_string(path).unwrap()
+    };
+    let out = dir.path().join("system");
+    run(eval(&glue, &out, &["--system", "Answer every question carefully.", "--component", "system"]));
+    assert!(input_of(&out, "clean", 0).contains("Answer every question carefully."));
+    let changed = input_of(&out, "deepwordbug", 0);
+    assert!(!changed.contains("Answer every question carefully.") && changed.contains("acceptable"));
+    assert!(input_of(&out, "checklist", 0).contains("Answer every question carefully"));
+
+    let out = dir.path().join("shots");
+    let more = ["--shots", "2", "--component", "demonstrations", "--attacks", "deepwordbug"];
+    run(eval(&glue, &out, &more));
+    let (clean, changed) = (input_of(&out, "clean", 2), input_of(&out, "deepwordbug", 2));
+    assert_eq!(clean.matches("### Response:").count(), 3 * 6);
+    assert_eq!(changed.matches("### Response:").count(), 3 * 6);
+    assert_ne!(clean, changed);
+    refused(eval(&glue, &dir.path().join("x"), &["--component", "system"]), &["--system"]);
+    let all = ["--shots", "6", "--shots-from", "validation"];
+    refused(eval(&glue, &dir.path().join("x"), &all), &["task `cola` has no examples"]);
+}
+
+#[test]
+fn prompts_beyond_the_context_follow_a_policy() {
+    let dir = tempfile::tempdir().unwrap();
+    let glue = glue(dir.path(), 4);
+    let file = glue.join("CoLA/dev.tsv");
+    let mut text = std::fs::read_to_string(&file).unwrap();
+    text.push_str(&format!("w\t1\t\t{}\n", "the cat sleeps ".repeat(400)));
+    std::fs::write(&file, text).unwrap();
+    let out = dir.path().join("out");
+    let clean = ["--attacks", "clean", "--long-prompts"];
+    refused(eval(&glue, &out, &["--attacks", "clean"]), &["example 4", "too long for the model"]);
+    for (policy, answers, shortened, left_out) in [("shorten", 30, 6, 0), ("skip", 24, 0, 1)] {
+        run(eval(&glue, &out, &[&clean[..], &[policy, "--fresh"]].concat()));
+        let records = ledger::read(out.join("ledger.jsonl")).unwrap();
+        assert_eq!(records.len(), answers);
+        assert_eq!(records.iter().filter(|record| record.shortened).count(), shortened);
+        let summary = Summary::read(out.join("summary.json")).unwrap();
+        assert_eq!(
+            (summary.settings["left_out"].as_u64(), summary.settings["shortened"].as_u64()),
+            (Some(left_out), Some(shortened as u64))
+        );
+    }
+}
