@@ -5,6 +5,8 @@ Every prompt is generated alone: batch 1, greedy `generate`, as many new tokens 
 compared with those in the ledger, so the evaluation must have been run with `--full-decode`. Prints how many continuations
 are the same, how many of those that differ hold a near-tie, and the throughput of this loop.
 
+The ledger of a likelihood scorer is compared too: the log-likelihood of each label word, tokenized together with the prompt.
+
     python glue_eval.py MODEL EVALUATION [--adapter DIR] [--limit N] [--threads N] [--new-tokens N]
 """
 
@@ -40,6 +42,32 @@ def prompts_of(evaluation):
     return prompts
 
 
+def encode(model, tokenizer, text):
+    ids = tokenizer(text)["input_ids"]
+    return ids if ids[:1] == [model.config.bos_token_id] else [model.config.bos_token_id] + ids
+
+
+def compare_likelihoods(model, tokenizer, prompts, records, evaluation):
+    """Sums over the tokens behind those that the prompt shares with all prompts that go on with a label word."""
+    with open(os.path.join(evaluation, "tasks.json"), encoding="utf-8") as file:
+        labels = {task["name"]: task["labels"] for task in json.load(file)}
+    largest = 0.0
+    for record in records:
+        prompt = prompts[record["task"], record["level"], record["instruction"], record["row"]]
+        alone = encode(model, tokenizer, prompt)
+        rows = [encode(model, tokenizer, prompt + word) for word in labels[record["task"]]]
+        shared = len(alone)
+        while any(row[:shared] != alone[:shared] or len(row) <= shared for row in rows):
+            shared -= 1
+        for row, ours in zip(rows, record["likelihoods"]):
+            with torch.no_grad():
+                scores = torch.log_softmax(model(torch.tensor([row])).logits[0].double(), dim=-1)
+            theirs = sum(scores[at - 1, row[at]].item() for at in range(shared, len(row)))
+            assert len(row) - shared == ours["tokens"], (record, len(row) - shared)
+            largest = max(largest, abs(theirs - ours["sum"]))
+    print(f"{len(records)} prompts: log-likelihoods of label words differ by {largest:.1e} at most")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
@@ -66,14 +94,15 @@ def main():
     if arguments.limit:
         records = records[:: max(1, len(records) // arguments.limit)][: arguments.limit]
 
+    if records[0]["likelihoods"] is not None:
+        return compare_likelihoods(model, tokenizer, prompts, records, arguments.evaluation)
+
     same, near, wrong = 0, 0, []
     spent = 0.0
     for record in records:
         key = record["task"], record["level"], record["instruction"], record["row"]
         start = time.perf_counter()
-        ids = tokenizer(prompts[key], return_tensors="pt")["input_ids"]
-        if ids[0, 0] != model.config.bos_token_id:
-            ids = torch.cat([torch.tensor([[model.config.bos_token_id]]), ids], dim=1)
+        ids = torch.tensor([encode(model, tokenizer, prompts[key])])
         with torch.no_grad():
             out = model.generate(
                 input_ids=ids,

@@ -108,3 +108,51 @@ impl TaskAccuracy {
         Ok(generations.chunks(self.examples.len()).map(right).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ModelError;
+    use crate::model::{Decided, Finished};
+
+    /// Says `acceptable` where instruction and input have an even number of bytes together.
+    #[derive(Default)]
+    struct Counting {
+        calls: usize,
+    }
+
+    impl LanguageModel for Counting {
+        fn generate(
+            &mut self,
+            prompts: &[Prompt],
+            _: &GenerateOptions,
+            _: Decided<'_>,
+            finished: Finished<'_>,
+        ) -> Result<(), ModelError> {
+            self.calls += 1;
+            let answer = |prompt: &Prompt| {
+                let even = (prompt.instruction.len() + prompt.input.len()).is_multiple_of(2);
+                Generation { text: if even { "acceptable" } else { "no" }.to_owned(), ..Generation::default() }
+            };
+            finished(prompts.iter().map(answer).enumerate().collect())
+        }
+
+        fn fingerprint(&self) -> String {
+            "counting".to_owned()
+        }
+    }
+
+    #[test]
+    fn candidates_are_asked_in_one_call_and_scored_apart() {
+        let sentence = |row: usize| Instance::new("cola", row, [("sentence", "a".repeat(row + 1))], 1);
+        let rows: Vec<Instance> = (0..5).map(sentence).collect();
+        let accuracy = TaskAccuracy::new(Task::named("cola").unwrap(), &rows, 300, 42).unwrap();
+        let mut model = Counting::default();
+        let candidates = ["ab", "abc", "abcd"].map(str::to_owned);
+        // Of the inputs' lengths 1 to 5 two are even and three are odd.
+        assert_eq!(accuracy.of_each(&mut model, &candidates).unwrap(), [0.4, 0.6, 0.4]);
+        assert_eq!(model.calls, 1);
+        assert_eq!(accuracy.of(&mut model, "abc").unwrap(), 0.6);
+        assert_eq!(accuracy.of_each(&mut model, &[]).unwrap(), [0.0; 0]);
+    }
+}

@@ -86,8 +86,8 @@ pub fn tasks(summary: &Summary, run: &RunSummary) -> Grid {
     Grid { columns, rows: summary.tasks().into_iter().map(row).collect() }
 }
 
-/// Everything for the terminal: levels, groups, intervals and tests where there are any, then robustness, tasks by level
-/// and the tasks' own metrics for each run.
+/// What fits a terminal: levels, groups, intervals, the test of the last two runs, tasks by level; for a single run its robustness
+/// and its tasks' own metrics too. The report has the rest.
 pub fn terminal(summary: &Summary) -> String {
     let mut text = format!(
         "accuracy in %, mean ± standard deviation over instructions, by perturbation level\n{}\n\
@@ -99,15 +99,17 @@ pub fn terminal(summary: &Summary) -> String {
     if let Some(grid) = intervals(summary) {
         add("95 % intervals over examples and instructions", grid);
     }
-    for tested in &summary.comparisons {
+    if let Some(tested) = summary.comparisons.last() {
         add(&format!("{} against {}: tests by level", tested.after, tested.before), comparison(tested));
     }
-    for run in &summary.runs {
-        add(&format!("{}: robustness over instructions, in %", run.name), robustness(run));
-        add(&format!("{}: by task and level", run.name), tasks(summary, run));
+    if let [run] = &summary.runs[..] {
+        add("robustness over instructions, in %", robustness(run));
         if let Some(grid) = task_metrics(summary, run) {
-            add(&format!("{}: the tasks' own metrics, times 100", run.name), grid);
+            add("the tasks' own metrics, times 100", grid);
         }
+    }
+    for run in &summary.runs {
+        add(&format!("{}: by task and level", run.name), tasks(summary, run));
     }
     text
 }

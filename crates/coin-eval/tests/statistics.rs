@@ -189,11 +189,16 @@ fn intervals_and_comparisons_are_written_read_and_shown() {
     assert!(found.unwrap().accuracy > 0.0 && summary.comparison("coin", "cit").is_none());
 
     let text = table::terminal(&summary);
-    for part in ["95 % intervals", "coin against cit: tests by level", "coin: robustness", "mrpc: F1", "cola: Matthews"]
-    {
+    for part in ["95 % intervals", "coin against cit: tests by level", "coin: by task and level"] {
         assert!(text.contains(part), "{part} in\n{text}");
     }
-    assert!(!text.contains("NaN"));
+    assert!(!text.contains("NaN") && !text.contains("robustness"));
+    // One run alone has room for more.
+    let alone = Summary { runs: summary.runs[1..].to_vec(), comparisons: Vec::new(), ..summary };
+    let text = table::terminal(&alone);
+    for part in ["robustness over instructions", "mrpc: F1", "cola: Matthews"] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
 }
 
 /// Right answers of two runs over examples and instructions that are drawn anew for each simulation: an example has

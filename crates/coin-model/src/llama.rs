@@ -51,6 +51,12 @@ impl Llama {
         }
         let (d, vocab) = (config.hidden_size, config.vocab_size);
         let dtype = DType::from(format.dtype);
+        if !device.supports_dtype(dtype) {
+            let name = dtype.name();
+            return Err(ModelError::Invalid(format!(
+                "the device does not compute in {name}; f32 works on every device"
+            )));
+        }
         let matrix = |data| Tensor::<2>::from_data(data, (device, dtype));
         let vector = |data| Tensor::<1>::from_data(data, (device, dtype));
         let norm = |data| RmsNorm { weight: Param::from_tensor(vector(data)), epsilon: config.rms_norm_eps };

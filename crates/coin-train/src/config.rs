@@ -346,7 +346,9 @@ impl RunConfig {
     }
 
     /// The keys whose values differ from those of another resolved configuration, `other`, with both values. Keys that
-    /// change nothing in the result are left out: how often and how many checkpoints are kept, and where the run writes.
+    /// change nothing in the result but rounding are left out: how often and how many checkpoints are kept, where the run
+    /// writes, on which devices it computes, whether activations are computed again, and under preset `strict` the size of
+    /// micro-batches. So a run that met a device's limits goes on within them, or elsewhere.
     ///
     /// # Errors
     /// One of the two is no TOML.
@@ -355,7 +357,11 @@ impl RunConfig {
         let ours = toml::Table::try_from(self).map_err(|error| wrong(error.to_string()))?;
         let theirs: toml::Table = other.parse().map_err(|error: toml::de::Error| wrong(error.to_string()))?;
         let (ours, theirs) = (flat(&ours), flat(&theirs));
-        let free = ["out", "train.checkpoint_every", "train.keep_checkpoints"];
+        let mut free =
+            vec!["out", "train.checkpoint_every", "train.keep_checkpoints", "train.checkpointing", "train.device"];
+        if self.train.preset == Preset::Strict {
+            free.push("train.micro_batch_pairs");
+        }
         let keys: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
         let differing =
             keys.into_iter().filter(|key| !free.contains(&key.as_str()) && ours.get(*key) != theirs.get(*key));

@@ -1,6 +1,7 @@
 //! The sub-commands, one file each.
 
 pub mod demo;
+pub mod devices;
 pub mod eval;
 pub mod model;
 pub mod model_arguments;
@@ -33,15 +34,4 @@ pub fn distinct(names: &[String]) -> Vec<String> {
 /// Makes the folder `out`, if it is not there.
 pub fn out_folder(out: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(out).with_context(|| format!("--out {}: cannot be made a folder", out.display())).input()
-}
-
-/// `coin devices`
-pub fn devices() -> Result<(), Failure> {
-    for (name, compiled) in device::BACKENDS {
-        match compiled {
-            true => println!("{name:8} in this build"),
-            false => println!("{name:8} not in this build; add it with --features {name}"),
-        }
-    }
-    Ok(())
 }

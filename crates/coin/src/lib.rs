@@ -8,6 +8,7 @@
 //! - [`eval`]: evaluation, metrics, report
 //! - [`train`]: the trainer
 //! - [`device`]: a name such as `cpu` or `cuda:0` as a device
+//! - [`memory`]: a device that runs out of memory, as an error
 //! - [`demo`]: the main job on an embedded model and world
 //! - [`evaluation_folder`]: what an evaluation leaves, and its report
 //! - [`learning_curves`]: a training run's metrics, for the report
@@ -25,6 +26,7 @@ pub mod demo;
 pub mod device;
 pub mod evaluation_folder;
 pub mod learning_curves;
+pub mod memory;
 pub mod model_folder;
 
 /// The README's example, compiled and run as a test.

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use failure::Failure;
+
 /// Frees nothing back to the system between steps: large tensors of the CPU backend are reused instead of mapped anew.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -40,22 +42,46 @@ enum Command {
     /// Looks into a model folder.
     #[command(subcommand)]
     Model(command::model::Command),
-    /// Lists the devices of this build.
-    Devices,
+    /// Lists the backends of this build and the devices of this machine.
+    Devices(command::devices::Arguments),
+}
+
+impl Command {
+    fn run(self) -> Result<(), Failure> {
+        match self {
+            Command::Demo(arguments) => arguments.run(),
+            Command::Pairs(command) => command.run(),
+            Command::Perturb(arguments) => arguments.run(),
+            Command::Train(arguments) => arguments.run(),
+            Command::Eval(arguments) => arguments.run(),
+            Command::Score(arguments) => arguments.run(),
+            Command::Report(arguments) => arguments.run(),
+            Command::Model(command) => command.run(),
+            Command::Devices(arguments) => arguments.run(),
+        }
+    }
+
+    /// What helps if the device has too little memory for it.
+    fn what_fits(&self) -> &'static str {
+        match self {
+            Command::Train(_) => {
+                "set train.micro_batch_pairs lower (the result stays the same under preset strict), train.checkpointing = \
+                 true, or model.dtype = \"bf16\" or \"f16\"; on the CPU also model.quantization. Checkpoints stay: go on \
+                 with --resume"
+            }
+            Command::Eval(_) => {
+                "set --batch-size lower, or load the model in a smaller number type. Batches that are done stay in the ledger"
+            }
+            _ => "use a smaller model or batch, a smaller number type, or --device cpu",
+        }
+    }
 }
 
 fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
-        Command::Demo(arguments) => arguments.run(),
-        Command::Pairs(command) => command.run(),
-        Command::Perturb(arguments) => arguments.run(),
-        Command::Train(arguments) => arguments.run(),
-        Command::Eval(arguments) => arguments.run(),
-        Command::Score(arguments) => arguments.run(),
-        Command::Report(arguments) => arguments.run(),
-        Command::Model(command) => command.run(),
-        Command::Devices => command::devices(),
-    };
+    let command = Arguments::parse().command;
+    let fits = command.what_fits();
+    let outcome = coin::memory::catch(|| command.run())
+        .unwrap_or_else(|shortage| Err(Failure::Work(anyhow::anyhow!("{shortage}; to make it fit: {fits}"))));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

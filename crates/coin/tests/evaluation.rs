@@ -61,7 +61,7 @@ fn by_place(records: Vec<Record>) -> BTreeMap<Place, Record> {
 #[test]
 fn killed_at_any_moment_it_loses_and_repeats_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let glue = glue(dir.path(), 60);
+    let glue = glue(dir.path(), 30);
     let more = ["--batch-size", "8"];
     let whole = dir.path().join("whole");
     let start = Instant::now();
@@ -219,4 +219,65 @@ fn prompts_beyond_the_context_follow_a_policy() {
             (Some(left_out), Some(shortened as u64))
         );
     }
+}
+
+/// A server that answers every completion with ` acceptable`, but the first two with an error.
+fn server() -> String {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let mut reader = BufReader::new(stream.unwrap());
+            let head: Vec<String> =
+                reader.by_ref().lines().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+            let length =
+                head.iter().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            reader.read_exact(&mut vec![0; length.unwrap_or(0)]).unwrap();
+            let (status, body) = match number {
+                0 | 1 => ("503 Service Unavailable", "{}"),
+                _ => (
+                    "200 OK",
+                    r#"{"choices": [{"text": " acceptable"}], "usage": {"prompt_tokens": 10, "completion_tokens": 2}}"#,
+                ),
+            };
+            let length = body.len();
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+            reader.get_mut().write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn a_model_behind_a_server_is_evaluated_alike() {
+    let dir = tempfile::tempdir().unwrap();
+    let (glue, out) = (glue(dir.path(), 5), dir.path().join("out"));
+    let command = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_coin"));
+        command.args(["eval", "--model", "served", "--tasks", "cola", "--attacks", "clean", "--glue"]).arg(&glue);
+        command.arg("--out").arg(&out).args(more).env("COIN_TEST_KEY", "sk-secret");
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    let address = server();
+    let message = run(command(&[
+        "--endpoint",
+        &address,
+        "--key-env",
+        "COIN_TEST_KEY",
+        "--price-prompt",
+        "1",
+        "--price-completion",
+        "2",
+    ]));
+    assert!(message.contains("32 requests, 2 of them again; 300 tokens sent, 60 written"), "{message}");
+    let records = ledger::read(out.join("ledger.jsonl")).unwrap();
+    assert!(records.len() == 30 && records.iter().all(|record| record.pred == 1));
+    for file in ["ledger.jsonl", "summary.json"] {
+        assert!(!std::fs::read_to_string(out.join(file)).unwrap().contains("sk-secret"));
+    }
+    refused(command(&["--endpoint", &address, "--key-env", "COIN_NO_SUCH_KEY"]), &["COIN_NO_SUCH_KEY"]);
+    refused(command(&["--endpoint", "http://10.0.0.1", "--key-env", "COIN_TEST_KEY"]), &["unencrypted"]);
+    refused(command(&["--endpoint", &address, "--parameter", "seed=x"]), &["--parameter seed=x"]);
 }

@@ -1,0 +1,59 @@
+//! `coin devices`
+
+use anstream::println;
+use clap::Args;
+use coin::device::{self, Found};
+use serde_json::json;
+
+use crate::failure::Failure;
+
+/// Flags of `coin devices`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// One JSON object for programs, in place of lines for people.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    /// Runs the command.
+    pub fn run(self) -> Result<(), Failure> {
+        let states = device::states();
+        if self.json {
+            let backends: Vec<_> = states
+                .iter()
+                .map(|state| {
+                    let devices: Vec<_> = state.devices.iter().flatten().map(of_device).collect();
+                    json!({
+                        "backend": state.name, "in_this_build": state.compiled, "devices": devices,
+                        "why_none": state.devices.as_ref().err(),
+                    })
+                })
+                .collect();
+            println!("{}", json!({ "backends": backends }));
+            return Ok(());
+        }
+        for state in states {
+            match state.compiled {
+                true => println!("{:8} in this build", state.name),
+                false => println!("{:8} not in this build; add it with --features {}", state.name, state.name),
+            }
+            match (state.devices, state.compiled) {
+                (Ok(found), _) => {
+                    for Found { device, name, interface, kind, driver } in found {
+                        let about = [kind, &interface, &driver].into_iter().filter(|text| !text.is_empty());
+                        println!("         {device}: {name} ({})", about.collect::<Vec<_>>().join(", "));
+                    }
+                }
+                (Err(why), true) => println!("         no device on this machine: {why}"),
+                // What a backend that cannot be used would not find is of no interest.
+                (Err(_), false) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn of_device(Found { device, name, interface, kind, driver }: &Found) -> serde_json::Value {
+    json!({ "device": device, "name": name, "interface": interface, "kind": kind, "driver": driver })
+}

@@ -1,0 +1,176 @@
+//! The adapters of `wgpu`, and of the interfaces below it.
+
+#[cfg(any(feature = "metal", feature = "vulkan", feature = "wgpu"))]
+mod compiled {
+    use std::collections::BTreeMap;
+    use std::pin::pin;
+    use std::sync::Mutex;
+    use std::task::{Context, Poll, Waker};
+
+    use burn::tensor::wgpu::{WgpuBackend, WgpuInitError, wgpu};
+    use burn::tensor::{Device, DeviceKind};
+
+    use super::super::Found;
+
+    /// The adapters of a backend, in the order of their indices.
+    pub(crate) fn list(backend: &str) -> Result<Vec<Found>, String> {
+        let adapters = adapters(backend);
+        if adapters.is_empty() {
+            return Err(match backend {
+                "metal" => "it has no Metal device".to_owned(),
+                "vulkan" => format!("it has no Vulkan driver{HINT}"),
+                _ => format!("it has neither a Vulkan, Metal, DirectX 12 nor OpenGL driver that can compute{HINT}"),
+            });
+        }
+        let found = adapters.into_iter().enumerate().map(|(index, (info, _))| Found {
+            device: format!("{backend}:{index}"),
+            name: info.name,
+            interface: format!("{:?}", info.backend),
+            kind: match info.device_type {
+                wgpu::DeviceType::DiscreteGpu => "discrete GPU",
+                wgpu::DeviceType::IntegratedGpu => "integrated GPU",
+                wgpu::DeviceType::VirtualGpu => "virtual GPU",
+                wgpu::DeviceType::Cpu => "software",
+                wgpu::DeviceType::Other => "other",
+            },
+            driver: [info.driver, info.driver_info].join(" ").trim().to_owned(),
+        });
+        Ok(found.collect())
+    }
+
+    /// What to install where nothing is found.
+    const HINT: &str = if cfg!(target_os = "linux") {
+        "; install the graphics card's driver, or for a software one mesa-vulkan-drivers and libvulkan1"
+    } else {
+        "; install the graphics card's driver"
+    };
+
+    /// The device at `index`, or the one the runtime prefers.
+    pub(crate) fn open(backend: &str, index: Option<usize>) -> Result<Device, String> {
+        let kind = match index {
+            None => DeviceKind::DefaultDevice,
+            Some(index) => {
+                let adapters = adapters(backend);
+                let only = adapters.len() == 1;
+                match adapters.into_iter().nth(index) {
+                    Some((_, Some(kind))) => kind,
+                    Some(_) if only => DeviceKind::DefaultDevice,
+                    Some(_) => return Err(format!("burn cannot tell it from the others; use `{backend}`")),
+                    None => return Err("it is gone".to_owned()),
+                }
+            }
+        };
+        let interface = match backend {
+            "metal" => WgpuBackend::Metal,
+            "vulkan" => WgpuBackend::Vulkan,
+            _ => WgpuBackend::Auto,
+        };
+        // Opened now, where a refusal is an error; burn itself would open it on first use, and panic. A device can be
+        // opened once.
+        static OPENED: Mutex<BTreeMap<String, Device>> = Mutex::new(BTreeMap::new());
+        let mut opened = OPENED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let key = format!("{interface:?} {kind:?}");
+        if let Some(device) = opened.get(&key) {
+            return Ok(device.clone());
+        }
+        let options = Device::wgpu_options().device_kind(kind.clone()).graphics_api(interface);
+        let device = match options.init() {
+            Ok(device) => device,
+            // A program that uses this library may have opened it by itself.
+            Err(WgpuInitError::Registration { .. }) if backend == "wgpu" => Device::wgpu(kind),
+            Err(error) => return Err(error.to_string()),
+        };
+        opened.insert(key, device.clone());
+        Ok(device)
+    }
+
+    /// What a backend's adapters are, and how burn calls them: by their place among those of their type, if it is one that
+    /// burn has a name for.
+    fn adapters(backend: &str) -> Vec<(wgpu::AdapterInfo, Option<DeviceKind>)> {
+        // Vulkan's loader does not like instances that come and go on several threads at once.
+        static PROBING: Mutex<()> = Mutex::new(());
+        let _probing = PROBING.lock();
+        let interfaces: &[wgpu::Backend] = match backend {
+            "metal" => &[wgpu::Backend::Metal],
+            "vulkan" => &[wgpu::Backend::Vulkan],
+            _ if cfg!(target_os = "macos") => &[wgpu::Backend::Metal],
+            _ => &[wgpu::Backend::Vulkan, wgpu::Backend::Dx12, wgpu::Backend::Gl],
+        };
+        // As the runtime does: the first interface with a real GPU, else the first with anything.
+        let mut chosen = Vec::new();
+        for &interface in interfaces {
+            let adapters = of_interface(interface);
+            let real = adapters.iter().any(|adapter| adapter.device_type != wgpu::DeviceType::Cpu);
+            if real || chosen.is_empty() {
+                chosen = adapters;
+            }
+            if real {
+                break;
+            }
+        }
+        let mut seen = [0; 3];
+        let mut next = |place: usize| {
+            seen[place] += 1;
+            seen[place] - 1
+        };
+        let mut software = false;
+        let named = chosen.into_iter().filter_map(|adapter| {
+            let kind = match adapter.device_type {
+                wgpu::DeviceType::DiscreteGpu => Some(DeviceKind::DiscreteGpu(next(0))),
+                wgpu::DeviceType::IntegratedGpu => Some(DeviceKind::IntegratedGpu(next(1))),
+                wgpu::DeviceType::VirtualGpu => Some(DeviceKind::VirtualGpu(next(2))),
+                // burn can name one software adapter only.
+                wgpu::DeviceType::Cpu if software => return None,
+                wgpu::DeviceType::Cpu => {
+                    software = true;
+                    Some(DeviceKind::Cpu)
+                }
+                wgpu::DeviceType::Other => None,
+            };
+            Some((adapter, kind))
+        });
+        named.collect()
+    }
+
+    fn of_interface(interface: wgpu::Backend) -> Vec<wgpu::AdapterInfo> {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+            backends: interface.into(),
+            ..wgpu::InstanceDescriptor::new_without_display_handle()
+        });
+        ready(instance.enumerate_adapters(interface.into())).iter().map(wgpu::Adapter::get_info).collect()
+    }
+
+    /// The result of a future that waits for nothing, as enumeration outside a browser.
+    fn ready<F: Future>(future: F) -> F::Output {
+        let mut future = pin!(future);
+        let mut context = Context::from_waker(Waker::noop());
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                return output;
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[cfg(any(feature = "metal", feature = "vulkan", feature = "wgpu"))]
+pub(super) use compiled::{list, open};
+
+#[cfg(not(any(feature = "metal", feature = "vulkan", feature = "wgpu")))]
+pub(super) use absent::{list, open};
+
+/// Without wgpu in the build nothing can be told.
+#[cfg(not(any(feature = "metal", feature = "vulkan", feature = "wgpu")))]
+mod absent {
+    use burn::tensor::Device;
+
+    use super::super::Found;
+
+    pub(crate) fn list(backend: &str) -> Result<Vec<Found>, String> {
+        Err(format!("adapters are listed by a build with `--features {backend}`"))
+    }
+
+    pub(crate) fn open(backend: &str, _index: Option<usize>) -> Result<Device, String> {
+        Err(format!("`{backend}` is not in this build"))
+    }
+}
