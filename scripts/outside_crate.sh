@@ -82,7 +82,8 @@ forbid() {
   done
 }
 
-large=(tokenizers parquet ureq clap 'hf-hub' safetensors memmap2 csv toml indicatif mimalloc ctrlc anyhow reqwest tokio)
+# What the other crates bring, and coin-loss must not. (burn itself brings some that coin-data has too, such as `toml`.)
+large=(tokenizers parquet ureq clap 'hf-hub' csv indicatif mimalloc ctrlc reqwest tokio)
 
 case "$what" in
 manifests)
