@@ -67,6 +67,19 @@ fn label_probabilities_cosines_and_perturbed_wordings() {
 }
 
 #[test]
+fn every_table_fits_a_terminal() {
+    let words = ["extraordinarily", "uncontroversial", "incomprehensible", "notwithstanding"];
+    for count in 2..=4 {
+        let labels = words[..count].join(",");
+        let mut arguments = vec!["--labels", &labels, "--attacks", "deepwordbug"];
+        arguments.extend(["--instruction", FIRST].iter().cycle().take(20));
+        let table = printed(&arguments);
+        assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
+        assert_eq!(table.contains("most probable"), count == 4, "{table}");
+    }
+}
+
+#[test]
 fn open_answers_of_a_model_beside_itself() {
     let arguments = ["--instruction", FIRST, "--instruction", FIRST, "--max-new-tokens", "5", "--beside", "none"];
     let json: Value = serde_json::from_str(&printed(&[&arguments[..], &["--json"]].concat())).unwrap();

@@ -10,13 +10,13 @@ use super::{Column, Wording};
 const WIDTH: usize = 100;
 
 /// More label words are not shown each for itself, but the most probable one.
-const LABELS: usize = 4;
+const LABELS: usize = 3;
 
 /// Rows and columns of a matrix at most.
 const MATRIX: usize = 12;
 
 // Characters of a short answer, of a label word and of an attack's name.
-const ANSWER: usize = 18;
+const ANSWER: usize = 13;
 const LABEL: usize = 12;
 const ORIGIN: usize = 12;
 
@@ -67,7 +67,10 @@ fn grid(wordings: &[Wording], found: &Wordings) -> Grid {
         }
         columns.push("mass".to_owned());
     }
-    columns.extend(["cosine", "overlap"].map(str::to_owned));
+    columns.push("cosine".to_owned());
+    if labels.is_empty() {
+        columns.push("overlap".to_owned());
+    }
     let row = |(index, (wording, answer)): (usize, (&Wording, &WordedAnswer))| {
         let mut row = vec![format!("{} {}", index + 1, cut(&wording.origin, ORIGIN))];
         if !labels.is_empty() {
@@ -76,7 +79,9 @@ fn grid(wordings: &[Wording], found: &Wordings) -> Grid {
             row.extend(probabilities(answer));
         }
         row.push(found.cosines.as_ref().map_or("–".to_owned(), |rows| format!("{:.3}", rows[0][index])));
-        row.push(format!("{:.2}", found.overlaps[0][index]));
+        if labels.is_empty() {
+            row.push(format!("{:.2}", found.overlaps[0][index]));
+        }
         row
     };
     Grid { columns, rows: wordings.iter().zip(&found.answers).enumerate().map(row).collect() }
