@@ -21,6 +21,7 @@
 //! | [`silhouette`], [`separation`] | how well states part by level, class or task; why hard negatives |
 //! | [`map`] | states in the plane, by UMAP |
 //! | [`results`] | the released program's CSV layout |
+//! | [`wordings`] | one input under several wordings, side by side |
 //! | [`table`], [`report`] | the same numbers for a terminal, as HTML and as Markdown |
 //!
 //! # Example
@@ -93,6 +94,7 @@ pub mod statistics;
 pub mod summary;
 pub mod surroundings;
 pub mod table;
+pub mod wordings;
 
 pub use accuracy::TaskAccuracy;
 pub use distance::{Distance, Points};
@@ -107,3 +109,4 @@ pub use representation::{RepresentationWriter, Representations, StateLabel};
 pub use scorer::Scorer;
 pub use summary::{Bootstrap, Comparison, RunSummary, Summary};
 pub use surroundings::Surroundings;
+pub use wordings::Wordings;

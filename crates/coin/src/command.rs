@@ -1,5 +1,6 @@
 //! The sub-commands, one file each.
 
+pub mod compare;
 pub mod demo;
 pub mod devices;
 pub mod eval;

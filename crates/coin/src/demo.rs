@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use coin_data::world::World;
-use coin_data::{Pair, PairBuilder, Task, TemplateSet, pairs};
+use coin_data::{Pair, PairBuilder, Task, TemplateSet};
 use coin_eval::{Bootstrap, Evaluation, InstructionSet, Ledger, Summary, metrics};
 use coin_model::{LoraConfig, WeightFormat};
 use coin_perturb::frozen::LabelWords;
@@ -80,14 +80,11 @@ impl Demo {
                 _ => {}
             }
         }
-        std::fs::create_dir_all(&base).with_context(|| format!("cannot create {}", base.display()))?;
-        for (name, bytes) in BASE {
-            coin_data::file::write_atomically(base.join(name), |file| file.write_all(bytes))?;
-        }
-        let pairs = self.pairs()?;
+        write_base(&base)?;
+        let pairs = pairs(self.seed, self.steps * self.batch_pairs + VALIDATION_PAIRS)?;
         let pairs_file = self.out.join("pairs.jsonl");
-        pairs::write_jsonl(&pairs_file, &pairs)?;
-        let instructions = self.instructions()?;
+        coin_data::pairs::write_jsonl(&pairs_file, &pairs)?;
+        let instructions = instructions(self.seed)?;
         let json = serde_json::to_vec_pretty(&instructions.to_json())?;
         coin_data::file::write_atomically(self.out.join("instructions.json"), |file| file.write_all(&json))?;
 
@@ -140,36 +137,6 @@ impl Demo {
         Ok(summary)
     }
 
-    /// The contrastive pairs of all families, mixed.
-    fn pairs(&self) -> Result<Vec<Pair>> {
-        let world = World::new(WORLD_SEED);
-        let templates = TemplateSet::demo();
-        let builder = PairBuilder::new(&templates, self.seed);
-        let per_family =
-            (self.steps * self.batch_pairs + VALIDATION_PAIRS).div_ceil(FAMILIES.len()).next_multiple_of(2);
-        let mut lists = Vec::new();
-        for family in FAMILIES {
-            let task = Task::named(family)?;
-            let instances = world.training(family, per_family)?;
-            lists.push(builder.build(&task, &instances, per_family)?.0);
-        }
-        Ok(pairs::interleave(lists, self.seed)?)
-    }
-
-    /// The clean and semantic instructions with this seed's character, word and sentence level perturbations.
-    fn instructions(&self) -> Result<InstructionSet> {
-        let mut set = InstructionSet::demo();
-        let clean = set.level(coin_eval::levels::CLEAN)?.clone();
-        let label_words: LabelWords =
-            clean.keys().map(|name| Ok((name.clone(), Task::named(name)?.label_words()))).collect::<Result<_>>()?;
-        for name in ["deepwordbug", "textfooler", "checklist"] {
-            let perturbed = perturb_set(&clean, &[attack_named(name)?], &label_words, self.seed)?;
-            let instructions = perturbed.sets()[name].clone();
-            set = set.with_level(name, instructions)?;
-        }
-        Ok(set)
-    }
-
     fn run_config(&self, name: &str, kind: Objective, base: &Path, pairs: &Path) -> RunConfig {
         RunConfig {
             out: self.out.join(name),
@@ -206,8 +173,55 @@ impl Demo {
     }
 }
 
+/// Writes the embedded base model to `folder`, which is made if need be, in Hugging Face's layout.
+///
+/// # Errors
+/// The files cannot be written.
+pub fn write_base(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    for (name, bytes) in BASE {
+        coin_data::file::write_atomically(folder.join(name), |file| file.write_all(bytes))?;
+    }
+    Ok(())
+}
+
+/// At least `count` contrastive pairs of the demo world: as many of each of the [`FAMILIES`], mixed.
+///
+/// # Errors
+/// Never in practice: the built-in templates and the world fit each other.
+pub fn pairs(seed: u64, count: usize) -> Result<Vec<Pair>> {
+    let world = World::new(WORLD_SEED);
+    let templates = TemplateSet::demo();
+    let builder = PairBuilder::new(&templates, seed);
+    let per_family = count.div_ceil(FAMILIES.len()).next_multiple_of(2);
+    let mut lists = Vec::new();
+    for family in FAMILIES {
+        let task = Task::named(family)?;
+        let instances = world.training(family, per_family)?;
+        lists.push(builder.build(&task, &instances, per_family)?.0);
+    }
+    Ok(coin_data::pairs::interleave(lists, seed)?)
+}
+
+/// The demo world's clean and semantic instructions with character, word and sentence level perturbations of this seed.
+///
+/// # Errors
+/// Never in practice: the built-in instructions can be perturbed.
+pub fn instructions(seed: u64) -> Result<InstructionSet> {
+    let mut set = InstructionSet::demo();
+    let clean = set.level(coin_eval::levels::CLEAN)?.clone();
+    let label_words: LabelWords =
+        clean.keys().map(|name| Ok((name.clone(), Task::named(name)?.label_words()))).collect::<Result<_>>()?;
+    for name in ["deepwordbug", "textfooler", "checklist"] {
+        let perturbed = perturb_set(&clean, &[attack_named(name)?], &label_words, seed)?;
+        let instructions = perturbed.sets()[name].clone();
+        set = set.with_level(name, instructions)?;
+    }
+    Ok(set)
+}
+
 /// Peak learning rate of both runs; ours, as the paper's 1e-4 is for a model 5,000 times the size.
-const LEARNING_RATE: f64 = 2e-3;
+pub const LEARNING_RATE: f64 = 2e-3;
 
 /// The task whose hidden states are mapped, as in the paper.
 const MAPPED: &str = "cola";

@@ -35,6 +35,8 @@ enum Command {
     Train(command::train::Arguments),
     /// Evaluates a model on GLUE under clean and perturbed instructions.
     Eval(Box<command::eval::Arguments>),
+    /// Asks one input under several wordings of an instruction: answers side by side.
+    Compare(Box<command::compare::Arguments>),
     /// Computes every metric again from a ledger, without a model.
     Score(command::score::Arguments),
     /// Writes the report of evaluations and training runs.
@@ -54,6 +56,7 @@ impl Command {
             Command::Perturb(arguments) => arguments.run(),
             Command::Train(arguments) => arguments.run(),
             Command::Eval(arguments) => arguments.run(),
+            Command::Compare(arguments) => arguments.run(),
             Command::Score(arguments) => arguments.run(),
             Command::Report(arguments) => arguments.run(),
             Command::Model(command) => command.run(),

@@ -44,7 +44,7 @@ pub enum QuantizationName {
 }
 
 /// A model, an adapter, and how to compute with them.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ModelArguments {
     /// Model: a folder in Hugging Face's layout, or a name on the hub, such as `org/name` or `org/name@revision`.
     #[arg(long)]

@@ -1,0 +1,185 @@
+//! `coin compare`
+
+mod table;
+
+use clap::Args;
+use coin::data::task::{LabelWord, Metric};
+use coin::data::{Prompt, PromptTemplate, Task};
+use coin::eval::{LanguageModel, Wordings, wordings};
+use coin::model_folder;
+use coin::perturb::{LabelWords, attack_named, perturb_set};
+use serde_json::json;
+
+use super::distinct;
+use super::model_arguments::{ModelArguments, warn};
+use crate::failure::{Failure, OrFail, bad_input};
+
+/// Tokens of an answer where labels are given, the released program's; and where the answer is open.
+const NEW_TOKENS: [usize; 2] = [7, 64];
+
+/// Arguments of `coin compare`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    model: ModelArguments,
+    /// Another adapter whose answers are shown too, or `none` for the model alone; may be given several times.
+    #[arg(long, value_name = "ADAPTER")]
+    beside: Vec<String>,
+    /// The text to work on. A space stands between instruction and input unless one of them brings white space.
+    #[arg(long)]
+    input: String,
+    /// A wording of the instruction; give it several times.
+    #[arg(long = "instruction", required = true)]
+    instructions: Vec<String>,
+    /// Adds the first instruction perturbed by these attacks, comma separated; label words are kept.
+    #[arg(long, value_delimiter = ',')]
+    attacks: Vec<String>,
+    /// Seed of the perturbations.
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// Label words whose probabilities are shown, comma separated.
+    #[arg(long, value_delimiter = ',', conflicts_with = "task")]
+    labels: Vec<String>,
+    /// A GLUE task whose label words these are.
+    #[arg(long)]
+    task: Option<String>,
+    /// Tokens generated at most; 7 with label words, 64 without.
+    #[arg(long)]
+    max_new_tokens: Option<usize>,
+    /// The text given to the model, with {instruction} for instruction and input; what follows it introduces the answer. The
+    /// training template where absent.
+    #[arg(long)]
+    template: Option<PromptTemplate>,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A wording with what it is called: `given`, or the attack that made it.
+struct Wording {
+    origin: String,
+    instruction: String,
+}
+
+/// One model's answers.
+struct Column {
+    model: String,
+    fingerprint: String,
+    found: Wordings,
+}
+
+impl Arguments {
+    /// Runs the command.
+    pub fn run(self) -> Result<(), Failure> {
+        if self.max_new_tokens == Some(0) {
+            return bad_input("--max-new-tokens must be at least 1");
+        }
+        let task = self.task()?;
+        let wordings = self.wordings(task.as_ref())?;
+        let template = self.template.clone().unwrap_or_default();
+        let prompts: Vec<Prompt> =
+            wordings.iter().map(|wording| template.fill(&joined(&wording.instruction, &self.input))).collect();
+        let device = self.model.device()?;
+        let tokens = self.max_new_tokens.unwrap_or(NEW_TOKENS[usize::from(task.is_none())]);
+        let mut columns = Vec::new();
+        for (name, arguments) in self.models() {
+            let (folder, adapter) = arguments.folders()?;
+            let engine = model_folder::engine_options(&device);
+            let format = arguments.format();
+            let opened = model_folder::for_evaluation(&folder, adapter.as_deref(), format, &device, engine);
+            let (mut model, warnings) = opened.input()?;
+            warn(&warnings);
+            let found = wordings::compare(&mut model, &prompts, task.as_ref(), tokens).input()?;
+            columns.push(Column { model: name, fingerprint: model.fingerprint(), found });
+        }
+        match self.json {
+            true => println!("{:#}", self.to_json(&wordings, &columns)),
+            false => print!("{}", table::text(&self.input, &wordings, &columns)),
+        }
+        Ok(())
+    }
+
+    /// The task whose labels are told apart, if any.
+    fn task(&self) -> Result<Option<Task>, Failure> {
+        if let Some(name) = &self.task {
+            return Task::named(name).map(Some).input();
+        }
+        if self.labels.is_empty() {
+            return Ok(None);
+        }
+        let labels: Vec<String> = self.labels.iter().map(|word| word.trim().to_owned()).collect();
+        if distinct(&labels).len() < labels.len() {
+            return bad_input("--labels: a word is there twice");
+        }
+        let read = |(class, word): (usize, &String)| LabelWord { word: word.to_lowercase(), class };
+        let task = Task {
+            version: 1,
+            name: "compare".to_owned(),
+            group: "compare".to_owned(),
+            instructions: "compare".to_owned(),
+            content: "{input}".to_owned(),
+            verbalizer: labels.iter().enumerate().map(read).collect(),
+            labels,
+            metrics: vec![Metric::Accuracy],
+        };
+        task.check().map_err(|error| anyhow::anyhow!("--labels: {error}")).input()?;
+        Ok(Some(task))
+    }
+
+    /// The instructions as given, then the first one perturbed.
+    fn wordings(&self, task: Option<&Task>) -> Result<Vec<Wording>, Failure> {
+        if self.instructions.iter().any(|text| text.trim().is_empty()) {
+            return bad_input("--instruction: expected a text, found an empty one");
+        }
+        let given = |text: &String| Wording { origin: "given".to_owned(), instruction: text.clone() };
+        let mut wordings: Vec<Wording> = self.instructions.iter().map(given).collect();
+        let attacks = distinct(&self.attacks).iter().map(|name| attack_named(name)).collect::<Result<Vec<_>, _>>();
+        let attacks = attacks.input()?;
+        if !attacks.is_empty() {
+            // Keyed as `coin perturb` keys the first instruction of a task, so that both make the same.
+            let name = task.map_or("compare", |task| task.instructions.as_str()).to_owned();
+            let clean = [(name.clone(), vec![self.instructions[0].clone()])].into();
+            let kept: LabelWords = task.map(|task| (name.clone(), task.label_words())).into_iter().collect();
+            let set = perturb_set(&clean, &attacks, &kept, self.seed).input()?;
+            for attack in &attacks {
+                let made = set.instructions(attack.name(), &name).unwrap_or_default();
+                let named = |text: &String| Wording { origin: attack.name().to_owned(), instruction: text.clone() };
+                wordings.extend(made.iter().map(named));
+            }
+        }
+        match wordings.len() {
+            1 => bad_input("there is one wording; give --instruction again, or --attacks"),
+            _ => Ok(wordings),
+        }
+    }
+
+    /// What is asked, each with its name: the model with its adapter, then those beside it.
+    fn models(&self) -> Vec<(String, ModelArguments)> {
+        let beside = self.beside.iter().map(|name| (name != "none").then(|| name.clone()));
+        let adapters = std::iter::once(self.model.adapter.clone()).chain(beside);
+        let with = |adapter: Option<String>| {
+            let name = adapter.clone().unwrap_or_else(|| self.model.model.clone());
+            (name, ModelArguments { adapter, ..self.model.clone() })
+        };
+        adapters.map(with).collect()
+    }
+
+    fn to_json(&self, wordings: &[Wording], columns: &[Column]) -> serde_json::Value {
+        let wording = |wording: &Wording| json!({"origin": wording.origin, "instruction": wording.instruction});
+        let column = |Column { model, fingerprint, found }: &Column| json!({"model": model, "fingerprint": fingerprint, "comparison": found});
+        json!({
+            "input": self.input,
+            "seed": self.seed,
+            "wordings": wordings.iter().map(wording).collect::<Vec<_>>(),
+            "models": columns.iter().map(column).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// Instruction and input, with white space between them.
+fn joined(instruction: &str, input: &str) -> String {
+    match instruction.ends_with(char::is_whitespace) || input.starts_with(char::is_whitespace) {
+        true => format!("{instruction}{input}"),
+        false => format!("{instruction} {input}"),
+    }
+}

@@ -1,0 +1,160 @@
+//! What each setting of the contrastive term does, one at a time, from the same base.
+//!
+//! Shows: temperature, lambda, pooling, contrastive batch, number of paraphrases and kind of negative, each varied around the
+//!          paper's values. A row is a setting's mean over seeds and, after ±, the sample standard deviation between them.
+//! Command: `cargo run --release -p coin-examples --example ablations [-- --only NAME] [--seeds N] [--steps N]`
+//!          NAME is temperature, lambda, pooling, batch, paraphrases or negatives; all where absent.
+//! Read it with care: a few steps of a tiny model show which way a setting pulls the hidden states, not what it does to a large
+//! model's accuracy.
+//! OUTPUT
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use coin::data::pairs::{Negatives, interleave, write_jsonl};
+use coin::data::world::World;
+use coin::data::{PairBuilder, Task, TemplateSet};
+use coin::train::config::{DataTable, ModelTable, ObjectiveTable, TrainTable};
+use coin::train::{Progress, RunConfig, RunOptions, Trainer, ValidationMetrics};
+use coin::{demo, device};
+
+const BATCH: usize = 64;
+const HELD_OUT: usize = 128;
+
+/// One row of the table: what is varied, to what.
+struct Setting {
+    ablation: &'static str,
+    value: String,
+    objective: ObjectiveTable,
+    paraphrases: usize,
+    negatives: Negatives,
+}
+
+/// The paper's values with one changed.
+fn settings() -> Vec<Setting> {
+    let paper = |ablation, value: String| Setting {
+        ablation,
+        value,
+        objective: ObjectiveTable::default(),
+        paraphrases: 1,
+        negatives: Negatives::Random,
+    };
+    let mut all = Vec::new();
+    let mut objective = |ablation, value: &dyn ToString, change: &dyn Fn(&mut ObjectiveTable)| {
+        let mut setting = paper(ablation, value.to_string());
+        change(&mut setting.objective);
+        all.push(setting);
+    };
+    for temperature in [0.01, 0.05, 0.2, 1.0] {
+        objective("temperature", &temperature, &|table| table.temperature = temperature);
+    }
+    for lambda in [0.0, 0.1, 1.0, 1000.0] {
+        objective("lambda", &lambda, &|table| table.lambda = lambda);
+    }
+    for pooling in ["last", "average_all", "average_first_last", "max"] {
+        objective("pooling", &pooling, &|table| table.pooling = pooling.to_owned());
+    }
+    for pairs in [2, 4, 8, 16, 32, 64] {
+        objective("batch", &pairs, &|table| table.contrastive_batch = Some(pairs));
+    }
+    for paraphrases in [1, 2, 4] {
+        all.push(Setting { paraphrases, ..paper("paraphrases", paraphrases.to_string()) });
+    }
+    for (name, negatives) in [("random", Negatives::Random), ("nearest", Negatives::Nearest)] {
+        all.push(Setting { negatives, ..paper("negatives", name.to_owned()) });
+    }
+    all
+}
+
+/// Trains with a setting; what the held-out pairs say after the last step.
+fn run(setting: &Setting, seed: u64, steps: usize, folder: &Path) -> Result<ValidationMetrics> {
+    let (world, templates) = (World::new(demo::WORLD_SEED), TemplateSet::demo());
+    let pairs = |builder: PairBuilder, count: usize, paraphrases: usize| -> Result<Vec<_>> {
+        let each = count.div_ceil(demo::FAMILIES.len()).next_multiple_of(2 * paraphrases);
+        let mut lists = Vec::new();
+        for family in demo::FAMILIES {
+            lists.push(builder.build(&Task::named(family)?, &world.training(family, 600)?, each)?.0);
+        }
+        Ok(interleave(lists, seed)?)
+    };
+    let builder = PairBuilder::new(&templates, seed);
+    let training = builder.clone().with_paraphrases(setting.paraphrases).with_negatives(setting.negatives);
+    let mut all = pairs(training, steps * BATCH, setting.paraphrases)?;
+    all.truncate(steps * BATCH);
+    // Every setting is measured on the same pairs, of another seed than any it was trained on.
+    all.extend(pairs(PairBuilder::new(&templates, seed + 1_000_000), HELD_OUT, 1)?);
+    let file = folder.join("pairs.jsonl");
+    write_jsonl(&file, &all)?;
+    let config = RunConfig {
+        out: folder.join("run"),
+        model: ModelTable::new(folder.join("base")),
+        data: DataTable { validation_pairs: HELD_OUT, ..DataTable::new(&file) },
+        lora: None,
+        objective: setting.objective.clone(),
+        train: TrainTable {
+            batch_pairs: BATCH,
+            micro_batch_pairs: BATCH,
+            steps: Some(steps),
+            learning_rate: demo::LEARNING_RATE,
+            validate_every: Some(0),
+            checkpoint_every: Some(0),
+            seed,
+            ..TrainTable::default()
+        },
+    };
+    let mut last = None;
+    Trainer::new(config, &device::named("cpu")?)?.run(RunOptions::default(), |event| {
+        if let Progress::Validation(found) = event {
+            last = Some(found.clone());
+        }
+    })?;
+    last.context("the run was not validated")
+}
+
+fn main() -> Result<()> {
+    let (mut only, mut seeds, mut steps) = (None, 2, 10);
+    let mut words = std::env::args().skip(1);
+    while let Some(name) = words.next() {
+        let value = words.next().with_context(|| format!("{name} needs a value"))?;
+        match name.as_str() {
+            "--only" => only = Some(value),
+            "--seeds" => seeds = value.parse().context("--seeds")?,
+            "--steps" => steps = value.parse().context("--steps")?,
+            _ => bail!("unknown option {name}, expected --only, --seeds or --steps"),
+        }
+    }
+    let chosen: Vec<Setting> =
+        settings().into_iter().filter(|setting| only.as_ref().is_none_or(|only| only == setting.ablation)).collect();
+    if chosen.is_empty() || seeds == 0 || steps == 0 {
+        bail!(
+            "expected --only temperature, lambda, pooling, batch, paraphrases or negatives, and at least 1 seed and step"
+        );
+    }
+    let folder = tempfile::tempdir()?;
+    demo::write_base(&folder.path().join("base"))?;
+    println!("{steps} steps of {BATCH} pairs, {seeds} seeds, {HELD_OUT} held-out pairs\n");
+    println!("| setting | value | generation loss | hard negative told apart, % | cosine of wordings | of negatives |");
+    println!("|---|---|---|---|---|---|");
+    for setting in &chosen {
+        let found = (1..=seeds).map(|seed| run(setting, seed, steps, folder.path())).collect::<Result<Vec<_>>>()?;
+        let cell = |value: fn(&ValidationMetrics) -> f64, digits: usize| {
+            let values: Vec<f64> = found.iter().map(value).collect();
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+            match values.len() {
+                1 => format!("{mean:.digits$}"),
+                n => format!("{mean:.digits$} ± {:.digits$}", (squares / (n - 1) as f64).sqrt()),
+            }
+        };
+        println!(
+            "| {} | {} | {} | {} | {} | {} |",
+            setting.ablation,
+            setting.value,
+            cell(|found| found.loss_generation, 3),
+            cell(|found| 100.0 * found.hard_negative_accuracy, 1),
+            cell(|found| found.similarity_positive, 3),
+            cell(|found| found.similarity_negative, 3)
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! The contrastive loss on plain vectors: two noisy views of the same thing, no text and no language model.
+//!
+//! Shows: a small encoder learns to find an item's other view among 256; InfoNCE is what is minimised, alignment (views of an
+//!          item lie together) and uniformity (items fill the sphere) are what it reaches. A program of one's own needs
+//!          `burn` and `coin-loss` alone, which here is `coin::loss`.
+//! Command: `cargo run --release -p coin-examples --example contrastive_loss`
+//! OUTPUT
+
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::optim::{AdamWConfig, GradientsParams};
+use burn::tensor::activation::tanh;
+use burn::tensor::{Device, Tensor, TensorData};
+use coin::data::stream;
+use coin::loss::{InfoNceConfig, alignment, uniformity};
+use rand::Rng;
+
+/// Numbers that make an item what it is, and numbers that are different in each view.
+const MEANING: usize = 6;
+const NUISANCE: usize = 26;
+const BATCH: usize = 256;
+const STEPS: usize = 300;
+
+#[derive(Module, Debug)]
+struct Encoder {
+    first: Linear,
+    second: Linear,
+}
+
+impl Encoder {
+    /// `[items, features]` to `[items, 16]`.
+    fn forward(&self, features: Tensor<2>) -> Tensor<2> {
+        self.second.forward(tanh(self.first.forward(features)))
+    }
+}
+
+/// Two views of as many items, `[items, features]` each: the same meaning, weak, beside other nuisance, strong.
+fn views(step: usize, device: &Device) -> [Tensor<2>; 2] {
+    let mut rng = stream::keyed(42, &["views", &step.to_string()]);
+    let items: Vec<[f32; MEANING]> = (0..BATCH).map(|_| std::array::from_fn(|_| rng.random_range(-1.0..1.0))).collect();
+    let mut view = || {
+        let mut values = Vec::new();
+        for meaning in &items {
+            values.extend(meaning.map(|value| value + rng.random_range(-0.1..0.1f32)));
+            values.extend((0..NUISANCE).map(|_| rng.random_range(-2.0..2.0f32)));
+        }
+        Tensor::from_data(TensorData::new(values, [BATCH, MEANING + NUISANCE]), device)
+    };
+    [view(), view()]
+}
+
+fn main() -> anyhow::Result<()> {
+    let device = Device::flex().autodiff();
+    device.seed(42);
+    let mut encoder = Encoder {
+        first: LinearConfig::new(MEANING + NUISANCE, 64).init(&device),
+        second: LinearConfig::new(64, 16).init(&device),
+    };
+    let loss = InfoNceConfig::new().with_temperature(0.1).init()?;
+    let mut optimizer = AdamWConfig::new().init();
+    println!("step   InfoNCE   found   alignment   uniformity");
+    for step in 0..=STEPS {
+        let [anchor, positive] = views(step, &device).map(|view| encoder.forward(view));
+        let output = loss.forward(anchor.clone(), positive.clone(), None);
+        if step % 50 == 0 {
+            let align = alignment(anchor.clone(), positive, 2.0).into_scalar::<f32>();
+            let uniform = uniformity(anchor, 2.0).into_scalar::<f32>();
+            let (nats, found) = (output.loss.clone().into_scalar::<f32>(), output.accuracy.into_scalar::<f32>());
+            println!("{step:4}   {nats:7.3}   {:4.1}%   {align:9.3}   {uniform:10.3}", 100.0 * found);
+        }
+        let gradients = GradientsParams::from_grads(output.loss.backward(), &encoder);
+        encoder = optimizer.step(3e-3, encoder, gradients);
+    }
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! Hidden states of clean and perturbed CoLA prompts on a map, two models side by side: the slides' UMAP figure.
+//!
+//! Shows: states collected, mapped, and measured: where instructions do not matter, levels do not separate (silhouette by
+//!          level near 0) and classes do (silhouette by class near 1).
+//! Command: `cargo run --release -p coin-examples --example hidden_state_map [-- RUNS]`, after `train_cit_and_coin`
+//!          RUNS is its folder, by default target/example-runs; RUNS/maps/report.html is written.
+//! OUTPUT
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use coin::data::Task;
+use coin::data::world::World;
+use coin::eval::{Evaluation, Ledger, Summary, metrics};
+use coin::evaluation_folder::{self, Evaluated};
+use coin::model::WeightFormat;
+use coin::{demo, device, model_folder};
+
+const SEED: u64 = 42;
+const SAMPLES: usize = 100;
+
+fn main() -> Result<()> {
+    let runs_folder = std::env::args().nth(1).map_or_else(|| PathBuf::from("target/example-runs"), PathBuf::from);
+    let device = device::named("cpu")?;
+    let world = World::new(demo::WORLD_SEED);
+    let cola = vec![Task::named("cola")?];
+    let evaluation = Evaluation { samples: SAMPLES, seed: SEED, ..Evaluation::new(cola, demo::instructions(SEED)?) };
+    let plan = evaluation.plan(&|task| world.evaluation(&task.name, 2 * SAMPLES))?;
+
+    let (mut runs, mut evaluated) = (Vec::new(), Vec::new());
+    for name in ["cit", "coin"] {
+        let (base, adapter) = (runs_folder.join("base"), runs_folder.join(name).join("adapter"));
+        let options = model_folder::engine_options(&device);
+        let (mut model, _) =
+            model_folder::for_evaluation(&base, Some(&adapter), WeightFormat::default(), &device, options)?;
+        let folder = runs_folder.join("maps").join(name);
+        std::fs::create_dir_all(&folder)?;
+        let mut ledger = Ledger::create(folder.join(evaluation_folder::LEDGER))?;
+        let records = plan.run(&mut model, &mut ledger, &mut |_, _| ())?;
+        let run = metrics::score(name, &records)?;
+        evaluation_folder::write(&folder, &plan, &evaluation.tasks, &records, &run, 0)?;
+        let tasks = ["cola".to_owned()];
+        evaluation_folder::write_states(&folder, &plan, &mut model, &tasks, &records, &mut |_, _| ())?;
+        runs.push(run);
+        evaluated.extend(Evaluated::read(&folder, name)?);
+    }
+    let report = evaluation_folder::report(Summary::new(Default::default(), runs), Vec::new(), &evaluated)?;
+    println!("run    states  silhouette by level  by class  trustworthiness of the map");
+    for map in &report.maps {
+        let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));
+        println!(
+            "{:5} {:7} {:>20} {:>9} {:>27}",
+            map.run,
+            map.points.len(),
+            number(map.silhouette_level),
+            number(map.silhouette_class),
+            number(map.trustworthiness)
+        );
+    }
+    let page = runs_folder.join("maps/report.html");
+    report.write_html(&page)?;
+    println!("map: {}", page.display());
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! One instruction perturbed at the paper's four levels, and the audit of what was changed.
+//!
+//! Shows: seeded attacks, label words that come through unchanged, and how much each attack did.
+//! Command: `cargo run --release -p coin-examples --example perturb_levels`
+//! OUTPUT
+
+use coin::data::Task;
+use coin::perturb::{LabelWords, attack_named, perturb_set};
+
+fn main() -> anyhow::Result<()> {
+    let task = Task::named("cola")?;
+    let instruction = "Decide whether the grammar of the given sentence is 'acceptable' or 'unacceptable': ";
+    let clean = [(task.name.clone(), vec![instruction.to_owned()])].into();
+    let protected: LabelWords = [(task.name.clone(), task.label_words())].into();
+    let attacks = ["deepwordbug", "textfooler", "checklist", "semantic"]
+        .into_iter()
+        .map(attack_named)
+        .collect::<Result<Vec<_>, _>>()?;
+    let set = perturb_set(&clean, &attacks, &protected, 42)?;
+
+    println!("clean        {instruction}\n");
+    let audit = set.audit(&protected);
+    for attack in &attacks {
+        let Some(record) = audit.iter().find(|record| record.attack == attack.name()) else { continue };
+        println!("{:12} {}", attack.level().to_string(), record.perturbed);
+        println!(
+            "{:12} {}: {} words changed ({:.0} %), edit distance {}, similarity {:.2}, label words {}\n",
+            "",
+            record.attack,
+            record.words_changed,
+            100.0 * record.share_changed,
+            record.edit_distance,
+            record.similarity,
+            if record.labels_intact { "intact" } else { "damaged" }
+        );
+    }
+    Ok(())
+}
