@@ -4,7 +4,16 @@
 //! Command: `cargo run --release -p coin-examples --example train_cit_and_coin [-- OUT]`
 //!          writes OUT/base, OUT/cit and OUT/coin, by default under target/example-runs; `evaluate` and `hidden_state_map` go on
 //!          from there.
-//! OUTPUT
+//! Output:  The base was trained on this world, so the generation loss has nowhere to go; the contrastive term moves negatives apart.
+//! ```text
+//! held-out pairs        generation  contrastive  hard negative  cosine of  cosine of
+//! run     after steps   loss        loss         told apart     wordings   negatives
+//! cit               0        0.583        0.436         99.6 %      0.920      0.396
+//! cit              60        0.583        0.433         99.6 %      0.920      0.396
+//! coin              0        0.583        0.436         99.6 %      0.920      0.396
+//! coin             60        0.600        0.033        100.0 %      0.928      0.190
+//! ```
+//! Time:    160 s, 310 MB: measured on two cores shared with other work, a development build; a release build is faster.
 
 use std::path::PathBuf;
 
