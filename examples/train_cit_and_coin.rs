@@ -23,6 +23,10 @@ use coin::train::config::{DataTable, ModelTable, Objective, ObjectiveTable, Trai
 use coin::train::{Progress, RunConfig, RunOptions, Trainer};
 use coin::{demo, device};
 
+/// Large tensors are reused from step to step instead of mapped anew.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SEED: u64 = 42;
 const STEPS: usize = 60;
 const BATCH: usize = 32;
