@@ -13,7 +13,7 @@
 //! coin              0        0.583        0.436         99.6 %      0.920      0.396
 //! coin             60        0.600        0.033        100.0 %      0.928      0.190
 //! ```
-//! Time:    160 s, 310 MB: measured on two cores shared with other work, a development build; a release build is faster.
+//! Time:    90 s, 380 MB: measured on two cores shared with other work, a development build; a release build is faster.
 
 use std::path::PathBuf;
 
