@@ -6,7 +6,22 @@
 //!          NAME is temperature, lambda, pooling, batch, paraphrases or negatives; all where absent.
 //! Read it with care: a few steps of a tiny model show which way a setting pulls the hidden states, not what it does to a large
 //! model's accuracy.
-//! OUTPUT
+//! Output:  with `--only batch` and `--only negatives`; more pairs contrasted push negatives further apart, the rest is within
+//!          the spread:
+//! ```text
+//! | setting | value | generation loss | hard negative told apart, % | cosine of wordings | of negatives |
+//! |---|---|---|---|---|---|
+//! | batch | 2 | 0.607 ± 0.019 | 99.2 ± 0.0 | 0.908 ± 0.004 | 0.379 ± 0.001 |
+//! | batch | 4 | 0.607 ± 0.019 | 99.2 ± 0.0 | 0.907 ± 0.003 | 0.380 ± 0.010 |
+//! | batch | 8 | 0.606 ± 0.019 | 98.8 ± 0.6 | 0.907 ± 0.002 | 0.376 ± 0.016 |
+//! | batch | 16 | 0.606 ± 0.019 | 98.4 ± 1.1 | 0.905 ± 0.003 | 0.370 ± 0.016 |
+//! | batch | 32 | 0.606 ± 0.019 | 98.4 ± 1.1 | 0.903 ± 0.004 | 0.361 ± 0.014 |
+//! | batch | 64 | 0.606 ± 0.020 | 98.4 ± 1.1 | 0.899 ± 0.004 | 0.355 ± 0.014 |
+//! | negatives | random | 0.606 ± 0.020 | 98.4 ± 1.1 | 0.899 ± 0.004 | 0.355 ± 0.014 |
+//! | negatives | nearest | 0.606 ± 0.020 | 98.4 ± 1.1 | 0.904 ± 0.003 | 0.365 ± 0.008 |
+//! ```
+//! Time:    12 s a run and 46 runs in all, about ten minutes, 640 MB: measured on two cores shared with other work, a development
+//!          build; a release build is faster.
 
 use std::path::Path;
 
@@ -17,6 +32,10 @@ use coin::data::{PairBuilder, Task, TemplateSet};
 use coin::train::config::{DataTable, ModelTable, ObjectiveTable, TrainTable};
 use coin::train::{Progress, RunConfig, RunOptions, Trainer, ValidationMetrics};
 use coin::{demo, device};
+
+/// Large tensors are reused from step to step instead of mapped anew.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const BATCH: usize = 64;
 const HELD_OUT: usize = 128;

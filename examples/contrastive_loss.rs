@@ -4,7 +4,18 @@
 //!          item lie together) and uniformity (items fill the sphere) are what it reaches. A program of one's own needs
 //!          `burn` and `coin-loss` alone, which here is `coin::loss`.
 //! Command: `cargo run --release -p coin-examples --example contrastive_loss`
-//! OUTPUT
+//! Output:  Every step's items are new, so `found` is on items never seen.
+//! ```text
+//! step   InfoNCE   found   alignment   uniformity
+//!    0     8.150    0.4%       1.650       -2.853
+//!   50     1.375   94.5%       0.069       -2.797
+//!  100     1.274   98.4%       0.039       -2.834
+//!  150     1.315   96.9%       0.035       -2.813
+//!  200     1.278   98.4%       0.030       -2.819
+//!  250     1.276   98.0%       0.030       -2.819
+//!  300     1.266   98.8%       0.027       -2.810
+//! ```
+//! Time:    2 s, 12 MB: measured on two cores shared with other work, a development build; a release build is faster.
 
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};

@@ -4,7 +4,13 @@
 //!          level near 0) and classes do (silhouette by class near 1).
 //! Command: `cargo run --release -p coin-examples --example hidden_state_map [-- RUNS]`, after `train_cit_and_coin`
 //!          RUNS is its folder, by default target/example-runs; RUNS/maps/report.html is written.
-//! OUTPUT
+//! Output:  The two runs, of 60 steps, hardly differ; the page shows the maps side by side.
+//! ```text
+//! run    states  silhouette by level  by class  trustworthiness of the map
+//! cit       500               -0.167     0.352                       0.975
+//! coin      500               -0.169     0.354                       0.970
+//! ```
+//! Time:    25 s, 67 MB: measured on two cores shared with other work, a development build; a release build is faster.
 
 use std::path::PathBuf;
 

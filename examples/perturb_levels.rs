@@ -2,7 +2,23 @@
 //!
 //! Shows: seeded attacks, label words that come through unchanged, and how much each attack did.
 //! Command: `cargo run --release -p coin-examples --example perturb_levels`
-//! OUTPUT
+//! Output:
+//! ```text
+//! clean        Decide whether the grammar of the given sentence is 'acceptable' or 'unacceptable':
+//!
+//! character    Dectide whlther the grammmar of the gien senteQce is 'acceptable' or 'unacceptable':
+//!              deepwordbug: 5 words changed (42 %), edit distance 5, similarity 0.64, label words intact
+//!
+//! word         Settle whenever the spelling of the given verdict is 'acceptable' or 'unacceptable':
+//!              textfooler: 4 words changed (33 %), edit distance 21, similarity 0.71, label words intact
+//!
+//! sentence     Decide whether the grammar of the given sentence is 'acceptable' or 'unacceptable' t3KsPc91Ah:
+//!              checklist: 1 words changed (8 %), edit distance 11, similarity 0.97, label words intact
+//!
+//! semantic     In the role of a language expert, decide whether how well formed the grammar is in this sentence is 'acceptable' or 'unacceptable':
+//!              semantic: 14 words changed (117 %), edit distance 61, similarity 0.71, label words intact
+//! ```
+//! Time:    less than a second, 4 MB: measured on two cores shared with other work, a development build; a release build is faster.
 
 use coin::data::Task;
 use coin::perturb::{LabelWords, attack_named, perturb_set};

@@ -2,7 +2,27 @@
 //!
 //! Shows: the same questions with a perturbed system text or perturbed demonstrations, the instruction as it is.
 //! Command: `cargo run --release -p coin-examples --example system_prompt_robustness [-- MODEL [ADAPTER]]`
-//! OUTPUT
+//! Output:  The base never saw demonstrations in training, so they hurt it whatever their wording.
+//! ```text
+//! accuracy in %, perturbed: system
+//! level          system  cosine system
+//! ------------------------------------
+//! clean      81.2 ± 3.3              –
+//! character  71.2 ± 5.5          0.923
+//! word       81.9 ± 1.6          0.949
+//! sentence   75.0 ± 2.5          0.951
+//! average    77.3 ± 3.2          0.941
+//!
+//! accuracy in %, perturbed: demonstrations
+//! level      demonstrations  cosine demonstrations
+//! ------------------------------------------------
+//! clean          56.7 ± 5.9                      –
+//! character      64.0 ± 1.6                  0.724
+//! word           54.2 ± 2.6                  0.904
+//! sentence       63.5 ± 1.5                  0.905
+//! average        59.6 ± 2.9                  0.844
+//! ```
+//! Time:    20 s, 49 MB: measured on two cores shared with other work, a development build; a release build is faster.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -65,7 +85,6 @@ fn main() -> Result<()> {
         }
     }
 
-    let mut runs = Vec::new();
     for (name, component, surroundings) in [
         ("system", Component::System, Surroundings { system, ..Surroundings::default() }),
         ("demonstrations", Component::Demonstrations, Surroundings { demonstrations, ..Surroundings::default() }),
@@ -82,9 +101,9 @@ fn main() -> Result<()> {
         let mut ledger = Ledger::create(folder.path().join("ledger.jsonl"))?;
         let examples = |task: &Task| world.evaluation(&task.name, 4 * SAMPLES);
         let records = evaluation.run(&mut model, &examples, &mut ledger, &mut |_, _| ())?;
-        runs.push(metrics::score(name, &records)?);
+        // Two tables: with demonstrations prompts are longer, so the two are not one experiment with one difference.
+        let summary = Summary::new(Default::default(), vec![metrics::score(name, &records)?]);
+        println!("accuracy in %, perturbed: {name}\n{}", table::levels(&summary).to_text());
     }
-    println!("accuracy in %, by level of what varies: the system text, or the demonstrations");
-    println!("{}", table::levels(&Summary::new(Default::default(), runs)).to_text());
     Ok(())
 }

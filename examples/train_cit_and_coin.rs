@@ -4,7 +4,16 @@
 //! Command: `cargo run --release -p coin-examples --example train_cit_and_coin [-- OUT]`
 //!          writes OUT/base, OUT/cit and OUT/coin, by default under target/example-runs; `evaluate` and `hidden_state_map` go on
 //!          from there.
-//! OUTPUT
+//! Output:  The base was trained on this world, so the generation loss has nowhere to go; the contrastive term moves negatives apart.
+//! ```text
+//! held-out pairs        generation  contrastive  hard negative  cosine of  cosine of
+//! run     after steps   loss        loss         told apart     wordings   negatives
+//! cit               0        0.583        0.436         99.6 %      0.920      0.396
+//! cit              60        0.583        0.433         99.6 %      0.920      0.396
+//! coin              0        0.583        0.436         99.6 %      0.920      0.396
+//! coin             60        0.600        0.033        100.0 %      0.928      0.190
+//! ```
+//! Time:    90 s, 380 MB: measured on two cores shared with other work, a development build; a release build is faster.
 
 use std::path::PathBuf;
 
@@ -13,6 +22,10 @@ use coin::data::pairs::write_jsonl;
 use coin::train::config::{DataTable, ModelTable, Objective, ObjectiveTable, TrainTable};
 use coin::train::{Progress, RunConfig, RunOptions, Trainer};
 use coin::{demo, device};
+
+/// Large tensors are reused from step to step instead of mapped anew.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const SEED: u64 = 42;
 const STEPS: usize = 60;

@@ -7,7 +7,15 @@
 //! Output:  per kind of pair the number of pairs, the mean cosine, its 5th and 95th percentile, and the AUROC: the
 //!          probability that the same instance in another wording has the larger cosine. Near 1 against other tasks: they
 //!          are told apart already, so they are poor negatives. Lower against other instances: there is something to learn.
-//! Time:    a minute or less on two cores with the demo's model, 1,440 prompts; 200 MB.
+//!          With the demo's base:
+//! ```text
+//! | pair | pairs | mean cosine | 5 % | 95 % | AUROC |
+//! |---|---|---|---|---|---|
+//! | same instance, other wording | 7200 | 0.948 | 0.631 | 1.000 | - |
+//! | same task and wording, other instance | 14400 | 0.610 | 0.191 | 0.997 | 0.866 |
+//! | other task | 14400 | 0.219 | -0.070 | 0.831 | 0.979 |
+//! ```
+//! Time:    5 s on two cores shared with other work, a development build; 1,440 prompts, 42 MB.
 
 use std::path::Path;
 
