@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::JoinHandle;
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -60,6 +62,8 @@ pub struct State {
 pub struct Server {
     state: Arc<Mutex<State>>,
     addresses: [SocketAddr; 2],
+    stopped: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// The name of the one repository.
@@ -71,17 +75,22 @@ impl Server {
         let listeners = [TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap()];
         let addresses = [listeners[0].local_addr().unwrap(), listeners[1].local_addr().unwrap()];
         let state = Arc::new(Mutex::new(State::default()));
-        for (index, listener) in listeners.into_iter().enumerate() {
-            let state = Arc::downgrade(&state);
+        let stopped = Arc::new(AtomicBool::new(false));
+        let listen = |(index, listener): (usize, TcpListener)| {
+            let (state, stopped) = (Arc::clone(&state), Arc::clone(&stopped));
             std::thread::spawn(move || {
                 for stream in listener.incoming().flatten() {
-                    let Some(state) = state.upgrade() else { break };
+                    if stopped.load(Ordering::SeqCst) {
+                        break;
+                    }
+                    let state = Arc::clone(&state);
                     // A client that hangs up is part of the tests.
                     std::thread::spawn(move || drop(answer(&state, stream, index == 1, addresses[1])));
                 }
-            });
-        }
-        let server = Self { state, addresses };
+            })
+        };
+        let threads = listeners.into_iter().enumerate().map(listen).collect();
+        let server = Self { state, addresses, stopped, threads };
         server.commit("main", commit, files);
         server
     }
@@ -112,10 +121,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The threads wait for a connection; with their state gone the next one ends them.
-        self.state = Arc::default();
+        // The threads wait for a connection; the next one ends them, and with them nobody listens any more.
+        self.stopped.store(true, Ordering::SeqCst);
         for address in self.addresses {
             drop(TcpStream::connect(address));
+        }
+        for thread in self.threads.drain(..) {
+            drop(thread.join());
         }
     }
 }
