@@ -42,9 +42,10 @@ fn main() -> Result<()> {
         let folder = runs_folder.join("maps").join(name);
         std::fs::create_dir_all(&folder)?;
         let mut ledger = Ledger::create(folder.join(evaluation_folder::LEDGER))?;
+        evaluation_folder::begin(&folder, &plan, &evaluation.tasks)?;
         let records = plan.run(&mut model, &mut ledger, &mut |_, _| ())?;
         let run = metrics::score(name, &records)?;
-        evaluation_folder::write(&folder, &plan, &evaluation.tasks, &records, &run, 0)?;
+        evaluation_folder::finish(&folder, &plan, &records, &run, 0)?;
         let tasks = ["cola".to_owned()];
         evaluation_folder::write_states(&folder, &plan, &mut model, &tasks, &records, &mut |_, _| ())?;
         runs.push(run);

@@ -158,7 +158,13 @@ impl Task {
         if self.fields().is_empty() {
             return fault(format!("has a content without a {{field}}: {}", self.content));
         }
-        for LabelWord { word, class } in &self.verbalizer {
+        if let Some(label) = (0..self.labels.len()).find(|&at| self.labels[..at].contains(&self.labels[at])) {
+            return fault(format!("has the label `{}` twice", self.labels[label]));
+        }
+        for (at, LabelWord { word, class }) in self.verbalizer.iter().enumerate() {
+            if self.verbalizer[..at].iter().any(|entry| entry.word == *word) {
+                return fault(format!("has the word `{word}` twice in its verbalizer"));
+            }
             if word.trim().is_empty() {
                 return fault("has an empty word in its verbalizer".to_owned());
             }

@@ -54,7 +54,10 @@ impl TaskAccuracy {
     /// # Errors
     /// There is no example, or one lacks a field.
     pub fn new(task: Task, instances: &[Instance], samples: usize, seed: u64) -> Result<Self, EvalError> {
-        if instances.is_empty() || samples == 0 {
+        if samples == 0 {
+            return Err(EvalError::Invalid("samples must be at least 1".to_owned()));
+        }
+        if instances.is_empty() {
             return Err(EvalError::Invalid(format!("task `{}` has no examples", task.name)));
         }
         let chosen = sampling::sample(instances, samples, seed, &task, None);

@@ -72,6 +72,8 @@ pub struct Ledger {
     length: u64,
     /// What the file held when it was opened.
     found: Vec<Record>,
+    /// A last line without its line feed, and whether the file is still as it was found.
+    tail: Option<Vec<u8>>,
 }
 
 impl Ledger {
@@ -87,7 +89,8 @@ impl Ledger {
 
     /// The ledger at `path`, to go on with; a new one where there is no file.
     ///
-    /// A last line that was torn off is cut away, and one that lacks but its line feed is given it.
+    /// A last line that was torn off is cut away, and one that lacks but its line feed is given it, but not before
+    /// [`repair`](Self::repair) or the first [`append`](Self::append).
     ///
     /// # Errors
     /// [`EvalError::Io`], also if another process is writing it; [`EvalError::Malformed`] with the line if a whole line is no
@@ -98,12 +101,26 @@ impl Ledger {
         ledger.file.read_to_end(&mut bytes).map_err(EvalError::io(&ledger.path))?;
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         ledger.found = parse(&ledger.path, &bytes[..whole])?;
-        ledger.cut(whole as u64)?;
+        ledger.length = whole as u64;
+        let mut tail = Vec::new();
         if let Ok(last) = serde_json::from_slice::<Record>(&bytes[whole..]) {
-            ledger.append(std::slice::from_ref(&last))?;
             ledger.found.push(last);
+            tail = [&bytes[whole..], b"\n"].concat();
         }
+        ledger.tail = Some(tail);
         Ok(ledger)
+    }
+
+    /// Cuts away what was torn off, so that the next line begins a line.
+    ///
+    /// # Errors
+    /// [`EvalError::Io`].
+    pub fn repair(&mut self) -> Result<(), EvalError> {
+        let Some(tail) = self.tail.take() else { return Ok(()) };
+        self.cut(self.length)?;
+        self.file.write_all(&tail).and_then(|()| self.file.sync_data()).map_err(EvalError::io(&self.path))?;
+        self.length += tail.len() as u64;
+        Ok(())
     }
 
     /// What the file held when it was opened.
@@ -115,13 +132,13 @@ impl Ledger {
         let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = options.map_err(EvalError::io(&path))?;
         match file.try_lock() {
-            Ok(()) => Ok(Ledger { path, file, length: 0, found: Vec::new() }),
+            Ok(()) => Ok(Ledger { path, file, length: 0, found: Vec::new(), tail: None }),
             Err(std::fs::TryLockError::WouldBlock) => {
                 let source = std::io::Error::other("another process is writing it");
                 Err(EvalError::Io { path, source })
             }
             // A file system without locks is no reason not to evaluate.
-            Err(std::fs::TryLockError::Error(_)) => Ok(Ledger { path, file, length: 0, found: Vec::new() }),
+            Err(std::fs::TryLockError::Error(_)) => Ok(Ledger { path, file, length: 0, found: Vec::new(), tail: None }),
         }
     }
 
@@ -138,6 +155,7 @@ impl Ledger {
     /// # Errors
     /// [`EvalError::Io`].
     pub fn append(&mut self, records: &[Record]) -> Result<(), EvalError> {
+        self.repair()?;
         let mut lines = Vec::new();
         for record in records {
             serde_json::to_writer(&mut lines, record)

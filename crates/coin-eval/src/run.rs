@@ -66,6 +66,7 @@ impl Plan<'_> {
     ) -> Result<Vec<Record>, EvalError> {
         let fingerprint = model.fingerprint();
         let mut found = self.found(&*model, &fingerprint, ledger)?;
+        ledger.repair()?;
         let (total, clean) = (self.total(), CleanStates::default());
         progress(found.len(), total);
         let records = Vec::with_capacity(total);
@@ -116,6 +117,10 @@ impl Plan<'_> {
                     Some(there) if there.key != record.key => {
                         return other(format!("{} was asked with another prompt or other settings", describe(&record)));
                     }
+                    Some(there) if there.gold != record.gold => {
+                        let (theirs, ours) = (there.gold, record.gold);
+                        return other(format!("{} had class {theirs} there and has {ours} now", describe(&record)));
+                    }
                     Some(_) => asked += 1,
                     None => {}
                 }
@@ -141,7 +146,11 @@ impl Plan<'_> {
             true => format!("max_new_tokens={} full_decode={}", evaluation.max_new_tokens, evaluation.full_decode),
             false => "labels".to_owned(),
         };
-        let settings = format!("scorer={} {settings}", evaluation.scorer.name());
+        // What an answer is read by is part of what was asked: other label words, another key.
+        let words: Vec<String> =
+            unit.task.verbalizer.iter().map(|entry| format!("{}={}", entry.word, entry.class)).collect();
+        let (labels, words) = (unit.task.labels.join(","), words.join(","));
+        let settings = format!("scorer={} {settings} labels={labels} words={words}", evaluation.scorer.name());
         let fitted = self.prompts(model, unit)?;
         let record = |(example, fitted): (&coin_data::Instance, Fitted)| {
             let record = Record {

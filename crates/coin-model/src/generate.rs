@@ -177,9 +177,15 @@ fn two_largest(logits: Tensor<2>) -> Result<(Vec<u32>, Vec<f32>), ModelError> {
             burn::tensor::IndexingUpdateOp::Add,
         );
         let margins = values(largest - others.max_dim(1))?;
+        if margins.iter().any(|margin| margin.is_nan()) {
+            return Err(not_finite());
+        }
         return Ok((indices(index)?, margins));
     }
     let values = values(logits)?;
+    if values.iter().any(|value| !value.is_finite()) {
+        return Err(not_finite());
+    }
     let of_row = |row: &[f32]| {
         let (mut best, mut largest, mut second) = (0, f32::NEG_INFINITY, f32::NEG_INFINITY);
         for (index, &value) in row.iter().enumerate() {
@@ -192,6 +198,10 @@ fn two_largest(logits: Tensor<2>) -> Result<(Vec<u32>, Vec<f32>), ModelError> {
         (best, largest - second)
     };
     Ok(values.chunks_exact(vocabulary).map(of_row).unzip())
+}
+
+fn not_finite() -> ModelError {
+    ModelError::Invalid("a logit is not finite: a weight is no number, or the number type is too small".to_owned())
 }
 
 pub(crate) fn values(tensor: Tensor<2>) -> Result<Vec<f32>, ModelError> {
@@ -295,6 +305,12 @@ mod tests {
     fn a_margin_is_the_distance_to_the_second_choice() {
         let row = Tensor::<2>::from_floats([[0.5, 2.0, 1.25, 2.0], [3.0, -1.0, 2.5, 0.0]], &Device::flex());
         assert_eq!(two_largest(row).unwrap(), (vec![1, 0], vec![0.0, 0.5]));
+    }
+
+    #[test]
+    fn logits_that_are_no_numbers_are_an_error() {
+        let row = Tensor::<2>::from_floats([[0.5, f32::NAN, 1.0]], &Device::flex());
+        assert!(two_largest(row).unwrap_err().to_string().contains("not finite"));
     }
 
     #[test]

@@ -97,7 +97,12 @@ fn score_batch(
             }
         }
     }
-    Ok(rows.iter().copied().zip(sums).collect())
+    match sums.iter().flatten().all(|sum| sum.is_finite()) {
+        true => Ok(rows.iter().copied().zip(sums).collect()),
+        false => Err(ModelError::Invalid(
+            "a log-likelihood is not finite: a weight is no number, or the number type is too small".to_owned(),
+        )),
+    }
 }
 
 #[cfg(test)]

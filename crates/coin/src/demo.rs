@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use coin_data::world::World;
 use coin_data::{Pair, PairBuilder, Task, TemplateSet};
@@ -118,19 +118,23 @@ impl Demo {
             let folder = self.out.join(name);
             let mut plan = evaluation.plan(&|task| world.evaluation(&task.name, pool))?;
             plan.fit(&model)?;
+            std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
             let mut ledger = Ledger::create(folder.join(evaluation_folder::LEDGER))?;
+            evaluation_folder::begin(&folder, &plan, &evaluation.tasks)?;
             let records = plan.run(&mut model, &mut ledger, &mut |done, total| {
                 progress(DemoProgress::Evaluating(name, done, total));
             })?;
             let run = metrics::score_with_intervals(name, &records, &evaluation.tasks, Bootstrap::default())?;
-            evaluation_folder::write(&folder, &plan, &evaluation.tasks, &records, &run, 0)?;
+            evaluation_folder::finish(&folder, &plan, &records, &run, 0)?;
             let mapped = [MAPPED.to_owned()];
             evaluation_folder::write_states(&folder, &plan, &mut model, &mapped, &records, &mut |_, _| ())?;
             runs.push(run);
             evaluated.extend(Evaluated::read(&folder, name)?);
         }
         let mut summary = Summary::new(self.settings(), runs);
-        evaluation_folder::compare(&mut summary, &evaluated, Bootstrap::default())?;
+        if let Some(reason) = evaluation_folder::compare(&mut summary, &evaluated, Bootstrap::default()).first() {
+            bail!("{reason}");
+        }
         summary.write(self.out.join("summary.json"))?;
         let report = evaluation_folder::report(summary.clone(), curves, &evaluated)?;
         report.write_html(self.out.join("report.html"))?;

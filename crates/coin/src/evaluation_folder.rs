@@ -32,30 +32,44 @@ const STATES_SHOWN: usize = 1500;
 /// Fewer states make no map.
 const FEWEST_STATES: usize = 30;
 
-/// Writes what is known of an evaluation beside its ledger: task definitions, texts of prompts, result files in the released
-/// layout, accuracies. `shots` is the number of demonstrations.
+/// Prepares the folder for answers of `plan`: what an earlier evaluation derived from its ledger goes, and the definitions of the
+/// tasks and the texts of the prompts are written.
+///
+/// # Errors
+/// A file cannot be removed or written.
+pub fn begin(folder: &Path, plan: &Plan<'_>, tasks: &[Task]) -> Result<()> {
+    for name in ["summary.json", "unseen_instruction_acc.csv", STATES] {
+        match std::fs::remove_file(folder.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", folder.join(name).display()));
+            }
+            _ => {}
+        }
+    }
+    remove_results(folder)?;
+    let json = serde_json::to_vec_pretty(tasks)?;
+    coin_data::file::write_atomically(folder.join(TASKS), |file| file.write_all(&json))?;
+    Ok(PromptTexts::of(plan)?.write(folder.join(PROMPTS))?)
+}
+
+/// Writes what follows from all answers: result files in the released layout, accuracies. `shots` is the number of
+/// demonstrations.
 ///
 /// # Errors
 /// A file cannot be written.
-pub fn write(
-    folder: &Path,
-    plan: &Plan<'_>,
-    tasks: &[Task],
-    records: &[Record],
-    run: &RunSummary,
-    shots: usize,
-) -> Result<()> {
-    let json = serde_json::to_vec_pretty(tasks)?;
-    coin_data::file::write_atomically(folder.join(TASKS), |file| file.write_all(&json))?;
-    PromptTexts::of(plan)?.write(folder.join(PROMPTS))?;
-    // Results of an earlier evaluation must not stand beside this one's.
-    let old = folder.join("results");
-    if old.is_dir() {
-        std::fs::remove_dir_all(&old).with_context(|| format!("cannot remove {}", old.display()))?;
-    }
+pub fn finish(folder: &Path, plan: &Plan<'_>, records: &[Record], run: &RunSummary, shots: usize) -> Result<()> {
+    remove_results(folder)?;
     results::write_examples(folder, records, plan.max_new_tokens(), shots, |record| plan.input_text(record))?;
-    results::write_accuracies(folder, run)?;
-    Ok(())
+    Ok(results::write_accuracies(folder, run)?)
+}
+
+/// Results of an earlier evaluation must not stand beside this one's.
+fn remove_results(folder: &Path) -> Result<()> {
+    let old = folder.join("results");
+    match old.is_dir() {
+        true => std::fs::remove_dir_all(&old).with_context(|| format!("cannot remove {}", old.display())),
+        false => Ok(()),
+    }
 }
 
 /// Computes and writes the hidden states of `tasks`; see [`representation::collect`].
@@ -124,11 +138,9 @@ impl Evaluated {
     }
 }
 
-/// Compares each of `runs` with the one before it, as far as they share prompts.
-///
-/// # Errors
-/// A record holds a class or task that the definitions lack.
-pub fn compare(summary: &mut Summary, runs: &[Evaluated], bootstrap: Bootstrap) -> Result<()> {
+/// Compares each of `runs` with the one before it, as far as they share prompts. Returns what was left out, and why.
+pub fn compare(summary: &mut Summary, runs: &[Evaluated], bootstrap: Bootstrap) -> Vec<String> {
+    let mut left_out = Vec::new();
     for pair in runs.windows(2) {
         let [before, after] = pair else { continue };
         if summary.comparison(&before.name, &after.name).is_some() {
@@ -137,14 +149,21 @@ pub fn compare(summary: &mut Summary, runs: &[Evaluated], bootstrap: Bootstrap) 
         let mut tasks = before.tasks.clone();
         let others = after.tasks.iter().filter(|task| before.tasks.iter().all(|known| known.name != task.name));
         tasks.extend(others.cloned());
-        match statistics::compare((&before.name, &before.records), (&after.name, &after.records), &tasks, bootstrap) {
+        let compared = match before.texts.contradicts(&after.texts) {
+            Some(place) => Err(format!("they were asked about different examples ({place})")),
+            None => {
+                let (first, second) =
+                    ((before.name.as_str(), &before.records[..]), (after.name.as_str(), &after.records[..]));
+                statistics::compare(first, second, &tasks, bootstrap).map_err(|error| error.to_string())
+            }
+        };
+        match compared {
             Ok(comparison) => summary.comparisons.push(comparison),
-            // Runs on other tasks or examples stand side by side all the same.
-            Err(coin_eval::EvalError::Invalid(message)) if message.contains("no answer in common") => {}
-            Err(error) => return Err(error.into()),
+            // They stand side by side all the same.
+            Err(reason) => left_out.push(format!("{} and {} are not compared: {reason}", before.name, after.name)),
         }
     }
-    Ok(())
+    left_out
 }
 
 /// Everything that `runs` give a report beside `summary` and `curves`.
@@ -152,8 +171,12 @@ pub fn compare(summary: &mut Summary, runs: &[Evaluated], bootstrap: Bootstrap) 
 /// # Errors
 /// Hidden states cannot be mapped.
 pub fn report(summary: Summary, curves: Vec<Curve>, runs: &[Evaluated]) -> Result<Report> {
-    let named: Vec<(&str, &[Record])> = runs.iter().map(|run| (run.name.as_str(), run.records.as_slice())).collect();
-    let texts = |record: &Record| runs.iter().find_map(|run| run.texts.get(record));
+    // Answers about different examples are no answers to the same prompt.
+    let last = &runs[runs.len().saturating_sub(1)..];
+    let alike = runs.windows(2).all(|pair| pair[0].texts.contradicts(&pair[1].texts).is_none());
+    let named: Vec<(&str, &[Record])> =
+        (if alike { runs } else { last }).iter().map(|run| (run.name.as_str(), run.records.as_slice())).collect();
+    let texts = |record: &Record| (if alike { runs } else { last }).iter().find_map(|run| run.texts.get(record));
     let flips = Flips::collect(&named, &texts, EXAMPLES, 42);
     let mut maps = Vec::new();
     for run in runs {

@@ -221,6 +221,64 @@ fn prompts_beyond_the_context_follow_a_policy() {
     }
 }
 
+#[test]
+fn what_was_asked_otherwise_is_not_taken_over_and_what_is_stale_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, rows, prompts) = (dir.path().join("t.toml"), dir.path().join("rows.csv"), dir.path().join("p.json"));
+    let task = |labels: &str| {
+        format!(
+            "version = 1\nname = 't'\ngroup = 't'\ncontent = '{{text}}'\nlabels = {labels}\n[data]\nvalidation = 'rows.csv'\n\
+             label = 'kind'\nvalues = ['a', 'b']\n"
+        )
+    };
+    std::fs::write(&file, task("['acceptable', 'unacceptable']")).unwrap();
+    std::fs::write(
+        &rows,
+        (0..40).map(|row| format!("row {row},a\n")).fold("text,kind\n".to_owned(), |all, row| all + &row),
+    )
+    .unwrap();
+    std::fs::write(&prompts, r#"{"clean": {"t": ["Judge: "]}, "noisy": {"t": ["Jdge: "]}}"#).unwrap();
+    let command = |out: &str, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_coin"));
+        command.arg("eval").arg("--model").arg(base()).arg("--task-file").arg(&file).arg("--prompts").arg(&prompts);
+        command.arg("--out").arg(dir.path().join(out)).args(more);
+        command
+    };
+    let at = |path: &str| dir.path().join(path);
+    run(command("one", &["--representations", "t"]));
+    assert!(at("one/representations.safetensors").exists());
+    run(command("one", &["--fresh", "--samples", "30"]));
+    assert!(!at("one/representations.safetensors").exists() && at("one/summary.json").exists());
+    // Another reading of the answers, another class of an example: another evaluation.
+    std::fs::write(&file, task("['yes', 'no']")).unwrap();
+    refused(command("one", &["--samples", "30"]), &["other settings", "--fresh"]);
+    std::fs::write(&file, task("['acceptable', 'unacceptable']")).unwrap();
+    let flipped = std::fs::read_to_string(&rows).unwrap().replace(",a\n", ",b\n");
+    std::fs::write(&rows, &flipped).unwrap();
+    refused(command("one", &["--samples", "30"]), &["had class 0 there and has 1 now"]);
+    std::fs::write(&file, task("['yes', 'yes']")).unwrap();
+    refused(command("x", &[]), &["the label `yes` twice"]);
+
+    // Other sentences under the same rows are not compared.
+    std::fs::write(&file, task("['acceptable', 'unacceptable']")).unwrap();
+    std::fs::write(&rows, flipped.replace(",b\n", ",a\n").replace("row", "line")).unwrap();
+    run(command("two", &["--samples", "30"]));
+    let report = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_coin"));
+        command.arg("report").args([at("one"), at("two")]).arg("--out").arg(at("r.md")).args(more);
+        command
+    };
+    let message = run(report(&["--name", "first", "--name", "second"]));
+    assert!(
+        message.contains("first and second are not compared: they were asked about different examples"),
+        "{message}"
+    );
+    let page = std::fs::read_to_string(at("r.md")).unwrap();
+    assert!(page.contains("first") && page.contains("second") && !page.contains("second compared with first"));
+    std::fs::remove_file(at("two/summary.json")).unwrap();
+    refused(report(&[]), &["two: the evaluation is not finished"]);
+}
+
 /// A server that answers every completion with ` acceptable`, but the first two with an error.
 fn server() -> String {
     use std::io::{BufRead, BufReader, Read, Write};

@@ -82,6 +82,15 @@ impl PromptTexts {
         coin_data::file::replace(path, |file| Ok(serde_json::to_writer(file, self)?)).map_err(EvalError::io(path))
     }
 
+    /// A task and row that both know, but with different contents.
+    pub fn contradicts(&self, other: &PromptTexts) -> Option<String> {
+        self.contents.iter().find_map(|(task, rows)| {
+            let theirs = other.contents.get(task)?;
+            let differs = |(row, text): &(&usize, &String)| theirs.get(row).is_some_and(|other| other != *text);
+            rows.iter().find(differs).map(|(row, _)| format!("task `{task}`, row {row}"))
+        })
+    }
+
     /// The texts of `record`'s prompt.
     pub fn get(&self, record: &Record) -> Option<PromptText> {
         let instruction = self.instructions.get(&record.task)?.get(&record.level)?.get(record.instruction)?.clone();

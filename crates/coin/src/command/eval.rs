@@ -146,6 +146,12 @@ impl Arguments {
         if self.batch_size == Some(0) {
             return bad_input("--batch-size must be at least 1");
         }
+        if self.remote.is_given() && !matches!(self.long_prompts, LongPromptsName::Refuse) {
+            return bad_input("--long-prompts: how long a prompt is, only the server knows");
+        }
+        if self.remote.is_chat() && !Scorer::from(self.scorer).generates() {
+            return bad_input("--scorer: a chat server tells no likelihoods of given words");
+        }
         // A model that is not there is told before data are read.
         let local = match self.remote.is_given() {
             true => None,
@@ -185,9 +191,9 @@ impl Arguments {
             return bad_input(format!("--representations {stray}: the task is not evaluated"));
         }
         if plan.left_out() > 0 {
-            eprintln!("coin: warning: {} examples are left out, as they are too long for the model", plan.left_out());
+            eprintln!("coin: warning: examples left out, as they are too long for the model: {}", plan.left_out());
         }
-        let answered = self.answer(&plan, model.get());
+        let answered = self.answer(&plan, &evaluation.tasks, model.get());
         if let Model::Remote(remote) = &model {
             eprintln!("coin: {}", remote::describe(&remote.usage()));
         }
@@ -217,11 +223,14 @@ impl Arguments {
     }
 
     /// Asks the model for the answers that the ledger lacks.
-    fn answer(&self, plan: &Plan<'_>, model: &mut dyn LanguageModel) -> Result<Vec<Record>, Failure> {
+    fn answer(&self, plan: &Plan<'_>, tasks: &[Task], model: &mut dyn LanguageModel) -> Result<Vec<Record>, Failure> {
         out_folder(&self.out)?;
         let path = self.out.join(evaluation_folder::LEDGER);
         let mut ledger = if self.fresh { Ledger::create(path).work()? } else { Ledger::open(path).input()? };
         let there = ledger.found().len();
+        if there < plan.total() {
+            evaluation_folder::begin(&self.out, plan, tasks).work()?;
+        }
         if there > 0 {
             eprintln!("coin: {there} answers are in {} already", ledger.path().display());
         }
@@ -257,10 +266,11 @@ impl Arguments {
         };
         let run = run.work()?;
         let shots = self.parts.shots();
-        evaluation_folder::write(&self.out, plan, &evaluation.tasks, records, &run, shots).work()?;
+        evaluation_folder::finish(&self.out, plan, records, &run, shots).work()?;
         let near =
             records.iter().filter(|record| record.margin.is_some_and(|margin| margin < metrics::NEAR_TIE)).count();
         let format = self.model.format();
+        let here = !self.remote.is_given();
         let settings = json!({
             "command": "eval",
             "model": self.model.model,
@@ -268,7 +278,7 @@ impl Arguments {
             "fingerprint": model.get().fingerprint(),
             "endpoint": self.remote.endpoint(),
             "usage": model.usage(),
-            "dtype": format.dtype,
+            "dtype": here.then_some(format.dtype),
             "quantization": format.quantization,
             "prompts": self.parts.prompts(),
             "glue": chosen.glue,
@@ -278,7 +288,12 @@ impl Arguments {
             "system": evaluation.surroundings.system.get(CLEAN),
             "shots": shots,
             "marker": evaluation.marker,
-            "device": self.model.device,
+            "device": here.then_some(&self.model.device),
+            "task_files": chosen.task_files,
+            "prompts_sha256": self.parts.prompts_sha256()?,
+            "shots_from": self.parts.shots_from(),
+            "intervals": self.intervals,
+            "request": self.remote.request(),
             "samples": self.samples,
             "seed": self.seed,
             "preset": evaluation.preset,
@@ -288,7 +303,7 @@ impl Arguments {
             "long_prompts": evaluation.long_prompts,
             "left_out": plan.left_out(),
             "shortened": records.iter().filter(|record| record.shortened).count(),
-            "near_ties": near,
+            "near_ties": here.then_some(near),
         });
         let summary = Summary::new(settings.as_object().cloned().unwrap_or_default(), vec![run]);
         summary.write(self.out.join("summary.json")).work()?;

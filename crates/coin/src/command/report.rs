@@ -7,6 +7,7 @@ use coin::eval::{Bootstrap, Curve, Summary};
 use coin::evaluation_folder::{self, Evaluated};
 use coin::learning_curves;
 
+use super::model_arguments::warn;
 use crate::failure::{Failure, OrFail, bad_input};
 
 /// Arguments of `coin report`.
@@ -16,6 +17,9 @@ pub struct Arguments {
     /// shown side by side.
     #[arg(required = true)]
     runs: Vec<PathBuf>,
+    /// What a run is called, once for each path; the run's own name where absent.
+    #[arg(long = "name")]
+    names: Vec<String>,
     /// File to write: HTML or Markdown by its ending.
     #[arg(long)]
     out: PathBuf,
@@ -30,11 +34,17 @@ impl Arguments {
         if !matches!(self.out.extension().and_then(|ending| ending.to_str()), Some("html" | "md")) {
             return bad_input(format!("--out {}: expected a name that ends in .html or .md", self.out.display()));
         }
+        if let Some(folder) = self.out.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+            return bad_input(format!("--out {}: there is no folder {}", self.out.display(), folder.display()));
+        }
+        if !self.names.is_empty() && self.names.len() != self.runs.len() {
+            return bad_input(format!("--name is there {} times for {} runs", self.names.len(), self.runs.len()));
+        }
         let mut merged: Option<Summary> = None;
         let mut curves: Vec<Curve> = Vec::new();
         let mut evaluated: Vec<Evaluated> = Vec::new();
         let mut settings = Vec::new();
-        for path in &self.runs {
+        for (index, path) in self.runs.iter().enumerate() {
             let folder_name = path.file_name().map_or("run".to_owned(), |name| name.to_string_lossy().into_owned());
             let trained = path.join(learning_curves::METRICS).is_file();
             if trained {
@@ -44,6 +54,12 @@ impl Arguments {
             if trained && !summary.exists() {
                 continue;
             }
+            if !summary.exists() && path.join(evaluation_folder::LEDGER).is_file() {
+                let path = path.display();
+                return bad_input(format!(
+                    "{path}: the evaluation is not finished; the same `coin eval` goes on with it, `coin score` reads what there is"
+                ));
+            }
             let mut summary = Summary::read(&summary).input()?;
             let several = summary.runs.len() > 1;
             for run in summary.runs.iter_mut().filter(|_| path.is_dir()) {
@@ -52,12 +68,20 @@ impl Arguments {
                 if folder != *path && folder.join(learning_curves::METRICS).is_file() {
                     curves.push(learning_curves::read(&folder, &run.name).input()?);
                 }
+                let given = self.names.get(index);
+                if let Some(name) = given {
+                    run.name = if several { format!("{name}/{}", run.name) } else { name.clone() };
+                }
                 let taken = |name: &str| merged.iter().flat_map(|merged| &merged.runs).any(|run| run.name == name);
-                if taken(&run.name) && !several {
+                if taken(&run.name) && !several && given.is_none() {
                     run.name.clone_from(&folder_name);
                 }
                 if taken(&run.name) {
-                    return bad_input(format!("{}: there is a run `{}` already", path.display(), run.name));
+                    return bad_input(format!(
+                        "{}: there is a run `{}` already; --name, once for each path, tells them apart",
+                        path.display(),
+                        run.name
+                    ));
                 }
                 evaluated.extend(Evaluated::read(&folder, &run.name).input()?);
             }
@@ -78,7 +102,7 @@ impl Arguments {
         };
         if self.intervals > 0 {
             let bootstrap = Bootstrap { replicates: self.intervals, ..Bootstrap::default() };
-            evaluation_folder::compare(&mut summary, &evaluated, bootstrap).input()?;
+            warn(&evaluation_folder::compare(&mut summary, &evaluated, bootstrap));
         }
         let mut report = evaluation_folder::report(summary, curves, &evaluated).input()?;
         if settings.len() > 1 {

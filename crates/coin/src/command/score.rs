@@ -1,6 +1,7 @@
 //! `coin score`
 
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use coin::data::{Task, TaskFile};
@@ -9,13 +10,14 @@ use coin::evaluation_folder::{self, Evaluated};
 use serde_json::json;
 
 use super::eval::ScorerName;
+use super::model_arguments::warn;
 use super::out_folder;
 use crate::failure::{Failure, OrFail, bad_input};
 
 /// Arguments of `coin score`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Ledgers; each is compared with the one before it.
+    /// Ledgers, or folders with one; each is compared with the one before it.
     #[arg(required = true)]
     ledgers: Vec<PathBuf>,
     /// Folder to write `summary.json` and, for a single ledger, `unseen_instruction_acc.csv` to.
@@ -47,10 +49,13 @@ impl Arguments {
         let own = self.task_files.iter().map(TaskFile::read).collect::<Result<Vec<_>, _>>().input()?;
         let mut evaluated = Vec::new();
         for (index, path) in self.ledgers.iter().enumerate() {
+            let inside = path.join(evaluation_folder::LEDGER);
+            let path = if path.is_dir() { &inside } else { path };
             let mut tasks = evaluation_folder::tasks_beside(path).input()?;
             tasks.retain(|task| own.iter().all(|file| file.task.name != task.name));
             tasks.extend(own.iter().map(|file| file.task.clone()));
             let mut records = ledger::read(path).input()?;
+            warn(&uneven(path, &records));
             if let Some(scorer) = self.scorer {
                 read_anew(&mut records, scorer.into(), &tasks)?;
             }
@@ -80,7 +85,7 @@ impl Arguments {
         });
         let mut summary = Summary::new(settings.as_object().cloned().unwrap_or_default(), runs);
         if self.intervals > 0 {
-            evaluation_folder::compare(&mut summary, &evaluated, bootstrap).input()?;
+            warn(&evaluation_folder::compare(&mut summary, &evaluated, bootstrap));
         }
         out_folder(&self.out)?;
         if let [run] = &summary.runs[..] {
@@ -90,6 +95,26 @@ impl Arguments {
         println!("{}", table::terminal(&summary));
         Ok(())
     }
+}
+
+/// Tasks whose levels have different numbers of answers, as a run that was stopped leaves them.
+fn uneven(path: &Path, records: &[Record]) -> Vec<String> {
+    let mut counts: BTreeMap<&str, BTreeMap<(&str, usize), usize>> = BTreeMap::new();
+    for record in records {
+        *counts.entry(&record.task).or_default().entry((&record.level, record.instruction)).or_default() += 1;
+    }
+    let uneven = counts.iter().filter(|(_, cells)| {
+        let levels: BTreeMap<&str, usize> = cells.keys().fold(BTreeMap::new(), |mut levels, (level, _)| {
+            *levels.entry(*level).or_default() += 1;
+            levels
+        });
+        let answers: BTreeSet<usize> = cells.values().copied().collect();
+        answers.len() > 1 || levels.values().collect::<BTreeSet<_>>().len() > 1
+    });
+    let tell = |(task, _): (&&str, _)| {
+        format!("{}: task `{task}` has not as many answers everywhere; was the evaluation stopped?", path.display())
+    };
+    uneven.map(tell).collect()
 }
 
 /// Replaces the predictions by those of `scorer`.

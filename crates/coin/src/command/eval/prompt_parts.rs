@@ -11,6 +11,8 @@ use coin::eval::levels::CLEAN;
 use coin::eval::{InstructionSet, Surroundings, surroundings};
 use coin::perturb::{Instructions, LabelWords, attack_named, perturb_set};
 
+use sha2::{Digest, Sha256};
+
 use super::task_choice::Chosen;
 use super::{from_file, instruction_set, with_clean};
 use crate::failure::{Failure, OrFail, bad_input};
@@ -85,6 +87,15 @@ impl PromptParts {
     /// The prompts file.
     pub fn prompts(&self) -> Option<&Path> {
         self.prompts.as_deref()
+    }
+
+    /// The hash of the prompts file.
+    pub fn prompts_sha256(&self) -> Result<Option<String>, Failure> {
+        let hash = |path: &PathBuf| -> std::io::Result<String> {
+            let digest = Sha256::digest(std::fs::read(path)?);
+            Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+        };
+        self.prompts.as_ref().map(hash).transpose().work()
     }
 
     /// Demonstrations per task.

@@ -24,7 +24,7 @@ pub struct RemoteArguments {
     #[arg(long, conflicts_with_all = ["adapter", "dtype", "quantize", "device", "batch_size", "representations"])]
     endpoint: Option<String>,
     /// The protocol.
-    #[arg(long, value_enum, default_value_t = ApiName::Completions)]
+    #[arg(long, value_enum, default_value_t = ApiName::Completions, requires = "endpoint")]
     api: ApiName,
     /// Environment variable with the key. `OPENAI_API_KEY` is read without being named for api.openai.com only.
     #[arg(long, value_name = "VARIABLE", requires = "endpoint")]
@@ -36,7 +36,7 @@ pub struct RemoteArguments {
     #[arg(long, requires = "endpoint")]
     send_marker: bool,
     /// Requests under way at a time.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 8, requires = "endpoint")]
     concurrency: usize,
     /// Requests in any minute at most.
     #[arg(long, requires = "endpoint")]
@@ -45,13 +45,13 @@ pub struct RemoteArguments {
     #[arg(long, requires = "endpoint")]
     tokens_per_minute: Option<f64>,
     /// Seconds that one attempt may take.
-    #[arg(long, default_value_t = 120)]
+    #[arg(long, default_value_t = 120, requires = "endpoint")]
     timeout: u64,
     /// How often a request is sent before the run gives up.
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 6, requires = "endpoint")]
     attempts: u32,
     /// Price of a million tokens sent.
-    #[arg(long, requires = "price_completion")]
+    #[arg(long, requires_all = ["endpoint", "price_completion"])]
     price_prompt: Option<f64>,
     /// Price of a million tokens written.
     #[arg(long, requires = "price_prompt")]
@@ -70,6 +70,23 @@ impl RemoteArguments {
         self.endpoint.is_some()
     }
 
+    /// Whether it is asked by chat messages.
+    pub fn is_chat(&self) -> bool {
+        self.is_given() && matches!(self.api, ApiName::Chat)
+    }
+
+    /// How it is asked, for the settings of a run.
+    pub fn request(&self) -> Option<serde_json::Value> {
+        self.is_given().then(|| {
+            serde_json::json!({
+                "api": format!("{:?}", self.api).to_lowercase(),
+                "one_turn": self.one_turn,
+                "send_marker": self.send_marker,
+                "parameters": self.parameters,
+            })
+        })
+    }
+
     /// The server's address, as it was given.
     pub fn endpoint(&self) -> Option<&str> {
         self.endpoint.as_deref()
@@ -82,7 +99,9 @@ impl RemoteArguments {
             ApiName::Completions => Api::Completions,
             ApiName::Chat => Api::Chat(if self.one_turn { Turns::One } else { Turns::Many }),
         };
-        let theirs = endpoint.starts_with("https://api.openai.com");
+        // The whole host: others may begin alike.
+        let host = endpoint.strip_prefix("https://").and_then(|rest| rest.split(['/', ':', '?', '#']).next());
+        let theirs = host == Some("api.openai.com");
         let key = match &self.key_env {
             Some(variable) => match ApiKey::from_env(variable).input()? {
                 Some(key) => Some(key),
@@ -118,8 +137,12 @@ impl RemoteArguments {
 
 /// What was used, as a line.
 pub fn describe(usage: &Usage) -> String {
-    let Usage { requests, retries, prompt_tokens, completion_tokens, cost, .. } = usage;
-    let cost = cost.map_or(String::new(), |cost| format!(", cost {cost:.4}"));
+    let Usage { requests, retries, prompt_tokens, completion_tokens, uncounted, cost, .. } = usage;
+    let uncounted = match uncounted {
+        0 => String::new(),
+        count => format!(" with {count} requests of unknown use at their most"),
+    };
+    let cost = cost.map_or(String::new(), |cost| format!(", cost {cost:.4}{uncounted}"));
     format!(
         "{requests} requests, {retries} of them again; {prompt_tokens} tokens sent, {completion_tokens} written{cost}"
     )

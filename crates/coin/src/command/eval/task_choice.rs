@@ -38,6 +38,8 @@ pub struct Chosen {
     pub shown: BTreeMap<String, Vec<Instance>>,
     /// The GLUE folder, as it was given.
     pub glue: Option<String>,
+    /// The files of the user's own tasks.
+    pub task_files: Vec<PathBuf>,
 }
 
 impl TaskChoice {
@@ -46,8 +48,13 @@ impl TaskChoice {
         if self.glue.is_none() && self.task_files.is_empty() {
             return bad_input("--glue or --task-file is needed: they say what is evaluated");
         }
-        let mut chosen =
-            Chosen { tasks: Vec::new(), examples: BTreeMap::new(), shown: BTreeMap::new(), glue: self.glue.clone() };
+        let mut chosen = Chosen {
+            tasks: Vec::new(),
+            examples: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            glue: self.glue.clone(),
+            task_files: self.task_files.clone(),
+        };
         if let Some(glue) = &self.glue {
             self.read_glue(glue, offline, shots_from, &mut chosen)?;
         }

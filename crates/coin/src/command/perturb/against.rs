@@ -43,10 +43,10 @@ pub struct SearchArguments {
     #[arg(long, requires = "model")]
     glue: Option<String>,
     /// Examples of a task that an instruction is scored on.
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, requires = "model")]
     samples: usize,
     /// Instructions scored at most in the search for one; no bound where absent.
-    #[arg(long)]
+    #[arg(long, requires = "model")]
     queries: Option<usize>,
     /// Tokens generated per prompt at most.
     #[arg(long, default_value_t = 7)]
