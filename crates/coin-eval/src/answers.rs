@@ -55,7 +55,7 @@ impl<'a> Answers<'a> {
     /// by its accuracy.
     ///
     /// Refuses records of which two are of the same task, level, instruction and row: their shares would be counted
-    /// twice.
+    /// twice. Refuses classes that a known task does not have.
     pub fn new(
         name: &str,
         records: impl IntoIterator<Item = &'a Record>,
@@ -82,6 +82,9 @@ impl<'a> Answers<'a> {
         let ordered = by_task.into_iter().map(|((place, task), mut levels)| {
             levels.sort_by_key(|(level, _)| (order(&LEVELS, level), *level));
             let all = || levels.iter().flat_map(|(_, cell)| cell);
+            if let Some(known) = tasks.get(place) {
+                check_classes(name, known, all().copied())?;
+            }
             let rows = distinct(all().map(|record| record.row));
             let instructions = distinct(all().map(|record| record.instruction));
             let levels = levels
@@ -166,6 +169,20 @@ fn columns<'a>(
     Ok(cell.chunk_by(|a, b| a.instruction == b.instruction).map(column).collect())
 }
 
+/// Refuses a class that `task` does not have.
+fn check_classes<'a>(name: &str, task: &Task, records: impl Iterator<Item = &'a Record>) -> Result<(), EvalError> {
+    let classes = task.labels.len();
+    let valid = |record: &Record| record.gold < classes && record.pred < classes as i64 && record.pred >= -1;
+    match records.into_iter().find(|record| !valid(record)) {
+        None => Ok(()),
+        Some(Record { level, instruction, row, pred, gold, .. }) => Err(EvalError::Invalid(format!(
+            "run `{name}`: task `{}`, level `{level}`, instruction {instruction}, row {row}: prediction {pred} and class \
+             {gold}, but the task has {classes} classes",
+            task.name
+        ))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,5 +231,14 @@ mod tests {
         let records = [record("cola", "clean", 2, 4), record("cola", "clean", 2, 5), record("cola", "clean", 2, 4)];
         let message = Answers::new("cit", &records, &[]).err().unwrap().to_string();
         assert_eq!(message, "run `cit`: task `cola`, level `clean`, instruction 2, row 4 is there more than once");
+
+        let stray =
+            |pred, gold| Record { task: "cola".to_owned(), level: "clean".to_owned(), pred, gold, ..Record::default() };
+        for (record, expected) in
+            [(stray(7, 1), "prediction 7 and class 1"), (stray(1, 2), "class 2, but the task has 2")]
+        {
+            let message = Answers::new("cit", [&record], &Task::glue()).err().unwrap().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
     }
 }
