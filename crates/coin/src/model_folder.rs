@@ -8,7 +8,8 @@ use coin_eval::llama::{EngineOptions, LlamaModel};
 use coin_model::{Llama, TextTokenizer, WeightFormat, adapter, checkpoint};
 use sha2::{Digest, Sha256};
 
-/// Rows that one batch of an evaluation holds at most. On two cores 32 was faster than 64 for models of 260,000 parameters and of width 288.
+/// Rows that one batch of an evaluation holds at most. On two cores 32 was faster than 64 for models of 260,000 parameters
+/// and of width 288.
 const BATCH_SIZE: usize = 32;
 
 /// Reads the model folder `model` and the adapter folder `adapter_dir` onto `device`, without autodiff. The second value
