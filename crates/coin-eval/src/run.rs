@@ -9,7 +9,7 @@ use crate::ledger::{self, Ledger, Record};
 use crate::levels::CLEAN;
 use crate::model::{GenerateOptions, Generation, LanguageModel, ModelError};
 use crate::plan::{Fitted, Plan, Unit};
-use crate::{EvalError, Likelihood};
+use crate::{EvalError, Likelihood, distance};
 
 /// Names an answer within an evaluation: task, level, instruction, row.
 type Place = (String, String, usize, usize);
@@ -87,6 +87,14 @@ impl Plan<'_> {
         let mut records = run.records;
         records.sort_by_cached_key(|record| self.order(record));
         Ok(records)
+    }
+
+    /// Whether [`run`](Self::run) would go on with `ledger`; changes nothing.
+    ///
+    /// # Errors
+    /// [`EvalError::OtherLedger`], as [`run`](Self::run).
+    pub fn accepts(&self, model: &dyn LanguageModel, ledger: &Ledger) -> Result<(), EvalError> {
+        self.found(model, &model.fingerprint(), ledger).map(drop)
     }
 
     /// What the ledger holds, once it is certain that all of it belongs to this plan and model.
@@ -305,14 +313,12 @@ fn describe(record: &Record) -> String {
     format!("task `{task}`, level `{level}`, instruction {instruction}, example {row}")
 }
 
-/// Cosine of two hidden states, accumulated in f64; `None` if one is zero, or their sizes differ.
+/// Cosine of two hidden states; `None` if one is zero, or their sizes differ.
 fn cosine(clean: &[f32], other: &[f32]) -> Option<f32> {
     if clean.len() != other.len() {
         return None;
     }
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
-    let cosine = dot(clean, other) / (dot(clean, clean).sqrt() * dot(other, other).sqrt());
-    cosine.is_finite().then_some(cosine as f32)
+    distance::cosine(clean, other).map(|cosine| cosine as f32)
 }
 
 #[cfg(test)]

@@ -252,6 +252,8 @@ fn what_was_asked_otherwise_is_not_taken_over_and_what_is_stale_goes() {
     // Another reading of the answers, another class of an example: another evaluation.
     std::fs::write(&file, task("['yes', 'no']")).unwrap();
     refused(command("one", &["--samples", "30"]), &["other settings", "--fresh"]);
+    refused(command("one", &["--samples", "40"]), &["other settings", "--fresh"]);
+    assert!(at("one/summary.json").exists() && at("one/results").exists(), "a refused folder stays as it is");
     std::fs::write(&file, task("['acceptable', 'unacceptable']")).unwrap();
     let flipped = std::fs::read_to_string(&rows).unwrap().replace(",a\n", ",b\n");
     std::fs::write(&rows, &flipped).unwrap();

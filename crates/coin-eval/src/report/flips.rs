@@ -6,6 +6,7 @@ use super::elements::{Cells, grid};
 use super::svg::escape;
 use crate::flips::{Answers, Change, Flip, Flips, Part, Split, difference};
 use crate::levels::title;
+use crate::summary::distinct;
 use crate::table::{Grid, percent};
 
 /// What the tables count.
@@ -159,16 +160,6 @@ pub(super) fn markdown_examples(flips: &Flips) -> String {
 
 fn levels(flips: &Flips) -> Vec<&str> {
     distinct(flips.examples.iter().map(|flip| flip.level.as_str()))
-}
-
-fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut seen = Vec::new();
-    for name in names {
-        if !seen.contains(&name) {
-            seen.push(name);
-        }
-    }
-    seen
 }
 
 fn share(count: usize, of: usize) -> String {

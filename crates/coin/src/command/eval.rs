@@ -228,6 +228,13 @@ impl Arguments {
         let path = self.out.join(evaluation_folder::LEDGER);
         let mut ledger = if self.fresh { Ledger::create(path).work()? } else { Ledger::open(path).input()? };
         let there = ledger.found().len();
+        // A folder whose ledger is refused stays as it is.
+        match plan.accepts(&*model, &ledger) {
+            Err(error @ coin::eval::EvalError::OtherLedger { .. }) => {
+                return bad_input(format!("{error} (--fresh begins anew, --out names another folder)"));
+            }
+            other => other.work()?,
+        }
         if there < plan.total() {
             evaluation_folder::begin(&self.out, plan, tasks).work()?;
         }
@@ -240,12 +247,7 @@ impl Arguments {
             bar.set_position(done as u64);
         });
         bar.finish();
-        match outcome {
-            Err(error @ coin::eval::EvalError::OtherLedger { .. }) => {
-                bad_input(format!("{error} (--fresh begins anew, --out names another folder)"))
-            }
-            other => other.work(),
-        }
+        outcome.work()
     }
 
     fn write(
