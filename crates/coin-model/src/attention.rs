@@ -1,10 +1,10 @@
 //! Causal self-attention with grouped queries.
 
 use burn::module::Module;
-use burn::tensor::activation::softmax;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::cache::LayerCache;
+use crate::fused;
 use crate::linear::{ForwardContext, LoraLinear};
 use crate::rope::Rotary;
 use crate::{KvCache, LlamaConfig, TokenBatch};
@@ -87,23 +87,14 @@ impl Attention {
     ) -> Tensor<3> {
         let [batch, seq, _] = x.dims();
         let (heads, kv_heads, head_dim) = (self.heads, self.kv_heads, self.head_dim);
-        let split = |x: Tensor<3>, heads: usize| x.reshape([batch, seq, heads, head_dim]).swap_dims(1, 2);
-        let q = rotary.forward(split(self.q_proj.forward(x.clone(), context), heads));
-        let mut k = rotary.forward(split(self.k_proj.forward(x.clone(), context), kv_heads));
-        let mut v = split(self.v_proj.forward(x, context), kv_heads);
+        let split = |x: Tensor<3>, heads: usize| x.reshape([batch, seq, heads, head_dim]);
+        let q = rotary.forward(split(self.q_proj.forward(x.clone(), context), heads)).swap_dims(1, 2);
+        let mut k = rotary.forward(split(self.k_proj.forward(x.clone(), context), kv_heads)).swap_dims(1, 2);
+        let mut v = split(self.v_proj.forward(x, context), kv_heads).swap_dims(1, 2);
         if let Some(cache) = cache {
             (k, v) = cache.extend(k, v);
         }
-        let keys = k.dims()[2];
-        // The query heads of one group stand one below the other, so that keys and values are not copied per head.
-        let group = heads / kv_heads;
-        let dtype = q.dtype();
-        let q = (q * (head_dim as f64).powf(-0.5)).reshape([batch, kv_heads, group * seq, head_dim]);
-        let scores = q.matmul(k.transpose()).cast(DType::F32).reshape([batch, heads, seq, keys]);
-        let weights = softmax(scores + bias.clone(), 3).cast(dtype);
-        let mixed = weights.reshape([batch, kv_heads, group * seq, keys]).matmul(v);
-        let mixed =
-            mixed.reshape([batch, heads, seq, head_dim]).swap_dims(1, 2).reshape([batch, seq, heads * head_dim]);
+        let mixed = fused::attend(q, k, v, bias.clone());
         self.o_proj.forward(mixed, context)
     }
 }

@@ -1,11 +1,11 @@
 //! One decoder layer: attention and feed-forward, each behind an RMSNorm and inside a residual connection.
 
 use burn::module::{Module, Param};
-use burn::tensor::activation::silu;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 
 use crate::attention::{Attention, Geometry};
 use crate::cache::LayerCache;
+use crate::fused;
 use crate::linear::{ForwardContext, LINEAR_PATHS, LoraLinear};
 
 /// Root-mean-square normalisation (Zhang and Sennrich 2019), computed in f32.
@@ -20,10 +20,7 @@ pub struct RmsNorm {
 impl RmsNorm {
     /// `[batch, seq, d_model]` -> the same shape.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let dtype = x.dtype();
-        let x = x.cast(DType::F32);
-        let scale = (x.clone().square().mean_dim(2) + self.epsilon).sqrt();
-        (x / scale).cast(dtype) * self.weight.val().unsqueeze()
+        fused::rms_norm(x, self.weight.val(), self.epsilon)
     }
 }
 
@@ -41,8 +38,8 @@ pub struct FeedForward {
 impl FeedForward {
     /// `[batch, seq, d_model]` -> the same shape.
     pub fn forward(&self, x: Tensor<3>, context: &ForwardContext) -> Tensor<3> {
-        let gate = silu(self.gate_proj.forward(x.clone(), context));
-        self.down_proj.forward(gate * self.up_proj.forward(x, context), context)
+        let gate = self.gate_proj.forward(x.clone(), context);
+        self.down_proj.forward(fused::swiglu(gate, self.up_proj.forward(x, context)), context)
     }
 }
 

@@ -4,10 +4,14 @@
 //! the same in any batch, micro-batch and padding, so that a second forward pass over the same rows repeats the first.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
+use rayon::prelude::*;
+
+use crate::fused::Kept;
 
 /// What a training step's masks are drawn from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +25,7 @@ pub struct DropoutKey {
 }
 
 impl DropoutKey {
-    /// The mask of one module: 0 where dropped, `1 / (1 - probability)` elsewhere.
+    /// The mask of one module as a tensor: 0 where dropped, `1 / (1 - probability)` elsewhere.
     ///
     /// # Shapes
     /// - spans: where each row's tokens stand
@@ -35,24 +39,31 @@ impl DropoutKey {
         width: usize,
         device: &Device,
     ) -> Tensor<3> {
+        let Kept { flags, factor } = self.kept(module, probability, spans, seq, width);
+        let values: Vec<f32> = flags.iter().map(|&flag| f32::from(flag) * factor).collect();
+        Tensor::from_data(TensorData::new(values, [spans.len(), seq, width]), device)
+    }
+
+    /// What one module keeps of `[batch, seq, width]` values; at padding it is nothing.
+    pub(crate) fn kept(&self, module: u64, probability: f64, spans: &[Range<usize>], seq: usize, width: usize) -> Kept {
         // 16 bits a value: the probability is exact to 1/65536.
         let threshold = (probability * 65536.0).round() as u32;
-        let keep = (1.0 / (1.0 - probability)) as f32;
-        let mut values = Vec::with_capacity(spans.len() * seq * width);
-        let mut bytes = vec![0u8; seq * width * 2];
-        for (&row, span) in self.rows.iter().zip(spans) {
+        let factor = (1.0 / (1.0 - probability)) as f32;
+        let mut flags = vec![0u8; spans.len() * seq * width];
+        let rows = flags.par_chunks_mut((seq * width).max(1)).zip(&self.rows).zip(spans);
+        rows.for_each_init(Vec::new, |bytes, ((flags, &row), span)| {
             let mut seed = [0u8; 32];
             for (part, value) in seed.chunks_exact_mut(8).zip([self.seed, self.step, module, row]) {
                 part.copy_from_slice(&value.to_le_bytes());
             }
-            let drawn = &mut bytes[..span.len() * width * 2];
-            ChaCha8Rng::from_seed(seed).fill_bytes(drawn);
-            values.resize(values.len() + span.start * width, 0.0);
-            let kept = |pair: &[u8]| u32::from(u16::from_le_bytes([pair[0], pair[1]])) >= threshold;
-            values.extend(drawn.chunks_exact(2).map(|pair| if kept(pair) { keep } else { 0.0 }));
-            values.resize(values.len() + (seq - span.end) * width, 0.0);
-        }
-        Tensor::from_data(TensorData::new(values, [spans.len(), seq, width]), device)
+            bytes.resize(span.len() * width * 2, 0);
+            ChaCha8Rng::from_seed(seed).fill_bytes(bytes);
+            let flags = &mut flags[span.start * width..span.end * width];
+            for (flag, pair) in flags.iter_mut().zip(bytes.chunks_exact(2)) {
+                *flag = u8::from(u32::from(u16::from_le_bytes([pair[0], pair[1]])) >= threshold);
+            }
+        });
+        Kept { flags: Arc::new(flags), factor }
     }
 }
 

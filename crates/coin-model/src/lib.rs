@@ -21,6 +21,7 @@ pub mod config;
 pub mod decoder;
 pub mod dropout;
 pub mod error;
+pub mod fused;
 pub mod generate;
 pub mod linear;
 pub mod llama;

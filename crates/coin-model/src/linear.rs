@@ -12,6 +12,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::dropout::DropoutKey;
+use crate::fused;
 use crate::lora::LoraConfig;
 use crate::weight::Weight;
 
@@ -103,12 +104,24 @@ impl LoraLinear {
     pub fn forward(&self, x: Tensor<3>, context: &ForwardContext) -> Tensor<3> {
         let [batch, seq, d_in] = x.dims();
         let [_, d_out] = self.weight.dims();
-        let mut base = self.weight.multiply(x.clone().reshape([batch * seq, d_in]));
-        if let Some(bias) = &self.bias {
-            base = base + bias.val().unsqueeze();
+        let with_bias = |y: Tensor<2>| match &self.bias {
+            Some(bias) => y + bias.val().unsqueeze(),
+            None => y,
+        };
+        let lora = self.lora.as_ref().filter(|lora| !lora.merged);
+        if let (Some(lora), Weight::Dense(weight)) = (lora, &self.weight)
+            && fused::runs_fused(&x)
+            && !weight.val().is_require_grad()
+        {
+            let kept = context.dropout.filter(|_| lora.dropout > 0.0);
+            let kept = kept.map(|key| key.kept(lora.stream as u64, lora.dropout, context.spans, seq, d_in));
+            let factors = [lora.a.val(), lora.b.val()];
+            let y = fused::lora_linear(x.reshape([batch * seq, d_in]), weight.val(), factors, kept, lora.scale);
+            return with_bias(y).reshape([batch, seq, d_out]);
         }
+        let base = with_bias(self.weight.multiply(x.clone().reshape([batch * seq, d_in])));
         let base = base.reshape([batch, seq, d_out]);
-        let Some(lora) = self.lora.as_ref().filter(|lora| !lora.merged) else { return base };
+        let Some(lora) = lora else { return base };
         let dtype = x.dtype();
         let x = x.cast(DType::F32);
         let input = match context.dropout {

@@ -5,15 +5,15 @@ use std::f64::consts::TAU;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-use crate::LlamaConfig;
 use crate::config::RopeScaling;
+use crate::{LlamaConfig, fused};
 
 /// Cosines and sines of a batch's positions, made once per batch and used by every layer.
 #[derive(Debug, Clone)]
 pub struct Rotary {
-    /// `[batch, 1, seq, head_dim]`
+    /// `[batch, seq, 1, head_dim]`
     cos: Tensor<4>,
-    /// `[batch, 1, seq, head_dim]`, the first half negated
+    /// `[batch, seq, 1, head_dim]`, the first half negated
     sin: Tensor<4>,
 }
 
@@ -32,17 +32,13 @@ impl Rotary {
             sin.extend(angles.map(|angle| angle.sin() as f32));
         }
         let table =
-            |values| Tensor::from_data(TensorData::new(values, [batch, 1, seq, 2 * half]), (device, DType::F32));
+            |values| Tensor::from_data(TensorData::new(values, [batch, seq, 1, 2 * half]), (device, DType::F32));
         Rotary { cos: table(cos), sin: table(sin) }
     }
 
-    /// Rotates queries or keys, `[batch, heads, seq, head_dim]`.
+    /// Rotates queries or keys, `[batch, seq, heads, head_dim]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let half = x.dims()[3] / 2;
-        let swapped = Tensor::cat(vec![x.clone().narrow(3, half, half), x.clone().narrow(3, 0, half)], 3);
-        // As transformers: the tables are f32, the rotation happens in x's number type.
-        let dtype = x.dtype();
-        x * self.cos.clone().cast(dtype) + swapped * self.sin.clone().cast(dtype)
+        fused::rotate(x, self.cos.clone(), self.sin.clone())
     }
 }
 

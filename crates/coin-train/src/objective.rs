@@ -16,11 +16,11 @@
 
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use coin_data::tokenize::TokenRow;
 use coin_loss::collective::{Alone, Collective};
 use coin_loss::{CoinLoss, CoinOutput, Pooling};
+use coin_model::fused::cross_entropy;
 use coin_model::recompute::RecomputeTape;
 use coin_model::{DropoutKey, Llama, TokenBatch};
 
@@ -151,9 +151,9 @@ pub(crate) fn forward(
     let split = supervised(pairs).0 as usize;
     let total = places.len();
     let places = Tensor::<1, Int>::from_data(TensorData::new(places, [total]), &device);
-    let targets = Tensor::<2, Int>::from_data(TensorData::new(targets, [total, 1]), &device);
+    let targets = Tensor::<1, Int>::from_data(TensorData::new(targets, [total]), &device);
     let chosen = hidden.reshape([count * seq, d_model]).select(0, places);
-    let nats = log_softmax(model.logits(chosen).cast(DType::F32), 1).gather(1, targets).neg().squeeze_dim::<1>(1);
+    let nats = cross_entropy(model.logits(chosen), targets);
     Ok(PairStates {
         original: pooled.clone().narrow(0, 0, pairs.len()),
         paraphrase: pooled.narrow(0, pairs.len(), pairs.len()),

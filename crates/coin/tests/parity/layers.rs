@@ -87,7 +87,7 @@ fn rms_norm(at: &Setting) -> Results {
 
 fn rotary(at: &Setting) -> Results {
     let mut results = Results::default();
-    let x = at.leaf(1, [2, 4, 3, 4]);
+    let x = at.leaf(1, [2, 3, 4, 4]);
     let positions = [vec![0, 1, 2], vec![40, 41, 42]];
     let rotary = Rotary::new(&config(json!({})), &positions, &at.autodiff());
     let gradients = results.backward(rotary.forward(x.clone()));

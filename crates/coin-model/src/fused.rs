@@ -1,0 +1,138 @@
+//! The parts of a decoder that are more than one operation of burn's, each as one operation with its own backward pass on
+//! the CPU backend: less memory is written, every core works, and nothing is kept that can be computed again.
+//!
+//! Each function has the plain version beside it, made of burn's operations. It runs on every other backend and number
+//! type, and it is what the tests compare with.
+
+mod autodiff;
+mod cpu;
+mod exp;
+mod kernels;
+mod plain;
+
+use std::sync::Arc;
+
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::tensor::{DType, Device, Int, Tensor};
+
+/// Which values of a matrix are kept by dropout, and what the kept ones are multiplied by.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// 1 where a value is kept, 0 where it is dropped, in the matrix's order.
+    pub(crate) flags: Arc<Vec<u8>>,
+    /// `1 / (1 - probability)`
+    pub(crate) factor: f32,
+}
+
+/// What the fused operations compute, on matrices of f32. The functions of this module say what each does.
+#[backend_extension(Flex, Autodiff)]
+pub trait Fused: Backend {
+    /// x `[rows, width]`, weight `[width]` -> `[rows, width]`
+    fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f32) -> FloatTensor<Self>;
+
+    /// gate, up and the output have one shape.
+    fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// x `[batch, seq, heads, head_dim]`, tables `[batch or 1, seq, 1, head_dim]`
+    fn rotate(x: FloatTensor<Self>, cos: FloatTensor<Self>, sin: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// q `[batch, heads, seq, head_dim]`, k and v `[batch, kv_heads, keys, head_dim]`, bias `[batch or 1, 1, seq, keys]` ->
+    /// `[batch, seq, heads * head_dim]`
+    fn attend(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// x `[rows, d_in]`, weight `[d_in, d_out]`, a `[d_in, rank]`, b `[rank, d_out]` -> `[rows, d_out]`
+    fn lora_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        kept: Option<Kept>,
+        scale: f32,
+    ) -> FloatTensor<Self>;
+
+    /// logits `[rows, vocab]`, targets `[rows]` -> `[rows]`
+    fn cross_entropy(logits: FloatTensor<Self>, targets: IntTensor<Self>) -> FloatTensor<Self>;
+}
+
+/// Whether a tensor is f32 on the CPU backend, where the operations are fused.
+pub(crate) fn runs_fused<const D: usize>(tensor: &Tensor<D>) -> bool {
+    tensor.dtype() == DType::F32 && tensor.device().inner() == Device::flex()
+}
+
+/// Root-mean-square normalisation over the last axis, times `weight`: `[batch, seq, width]` -> the same shape.
+pub(crate) fn rms_norm(x: Tensor<3>, weight: Tensor<1>, epsilon: f64) -> Tensor<3> {
+    if !(runs_fused(&x) && weight.dtype() == DType::F32) {
+        return plain::rms_norm(x, weight, epsilon);
+    }
+    let dims @ [batch, seq, width] = x.dims();
+    let x: Tensor<2> = x.reshape([batch * seq, width]);
+    let y = <Dispatch as Fused>::rms_norm(x.into_dispatch(), weight.into_dispatch(), epsilon as f32);
+    Tensor::<2>::from_dispatch(y).reshape(dims)
+}
+
+/// `silu(gate) * up`.
+pub(crate) fn swiglu(gate: Tensor<3>, up: Tensor<3>) -> Tensor<3> {
+    if !runs_fused(&gate) {
+        return plain::swiglu(gate, up);
+    }
+    Tensor::from_dispatch(<Dispatch as Fused>::swiglu(gate.into_dispatch(), up.into_dispatch()))
+}
+
+/// Rotates the two halves of each head against each other.
+///
+/// # Shapes
+/// - x, output: `[batch, seq, heads, head_dim]`
+/// - cos, sin: `[batch or 1, seq, 1, head_dim]`, the first half of `sin` negated
+pub(crate) fn rotate(x: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> {
+    if !runs_fused(&x) {
+        return plain::rotate(x, cos, sin);
+    }
+    Tensor::from_dispatch(<Dispatch as Fused>::rotate(x.into_dispatch(), cos.into_dispatch(), sin.into_dispatch()))
+}
+
+/// Attention with a bias added to the scores, which are divided by the root of `head_dim`; softmax in f32.
+///
+/// # Shapes
+/// - q: `[batch, heads, seq, head_dim]`
+/// - k, v: `[batch, kv_heads, keys, head_dim]`; `heads / kv_heads` queries share a key
+/// - bias: `[batch or 1, 1, seq, keys]`, f32
+/// - output: `[batch, seq, heads * head_dim]`
+pub(crate) fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, bias: Tensor<4>) -> Tensor<3> {
+    if !runs_fused(&q) {
+        return plain::attend(q, k, v, bias);
+    }
+    let [q, k, v, bias] = [q, k, v, bias].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(<Dispatch as Fused>::attend(q, k, v, bias))
+}
+
+/// `x W + scale * dropout(x) A B`, `[rows, d_in]` -> `[rows, d_out]`, for a matrix without a gradient, f32 on the CPU.
+pub(crate) fn lora_linear(
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    [a, b]: [Tensor<2>; 2],
+    kept: Option<Kept>,
+    scale: f64,
+) -> Tensor<2> {
+    let [x, weight, a, b] = [x, weight, a, b].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(<Dispatch as Fused>::lora_linear(x, weight, a, b, kept, scale as f32))
+}
+
+/// The negative log-probability of each row's target: logits `[rows, vocab]`, targets `[rows]` -> `[rows]`, f32.
+///
+/// # Panics
+/// On the CPU backend, if a target is not below `vocab`.
+pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+    if !runs_fused(&logits) {
+        return plain::cross_entropy(logits, targets);
+    }
+    Tensor::from_dispatch(<Dispatch as Fused>::cross_entropy(logits.into_dispatch(), targets.into_dispatch()))
+}
+
+#[cfg(test)]
+mod tests;

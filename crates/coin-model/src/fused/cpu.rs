@@ -1,0 +1,461 @@
+//! The fused operations on burn's CPU backend, and their gradients.
+
+use burn::backend::Flex;
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::tensor::{DType, Shape, TensorData};
+use gemm::{Parallelism, gemm};
+use rayon::prelude::*;
+
+use super::kernels;
+use super::{Fused, Kept};
+use crate::fused::autodiff::FusedGradients;
+
+type Values = FloatTensor<Flex>;
+
+/// A matrix in memory: where it begins, and how far its rows and its columns lie apart, in values.
+#[derive(Clone, Copy)]
+struct Matrix<'a> {
+    values: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: isize,
+    column_stride: isize,
+}
+
+impl<'a> Matrix<'a> {
+    /// A matrix row by row.
+    fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
+        Matrix { values, rows, columns, row_stride: columns as isize, column_stride: 1 }
+    }
+
+    fn transposed(self) -> Self {
+        Matrix {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+
+    /// Whether every element lies within the values.
+    fn fits(&self) -> bool {
+        let reach = |count: usize, stride: isize| count.saturating_sub(1) * stride.unsigned_abs();
+        let last = reach(self.rows, self.row_stride) + reach(self.columns, self.column_stride);
+        self.rows * self.columns == 0 || (self.row_stride >= 0 && self.column_stride >= 0 && last < self.values.len())
+    }
+}
+
+/// `out = keep_out * out + scale * left right`, `out` with rows `stride` values apart.
+fn multiply(
+    out: &mut [f32],
+    stride: usize,
+    add: bool,
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    scale: f32,
+    parallelism: Parallelism,
+) {
+    let (m, n, k) = (left.rows, right.columns, left.columns);
+    assert!(
+        k == right.rows && left.fits() && right.fits() && stride >= n && (m == 0 || (m - 1) * stride + n <= out.len()),
+        "a product of matrices that do not fit each other"
+    );
+    // SAFETY: every element that the strides reach lies within its slice, as was checked; `out` is borrowed alone.
+    unsafe {
+        gemm(
+            m,
+            n,
+            k,
+            out.as_mut_ptr(),
+            1,
+            stride as isize,
+            add,
+            left.values.as_ptr(),
+            left.column_stride,
+            left.row_stride,
+            right.values.as_ptr(),
+            right.column_stride,
+            right.row_stride,
+            1.0,
+            scale,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+/// All cores where a product is worth it.
+fn cores(multiplications: usize) -> Parallelism {
+    if multiplications < 64 * 64 * 64 { Parallelism::None } else { Parallelism::Rayon(0) }
+}
+
+/// `left right` row by row, or added to `out`.
+fn product(out: &mut [f32], add: bool, left: Matrix<'_>, right: Matrix<'_>, scale: f32) {
+    let cores = cores(left.rows * left.columns * right.columns);
+    multiply(out, right.columns, add, left, right, scale, cores);
+}
+
+fn dims<const D: usize>(tensor: &Values) -> [usize; D] {
+    tensor.layout().shape().dims()
+}
+
+/// The values of a contiguous tensor, row by row.
+fn slice(tensor: &Values) -> &[f32] {
+    let (from, to) = tensor.layout().contiguous_offsets().expect("the tensor was made contiguous");
+    &tensor.storage::<f32>()[from..to]
+}
+
+fn tensor<const D: usize>(values: Vec<f32>, dims: [usize; D]) -> Values {
+    Values::from_data(TensorData::new(values, dims))
+}
+
+/// The index of every row's target.
+fn target_indices(targets: &IntTensor<Flex>) -> Vec<usize> {
+    let data = targets.clone().into_data().convert_dtype(DType::I64);
+    data.as_slice::<i64>().expect("the data was converted").iter().map(|&target| target as usize).collect()
+}
+
+/// Heads of a tensor `[batch, heads, seq, head_dim]` in any order of axes whose rows are contiguous.
+struct Heads {
+    values: Values,
+    dims: [usize; 4],
+    strides: [isize; 4],
+    offset: usize,
+}
+
+impl Heads {
+    fn new(values: Values) -> Self {
+        let usable = |values: &Values| values.layout().strides().iter().all(|&stride| stride >= 0);
+        let values = if usable(&values) { values } else { values.to_contiguous() };
+        let strides = values.layout().strides();
+        let strides = [strides[0], strides[1], strides[2], strides[3]];
+        let (dims, offset) = (dims(&values), values.layout().start_offset());
+        Heads { values, dims, strides, offset }
+    }
+
+    fn matrix(&self, row: usize, head: usize) -> Matrix<'_> {
+        let start = self.offset + row * self.strides[0] as usize + head * self.strides[1] as usize;
+        Matrix {
+            values: &self.values.storage::<f32>()[start..],
+            rows: self.dims[2],
+            columns: self.dims[3],
+            row_stride: self.strides[2],
+            column_stride: self.strides[3],
+        }
+    }
+}
+
+/// What attention runs over.
+struct Attention {
+    q: Heads,
+    k: Heads,
+    v: Heads,
+    bias: Values,
+    scale: f32,
+}
+
+impl Attention {
+    fn new(q: Values, k: Values, v: Values, bias: Values) -> Self {
+        let [q, k, v] = [q, k, v].map(Heads::new);
+        let scale = (q.dims[3] as f64).powf(-0.5) as f32;
+        Attention { q, k, v, bias: bias.to_contiguous(), scale }
+    }
+
+    /// The softmax of one head's scores into `weights`, `[seq, keys]`.
+    fn weights(&self, row: usize, head: usize, weights: &mut [f32]) {
+        let [_, heads, seq, _] = self.q.dims;
+        let [_, kv_heads, keys, _] = self.k.dims;
+        let key_head = head / (heads / kv_heads);
+        let k = self.k.matrix(row, key_head).transposed();
+        multiply(weights, keys, false, self.q.matrix(row, head), k, self.scale, Parallelism::None);
+        let row = if dims::<4>(&self.bias)[0] == 1 { 0 } else { row };
+        let bias = &slice(&self.bias)[row * seq * keys..][..seq * keys];
+        pulp::Arch::new().dispatch(|| {
+            for (scores, bias) in weights.chunks_exact_mut(keys).zip(bias.chunks_exact(keys)) {
+                kernels::softmax(scores, bias);
+            }
+        });
+    }
+}
+
+/// A tensor `[batch, seq, heads, head_dim]` seen as `[batch, heads, seq, head_dim]`.
+fn by_heads(values: Vec<f32>, dims: [usize; 4]) -> Values {
+    let tensor = tensor(values, dims);
+    let layout = tensor.layout().transpose(1, 2);
+    tensor.with_layout(layout)
+}
+
+/// `[batch, heads, seq, head_dim]` as `[batch, seq, heads, head_dim]`.
+fn side_by_side(values: &[f32], [_, heads, seq, head_dim]: [usize; 4]) -> Vec<f32> {
+    let width = heads * head_dim;
+    let mut out = vec![0.0; values.len()];
+    kernels::by_rows(&mut out, width, |first, out| {
+        for (at, out) in out.chunks_exact_mut(width).enumerate() {
+            let (row, position) = ((first + at) / seq, (first + at) % seq);
+            for (head, out) in out.chunks_exact_mut(head_dim).enumerate() {
+                let from = ((row * heads + head) * seq + position) * head_dim;
+                out.copy_from_slice(&values[from..][..head_dim]);
+            }
+        }
+    });
+    out
+}
+
+/// Rows of one head out of `[rows, heads, head_dim]`, into a matrix of its own.
+fn gather_head(values: &[f32], heads: usize, head: usize, head_dim: usize) -> Matrix<'_> {
+    let width = heads * head_dim;
+    Matrix {
+        values: &values[head * head_dim..],
+        rows: values.len() / width,
+        columns: head_dim,
+        row_stride: width as isize,
+        column_stride: 1,
+    }
+}
+
+fn kept(x: &[f32], width: usize, kept: Option<&Kept>) -> Option<Vec<f32>> {
+    let Kept { flags, factor } = kept?;
+    let mut out = vec![0.0; x.len()];
+    kernels::by_rows(&mut out, width, |row, out| {
+        let from = row * width;
+        kernels::keep(&x[from..][..out.len()], &flags[from..][..out.len()], *factor, out);
+    });
+    Some(out)
+}
+
+impl Fused for Flex {
+    fn rms_norm(x: Values, weight: Values, epsilon: f32) -> Values {
+        let dims @ [_, width] = dims(&x);
+        let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
+        let (x, weight) = (slice(&x), slice(&weight));
+        let mut out = vec![0.0; x.len()];
+        kernels::by_rows(&mut out, width, |row, out| {
+            for (out, x) in out.chunks_exact_mut(width).zip(x[row * width..].chunks_exact(width)) {
+                kernels::rms_norm(x, weight, epsilon, out);
+            }
+        });
+        tensor(out, dims)
+    }
+
+    fn swiglu(gate: Values, up: Values) -> Values {
+        let shape: Shape = gate.layout().shape().clone();
+        let (gate, up) = (gate.to_contiguous(), up.to_contiguous());
+        let (gate, up) = (slice(&gate), slice(&up));
+        let mut out = vec![0.0; gate.len()];
+        kernels::by_rows(&mut out, 1, |from, out| {
+            kernels::swiglu(&gate[from..][..out.len()], &up[from..][..out.len()], out);
+        });
+        Values::from_data(TensorData::new(out, shape))
+    }
+
+    fn rotate(x: Values, cos: Values, sin: Values) -> Values {
+        rotate(x, cos, sin, false)
+    }
+
+    fn attend(q: Values, k: Values, v: Values, bias: Values) -> Values {
+        let attention = Attention::new(q, k, v, bias);
+        let [batch, heads, seq, head_dim] = attention.q.dims;
+        let [_, kv_heads, keys, _] = attention.k.dims;
+        let width = heads * head_dim;
+        // Per row of the batch and head, `[seq, head_dim]`; put side by side afterwards.
+        let mut mixed = vec![0.0; batch * heads * seq * head_dim];
+        mixed.par_chunks_mut(seq * head_dim).enumerate().for_each_init(
+            || vec![0.0; seq * keys],
+            |weights, (at, out)| {
+                let (row, head) = (at / heads, at % heads);
+                attention.weights(row, head, weights);
+                let v = attention.v.matrix(row, head / (heads / kv_heads));
+                multiply(out, head_dim, false, Matrix::new(weights, seq, keys), v, 1.0, Parallelism::None);
+            },
+        );
+        let out = if seq == 1 { mixed } else { side_by_side(&mixed, attention.q.dims) };
+        tensor(out, [batch, seq, width])
+    }
+
+    fn lora_linear(x: Values, weight: Values, a: Values, b: Values, dropped: Option<Kept>, scale: f32) -> Values {
+        let ([rows, d_in], [_, d_out], [_, rank]) = (dims(&x), dims(&weight), dims(&a));
+        let [x, weight, a, b] = [x, weight, a, b].map(|tensor| tensor.to_contiguous());
+        let [x, weight, a, b] = [&x, &weight, &a, &b].map(slice);
+        let mut out = vec![0.0; rows * d_out];
+        product(&mut out, false, Matrix::new(x, rows, d_in), Matrix::new(weight, d_in, d_out), 1.0);
+        let masked = kept(x, d_in, dropped.as_ref());
+        let mut inner = vec![0.0; rows * rank];
+        let left = Matrix::new(masked.as_deref().unwrap_or(x), rows, d_in);
+        product(&mut inner, false, left, Matrix::new(a, d_in, rank), 1.0);
+        product(&mut out, true, Matrix::new(&inner, rows, rank), Matrix::new(b, rank, d_out), scale);
+        tensor(out, [rows, d_out])
+    }
+
+    fn cross_entropy(logits: Values, targets: IntTensor<Flex>) -> Values {
+        let [rows, vocab] = dims(&logits);
+        let logits = logits.to_contiguous();
+        let (logits, targets) = (slice(&logits), target_indices(&targets));
+        let mut out = vec![0.0; rows];
+        out.par_iter_mut().zip(targets).enumerate().for_each(|(row, (out, target))| {
+            let logits = &logits[row * vocab..][..vocab];
+            *out = pulp::Arch::new().dispatch(|| kernels::log_sum_exp(logits)) - logits[target];
+        });
+        tensor(out, [rows])
+    }
+}
+
+fn rotate(x: Values, cos: Values, sin: Values, inverse: bool) -> Values {
+    let dims @ [_, seq, heads, head_dim] = dims(&x);
+    let alike = self::dims::<4>(&cos)[0] == 1;
+    let [x, cos, sin] = [x, cos, sin].map(|tensor| tensor.to_contiguous());
+    let [x, cos, sin] = [&x, &cos, &sin].map(slice);
+    let mut out = vec![0.0; x.len()];
+    let width = heads * head_dim;
+    kernels::by_rows(&mut out, width, |first, out| {
+        for (at, (out, x)) in out.chunks_exact_mut(width).zip(x[first * width..].chunks_exact(width)).enumerate() {
+            let position = if alike { (first + at) % seq } else { first + at };
+            let (cos, sin) = (&cos[position * head_dim..][..head_dim], &sin[position * head_dim..][..head_dim]);
+            for (out, x) in out.chunks_exact_mut(head_dim).zip(x.chunks_exact(head_dim)) {
+                kernels::rotate(x, cos, sin, inverse, out);
+            }
+        }
+    });
+    tensor(out, dims)
+}
+
+impl FusedGradients for Flex {
+    fn rms_norm_backward(x: Values, weight: Values, grad: Values, epsilon: f32) -> Values {
+        let dims @ [_, width] = dims(&x);
+        let [x, weight, grad] = [x, weight, grad].map(|tensor| tensor.to_contiguous());
+        let [x, weight, grad] = [&x, &weight, &grad].map(slice);
+        let mut out = vec![0.0; x.len()];
+        kernels::by_rows(&mut out, width, |row, out| {
+            let rows = x[row * width..].chunks_exact(width).zip(grad[row * width..].chunks_exact(width));
+            for (out, (x, grad)) in out.chunks_exact_mut(width).zip(rows) {
+                kernels::rms_norm_backward(x, weight, grad, epsilon, out);
+            }
+        });
+        tensor(out, dims)
+    }
+
+    fn rms_norm_weight_backward(x: Values, grad: Values, epsilon: f32) -> Values {
+        let [_, width] = dims(&x);
+        let (x, grad) = (x.to_contiguous(), grad.to_contiguous());
+        let mut out = vec![0.0; width];
+        for (x, grad) in slice(&x).chunks_exact(width).zip(slice(&grad).chunks_exact(width)) {
+            let inverse = kernels::inverse_root_mean_square(x, epsilon);
+            for ((out, x), grad) in out.iter_mut().zip(x).zip(grad) {
+                *out += grad * x * inverse;
+            }
+        }
+        tensor(out, [width])
+    }
+
+    fn swiglu_backward(gate: Values, up: Values, grad: Values) -> [Values; 2] {
+        let shape: Shape = gate.layout().shape().clone();
+        let [gate, up, grad] = [gate, up, grad].map(|tensor| tensor.to_contiguous());
+        let [gate, up, grad] = [&gate, &up, &grad].map(slice);
+        let (mut dgate, mut dup) = (vec![0.0; gate.len()], vec![0.0; gate.len()]);
+        kernels::by_rows_of_two(&mut dgate, &mut dup, 1, |from, dgate, dup| {
+            let to = from + dgate.len();
+            kernels::swiglu_backward(&gate[from..to], &up[from..to], &grad[from..to], dgate, dup);
+        });
+        [dgate, dup].map(|values| Values::from_data(TensorData::new(values, shape.clone())))
+    }
+
+    fn rotate_backward(grad: Values, cos: Values, sin: Values) -> Values {
+        rotate(grad, cos, sin, true)
+    }
+
+    fn attend_backward(q: Values, k: Values, v: Values, bias: Values, grad: Values) -> [Values; 3] {
+        let attention = Attention::new(q, k, v, bias);
+        let [batch, heads, seq, head_dim] = attention.q.dims;
+        let [_, kv_heads, keys, _] = attention.k.dims;
+        let group = heads / kv_heads;
+        let grad = grad.to_contiguous();
+        let grad = slice(&grad);
+        let width = heads * head_dim;
+        // Per row of the batch and head of keys: of its queries, keys and values.
+        let places = batch * kv_heads;
+        let mut dq = vec![0.0; places * group * seq * head_dim];
+        let (mut dk, mut dv) = (vec![0.0; places * keys * head_dim], vec![0.0; places * keys * head_dim]);
+        let parts = dq
+            .par_chunks_mut(group * seq * head_dim)
+            .zip(dk.par_chunks_mut(keys * head_dim).zip(dv.par_chunks_mut(keys * head_dim)))
+            .enumerate();
+        parts.for_each_init(
+            || (vec![0.0; seq * keys], vec![0.0; seq * keys]),
+            |(weights, dscores), (at, (dq, (dk, dv)))| {
+                let (row, key_head) = (at / kv_heads, at % kv_heads);
+                let (k, v) = (attention.k.matrix(row, key_head), attention.v.matrix(row, key_head));
+                let alone = Parallelism::None;
+                for (member, dq) in dq.chunks_exact_mut(seq * head_dim).enumerate() {
+                    let head = key_head * group + member;
+                    attention.weights(row, head, weights);
+                    let grad = gather_head(&grad[row * seq * width..][..seq * width], heads, head, head_dim);
+                    multiply(dscores, keys, false, grad, v.transposed(), 1.0, alone);
+                    pulp::Arch::new().dispatch(|| {
+                        for (weights, dscores) in weights.chunks_exact(keys).zip(dscores.chunks_exact_mut(keys)) {
+                            kernels::softmax_backward(weights, dscores, attention.scale);
+                        }
+                    });
+                    let (dscores, weights) = (Matrix::new(dscores, seq, keys), Matrix::new(weights, seq, keys));
+                    multiply(dq, head_dim, false, dscores, k, 1.0, alone);
+                    multiply(dk, head_dim, true, dscores.transposed(), attention.q.matrix(row, head), 1.0, alone);
+                    multiply(dv, head_dim, true, weights.transposed(), grad, 1.0, alone);
+                }
+            },
+        );
+        // In the order of axes that the projections' gradients need.
+        let of = |values: Vec<f32>, dims: [usize; 4]| {
+            let [batch, heads, rows, head_dim] = dims;
+            by_heads(side_by_side(&values, dims), [batch, rows, heads, head_dim])
+        };
+        [of(dq, attention.q.dims), of(dk, attention.k.dims), of(dv, attention.v.dims)]
+    }
+
+    fn lora_backward(
+        [x, weight, a, b]: [Values; 4],
+        dropped: Option<Kept>,
+        scale: f32,
+        grad: Values,
+        of_x: bool,
+    ) -> (Option<Values>, [Values; 2]) {
+        let ([rows, d_in], [_, d_out], [_, rank]) = (dims(&x), dims(&weight), dims(&a));
+        let [x, weight, a, b, grad] = [x, weight, a, b, grad].map(|tensor| tensor.to_contiguous());
+        let [x, weight, a, b, grad] = [&x, &weight, &a, &b, &grad].map(slice);
+        let masked = kept(x, d_in, dropped.as_ref());
+        let left = Matrix::new(masked.as_deref().unwrap_or(x), rows, d_in);
+        let mut inner = vec![0.0; rows * rank];
+        product(&mut inner, false, left, Matrix::new(a, d_in, rank), 1.0);
+        let grad = Matrix::new(grad, rows, d_out);
+        let mut dinner = vec![0.0; rows * rank];
+        product(&mut dinner, false, grad, Matrix::new(b, rank, d_out).transposed(), scale);
+        let dinner = Matrix::new(&dinner, rows, rank);
+        let mut db = vec![0.0; rank * d_out];
+        product(&mut db, false, Matrix::new(&inner, rows, rank).transposed(), grad, scale);
+        let mut da = vec![0.0; d_in * rank];
+        product(&mut da, false, left.transposed(), dinner, 1.0);
+        let dx = of_x.then(|| {
+            let mut through = vec![0.0; rows * d_in];
+            product(&mut through, false, dinner, Matrix::new(a, d_in, rank).transposed(), 1.0);
+            let mut dx = kept(&through, d_in, dropped.as_ref()).unwrap_or(through);
+            product(&mut dx, true, grad, Matrix::new(weight, d_in, d_out).transposed(), 1.0);
+            tensor(dx, [rows, d_in])
+        });
+        (dx, [tensor(da, [d_in, rank]), tensor(db, [rank, d_out])])
+    }
+
+    fn cross_entropy_backward(logits: Values, targets: IntTensor<Flex>, grad: Values) -> Values {
+        let dims @ [_, vocab] = dims(&logits);
+        let (logits, grad) = (logits.to_contiguous(), grad.to_contiguous());
+        let (logits, grad, targets) = (slice(&logits), slice(&grad), target_indices(&targets));
+        let mut out = vec![0.0; logits.len()];
+        out.par_chunks_mut(vocab).enumerate().for_each(|(row, out)| {
+            let logits = &logits[row * vocab..][..vocab];
+            pulp::Arch::new().dispatch(|| {
+                kernels::scaled_softmax(logits, kernels::log_sum_exp(logits), grad[row], out);
+            });
+            out[targets[row]] -= grad[row];
+        });
+        tensor(out, dims)
+    }
+}
