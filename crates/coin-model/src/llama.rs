@@ -259,6 +259,11 @@ impl Llama {
         logits.cast(DType::F32)
     }
 
+    /// Whether the linear layers' matrices are packed.
+    pub fn is_packed(&self) -> bool {
+        self.linears().any(|(_, linear)| matches!(linear.weight, Weight::Packed(_)))
+    }
+
     /// Bytes of the weights as they are stored, adapters included.
     pub fn weight_bytes(&self) -> usize {
         let dense = |count: usize, dtype: DType| count * dtype.size();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use burn::tensor::DType;
 use coin_model::adapter;
 
 use crate::Trainer;
@@ -37,9 +38,20 @@ impl MemoryEstimate {
         let tokens = rows * longest;
         let (d, ff) = (shape.hidden_size, shape.intermediate_size);
         let q = shape.num_attention_heads * shape.head_dim();
-        // Per token of a layer: inputs of norms, projections and adapters, their outputs, rotated queries and keys, the
-        // feed-forward's products; and three tensors of the scores' size.
-        let layer = tokens * (9 * d + 5 * q + 5 * ff + 3 * shape.num_attention_heads * longest);
+        let kv = shape.kv_heads() * shape.head_dim();
+        let cpu = config.train.device.starts_with("cpu") && model.embedding.val().dtype() == DType::F32;
+        // Per token of a layer, in values.
+        let kept = match (cpu, model.is_packed()) {
+            // Inputs of both norms and of the adapters, a byte per dropout flag, rotated queries and keys, values,
+            // what the feed-forward multiplies.
+            (true, false) => 3 * d + 3 * d / 4 + q + 2 * kv + q + q / 4 + 2 * ff,
+            // Masks and masked inputs of each adapter instead of the shared one.
+            (true, true) => 2 * d + 6 * d + q + 2 * kv + 2 * q + 2 * ff,
+            // Where operations are not fused: outputs of projections too, more of the feed-forward's products, and three
+            // tensors of the scores' size.
+            (false, _) => 9 * d + 5 * q + 5 * ff + 3 * shape.num_attention_heads * longest,
+        };
+        let layer = tokens * kept;
         let layers = shape.num_hidden_layers;
         let values = match config.train.checkpointing {
             true => layers * tokens * d + layer,
@@ -49,7 +61,7 @@ impl MemoryEstimate {
         MemoryEstimate {
             weights: model.weight_bytes() - 4 * trainable,
             adapters: 4 * 4 * trainable,
-            activations: 4 * (values + 3 * supervised * shape.vocab_size + 4 * tokens * d),
+            activations: 4 * (values + 2 * supervised * shape.vocab_size + 4 * tokens * d),
             ranks: config.train.device.split(',').count(),
         }
     }
