@@ -2,10 +2,10 @@
 
     python alternate_training.py --sizes small,medium --rounds 3 --generate 32 --out training.jsonl
 
-By turns, because a shared machine drifts: every round runs each program once, and what counts are medians over rounds,
-of ratios the median of those within a round. `--out` keeps the line of JSON of every run, with its round. `--peak` puts the
-machine's own speed beside, measured by turns too. Flags that are not known here go to all programs. The Rust side is built
-by cargo in the bench profile before the first round, and the same file is run throughout.
+By turns, because a shared machine drifts: every round runs each program once, and what counts are medians over
+rounds, of ratios the median of those within a round. `--out` keeps the line of JSON of every run, with its round.
+`--peak` puts the machine's own speed beside, measured by turns too. Flags that are not known here go to all programs.
+The Rust side is built by cargo in the bench profile before the first round, and the same file is run throughout.
 """
 
 import argparse
@@ -57,8 +57,8 @@ def ratios(theirs: list[dict], ours: list[dict], field: str) -> list[float]:
 def table(works: dict[str, dict[str, list[dict]]]) -> list[str]:
     """Ratios are to coin's, with the smallest and the largest of a round behind."""
     lines = [
-        "| work | program | seconds | ratio | FLOP ratio | GFLOP/s | peak MB | ratio | cores busy |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| work | program | seconds | ratio | FLOP ratio | GFLOP/s | peak MB | ratio | before step 1 | cores busy |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for work, results in works.items():
         for program, runs in results.items():
@@ -73,9 +73,9 @@ def table(works: dict[str, dict[str, list[dict]]]) -> list[str]:
 
             lines.append(
                 f"| {work} | {program} | {median('seconds_median'):.3f} | {ratio('seconds_median')} "
-                f"| {ratio('flops')} | {median('gflop_per_second'):.0f} "
-                f"| {median('peak_mb'):.0f} | {statistics.median(ratios(runs, results[COIN], 'peak_mb')):.2f} "
-                f"| {100 * median('cpu_share'):.0f} % |"
+                f"| {ratio('flops')} | {median('gflop_per_second'):.0f} | {median('peak_mb'):.0f} "
+                f"| {statistics.median(ratios(runs, results[COIN], 'peak_mb')):.2f} "
+                f"| {median('peak_mb_before_first_step'):.0f} | {100 * median('cpu_share'):.0f} % |"
             )
     return lines
 

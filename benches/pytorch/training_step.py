@@ -7,13 +7,13 @@
 
 Two ways to write the same step of Contrastive Instruction Tuning, preset `paper`, one micro-batch:
 
-released  as the released program has it: a pass of its own for each wording with labels, so that the head runs at every
-          position, and all layers' hidden states kept; generation prompt by prompt
-tuned     the best that can be written without leaving PyTorch's eager mode: both wordings in one pass of the decoder, the
-          head at supervised positions only, fused AdamW; generation in one batch with the adapters merged into the base
+released  as the released program has it: a pass of its own for each wording with labels, so that the head runs at
+          every position, and all layers' hidden states kept; generation prompt by prompt
+tuned     the best that can be written without leaving PyTorch's eager mode: both wordings in one pass of the decoder,
+          the head at supervised positions only, fused AdamW; generation in one batch, adapters merged into the base
 
-Both use `sdpa` attention, and generate with a key-value cache. The shapes, the token ids and the fields of the one line of
-JSON are those of `benches/training_step`; `variant` is added.
+Both use `sdpa` attention, and generate with a key-value cache. Shapes, token ids and fields of the line of JSON are
+those of `benches/training_step`; `variant` and the libraries' versions are added.
 """
 
 import argparse
@@ -173,6 +173,7 @@ class Timing:
         self.before = peak_mb()
         for number in range(options.warm_up):
             step(number)
+        complete(options.device)
         self.seconds = []
         spent = time.process_time()
         for number in range(options.warm_up, options.warm_up + options.steps):
@@ -182,8 +183,9 @@ class Timing:
             self.seconds.append(time.perf_counter() - start)
         self.cpu_share = (time.process_time() - spent) / sum(self.seconds) / options.threads
         # Linear between the two nearest, as the Rust side has them.
-        quartiles = statistics.quantiles(self.seconds, n=4, method="inclusive")
-        self.lower, self.median, self.upper = quartiles if len(self.seconds) > 1 else self.seconds * 3
+        several = len(self.seconds) > 1
+        quartiles = statistics.quantiles(self.seconds, n=4, method="inclusive") if several else self.seconds * 3
+        self.lower, self.median, self.upper = quartiles
 
     def fields(self, options: argparse.Namespace, flops: float, tokens: int) -> dict:
         fields = {

@@ -1,8 +1,9 @@
 //! Floating-point operations of a step, counted from the shapes: two for each multiplication of a matrix product, and
 //! nothing for what is done element by element.
 //!
-//! The base is frozen, so no weight of it has a gradient, and what stands before the first adapter has none either. Scores
-//! of keys that a query must not see are counted, as they are computed; what is computed twice to save memory is not.
+//! The base is frozen, so no weight of it has a gradient, and what stands before the first adapter has none either.
+//! Scores of keys that a query must not see are counted, although a fused kernel may leave them out; what is computed
+//! twice to save memory is not.
 
 use crate::options::Size;
 
@@ -22,8 +23,7 @@ pub fn of_training(size: &Size, rank: usize, rows: usize, seq: usize, heads: usi
     (linear + attention + adapters + head) as f64
 }
 
-/// Continuing `rows` prompts of `seq` tokens by `new` tokens, with a cache and the head at last positions only; `rank` is 0
-/// where the adapters are part of the base.
+/// Continuing `rows` prompts of `seq` tokens by `new` tokens, with a cache and the head at last positions only.
 pub fn of_generation(size: &Size, rank: usize, rows: usize, seq: usize, new: usize) -> f64 {
     let Size { width, layers, vocab, .. } = *size;
     let per_token = 2 * layers * (per_layer(size) + 4 * 2 * rank * width);

@@ -1,5 +1,5 @@
-//! What a figure was measured on: processor, source, memory and processor time of this process. What cannot be found out
-//! is 0 or `unknown`.
+//! What a figure was measured on: processor, source, memory and processor time of this process. What cannot be found
+//! out is 0 or `unknown`.
 
 use std::fs::read_to_string;
 use std::process::Command;

@@ -1,17 +1,22 @@
-//! What a training step of `coin train` costs, greedy generation, and what the machine can do; for comparison with PyTorch.
+//! What a training step of `coin train` costs, what greedy generation does, and what the machine can do; for comparison
+//! with PyTorch.
 //!
 //! ```sh
-//! cargo bench -p coin-benches --bench training_step -- --size small              # a training step on pairs
-//! cargo bench -p coin-benches --bench training_step -- --size small --generate 32  # 7 tokens after 32 prompts
-//! cargo bench -p coin-benches --bench training_step -- --peak                    # a large product, large sums
+//! cargo bench -p coin-benches --bench training_step -- --size small
+//! cargo bench -p coin-benches --bench training_step -- --size small --generate 32
+//! cargo bench -p coin-benches --bench training_step -- --peak
 //! ```
 //!
-//! `benches/pytorch/training_step.py` has the same flags, and `benches/pytorch/alternate_training.py` runs both by turns.
-//! The number of threads is `RAYON_NUM_THREADS`, or that of the cores.
+//! The first takes a step on pairs, the second continues 32 prompts by 7 tokens, the third has no model: a large
+//! product of matrices, large tensors read and written. `--device` and `--dtype` are those of `coin train`; a GPU
+//! needs `--features coin/cuda` or another's before `--`.
 //!
-//! Output: one line of JSON. Seconds are wall time of a step, `peak_mb` is the peak resident memory of the whole process in
-//! units of 10^6 bytes, `cpu_share` is the processor time of the process during the timed steps over their wall time and
-//! the number of threads, `flops` are those of the step as `flops.rs` counts them.
+//! `benches/pytorch/training_step.py` has the same flags, and `benches/pytorch/alternate_training.py` runs both by
+//! turns. The number of threads is `RAYON_NUM_THREADS`, or that of the cores.
+//!
+//! Output: one line of JSON. Seconds are wall time of a step; `peak_mb` is the peak resident memory of the whole
+//! process in units of 10^6 bytes, without that of a GPU; `cpu_share` is the processor time of the process during the
+//! timed steps over their wall time and the number of threads; `flops` are those of a step, as `flops.rs` counts them.
 
 #![allow(missing_docs)]
 
