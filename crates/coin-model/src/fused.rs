@@ -46,6 +46,9 @@ pub trait Fused: Backend {
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
+    /// x `[rows, d_in]`, weight `[d_in, d_out]` -> `[rows, d_out]`
+    fn frozen_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+
     /// x `[rows, d_in]`, weight `[d_in, d_out]`, a `[d_in, rank]`, b `[rank, d_out]` -> `[rows, d_out]`
     fn lora_linear(
         x: FloatTensor<Self>,
@@ -109,6 +112,14 @@ pub(crate) fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, bias: Tensor<4>) 
     }
     let [q, k, v, bias] = [q, k, v, bias].map(Tensor::into_dispatch);
     Tensor::from_dispatch(<Dispatch as Fused>::attend(q, k, v, bias))
+}
+
+/// `x W`, `[rows, d_in]` -> `[rows, d_out]`, for a matrix that gets no gradient.
+pub(crate) fn frozen_linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    if !(runs_fused(&x) && weight.dtype() == DType::F32) {
+        return x.matmul(weight);
+    }
+    Tensor::from_dispatch(<Dispatch as Fused>::frozen_linear(x.into_dispatch(), weight.into_dispatch()))
 }
 
 /// `x W + scale * dropout(x) A B`, `[rows, d_in]` -> `[rows, d_out]`, for a matrix without a gradient, f32 on the CPU.

@@ -8,6 +8,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 use crate::attention::{Attention, Geometry};
 use crate::decoder::{DecoderLayer, FeedForward, RmsNorm};
+use crate::fused;
 use crate::linear::{ForwardContext, LINEAR_PATHS};
 use crate::weight::{FloatType, PackedWeight, Quantization, Weight};
 use crate::{DropoutKey, KvCache, LlamaConfig, LoraConfig, LoraLinear, ModelError, TokenBatch};
@@ -252,10 +253,12 @@ impl Llama {
 
     /// Scores of every token id for some hidden states: `[n, d_model]` -> `[n, vocab]`, f32.
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
-        let logits = match &self.head {
-            Some(head) => hidden.matmul(head.val()),
-            None => hidden.matmul(self.embedding.val().transpose()),
+        let trained = self.head.as_ref().unwrap_or(&self.embedding).val().is_require_grad();
+        let head = match &self.head {
+            Some(head) => head.val(),
+            None => self.embedding.val().transpose(),
         };
+        let logits = if trained { hidden.matmul(head) } else { fused::frozen_linear(hidden, head) };
         logits.cast(DType::F32)
     }
 

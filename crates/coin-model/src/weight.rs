@@ -15,6 +15,8 @@ use burn::module::{Module, Param, ParamId};
 use burn::tensor::{DType, Device, FloatDType, Int, Shape, Slice, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+use crate::fused;
+
 /// Values that share one scale.
 const BLOCK: usize = 32;
 
@@ -263,7 +265,8 @@ impl Weight {
     /// `[n, d_in]` -> `[n, d_out]`.
     pub fn multiply(&self, x: Tensor<2>) -> Tensor<2> {
         match self {
-            Weight::Dense(weight) => x.matmul(weight.val()),
+            Weight::Dense(weight) if weight.val().is_require_grad() => x.matmul(weight.val()),
+            Weight::Dense(weight) => fused::frozen_linear(x, weight.val()),
             Weight::Packed(weight) => weight.multiply(x),
         }
     }

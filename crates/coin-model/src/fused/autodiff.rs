@@ -105,6 +105,8 @@ node!(Attend, 3, [FloatTensor<B>; 4], |[q, k, v, bias], grad, _wanted| {
     B::attend_backward(q, k, v, bias, grad).map(Some)
 });
 
+node!(Linear, 1, FloatTensor<B>, |weight, grad, _wanted| [Some(B::frozen_linear(grad, B::float_transpose(weight)))]);
+
 node!(Lora, 3, ([FloatTensor<B>; 4], Option<Kept>, f32), |(inputs, kept, scale), grad, wanted| {
     let (x, [a, b]) = B::lora_backward(inputs, kept, scale, grad, wanted[0]);
     [x, Some(a), Some(b)]
@@ -154,6 +156,16 @@ impl<B: Fused + FusedGradients, C: CheckpointStrategy> Fused for Autodiff<B, C> 
         let output = B::attend(q.clone(), k.clone(), v.clone(), bias.clone());
         match Attend.prepare::<C>([q_node, k_node, v_node]).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => prepared.finish([q, k, v, bias], output),
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+
+    fn frozen_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (x, node) = x.into_parts();
+        let weight = weight.into_primitive();
+        let output = B::frozen_linear(x, weight.clone());
+        match Linear.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish(weight, output),
             OpsKind::UnTracked(prepared) => prepared.finish(output),
         }
     }

@@ -38,6 +38,12 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// So many columns, from one on.
+    fn columns(self, from: usize, count: usize) -> Self {
+        let skipped = (from * self.column_stride.unsigned_abs()).min(self.values.len());
+        Matrix { values: &self.values[skipped..], columns: count, ..self }
+    }
+
     /// Whether every element lies within the values.
     fn fits(&self) -> bool {
         let reach = |count: usize, stride: isize| count.saturating_sub(1) * stride.unsigned_abs();
@@ -46,28 +52,30 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// `out = keep_out * out + scale * left right`, `out` with rows `stride` values apart.
-fn multiply(
-    out: &mut [f32],
-    stride: usize,
-    add: bool,
-    left: Matrix<'_>,
-    right: Matrix<'_>,
-    scale: f32,
-    parallelism: Parallelism,
-) {
-    let (m, n, k) = (left.rows, right.columns, left.columns);
-    assert!(
-        k == right.rows && left.fits() && right.fits() && stride >= n && (m == 0 || (m - 1) * stride + n <= out.len()),
-        "a product of matrices that do not fit each other"
-    );
+/// `out = left right * scale`, or with `add` added to `out`, whose rows are `stride` values apart, on one core.
+fn multiply(out: &mut [f32], stride: usize, add: bool, left: Matrix<'_>, right: Matrix<'_>, scale: f32) {
+    assert!(fit(out.len(), stride, left, right), "a product of matrices that do not fit each other");
     // SAFETY: every element that the strides reach lies within its slice, as was checked; `out` is borrowed alone.
+    unsafe { multiply_at(out.as_mut_ptr(), stride, add, left, right, scale) }
+}
+
+/// Whether a product of the two matrices fits into so many values, its rows `stride` apart.
+fn fit(len: usize, stride: usize, left: Matrix<'_>, right: Matrix<'_>) -> bool {
+    let (rows, columns) = (left.rows, right.columns);
+    let inside = rows == 0 || (stride >= columns && (rows - 1) * stride + columns <= len);
+    left.columns == right.rows && left.fits() && right.fits() && inside
+}
+
+/// # Safety
+/// The matrices fit each other and `out`, see [`fit`], and nothing else refers to the part of `out` that is written.
+unsafe fn multiply_at(out: *mut f32, stride: usize, add: bool, left: Matrix<'_>, right: Matrix<'_>, scale: f32) {
+    // SAFETY: as this function asks for.
     unsafe {
         gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
+            left.rows,
+            right.columns,
+            left.columns,
+            out,
             1,
             stride as isize,
             add,
@@ -82,20 +90,60 @@ fn multiply(
             false,
             false,
             false,
-            parallelism,
+            Parallelism::None,
         );
     }
 }
 
-/// All cores where a product is worth it.
-fn cores(multiplications: usize) -> Parallelism {
-    if multiplications < 64 * 64 * 64 { Parallelism::None } else { Parallelism::Rayon(0) }
+/// Where several cores write, each its own columns.
+struct Target(*mut f32);
+
+// SAFETY: the columns that are written through it are disjoint.
+unsafe impl Sync for Target {}
+
+impl Target {
+    /// # Safety
+    /// `column` lies within the matrix.
+    unsafe fn column(&self, column: usize) -> *mut f32 {
+        // SAFETY: as this function asks for.
+        unsafe { self.0.add(column) }
+    }
 }
 
-/// `left right` row by row, or added to `out`.
+/// Columns or rows of a product that one core computes. It does not depend on the number of cores, and so neither does a
+/// sum's order.
+const PART: usize = 256;
+
+/// `out = left right * scale` row by row, or added to `out`, on all cores.
 fn product(out: &mut [f32], add: bool, left: Matrix<'_>, right: Matrix<'_>, scale: f32) {
-    let cores = cores(left.rows * left.columns * right.columns);
-    multiply(out, right.columns, add, left, right, scale, cores);
+    let (rows, columns) = (left.rows, right.columns);
+    // An even share for each part, in whole vectors.
+    let part = |count: usize| count.div_ceil(count.div_ceil(PART).max(2)).next_multiple_of(16);
+    if rows * columns * left.columns < 64 * 64 * 64 {
+        multiply(out, columns, add, left, right, scale);
+    } else if columns >= PART / 2 {
+        assert!(fit(out.len(), columns, left, right), "a product of matrices that do not fit each other");
+        let (part, target) = (part(columns), Target(out.as_mut_ptr()));
+        (0..columns.div_ceil(part)).into_par_iter().for_each(|index| {
+            let from = index * part;
+            let right = right.columns(from, part.min(columns - from));
+            // SAFETY: the whole product fits, as was checked; this part writes the columns of `right` alone.
+            unsafe { multiply_at(target.column(from), columns, add, left, right, scale) }
+        });
+    } else {
+        let part = part(rows);
+        out.par_chunks_mut(part * columns).enumerate().for_each(|(index, out)| {
+            let from = index * part;
+            multiply(
+                out,
+                columns,
+                add,
+                left.transposed().columns(from, out.len() / columns).transposed(),
+                right,
+                scale,
+            );
+        });
+    }
 }
 
 fn dims<const D: usize>(tensor: &Values) -> [usize; D] {
@@ -106,6 +154,18 @@ fn dims<const D: usize>(tensor: &Values) -> [usize; D] {
 fn slice(tensor: &Values) -> &[f32] {
     let (from, to) = tensor.layout().contiguous_offsets().expect("the tensor was made contiguous");
     &tensor.storage::<f32>()[from..to]
+}
+
+/// A tensor of two axes as it lies in memory.
+fn matrix(tensor: &Values) -> Matrix<'_> {
+    let ([rows, columns], strides) = (dims(tensor), tensor.layout().strides());
+    Matrix {
+        values: &tensor.storage::<f32>()[tensor.layout().start_offset()..],
+        rows,
+        columns,
+        row_stride: strides[0],
+        column_stride: strides[1],
+    }
 }
 
 fn tensor<const D: usize>(values: Vec<f32>, dims: [usize; D]) -> Values {
@@ -170,7 +230,7 @@ impl Attention {
         let [_, kv_heads, keys, _] = self.k.dims;
         let key_head = head / (heads / kv_heads);
         let k = self.k.matrix(row, key_head).transposed();
-        multiply(weights, keys, false, self.q.matrix(row, head), k, self.scale, Parallelism::None);
+        multiply(weights, keys, false, self.q.matrix(row, head), k, self.scale);
         let row = if dims::<4>(&self.bias)[0] == 1 { 0 } else { row };
         let bias = &slice(&self.bias)[row * seq * keys..][..seq * keys];
         pulp::Arch::new().dispatch(|| {
@@ -268,19 +328,26 @@ impl Fused for Flex {
                 let (row, head) = (at / heads, at % heads);
                 attention.weights(row, head, weights);
                 let v = attention.v.matrix(row, head / (heads / kv_heads));
-                multiply(out, head_dim, false, Matrix::new(weights, seq, keys), v, 1.0, Parallelism::None);
+                multiply(out, head_dim, false, Matrix::new(weights, seq, keys), v, 1.0);
             },
         );
         let out = if seq == 1 { mixed } else { side_by_side(&mixed, attention.q.dims) };
         tensor(out, [batch, seq, width])
     }
 
+    fn frozen_linear(x: Values, weight: Values) -> Values {
+        let ([rows, _], [_, d_out]) = (dims(&x), dims(&weight));
+        let mut out = vec![0.0; rows * d_out];
+        product(&mut out, false, matrix(&x), matrix(&weight), 1.0);
+        tensor(out, [rows, d_out])
+    }
+
     fn lora_linear(x: Values, weight: Values, a: Values, b: Values, dropped: Option<Kept>, scale: f32) -> Values {
         let ([rows, d_in], [_, d_out], [_, rank]) = (dims(&x), dims(&weight), dims(&a));
-        let [x, weight, a, b] = [x, weight, a, b].map(|tensor| tensor.to_contiguous());
-        let [x, weight, a, b] = [&x, &weight, &a, &b].map(slice);
+        let [x, a, b] = [x, a, b].map(|tensor| tensor.to_contiguous());
+        let [x, a, b] = [&x, &a, &b].map(slice);
         let mut out = vec![0.0; rows * d_out];
-        product(&mut out, false, Matrix::new(x, rows, d_in), Matrix::new(weight, d_in, d_out), 1.0);
+        product(&mut out, false, Matrix::new(x, rows, d_in), matrix(&weight), 1.0);
         let masked = kept(x, d_in, dropped.as_ref());
         let mut inner = vec![0.0; rows * rank];
         let left = Matrix::new(masked.as_deref().unwrap_or(x), rows, d_in);
@@ -386,21 +453,20 @@ impl FusedGradients for Flex {
             |(weights, dscores), (at, (dq, (dk, dv)))| {
                 let (row, key_head) = (at / kv_heads, at % kv_heads);
                 let (k, v) = (attention.k.matrix(row, key_head), attention.v.matrix(row, key_head));
-                let alone = Parallelism::None;
                 for (member, dq) in dq.chunks_exact_mut(seq * head_dim).enumerate() {
                     let head = key_head * group + member;
                     attention.weights(row, head, weights);
                     let grad = gather_head(&grad[row * seq * width..][..seq * width], heads, head, head_dim);
-                    multiply(dscores, keys, false, grad, v.transposed(), 1.0, alone);
+                    multiply(dscores, keys, false, grad, v.transposed(), 1.0);
                     pulp::Arch::new().dispatch(|| {
                         for (weights, dscores) in weights.chunks_exact(keys).zip(dscores.chunks_exact_mut(keys)) {
                             kernels::softmax_backward(weights, dscores, attention.scale);
                         }
                     });
                     let (dscores, weights) = (Matrix::new(dscores, seq, keys), Matrix::new(weights, seq, keys));
-                    multiply(dq, head_dim, false, dscores, k, 1.0, alone);
-                    multiply(dk, head_dim, true, dscores.transposed(), attention.q.matrix(row, head), 1.0, alone);
-                    multiply(dv, head_dim, true, weights.transposed(), grad, 1.0, alone);
+                    multiply(dq, head_dim, false, dscores, k, 1.0);
+                    multiply(dk, head_dim, true, dscores.transposed(), attention.q.matrix(row, head), 1.0);
+                    multiply(dv, head_dim, true, weights.transposed(), grad, 1.0);
                 }
             },
         );
@@ -420,8 +486,8 @@ impl FusedGradients for Flex {
         of_x: bool,
     ) -> (Option<Values>, [Values; 2]) {
         let ([rows, d_in], [_, d_out], [_, rank]) = (dims(&x), dims(&weight), dims(&a));
-        let [x, weight, a, b, grad] = [x, weight, a, b, grad].map(|tensor| tensor.to_contiguous());
-        let [x, weight, a, b, grad] = [&x, &weight, &a, &b, &grad].map(slice);
+        let [x, a, b, grad] = [x, a, b, grad].map(|tensor| tensor.to_contiguous());
+        let [x, a, b, grad] = [&x, &a, &b, &grad].map(slice);
         let masked = kept(x, d_in, dropped.as_ref());
         let left = Matrix::new(masked.as_deref().unwrap_or(x), rows, d_in);
         let mut inner = vec![0.0; rows * rank];
@@ -438,7 +504,7 @@ impl FusedGradients for Flex {
             let mut through = vec![0.0; rows * d_in];
             product(&mut through, false, dinner, Matrix::new(a, d_in, rank).transposed(), 1.0);
             let mut dx = kept(&through, d_in, dropped.as_ref()).unwrap_or(through);
-            product(&mut dx, true, grad, Matrix::new(weight, d_in, d_out).transposed(), 1.0);
+            product(&mut dx, true, grad, matrix(&weight).transposed(), 1.0);
             tensor(dx, [rows, d_in])
         });
         (dx, [tensor(da, [d_in, rank]), tensor(db, [rank, d_out])])

@@ -107,6 +107,28 @@ fn attention_is_the_plain_one() {
 }
 
 #[test]
+fn frozen_linear_is_the_plain_one() {
+    // One part and several, of columns and of rows; a matrix as it lies and a transposed one.
+    for [rows, d_in, d_out] in [[3, 5, 7], [90, 37, 700], [700, 40, 30]] {
+        for transposed in [false, true] {
+            let of = |run: fn(Tensor<2>, Tensor<2>) -> Tensor<2>| {
+                let x = leaf(1, [rows, d_in]);
+                let weight = match transposed {
+                    true => leaf(4, [d_out, d_in]).detach().transpose(),
+                    false => leaf(4, [d_in, d_out]).detach(),
+                };
+                let y = run(x.clone(), weight);
+                let gradients = backward(&y);
+                (y.inner(), x.grad(&gradients).unwrap())
+            };
+            let (ours, plain) = (of(frozen_linear), of(|x, weight| x.matmul(weight)));
+            close("output", ours.0, plain.0);
+            close("x", ours.1, plain.1);
+        }
+    }
+}
+
+#[test]
 fn lora_is_the_plain_one() {
     let weight = leaf(4, [37, 70]).detach();
     let flags: Vec<u8> = (0..90 * 37).map(|at| u8::from(at % 7 != 3)).collect();
