@@ -7,7 +7,8 @@ use std::process::{Command, Output};
 
 use coin::data::pairs;
 use coin::model::FloatType;
-use coin::train::{Objective, Preset, RunConfig};
+use coin::train::RunConfig;
+use coin::train::config::{Objective, Preset};
 use serde_json::Value;
 
 fn root() -> PathBuf {
