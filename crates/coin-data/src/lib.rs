@@ -8,6 +8,7 @@ pub mod batches;
 mod csv;
 pub mod error;
 pub mod file;
+pub mod flan;
 pub mod glue;
 pub mod induction;
 pub mod instance;

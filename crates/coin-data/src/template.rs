@@ -139,6 +139,11 @@ impl TemplateSet {
         })
     }
 
+    /// The tasks with their templates, in alphabetical order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[Template])> {
+        self.tasks.iter().map(|(name, templates)| (name.as_str(), templates.as_slice()))
+    }
+
     /// The names of the tasks, in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tasks.keys().map(String::as_str)

@@ -5,6 +5,7 @@ mod inspect;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
+use coin::data::flan;
 use coin::data::glue::{self, Split};
 use coin::data::induction::{self, Part};
 use coin::data::pairs::{Negatives, PairsReport, ReadOptions, ReadReport, Variation};
@@ -20,6 +21,8 @@ use crate::failure::{Failure, OrFail, bad_input};
 pub enum Command {
     /// Builds pairs from GLUE's training rows and templates, or from instruction data with wordings of its own.
     Build(Build),
+    /// Takes some of a file's pairs, by whole couples: the first, or with --seed drawn and mixed.
+    Take(Take),
     /// Counts tasks, answers and repetitions, and names couples that are none; exit code 1 if there are any.
     Check(Check),
     /// Shows how pairs are tokenized, and which tokens are learned from.
@@ -44,7 +47,12 @@ enum Source {
     T0,
     /// instruction induction: instructions by several people, with input/output examples
     Induction,
+    /// the FLAN collection's files (Parquet or JSON lines, texts that are filled already); needs its --templates
+    Flan,
 }
+
+/// Instances of a FLAN task that are kept: as many as FLAN itself takes of a data set.
+const FLAN_INSTANCES: usize = 30_000;
 
 /// Arguments of `coin pairs build`.
 #[derive(Debug, Args)]
@@ -58,7 +66,7 @@ pub struct Build {
     /// Form of the data.
     #[arg(long, value_enum, default_value_t = Source::Glue)]
     format: Source,
-    /// Templates in FLAN's form, for GLUE; the demo's own where absent.
+    /// Templates in FLAN's form, for GLUE (the demo's own where absent) and for FLAN.
     #[arg(long)]
     templates: Option<PathBuf>,
     /// Tasks, comma separated; default cola,sst2,rte of GLUE, and all of the other forms.
@@ -67,6 +75,9 @@ pub struct Build {
     /// Pairs per task; a multiple of twice the paraphrases.
     #[arg(long, default_value_t = 1000)]
     pairs: usize,
+    /// Pairs in all, at most: the first once the tasks are mixed. All where absent.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
     /// Paraphrases of an instance, each a pair of its own.
     #[arg(long, default_value_t = 1)]
     paraphrases: usize,
@@ -93,6 +104,25 @@ pub struct Build {
 /// What is built of GLUE where no task is named.
 const GLUE_TASKS: [&str; 3] = ["cola", "sst2", "rte"];
 
+/// Arguments of `coin pairs take`.
+#[derive(Debug, Args)]
+pub struct Take {
+    /// Pairs: JSON lines, the released CSV, or Parquet.
+    file: PathBuf,
+    /// Pairs to take, an even number; all where the file has fewer.
+    #[arg(long)]
+    pairs: usize,
+    /// Draws couples at random and mixes them; in the file's order, from its beginning, where absent.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Leaves out rows that cannot be read, with their partners, and counts them.
+    #[arg(long)]
+    skip_bad: bool,
+    /// File to write.
+    #[arg(long)]
+    out: PathBuf,
+}
+
 /// Arguments of `coin pairs check`.
 #[derive(Debug, Args)]
 pub struct Check {
@@ -111,10 +141,42 @@ impl Command {
     pub fn run(self) -> Result<(), Failure> {
         match self {
             Command::Build(arguments) => arguments.run(),
+            Command::Take(arguments) => arguments.run(),
             Command::Check(arguments) => arguments.run(),
             Command::Inspect(arguments) => arguments.run(),
         }
     }
+}
+
+impl Take {
+    fn run(self) -> Result<(), Failure> {
+        check_out(&self.out)?;
+        if self.pairs == 0 || !self.pairs.is_multiple_of(2) {
+            return bad_input(format!("--pairs {}: expected an even number, at least 2", self.pairs));
+        }
+        let (mut all, skipped) = pairs::read_with(&self.file, &ReadOptions { skip_bad: self.skip_bad }).input()?;
+        say_skipped(&self.file.display().to_string(), &skipped);
+        let found = all.len();
+        if let Some(seed) = self.seed {
+            pairs::shuffle_couples(&mut all, seed, 0).input()?;
+        }
+        all.truncate(self.pairs);
+        pairs::write_jsonl(&self.out, &all).work()?;
+        println!("{} of {found} pairs written to {}", all.len(), self.out.display());
+        Ok(())
+    }
+}
+
+/// Refuses a file to write before any work that it would spoil at its end.
+fn check_out(out: &Path) -> Result<(), Failure> {
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return bad_input(format!("--out {}: no such folder as {}", out.display(), folder.display()));
+    }
+    if out.extension().is_some_and(|ending| ending == "csv" || ending == "parquet") {
+        return bad_input(format!("--out {}: pairs are written as JSON lines, expected .jsonl", out.display()));
+    }
+    Ok(())
 }
 
 impl Check {
@@ -181,25 +243,20 @@ fn print(report: &PairsReport) {
 
 impl Build {
     fn run(self) -> Result<(), Failure> {
-        // The work takes a while; what would spoil it at the end is said first.
-        let folder = self.out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if !folder.is_dir() {
-            return bad_input(format!("--out {}: no such folder as {}", self.out.display(), folder.display()));
-        }
-        if self.out.extension().is_some_and(|ending| ending == "csv" || ending == "parquet") {
-            return bad_input(format!(
-                "--out {}: pairs are written as JSON lines, expected .jsonl",
-                self.out.display()
-            ));
-        }
+        check_out(&self.out)?;
         if self.pairs == 0 {
             return bad_input("--pairs must be at least 2");
+        }
+        if let Some(limit) = self.limit.filter(|limit| *limit == 0 || !limit.is_multiple_of(2)) {
+            return bad_input(format!("--limit {limit}: expected an even number, at least 2: every two are a couple"));
         }
         let (tasks, format) = (self.glue_tasks(), self.format);
         let wanted = |name: &str| match format {
             Source::Glue => glue::is_file_of(name, &tasks, Split::Train),
             Source::T0 => name.ends_with(".jsonl"),
             Source::Induction => name.ends_with(".json"),
+            // Without examples before the question, and with the list of answers, which templates have a place for.
+            Source::Flan => name.contains("flan_zsopt") && (name.ends_with(".parquet") || name.ends_with(".jsonl")),
         };
         let data = data_folder("--data", &self.data, &wanted, self.offline)?;
         let lists = match self.format {
@@ -212,8 +269,10 @@ impl Build {
                 self.of_worded(&t0.datasets)?
             }
             Source::Induction => self.of_worded(&induction::read(&data, Part::Induce).input()?)?,
+            Source::Flan => self.of_flan(&data)?,
         };
-        let all = pairs::interleave(lists, self.seed).input()?;
+        let mut all = pairs::interleave(lists, self.seed).input()?;
+        all.truncate(self.limit.unwrap_or(usize::MAX));
         pairs::write_jsonl(&self.out, &all).work()?;
         println!("{} pairs written to {}", all.len(), self.out.display());
         Ok(())
@@ -271,11 +330,23 @@ impl Build {
         Ok(lists)
     }
 
+    /// Pairs of FLAN's tasks, a list a task.
+    fn of_flan(&self, data: &Path) -> Result<Vec<Vec<Pair>>, Failure> {
+        let Some(templates) = &self.templates else {
+            return bad_input("--format flan needs --templates: the values behind a text are found by its template");
+        };
+        let templates = TemplateSet::read(templates).input()?;
+        let flan = flan::read(data, &templates, FLAN_INSTANCES).input()?;
+        eprintln!("{}", flan.report);
+        self.of_worded(&flan.tasks)
+    }
+
     /// Pairs of tasks whose wordings come with the data, a list a task.
     fn of_worded<W: Worded>(&self, sources: &[W]) -> Result<Vec<Vec<Pair>>, Failure> {
-        if self.templates.is_some() || self.vary_system.is_some() || self.vary_demonstrations.is_some() {
+        let templates = self.templates.is_some() && self.format != Source::Flan;
+        if templates || self.vary_system.is_some() || self.vary_demonstrations.is_some() {
             return bad_input(
-                "--templates and --vary-..: only with --format glue; the other forms have wordings of their own",
+                "--templates only with --format glue or flan, --vary-.. only with glue: other forms have wordings of their own",
             );
         }
         let known: Vec<&str> = sources.iter().map(Worded::task).collect();
