@@ -20,7 +20,8 @@ fn close<const D: usize>(name: &str, ours: Tensor<D>, plain: Tensor<D>) {
     assert_eq!(ours.dims(), plain.dims(), "{name}");
     let size = plain.clone().abs().max().into_scalar::<f32>();
     let difference = (ours - plain).abs().max().into_scalar::<f32>();
-    assert!(size > 0.0 && difference <= 3e-6 * size.max(1.0), "{name}: {difference} of {size}");
+    // Sums of up to 700 products of order 1, added up in another order.
+    assert!(size > 0.0 && difference <= 1e-5 * size.max(1.0), "{name}: {difference} of {size}");
 }
 
 #[test]
