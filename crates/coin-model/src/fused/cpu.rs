@@ -117,8 +117,8 @@ const PART: usize = 256;
 /// `out = left right * scale` row by row, or added to `out`, on all cores.
 fn product(out: &mut [f32], add: bool, left: Matrix<'_>, right: Matrix<'_>, scale: f32) {
     let (rows, columns) = (left.rows, right.columns);
-    // An even share for each part, in whole vectors.
-    let part = |count: usize| count.div_ceil(count.div_ceil(PART).max(2)).next_multiple_of(16);
+    // An even number of parts, alike in size, in whole vectors.
+    let part = |count: usize| count.div_ceil(count.div_ceil(PART).next_multiple_of(2)).next_multiple_of(16);
     if rows * columns * left.columns < 64 * 64 * 64 {
         multiply(out, columns, add, left, right, scale);
     } else if columns >= PART / 2 {
