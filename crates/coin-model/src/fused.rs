@@ -9,6 +9,7 @@ mod cpu;
 mod exp;
 mod kernels;
 mod plain;
+mod product;
 
 use std::sync::Arc;
 
@@ -64,7 +65,7 @@ pub trait Fused: Backend {
 }
 
 /// Whether a tensor is f32 on the CPU backend, where the operations are fused.
-pub(crate) fn runs_fused<const D: usize>(tensor: &Tensor<D>) -> bool {
+pub fn runs_fused<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.dtype() == DType::F32 && tensor.device().inner() == Device::flex()
 }
 
@@ -122,7 +123,8 @@ pub(crate) fn frozen_linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
     Tensor::from_dispatch(<Dispatch as Fused>::frozen_linear(x.into_dispatch(), weight.into_dispatch()))
 }
 
-/// `x W + scale * dropout(x) A B`, `[rows, d_in]` -> `[rows, d_out]`, for a matrix without a gradient, f32 on the CPU.
+/// `x W + scale * dropout(x) A B`, `[rows, d_in]` -> `[rows, d_out]`, for a matrix that gets no gradient and tensors that run
+/// fused; [`LoraLinear::forward`](crate::LoraLinear::forward) has the plain version.
 pub(crate) fn lora_linear(
     x: Tensor<2>,
     weight: Tensor<2>,

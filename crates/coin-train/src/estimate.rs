@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use burn::tensor::DType;
 use coin_model::adapter;
+use coin_model::fused::runs_fused;
 
 use crate::Trainer;
 
@@ -13,8 +13,8 @@ const PROCESS: usize = 90_000_000;
 
 /// Memory of a training run by what takes it, in bytes. Weights and adapters are exact; activations are an estimate:
 /// they count the tensors that the backward pass of a decoder layer keeps, for micro-batches of rows of the longest
-/// length. The whole was within a tenth of the peak of eight runs in f32 on such rows, and a quarter above it in bf16 (`docs/performance.md`); where rows differ
-/// in length it is an upper bound.
+/// length. The whole was within a tenth of the peak of eight runs in f32 on such rows, and a quarter above it in bf16
+/// (`docs/performance.md`); where rows differ in length it is an upper bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryEstimate {
     /// The base model.
@@ -39,9 +39,8 @@ impl MemoryEstimate {
         let (d, ff) = (shape.hidden_size, shape.intermediate_size);
         let q = shape.num_attention_heads * shape.head_dim();
         let kv = shape.kv_heads() * shape.head_dim();
-        let cpu = config.train.device.starts_with("cpu") && model.embedding.val().dtype() == DType::F32;
         // Per token of a layer, in values.
-        let kept = match (cpu, model.is_packed()) {
+        let kept = match (runs_fused(&model.embedding.val()), model.is_packed()) {
             // Inputs of both norms and of the adapters, a byte per dropout flag, rotated queries and keys, values,
             // what the feed-forward multiplies.
             (true, false) => 3 * d + 3 * d / 4 + q + 2 * kv + q + q / 4 + 2 * ff,
