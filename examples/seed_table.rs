@@ -1,9 +1,11 @@
-//! Mean and spread over seeds of several demo runs, as Markdown tables.
+//! Mean and spread over seeds of several runs, as Markdown tables.
 //!
 //! Command: `for s in 1 2 3; do coin demo --seed $s --out demo-$s; done`, then
 //!          `cargo run --release -p coin-examples --example seed_table -- demo-1 demo-2 demo-3`
-//! Output:  one table by level and one by task group: per run the mean accuracy over the seeds ± the standard deviation
-//!          between seeds, in per cent, and the paired difference coin - cit. A second, 10 MB.
+//! Input:   folders with a `summary.json` of the same runs, `cit` and `coin` among them: of demos, or of `coin score`.
+//! Output:  tables by level, task group and task: per run the mean accuracy over the seeds ± the standard deviation
+//!          between seeds, in per cent, and the paired difference coin - cit with its 95 % interval (Student's t over
+//!          seeds); then unparsable answers, spread over instructions, and cosines. A second, 10 MB.
 
 use std::path::Path;
 
@@ -11,10 +13,13 @@ use anyhow::{Context, Result, bail};
 use coin::eval::summary::{AVERAGE, Measures};
 use coin::eval::{RunSummary, Summary};
 
+/// Two-sided 5 % points of Student's t by degrees of freedom, from 1.
+const POINTS: [f64; 9] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262];
+
 fn main() -> Result<()> {
     let folders: Vec<String> = std::env::args().skip(1).collect();
-    if folders.is_empty() {
-        bail!("expected the folders of some demo runs");
+    if !(1..=POINTS.len() + 1).contains(&folders.len()) {
+        bail!("expected the folders of 1 to {} runs", POINTS.len() + 1);
     }
     let summaries = folders
         .iter()
@@ -24,26 +29,53 @@ fn main() -> Result<()> {
     println!("{} seeds\n", summaries.len());
     header("level", &runs);
     for level in summaries[0].levels() {
-        row(level, &summaries, &runs, |run| run.level(level))?;
+        row(level, &summaries, &runs, |run| Some(run.level(level)?.accuracy))?;
     }
     println!();
     header("task group", &runs);
     for group in summaries[0].groups() {
-        row(group, &summaries, &runs, |run| run.group(group, AVERAGE))?;
+        row(group, &summaries, &runs, |run| Some(run.group(group, AVERAGE)?.accuracy))?;
     }
     println!();
-    println!("| cosine to clean |{}", runs.iter().map(|run| format!(" {run} |")).collect::<String>());
+    header("task, all levels", &runs);
+    let tasks: Vec<&str> = summaries[0].runs[0].tasks.iter().map(|row| row.task.as_str()).collect();
+    for (_, task) in tasks.iter().enumerate().filter(|(at, task)| !tasks[..*at].contains(*task)) {
+        row(task, &summaries, &runs, |run| mean_over_levels(run, task))?;
+    }
+    levels("unparsable, %", &summaries, &runs, 100.0, 1, |measures| Some(measures.unparsable));
+    levels("standard deviation over instructions, %", &summaries, &runs, 100.0, 1, |measures| Some(measures.std));
+    levels("cosine to clean", &summaries, &runs, 1.0, 3, |measures| measures.cosine);
+    Ok(())
+}
+
+/// The mean accuracy of a task over all levels.
+fn mean_over_levels(run: &RunSummary, task: &str) -> Option<f64> {
+    let accuracies: Vec<f64> =
+        run.tasks.iter().filter(|row| row.task == task).map(|row| row.measures.accuracy).collect();
+    (!accuracies.is_empty()).then(|| accuracies.iter().sum::<f64>() / accuracies.len() as f64)
+}
+
+/// A table of another measure by level, without the levels that lack it.
+fn levels(
+    title: &str,
+    summaries: &[Summary],
+    runs: &[String],
+    scale: f64,
+    digits: usize,
+    of: impl Fn(&Measures) -> Option<f64>,
+) {
+    println!();
+    println!("| {title} |{}", runs.iter().map(|run| format!(" {run} |")).collect::<String>());
     println!("|---|{}", "---|".repeat(runs.len()));
     for level in summaries[0].levels() {
         let cells: Option<Vec<String>> = runs
             .iter()
-            .map(|name| Some(cell(&values(&summaries, name, |run| run.level(level)?.cosine)?, 1.0, 3)))
+            .map(|name| Some(cell(&values(summaries, name, |run| of(run.level(level)?))?, scale, digits)))
             .collect();
         if let Some(cells) = cells {
             println!("| {level} | {} |", cells.join(" | "));
         }
     }
-    Ok(())
 }
 
 fn header(title: &str, runs: &[String]) {
@@ -51,22 +83,15 @@ fn header(title: &str, runs: &[String]) {
     println!("|---|{}---|", "---|".repeat(runs.len()));
 }
 
-fn row(
-    title: &str,
-    summaries: &[Summary],
-    runs: &[String],
-    of: impl Fn(&RunSummary) -> Option<&Measures>,
-) -> Result<()> {
-    let accuracy = |name: &str| {
-        values(summaries, name, |run| Some(of(run)?.accuracy))
-            .with_context(|| format!("a summary lacks {name}, {title}"))
-    };
+fn row(title: &str, summaries: &[Summary], runs: &[String], of: impl Fn(&RunSummary) -> Option<f64>) -> Result<()> {
+    let accuracy =
+        |name: &str| values(summaries, name, &of).with_context(|| format!("a summary lacks {name}, {title}"));
     let mut cells = Vec::new();
     for name in runs {
         cells.push(cell(&accuracy(name)?, 100.0, 1));
     }
     let differences: Vec<f64> = accuracy("coin")?.iter().zip(accuracy("cit")?).map(|(coin, cit)| coin - cit).collect();
-    cells.push(cell(&differences, 100.0, 1));
+    cells.push(format!("{}{}", cell(&differences, 100.0, 1), interval(&differences, 100.0)));
     println!("| {title} | {} |", cells.join(" | "));
     Ok(())
 }
@@ -75,10 +100,22 @@ fn values(summaries: &[Summary], name: &str, of: impl Fn(&RunSummary) -> Option<
     summaries.iter().map(|summary| of(summary.runs.iter().find(|run| run.name == name)?)).collect()
 }
 
-/// Mean and sample standard deviation.
+/// Mean and sample standard deviation as text.
 fn cell(values: &[f64], scale: f64, digits: usize) -> String {
+    let (mean, deviation) = mean_and_deviation(values);
+    format!("{:.digits$} ± {:.digits$}", mean * scale, deviation * scale)
+}
+
+/// Student's 95 % interval of the mean as text; nothing for a single value.
+fn interval(values: &[f64], scale: f64) -> String {
+    let Some(freedom) = values.len().checked_sub(1).filter(|freedom| *freedom > 0) else { return String::new() };
+    let (mean, deviation) = mean_and_deviation(values);
+    let half = POINTS[freedom - 1] * deviation / (values.len() as f64).sqrt();
+    format!(" [{:+.1}, {:+.1}]", (mean - half) * scale, (mean + half) * scale)
+}
+
+fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
-    let deviation = (squares / (values.len() as f64 - 1.0).max(1.0)).sqrt();
-    format!("{:.digits$} ± {:.digits$}", mean * scale, deviation * scale)
+    (mean, (squares / (values.len() as f64 - 1.0).max(1.0)).sqrt())
 }

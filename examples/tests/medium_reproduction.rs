@@ -1,0 +1,70 @@
+//! `scripts/medium_reproduction.sh` from public files to the table, in small: a hundredth of the pairs, a step or two, one example a task.
+#![cfg(unix)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The folder of public files, and the folders of the command and of the example programs; or `None` after saying what is skipped.
+fn material(test: &str) -> Option<(PathBuf, PathBuf)> {
+    let data = std::env::var_os("COIN_TEST_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
+    // Of the build that this test belongs to: target/debug/deps/TEST.
+    let built = std::env::current_exe().ok()?.parent()?.parent()?.to_owned();
+    for needed in [data.join("glue"), built.join("coin"), built.join("examples/train_base")] {
+        if !needed.exists() {
+            eprintln!("skipped: {test}: no {}", needed.display());
+            return None;
+        }
+    }
+    Some((data.canonicalize().ok()?, built))
+}
+
+#[test]
+fn one_script_goes_from_public_files_to_the_table() {
+    let Some((data, built)) = material("one_script_goes_from_public_files_to_the_table") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let run = |steps: &str| -> Output {
+        let mut command = Command::new("bash");
+        command.arg(root().join("scripts/medium_reproduction.sh")).env("DATA", &data).env("OUT", &out);
+        command.env("COIN", built.join("coin")).env("EXAMPLE_PROGRAMS", built.join("examples"));
+        let small = [("SEEDS", "1 2"), ("SHARE", "1"), ("BASE_STEPS", "2"), ("HELD_OUT", "20"), ("EXAMPLES", "1")];
+        command.env("STEPS", steps).envs(small).output().unwrap()
+    };
+    let output = run("1");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    let tables = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = tables.lines().collect();
+    assert_eq!(lines[0], "2 seeds");
+    assert!(lines.contains(&"| level | base | cit | coin | coin - cit |"), "{tables}");
+    for row in ["clean", "deepwordbug", "textfooler", "checklist", "semantic", "average", "nli", "cola", "mnli_matched"]
+    {
+        let row = lines.iter().find(|line| line.starts_with(&format!("| {row} |"))).unwrap_or_else(|| panic!("{row}"));
+        assert!(row.ends_with("] |"), "{row}");
+    }
+
+    // What is there is not made again, and a part that is missing is.
+    let base = std::fs::metadata(out.join("base/model.safetensors")).unwrap().modified().unwrap();
+    std::fs::remove_dir_all(out.join("strict-seed-2/score")).unwrap();
+    let output = run("1");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), tables);
+    assert_eq!(std::fs::metadata(out.join("base/model.safetensors")).unwrap().modified().unwrap(), base);
+    // Other settings are not mixed with these.
+    assert_eq!(run("2").status.code(), Some(2));
+}
+
+#[test]
+fn a_folder_without_data_is_refused() {
+    let output = Command::new("bash")
+        .arg(root().join("scripts/medium_reproduction.sh"))
+        .env("DATA", "/nowhere")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("DATA=/nowhere has no folder glue"));
+}

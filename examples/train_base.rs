@@ -1,0 +1,119 @@
+//! Trains a small LLaMA from nothing on files of pairs: a base that has read real instructions.
+//!
+//! Shows: instruction tuning of all weights, with the pairs files that `coin pairs build` writes as the only input.
+//! Command: `cargo run --release -p coin-examples --example train_base -- --out base --steps 2000 a.jsonl b.jsonl ..`
+//! Output:  `config.json`, `model.safetensors` (bf16), `tokenizer.json`; losses in nats as it goes, and on held-out rows.
+//! Time and memory: see docs/reproduction.md, whose medium reproduction begins with it.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use burn::module::Module;
+use burn::tensor::Device;
+use coin::data::pairs::read;
+use coin::data::stream;
+use coin::data::tokenize::TokenizeOptions;
+use coin::model::{FloatType, Llama, TextTokenizer, checkpoint};
+use coin_examples::from_nothing::{self, BATCH, Schedule, Text};
+use rand::seq::SliceRandom;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const SEED: u64 = 1;
+/// Rows that are not trained on.
+const HELD_OUT: usize = 512;
+/// Rows from which the tokenizer learns its pieces.
+const TOKENIZER_ROWS: usize = 60_000;
+
+struct Arguments {
+    pairs: Vec<PathBuf>,
+    out: PathBuf,
+    steps: usize,
+    rate: f64,
+    width: usize,
+    layers: usize,
+    vocabulary: usize,
+    max_tokens: usize,
+}
+
+fn arguments() -> Result<Arguments> {
+    let mut arguments = Arguments {
+        pairs: Vec::new(),
+        out: "base".into(),
+        steps: 2000,
+        rate: 2e-3,
+        width: 256,
+        layers: 4,
+        vocabulary: 8192,
+        max_tokens: 160,
+    };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let mut value = || words.next().with_context(|| format!("{word} needs a value"));
+        match word.as_str() {
+            "--out" => arguments.out = value()?.into(),
+            "--steps" => arguments.steps = value()?.parse().context("--steps")?,
+            "--rate" => arguments.rate = value()?.parse().context("--rate")?,
+            "--width" => arguments.width = value()?.parse().context("--width")?,
+            "--layers" => arguments.layers = value()?.parse().context("--layers")?,
+            "--vocabulary" => arguments.vocabulary = value()?.parse().context("--vocabulary")?,
+            "--max-tokens" => arguments.max_tokens = value()?.parse().context("--max-tokens")?,
+            other => {
+                let options = "--out, --steps, --rate, --width, --layers, --vocabulary, --max-tokens";
+                ensure!(!other.starts_with("--"), "unknown option {other}, expected {options}");
+                arguments.pairs.push(word.into());
+            }
+        }
+    }
+    ensure!(!arguments.pairs.is_empty(), "files of pairs are needed, as `coin pairs build` writes them");
+    Ok(arguments)
+}
+
+fn main() -> Result<()> {
+    let arguments = arguments()?;
+    let device = Device::flex().autodiff();
+
+    // Both wordings of every pair are a row each, in one seeded order over all files.
+    let mut texts = Vec::new();
+    for path in &arguments.pairs {
+        for pair in read(path)? {
+            for prompt in [pair.original_instruction, pair.paraphrased_instruction] {
+                texts.push(Text { prompt, target: pair.targets.clone(), truthful: true });
+            }
+        }
+    }
+    texts.shuffle(&mut stream::keyed(SEED, &["rows of the base"]));
+    ensure!(texts.len() > HELD_OUT, "{} rows, {HELD_OUT} of them are held out", texts.len());
+
+    let sample = texts.iter().take(TOKENIZER_ROWS).map(Text::joined);
+    let bytes = serde_json::to_vec(&from_nothing::train_tokenizer(arguments.vocabulary, sample)?)?;
+    let vocabulary =
+        tokenizers::Tokenizer::from_bytes(&bytes).map_err(|error| anyhow!("{error}"))?.get_vocab_size(true);
+    let config = from_nothing::shape(vocabulary, arguments.width, arguments.layers);
+    let tokenizer = TextTokenizer::from_bytes(&arguments.out, &bytes, &config)?;
+
+    let options = TokenizeOptions { max_tokens: arguments.max_tokens, ..TokenizeOptions::new(tokenizer.bos()) };
+    let mut rows = Vec::with_capacity(texts.len());
+    for text in &texts {
+        rows.extend(text.row(&tokenizer, &options)?);
+    }
+    drop(texts);
+    let held_out = rows.split_off(rows.len() - HELD_OUT);
+    let tokens: usize = rows.iter().map(|row| row.tokens.ids.len()).sum();
+    println!("{} parameters, {vocabulary} token ids", config.parameters());
+    println!("{} rows, {tokens} tokens; {} rows are trained on", rows.len(), arguments.steps * BATCH);
+
+    let schedule = Schedule { steps: arguments.steps, stop_at: usize::MAX, rate: arguments.rate, check_every: 250 };
+    let order: Vec<&_> = rows.iter().cycle().take(arguments.steps * BATCH).collect();
+    let start = Instant::now();
+    from_nothing::train(Llama::new(&config, SEED, &device)?, &order, &schedule, &device, |model, _| {
+        let (prompt, answer) = from_nothing::losses(&model.clone().valid(), &held_out, &Device::flex())?;
+        eprintln!("held out: prompt {prompt:.3}, answer {answer:.3} nats a token");
+        checkpoint::save(model, &arguments.out, FloatType::Bf16)?;
+        Ok(std::fs::write(arguments.out.join("tokenizer.json"), &bytes)?)
+    })?;
+    println!("done in {:.0} s; written to {}", start.elapsed().as_secs_f64(), arguments.out.display());
+    Ok(())
+}
