@@ -1,16 +1,18 @@
 //! Gathers a GLUE folder from the public files that docs/test-data.md names, with substitutes where GLUE's own are missing.
 //!
 //! Shows: what the medium reproduction trains and evaluates on. Development sets are GLUE's own but for these:
-//! - qnli: the first 4,000 rows of the development set are its training rows, the other 1,463 are evaluated;
+//! - qnli: the first 4,000 rows of the development set are its training rows; evaluated are those of the others (585) whose
+//!   question and whose sentence are in none of these: most questions come twice, with opposite answers;
 //! - mrpc: the corpus's test rows, with their labels (GLUE's development rows are among its training rows here);
 //! - mnli: TextFooler's samples of 1,000 development rows, matched and mismatched; trained on 1,000 rows of SNLI;
-//! - qqp: the 78 development rows that AdvGLUE took, as they were before its attacks; no training rows.
+//! - qqp: the 39 development rows that AdvGLUE attacked, as they were before; no training rows.
 //!
 //! Command: `cargo run --release -p coin-examples --example gather_glue -- DATA OUT`
 //! Output:  `OUT/glue/{CoLA,SST-2,MRPC,QQP,MNLI,QNLI,RTE,WNLI}/{train,dev}.tsv` and the like, and `OUT/templates.json`,
 //! FLAN's templates and the demo's of each task together.
 //! Time and memory: under a second, 50 MB.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -60,20 +62,34 @@ fn main() -> Result<()> {
     let (head, rows) = qnli.split_once('\n').context("QNLI/dev.tsv has one line")?;
     let rows: Vec<&str> = rows.lines().collect();
     ensure!(rows.len() > QNLI_TRAINING, "QNLI/dev.tsv has {} rows", rows.len());
-    let (training, development) = rows.split_at(QNLI_TRAINING);
+    let (training, others) = rows.split_at(QNLI_TRAINING);
+    // Question and sentence, the second and third column.
+    let texts = |row: &'_ str| row.split('\t').skip(1).take(2).map(str::to_owned).collect::<Vec<_>>();
+    let known: BTreeSet<String> = training.iter().flat_map(|row| texts(row)).collect();
+    let development: Vec<&str> =
+        others.iter().copied().filter(|row| !texts(row).iter().any(|text| known.contains(text))).collect();
     write(&to.join("QNLI/train.tsv"), &format!("{head}\n{}\n", training.join("\n")))?;
     write(&to.join("QNLI/dev.tsv"), &format!("{head}\n{}\n", development.join("\n")))?;
 
     let adversarial: Value = serde_json::from_str(&text(&from.join("AdvGLUE/dev_ann.json"))?)?;
     let mut qqp = "question1\tquestion2\tis_duplicate\n".to_owned();
     for row in adversarial["qqp"].as_array().context("AdvGLUE/dev_ann.json has no list `qqp`")? {
-        // Only the question that was attacked has an original beside it.
-        let field = |name: &str| row.get(format!("original_{name}")).or(row.get(name)).and_then(Value::as_str);
-        let (Some(one), Some(other), Some(label)) = (field("question1"), field("question2"), row["label"].as_u64())
+        // The question that was attacked has its original beside it. Rows written by hand have none, and several attacks
+        // on one row have the same.
+        let [one, other] = ["question1", "question2"].map(|name| row.get(format!("original_{name}")));
+        if one.is_none() && other.is_none() {
+            continue;
+        }
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+        let (Some(one), Some(other), Some(label)) =
+            (text(one.or(row.get("question1"))), text(other.or(row.get("question2"))), row["label"].as_u64())
         else {
             bail!("AdvGLUE/dev_ann.json: a row of `qqp` lacks a question or its label");
         };
-        qqp += &format!("{one}\t{other}\t{label}\n");
+        let line = format!("{one}\t{other}\t{label}\n");
+        if !qqp.contains(&line) {
+            qqp += &line;
+        }
     }
     write(&to.join("QQP/dev.tsv"), &qqp)?;
 

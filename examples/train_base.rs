@@ -2,6 +2,7 @@
 //!
 //! Shows: instruction tuning of all weights, with the pairs files that `coin pairs build` writes as the only input.
 //! Command: `cargo run --release -p coin-examples --example train_base -- --out base --steps 2000 a.jsonl b.jsonl ..`
+//!          A second run goes on with `--from base --first-row N`, N the rows that the first has used.
 //! Output:  `config.json`, `model.safetensors` (bf16), `tokenizer.json`; losses in nats as it goes, and on held-out rows.
 //! Time and memory: see docs/reproduction.md, whose medium reproduction begins with it.
 
@@ -14,7 +15,7 @@ use burn::tensor::Device;
 use coin::data::pairs::read;
 use coin::data::stream;
 use coin::data::tokenize::TokenizeOptions;
-use coin::model::{FloatType, Llama, TextTokenizer, checkpoint};
+use coin::model::{FloatType, Llama, TextTokenizer, WeightFormat, checkpoint};
 use coin_examples::from_nothing::{self, BATCH, Schedule, Text};
 use rand::seq::SliceRandom;
 
@@ -30,7 +31,14 @@ const TOKENIZER_ROWS: usize = 60_000;
 struct Arguments {
     pairs: Vec<PathBuf>,
     out: PathBuf,
+    /// A base to go on from, with its tokenizer.
+    from: Option<PathBuf>,
+    /// Rows that the base to go on from has used.
+    first_row: usize,
     steps: usize,
+    /// Steps after which the run ends, whatever its schedule.
+    stop_at: usize,
+    /// Peak learning rate.
     rate: f64,
     width: usize,
     layers: usize,
@@ -42,7 +50,10 @@ fn arguments() -> Result<Arguments> {
     let mut arguments = Arguments {
         pairs: Vec::new(),
         out: "base".into(),
+        from: None,
+        first_row: 0,
         steps: 2000,
+        stop_at: usize::MAX,
         rate: 2e-3,
         width: 256,
         layers: 4,
@@ -54,6 +65,9 @@ fn arguments() -> Result<Arguments> {
         let mut value = || words.next().with_context(|| format!("{word} needs a value"));
         match word.as_str() {
             "--out" => arguments.out = value()?.into(),
+            "--from" => arguments.from = Some(value()?.into()),
+            "--first-row" => arguments.first_row = value()?.parse().context("--first-row")?,
+            "--stop-at" => arguments.stop_at = value()?.parse().context("--stop-at")?,
             "--steps" => arguments.steps = value()?.parse().context("--steps")?,
             "--rate" => arguments.rate = value()?.parse().context("--rate")?,
             "--width" => arguments.width = value()?.parse().context("--width")?,
@@ -61,12 +75,14 @@ fn arguments() -> Result<Arguments> {
             "--vocabulary" => arguments.vocabulary = value()?.parse().context("--vocabulary")?,
             "--max-tokens" => arguments.max_tokens = value()?.parse().context("--max-tokens")?,
             other => {
-                let options = "--out, --steps, --rate, --width, --layers, --vocabulary, --max-tokens";
+                let options = "--out, --from, --first-row, --steps, --stop-at, --rate, --width, --layers, --vocabulary, \
+                               --max-tokens";
                 ensure!(!other.starts_with("--"), "unknown option {other}, expected {options}");
                 arguments.pairs.push(word.into());
             }
         }
     }
+    ensure!(arguments.steps.min(arguments.stop_at) > 0, "--steps and --stop-at must be at least 1");
     ensure!(!arguments.pairs.is_empty(), "files of pairs are needed, as `coin pairs build` writes them");
     Ok(arguments)
 }
@@ -87,8 +103,13 @@ fn main() -> Result<()> {
     texts.shuffle(&mut stream::keyed(SEED, &["rows of the base"]));
     ensure!(texts.len() > HELD_OUT, "{} rows, {HELD_OUT} of them are held out", texts.len());
 
-    let sample = texts.iter().take(TOKENIZER_ROWS).map(Text::joined);
-    let bytes = serde_json::to_vec(&from_nothing::train_tokenizer(arguments.vocabulary, sample)?)?;
+    let bytes = match &arguments.from {
+        Some(dir) => std::fs::read(dir.join("tokenizer.json")).with_context(|| dir.display().to_string())?,
+        None => {
+            let sample = texts.iter().take(TOKENIZER_ROWS).map(Text::joined);
+            serde_json::to_vec(&from_nothing::train_tokenizer(arguments.vocabulary, sample)?)?
+        }
+    };
     let vocabulary =
         tokenizers::Tokenizer::from_bytes(&bytes).map_err(|error| anyhow!("{error}"))?.get_vocab_size(true);
     let config = from_nothing::shape(vocabulary, arguments.width, arguments.layers);
@@ -103,13 +124,20 @@ fn main() -> Result<()> {
     let held_out = rows.split_off(rows.len() - HELD_OUT);
     let tokens: usize = rows.iter().map(|row| row.tokens.ids.len()).sum();
     println!("{} parameters, {vocabulary} token ids", config.parameters());
-    println!("{} rows, {tokens} tokens; {} rows are trained on", rows.len(), arguments.steps * BATCH);
+    let (steps, stop_at) = (arguments.steps, arguments.stop_at);
+    println!("{} rows, {tokens} tokens; {} rows are trained on", rows.len(), steps.min(stop_at) * BATCH);
 
-    let schedule = Schedule { steps: arguments.steps, stop_at: usize::MAX, rate: arguments.rate, check_every: 250 };
-    let order: Vec<&_> = rows.iter().cycle().take(arguments.steps * BATCH).collect();
+    let model = match &arguments.from {
+        Some(dir) => checkpoint::load(dir, WeightFormat::default(), &device)?.model,
+        None => Llama::new(&config, SEED, &device)?,
+    };
+    let schedule = Schedule { steps, stop_at, rate: arguments.rate, check_every: 250 };
+    // The rows come again when all have been used.
+    let order: Vec<&_> = rows.iter().cycle().skip(arguments.first_row).take(steps * BATCH).collect();
     let start = Instant::now();
-    from_nothing::train(Llama::new(&config, SEED, &device)?, &order, &schedule, &device, |model, _| {
+    from_nothing::train(model, &order, &schedule, &device, |model, _| {
         let (prompt, answer) = from_nothing::losses(&model.clone().valid(), &held_out, &Device::flex())?;
+        ensure!(prompt.is_finite() && answer.is_finite(), "the loss is {prompt} and {answer}; a lower --rate may help");
         eprintln!("held out: prompt {prompt:.3}, answer {answer:.3} nats a token");
         checkpoint::save(model, &arguments.out, FloatType::Bf16)?;
         Ok(std::fs::write(arguments.out.join("tokenizer.json"), &bytes)?)

@@ -10,7 +10,7 @@ use crate::attention::{Attention, Geometry};
 use crate::decoder::{DecoderLayer, FeedForward, RmsNorm};
 use crate::fused;
 use crate::linear::{ForwardContext, LINEAR_PATHS};
-use crate::weight::{FloatType, PackedWeight, Quantization, Weight};
+use crate::weight::{FloatType, PackedWeight, Quantization, Weight, packs_on};
 use crate::{DropoutKey, KvCache, LlamaConfig, LoraConfig, LoraLinear, ModelError, TokenBatch};
 
 /// A decoder of the LLaMA family.
@@ -46,9 +46,9 @@ impl Llama {
         device: &Device,
         mut weight: impl FnMut(&str, &[usize], FloatType) -> Result<TensorData, ModelError>,
     ) -> Result<Self, ModelError> {
-        // The product with a packed matrix is written for the CPU backend only, and burn panics on any other.
-        if format.quantization.is_some() && device.clone().inner() != Device::flex() {
-            return Err(ModelError::Invalid("packed weights are supported on the CPU only so far".to_owned()));
+        if format.quantization.is_some() && !packs_on(device) {
+            let missing = "packed weights on a GPU need coin-model's feature of that backend, such as `wgpu`";
+            return Err(ModelError::Invalid(missing.to_owned()));
         }
         let (d, vocab) = (config.hidden_size, config.vocab_size);
         let dtype = DType::from(format.dtype);

@@ -151,10 +151,16 @@ impl PackedWeight {
     }
 }
 
-/// Products with a packed matrix on every backend.
-#[backend_extension(Flex, Autodiff)]
+/// Products with a packed matrix, out of operations that every backend has.
+#[backend_extension(
+    Flex,
+    Cube: cfg(feature = "_cube"),
+    Fusion: cfg(feature = "fusion"),
+    Autodiff
+)]
 pub trait PackedMatmul: Backend {
     /// `[n, d_in]` times the unpacked matrix, in x's number type.
+    #[fusion(default)]
     fn packed_matmul(
         x: FloatTensor<Self>,
         codes: IntTensor<Self>,
@@ -167,6 +173,7 @@ pub trait PackedMatmul: Backend {
     }
 
     /// The dense matrix, `[d_in, d_out]`, f32.
+    #[fusion(default)]
     fn unpack(codes: IntTensor<Self>, scales: FloatTensor<Self>, packing: Packing) -> FloatTensor<Self> {
         let Packing { bits, d_in, d_out } = packing;
         let lanes = (0..32 / bits).map(|lane| {
@@ -188,6 +195,14 @@ pub trait PackedMatmul: Backend {
 }
 
 impl PackedMatmul for Flex {}
+
+#[cfg(feature = "_cube")]
+impl PackedMatmul for burn::backend::Cube {}
+
+/// Whether this build multiplies with packed matrices on `device`: burn panics on a backend that [`PackedMatmul`] lacks.
+pub(crate) fn packs_on(device: &Device) -> bool {
+    cfg!(feature = "_cube") || device.clone().inner() == Device::flex()
+}
 
 impl<B: Backend + PackedMatmul, C: CheckpointStrategy> PackedMatmul for Autodiff<B, C> {
     fn packed_matmul(

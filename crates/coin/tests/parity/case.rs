@@ -3,7 +3,7 @@
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Gradients, Int, Shape, Tensor, TensorData};
-use coin::model::{FloatType, Llama, LlamaConfig, LoraConfig, TargetModules};
+use coin::model::{FloatType, Llama, LlamaConfig, LoraConfig, Quantization, TargetModules, WeightFormat};
 
 /// A computation with a name, run on every device.
 pub struct Case {
@@ -89,15 +89,20 @@ impl Setting {
 
     /// A model of two layers with four query and two key heads, its weights in the setting's number type.
     pub fn model(&self, changes: serde_json::Value) -> Llama {
-        let format = coin::model::WeightFormat { dtype: self.dtype, quantization: None };
+        self.stored(changes, None)
+    }
+
+    /// The same with linear layers' matrices packed, if so wanted.
+    fn stored(&self, changes: serde_json::Value, quantization: Option<Quantization>) -> Llama {
+        let format = WeightFormat { dtype: self.dtype, quantization };
         Llama::with_format(&config(changes), format, 5, &self.autodiff()).unwrap()
     }
 
     /// The same with adapters on every linear layer whose second factor is not zero, so that every factor has a gradient.
-    pub fn adapted(&self, dropout: f64) -> Llama {
+    pub fn adapted(&self, dropout: f64, quantization: Option<Quantization>) -> Llama {
         let target_modules = TargetModules::Pattern("all-linear".to_owned());
         let lora = LoraConfig { rank: 4, dropout, target_modules, ..LoraConfig::default() };
-        self.model(serde_json::json!({})).with_lora(&lora, 9).unwrap().map(&mut Fill(0))
+        self.stored(serde_json::json!({}), quantization).with_lora(&lora, 9).unwrap().map(&mut Fill(0))
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use coin::model::generate::{Continuation, GenerateOptions, generate, generate_each};
 use coin::model::score::{ScoreOptions, score_each};
-use coin::model::{FloatType, Llama, ModelError, Sampling, WeightFormat, checkpoint};
+use coin::model::{FloatType, Llama, ModelError, Quantization, Sampling, WeightFormat, checkpoint};
 use serde_json::json;
 
 use crate::case::{Case, Depth, Results, Setting, config};
@@ -16,6 +16,7 @@ pub const CASES: &[Case] = &[
     Case { name: "decoding/greedy, groups", types: F32, depth: Depth::Model, run: |at| greedy(at, &[7, 3, 7, 3, 3]) },
     Case { name: "decoding/rows that end early", types: F32, depth: Depth::Model, run: early },
     Case { name: "decoding/equal logits", types: F32, depth: Depth::Model, run: equal },
+    Case { name: "decoding/greedy, int4", types: F32, depth: Depth::Model, run: packed },
     Case { name: "decoding/sampling", types: F32, depth: Depth::Model, run: sampled },
     Case { name: "decoding/greedy, wide", types: F32, depth: Depth::Model, run: wide },
     Case { name: "decoding/log-likelihoods", types: F32, depth: Depth::Model, run: likelihoods },
@@ -61,6 +62,15 @@ fn greedy(at: &Setting, groups: &[usize]) -> Results {
     };
     generate_each(&model(at), &rows(), groups, &options(), |_, _| false, keep).unwrap();
     add(&mut results, &out);
+    results
+}
+
+/// A base whose matrices have 4 bits.
+fn packed(at: &Setting) -> Results {
+    let mut results = Results::default();
+    let format = WeightFormat { quantization: Some(Quantization::Int4), ..WeightFormat::default() };
+    let model = Llama::with_format(&config(json!({})), format, 11, &at.device).unwrap();
+    add(&mut results, &generate(&model, &rows(), &options(), |_, _| false).unwrap());
     results
 }
 

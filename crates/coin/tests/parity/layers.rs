@@ -8,10 +8,11 @@ use coin::model::attention::Geometry;
 use coin::model::decoder::RmsNorm;
 use coin::model::linear::ForwardContext;
 use coin::model::rope::Rotary;
-use coin::model::{DropoutKey, FloatType, KvCache, Llama, LoraConfig, PaddingSide, TokenBatch};
+use coin::model::weight::PackedWeight;
+use coin::model::{DropoutKey, FloatType, KvCache, Llama, LoraConfig, PaddingSide, Quantization, TokenBatch};
 use serde_json::json;
 
-use crate::case::{Case, Depth, Results, Setting, config};
+use crate::case::{Case, Depth, Results, Setting, config, pattern};
 
 const ALL: &[FloatType] = &[FloatType::F32, FloatType::F16, FloatType::Bf16];
 const F32: &[FloatType] = &[FloatType::F32];
@@ -33,6 +34,7 @@ pub const CASES: &[Case] = &[
     },
     Case { name: "layer/swiglu", types: ALL, depth: Depth::Layer, run: swiglu },
     Case { name: "layer/lora_linear, dropout", types: ALL, depth: Depth::Layer, run: lora_linear },
+    Case { name: "layer/packed matrices", types: F32, depth: Depth::Layer, run: packed },
     Case { name: "layer/lora_linear, merged", types: F32, depth: Depth::Model, run: merged },
     Case { name: "model/embedding and tied head", types: F32, depth: Depth::Model, run: |at| trained(at, json!({})) },
     Case {
@@ -50,12 +52,30 @@ pub const CASES: &[Case] = &[
             )
         },
     },
-    Case { name: "model/adapters", types: ALL, depth: Depth::Model, run: |at| adapted(at, false) },
+    Case { name: "model/adapters", types: ALL, depth: Depth::Model, run: |at| adapted(at, None, false) },
     Case {
         name: "model/adapters, activations recomputed",
         types: F32,
         depth: Depth::Model,
-        run: |at| adapted(at, true),
+        run: |at| adapted(at, None, true),
+    },
+    Case {
+        name: "model/adapters on int8",
+        types: ALL,
+        depth: Depth::Model,
+        run: |at| adapted(at, Some(Quantization::Int8), false),
+    },
+    Case {
+        name: "model/adapters on int4",
+        types: ALL,
+        depth: Depth::Model,
+        run: |at| adapted(at, Some(Quantization::Int4), false),
+    },
+    Case {
+        name: "model/adapters on int4, activations recomputed",
+        types: F32,
+        depth: Depth::Model,
+        run: |at| adapted(at, Some(Quantization::Int4), true),
     },
     Case {
         name: "model/odd sizes",
@@ -150,7 +170,7 @@ fn key() -> DropoutKey {
 
 fn lora_linear(at: &Setting) -> Results {
     let mut results = Results::default();
-    let linear = at.adapted(0.3).layers[1].attention.q_proj.clone();
+    let linear = at.adapted(0.3, None).layers[1].attention.q_proj.clone();
     let x = at.leaf(3, [3, 6, 16]);
     let (spans, key) = ([0..6, 4..6, 2..6], key());
     let output = linear.forward(x.clone(), &ForwardContext { spans: &spans, dropout: Some(&key) });
@@ -162,10 +182,25 @@ fn lora_linear(at: &Setting) -> Results {
     results
 }
 
+/// Matrices of 8 and 4 bits whose sizes do and do not fill their words; the codes of negative values among them.
+fn packed(at: &Setting) -> Results {
+    let mut results = Results::default();
+    for (quantization, [d_in, d_out]) in
+        [(Quantization::Int8, [16, 24]), (Quantization::Int4, [64, 32]), (Quantization::Int4, [5, 7])]
+    {
+        let weight = PackedWeight::new(&pattern(2, d_in * d_out), [d_in, d_out], quantization, &at.autodiff());
+        results.tensor("unpacked", weight.unpack());
+        let x = at.leaf(1, [3, d_in]);
+        let gradients = results.backward(weight.multiply(x.clone()));
+        results.gradient("x", &x, &gradients);
+    }
+    results
+}
+
 /// The product of the factors in the matrix.
 fn merged(at: &Setting) -> Results {
     let mut results = Results::default();
-    let model = at.adapted(0.0);
+    let model = at.adapted(0.0, None);
     let batch = TokenBatch::left_padded(&rows(), 0, 1, &at.autodiff()).unwrap();
     results.tensor("apart", last(model.hidden(&batch, None, None)));
     let merged = coin::model::adapter::set_merged(model, true);
@@ -189,9 +224,9 @@ fn trained(at: &Setting, changes: serde_json::Value) -> Results {
     results
 }
 
-fn adapted(at: &Setting, recompute: bool) -> Results {
+fn adapted(at: &Setting, quantization: Option<Quantization>, recompute: bool) -> Results {
     let mut results = Results::default();
-    let model = at.adapted(0.3);
+    let model = at.adapted(0.3, quantization);
     let batch = TokenBatch::left_padded(&rows(), 0, 1, &at.autodiff()).unwrap();
     let gradients = match recompute {
         true => {

@@ -80,7 +80,7 @@ fn objective(kind: Objective, preset: Preset, checkpointing: bool) -> StepObject
 /// Both objectives, with dropout.
 fn step(at: &Setting, preset: Preset, micro: usize, checkpointing: bool) -> Results {
     let mut results = Results::default();
-    let (model, pairs) = (at.adapted(0.2), pairs_of_rows());
+    let (model, pairs) = (at.adapted(0.2, None), pairs_of_rows());
     let pairs: Vec<&PairRow> = pairs.iter().collect();
     for kind in [Objective::Coin, Objective::Cit] {
         let objective = objective(kind, preset, checkpointing);
@@ -95,7 +95,7 @@ fn step(at: &Setting, preset: Preset, micro: usize, checkpointing: bool) -> Resu
 /// Two threads that share the device and one step; what rank 0 gets.
 fn two_ranks(at: &Setting) -> Results {
     let mut results = Results::default();
-    let (model, pairs) = (at.adapted(0.2), pairs_of_rows());
+    let (model, pairs) = (at.adapted(0.2, None), pairs_of_rows());
     let objective = objective(Objective::Coin, Preset::Strict, false);
     let step = |collective: LocalCollective| {
         let pairs: Vec<&PairRow> = pairs.iter().collect();
