@@ -6,18 +6,13 @@ use std::process::Command;
 
 use serde_json::{Map, Value, json};
 
-use crate::options::Options;
 use crate::timing::object;
 
 /// The fields of a report that say what was measured on what.
-pub fn described(options: &Options) -> Map<String, Value> {
-    let size = options.size;
+pub fn described(device: &str, dtype: &str) -> Map<String, Value> {
     object(json!({
         "program": "coin",
-        "size": size.name,
-        "width": size.width, "layers": size.layers, "heads": size.heads, "ff": size.ff, "vocab": size.vocab,
-        "steps": options.steps, "warm_up": options.warm_up,
-        "device": options.device, "dtype": options.dtype_name(),
+        "device": device, "dtype": dtype,
         "threads": threads(), "cpu": cpu(), "cores": cores(), "commit": commit(),
     }))
 }
