@@ -16,8 +16,9 @@
 //!   that this build finds. A GPU needs `--features cuda` or another's before `--`.
 //! - `--only PREFIXES`: the cases whose name begins so, separated by commas
 //! - `--at-most GFLOP`: leaves out cases that need more
-//! - `--memory GIB`: leaves out cases that need more memory beside their inputs, roughly (default 8)
-//! - `--test`: runs each case once, without criterion
+//! - `--memory GIB`: leaves out cases that need more memory beside their inputs, roughly (default 7)
+//! - `--variant NAME`: only the cases that are done so, such as `plain`, or `usual`
+//! - `--test`: runs each case once, without criterion and without measuring the peak
 //! - `--texts FILE`: writes the texts that are tokenized as a list in JSON, and nothing else
 //! - `--out FILE`: where the lines of JSON go, in place of standard output; it is overwritten
 //!
@@ -26,7 +27,9 @@
 //!
 //! Output: a line of JSON for each device's peak and for each case, with the fields of `training_step`; then the table. What
 //! is timed is described in `src/measure.rs`, what is counted in `src/flops.rs` and `src/bytes.rs`; the share of the peak is
-//! the least time that operations and bytes would take at the machine's peak, over the time taken.
+//! the least time that operations and bytes would take at the machine's peak, over the time taken. `memory_mb` is how much
+//! the peak resident memory grew beyond what was resident with the inputs; freed memory that the allocator has kept from
+//! earlier cases hides a part, so for a figure run one case alone, with `--test`.
 
 #![allow(missing_docs)]
 
@@ -39,7 +42,7 @@ use std::process::exit;
 use burn::tensor::Device;
 use coin_benches::cases::{Case, loss, matching, tokenizing};
 use coin_benches::measure::measure;
-use coin_benches::peak::{self, Peak};
+use coin_benches::peak;
 use coin_benches::report::{self, Row};
 use coin_benches::timing::Repeats;
 use coin_benches::{machine, scaling};
@@ -55,6 +58,9 @@ const PEAK: Repeats = Repeats { warm_up: 1, steps: 5 };
 
 /// Timed runs of each point of a series.
 const SCALING_RUNS: usize = 3;
+
+/// What `--variant` calls the usual way.
+const USUAL: &str = "usual";
 
 fn main() {
     let options = Options::from_arguments().unwrap_or_else(|message| fail(&message));
@@ -109,7 +115,11 @@ fn cases(options: &Options, devices: &[(String, Device)], lines: &mut Lines) -> 
         _ => matching(&options.only),
     };
     cases.extend(options.loss.iter().flat_map(|&(batch, width)| loss::of_size(batch, width)));
+    let variant = |case: &Case| if case.variant.is_empty() { USUAL } else { case.variant };
     cases.retain(|case| {
+        if options.variant.as_ref().is_some_and(|wanted| wanted != variant(case)) {
+            return false;
+        }
         let fits = case.memory <= options.memory * (1u64 << 30) as f64;
         if !fits {
             eprintln!("left out: {} needs {:.1} GiB", case.title(), case.memory / (1u64 << 30) as f64);
@@ -118,12 +128,14 @@ fn cases(options: &Options, devices: &[(String, Device)], lines: &mut Lines) -> 
     });
     let (mut criterion, mut rows) = (Criterion::default().without_plots(), Vec::new());
     for (at, (name, device)) in devices.iter().enumerate() {
-        let peak: Peak = peak::measure(device, PEAK);
-        lines.write(peak.fields(), name);
+        let peak = (!options.once).then(|| peak::measure(device, PEAK));
+        if let Some(peak) = peak {
+            lines.write(peak.fields(), name);
+        }
         for case in cases.iter().filter(|case| case.on_device || at == 0) {
             let measured = measure(&mut criterion, case, name, device, options.once);
-            lines.write(report::line(case, &measured, &peak), name);
-            rows.push(Row::new(case, name, &measured, &peak));
+            lines.write(report::line(case, &measured, peak), name);
+            rows.push(Row::new(case, name, &measured, peak));
         }
     }
     report::table(&rows)

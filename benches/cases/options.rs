@@ -12,6 +12,8 @@ pub struct Options {
     pub devices: Vec<String>,
     /// What names of cases begin with; empty for all.
     pub only: Vec<String>,
+    /// The way in which cases are done, if one is asked for.
+    pub variant: Option<String>,
     /// Batch and width of losses in addition to the list, or in place of it where nothing else is asked for.
     pub loss: Vec<(usize, usize)>,
     /// The most operations of a case, in 10^9.
@@ -36,9 +38,10 @@ impl Options {
         let mut options = Options {
             devices: Vec::new(),
             only: Vec::new(),
+            variant: None,
             loss: Vec::new(),
             at_most: None,
-            memory: 8.0,
+            memory: 7.0,
             once: false,
             scaling: false,
             texts: None,
@@ -50,6 +53,7 @@ impl Options {
             match name.as_str() {
                 "--device" => devices = Some(value()?),
                 "--only" => options.only = value()?.split(',').map(str::to_owned).collect(),
+                "--variant" => options.variant = Some(value()?),
                 "--loss" => options.loss = value()?.split(',').map(size).collect::<Result<_, _>>()?,
                 "--at-most" => options.at_most = Some(number(&name, &value()?)?),
                 "--memory" => options.memory = number(&name, &value()?)?,

@@ -64,6 +64,11 @@ pub fn peak_mb() -> f64 {
     line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).map_or(0.0, |kib| kib * 1.024e-3)
 }
 
+/// Lets the peak begin anew with what is resident now, where the system can do that.
+pub fn forget_peak() {
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
 /// Processor time of this process so far, user and system, in steps of 10 ms.
 pub fn cpu_seconds() -> f64 {
     let stat = read_to_string("/proc/self/stat").unwrap_or_default();

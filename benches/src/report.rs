@@ -8,7 +8,7 @@ use crate::peak::Peak;
 use crate::timing::{object, rounded, significant};
 
 /// A case's line, to which what [`machine::described`](crate::machine::described) says is added.
-pub fn line(case: &Case, measured: &Measured, peak: &Peak) -> Map<String, Value> {
+pub fn line(case: &Case, measured: &Measured, peak: Option<Peak>) -> Map<String, Value> {
     let seconds = measured.timing.median();
     let mut line = measured.timing.fields(case.flops);
     let (items, unit) = case.items;
@@ -22,10 +22,16 @@ pub fn line(case: &Case, measured: &Measured, peak: &Peak) -> Map<String, Value>
         "items": items,
         "unit": unit,
         "items_per_second": significant(items / seconds),
-        "share_of_peak": peak.share(case.flops, case.bytes, seconds).map(|(share, _)| rounded(share, 4)),
+        "share_of_peak": share(case, seconds, peak).map(|(share, _)| rounded(share, 4)),
+        "memory_mb": rounded(measured.timing.memory_mb(), 1),
         "values": measured.values,
     })));
     line
+}
+
+/// The share of the peak, if it is known; see [`Peak::share`].
+fn share(case: &Case, seconds: f64, peak: Option<Peak>) -> Option<(f64, bool)> {
+    peak.and_then(|peak| peak.share(case.flops, case.bytes, seconds))
 }
 
 /// One row of the table.
@@ -41,12 +47,11 @@ const COLUMNS: [&str; 9] =
 
 impl Row {
     /// Of a case on the device called `device`.
-    pub fn new(case: &Case, device: &str, measured: &Measured, peak: &Peak) -> Self {
+    pub fn new(case: &Case, device: &str, measured: &Measured, peak: Option<Peak>) -> Self {
         let timing = &measured.timing;
         let seconds = timing.median();
         let counted = |value: f64| if value > 0.0 { figure(value) } else { "–".to_owned() };
-        let share = peak
-            .share(case.flops, case.bytes, seconds)
+        let share = share(case, seconds, peak)
             .map(|(share, of_bytes)| format!("{:.0} %{}", 100.0 * share, if of_bytes { " of the copy" } else { "" }));
         let quartiles = [0.25, 0.75].map(|share| figure(timing.quantile(share)));
         let (items, unit) = case.items;

@@ -93,6 +93,11 @@ impl Timing {
         below + (above - below) * place.fract()
     }
 
+    /// How much the peak resident memory has grown since before the first run, in units of 10^6 bytes.
+    pub fn memory_mb(&self) -> f64 {
+        machine::peak_mb() - self.peak_mb_before
+    }
+
     /// The fields of a report: `flops` are those of a run.
     pub fn fields(&self, flops: f64) -> Map<String, Value> {
         let share = self.cpu_seconds / self.wall_seconds / machine::threads() as f64;

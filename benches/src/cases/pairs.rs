@@ -11,7 +11,7 @@ use super::{Case, Work, tokenizing};
 use crate::machine;
 
 /// Pairs of a run.
-const PAIRS: usize = 2000;
+const PAIRS: usize = 800;
 /// Rows of a padded batch.
 const ROWS: usize = 32;
 /// Tokens of a row at most.

@@ -9,7 +9,7 @@ use super::{Case, Work, pairs};
 use crate::machine;
 
 /// Pairs whose texts are tokenized, two of each.
-const PAIRS: usize = 2000;
+const PAIRS: usize = 800;
 
 /// LLaMA's tokenizer in the folder of test data.
 const REAL: &str = "tokenizer/llama/tokenizer.json";
