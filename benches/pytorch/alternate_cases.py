@@ -37,7 +37,7 @@ def figure(value: float) -> str:
 
 
 class Peak:
-    """The machine's: the better program's median. Without lines it is unknown, and every share of it 0."""
+    """The machine's: the better program's median; unknown where there are no lines."""
 
     def __init__(self, lines: dict[str, list[dict]]):
         best = lambda field: 1e9 * max((median(runs, field) for runs in lines.values()), default=math.inf)
@@ -45,6 +45,8 @@ class Peak:
 
     def share(self, line: dict, seconds: float) -> str:
         computing, moving = line["flops"] / self.flops, line["bytes"] / self.bytes
+        if self.flops == math.inf:
+            return "–"
         share = f"{100 * max(computing, moving) / seconds:.0f} %"
         return f"{share} of the copy" if moving > computing else share
 

@@ -43,7 +43,7 @@ TOKENIZERS = {
 }
 
 # Seconds, as in `benches/src/measure.rs`.
-WARM_UP, MEASUREMENT, LONG, FEW, VERY_LONG = 0.15, 0.5, 0.2, 1.5, 4.0
+WARM_UP, MEASUREMENT, LONG, FEW, VERY_LONG = 0.1, 0.4, 0.2, 1.2, 4.0
 
 
 @dataclass

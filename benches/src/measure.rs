@@ -14,12 +14,12 @@ use crate::machine;
 use crate::timing::Timing;
 
 /// Seconds for which criterion runs a case before the timed runs, and for which it times it.
-const WARM_UP: f64 = 0.15;
-const MEASUREMENT: f64 = 0.5;
+const WARM_UP: f64 = 0.1;
+const MEASUREMENT: f64 = 0.4;
 
 /// Seconds of a run beyond which a case gets a few runs without criterion, at least two, and how long these take together.
 const LONG: f64 = 0.2;
-const FEW: f64 = 1.5;
+const FEW: f64 = 1.2;
 
 /// Seconds of a run on the CPU beyond which the first one is all there is. Other devices compile kernels in theirs.
 const VERY_LONG: f64 = 4.0;
