@@ -9,11 +9,11 @@
 //! ```
 //!
 //! The first measures what the machine can do and then every case, and prints a Markdown table; the third a contrastive
-//! loss of that many pairs and that width, which need not be in the list; the last how cost grows with batch, length and
-//! width.
+//! loss of that many pairs and that width, which need not be in the list; the last how cost grows with batch, length
+//! and width.
 //!
-//! - `--device NAMES`: devices, separated by commas, as `coin` calls them; without it those of `COIN_BENCH_DEVICES`, or all
-//!   that this build finds. A GPU needs `--features cuda` or another's before `--`.
+//! - `--device NAMES`: devices, separated by commas, as `coin` calls them; without it those of `COIN_BENCH_DEVICES`, or
+//!   all that this build finds. A GPU needs `--features cuda` or another's before `--`.
 //! - `--only PREFIXES`: the cases whose name begins so, separated by commas
 //! - `--at-most GFLOP`: leaves out cases that need more
 //! - `--memory GIB`: leaves out cases that need more memory beside their inputs, roughly (default 7)
@@ -25,11 +25,11 @@
 //! The number of threads is `RAYON_NUM_THREADS`, or that of the cores. `benches/pytorch/cases.py` has the same cases in
 //! PyTorch, and `benches/pytorch/alternate_cases.py` runs both by turns.
 //!
-//! Output: a line of JSON for each device's peak and for each case, with the fields of `training_step`; then the table. What
-//! is timed is described in `src/measure.rs`, what is counted in `src/flops.rs` and `src/bytes.rs`; the share of the peak is
-//! the least time that operations and bytes would take at the machine's peak, over the time taken. `memory_mb` is how much
-//! the peak resident memory grew beyond what was resident with the inputs; freed memory that the allocator has kept from
-//! earlier cases hides a part, so for a figure run one case alone, with `--test`.
+//! Output: a line of JSON for each device's peak and for each case, with the fields of `training_step`; then the table.
+//! What is timed is described in `src/measure.rs`, what is counted in `src/flops.rs` and `src/bytes.rs`; the share of
+//! the peak is the least time that operations and bytes would take at the machine's peak, over the time taken.
+//! `memory_mb` is how much the peak resident memory grew beyond what was resident with the inputs; freed memory that
+//! the allocator has kept from earlier cases hides a part, so for a figure run one case alone, with `--test`.
 
 #![allow(missing_docs)]
 

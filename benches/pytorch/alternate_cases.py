@@ -3,12 +3,12 @@
     python alternate_cases.py --rounds 3 --out cases.jsonl
 
 A round takes the families in order, and of each first the Rust side and then PyTorch's, released and tuned. Cases that
-need more than `--at-most` GFLOP, and families that PyTorch has not in `cases.py`, run in the first round only. Both sides
-compute the same from the same inputs; where counts, values or gradients differ, the exit code is 1.
+need more than `--at-most` GFLOP, and families that PyTorch has not in `cases.py`, run in the first round only. Both
+sides compute the same from the same inputs; where counts, values or gradients differ, the exit code is 1.
 
-A cell says: seconds; x how often those of coin, with the smallest and the largest of a round; share of the machine's peak,
-which is the better of both programs' own, of their medians. `--out` keeps the line of JSON of
-every case, with its round. The Rust side is built by cargo in the bench profile before the first round.
+A cell says: seconds; x how often those of coin, with the smallest and the largest of a round; share of the machine's
+peak, which is the better of both programs' own, of their medians. `--out` keeps the line of JSON of every case, with its
+round. The Rust side is built by cargo in the bench profile before the first round.
 """
 
 import argparse
@@ -109,6 +109,7 @@ def main() -> None:
         parser.error(f"--families: {unknown[0]} is none of {', '.join([*BOTH, *ALONE])}")
 
     coin = built("cases", options.features)
+    python = [sys.executable, str(HERE / "cases.py"), "--threads", str(options.threads)]
     out = open(options.out, "w", encoding="utf-8") if options.out else None
     peaks: dict[str, list[dict]] = {}
     results: dict[str, dict[str, dict[str, list[dict]]]] = {}
@@ -133,8 +134,7 @@ def main() -> None:
                 flags += ["--at-most", str(options.at_most)] if number else []
                 add_lines(run([coin, *flags], options.threads), number)
                 if family in BOTH:
-                    python = [sys.executable, str(HERE / "cases.py"), "--threads", str(options.threads), "--texts", texts]
-                    add_lines(run([*python, *flags], options.threads), number)
+                    add_lines(run([*python, "--texts", texts, *flags], options.threads), number)
     if out:
         out.close()
 

@@ -19,7 +19,8 @@ COIN, RELEASED, TUNED = "coin", "PyTorch, released", "PyTorch, tuned"
 
 
 def steps_table(works: dict[str, dict[str, list[dict]]]) -> str:
-    columns = ["work", "program", "seconds", "ratio", "FLOP ratio", "GFLOP/s", "peak MB", "ratio", "before step 1", "cores busy"]
+    columns = ["work", "program", "seconds", "ratio", "FLOP ratio", "GFLOP/s", "peak MB", "ratio", "before step 1"]
+    columns.append("cores busy")
     rows = [
         [
             work,

@@ -1,4 +1,5 @@
-"""The cases of `benches/cases` in PyTorch: contrastive loss, LoRA linear, attention; and tokenizing with Hugging Face's library.
+"""The cases of `benches/cases` in PyTorch: contrastive loss, LoRA linear, attention; and tokenizing with Hugging Face's
+library.
 
     python cases.py --only loss/4096,lora --threads 2
     python cases.py --loss 8192x4096
@@ -9,12 +10,13 @@ Every case is there twice:
 released  as the released program and its libraries write it: the cosine of every pair of rows by broadcasting
           (`[batch, batch, width]`), peft's own layer, attention with a matrix of scores (transformers' `eager`), texts
           tokenized one by one
-tuned     the best that can be written in PyTorch's eager mode: normalised rows multiplied, the adapter added to the product
-          in place, `scaled_dot_product_attention`, texts tokenized in one batch on all threads
+tuned     the best that can be written in PyTorch's eager mode: normalised rows multiplied, the adapter added to the
+          product in place, `scaled_dot_product_attention`, texts tokenized in one batch on all threads
 
-Inputs, number of runs and fields of the lines of JSON are those of the Rust side; `variant` and the libraries' versions are
-added. Evaluation is compared by `glue_eval.py`, perturbation by `textattack_perturb.py`, training steps and generation by
-`training_step.py`. `--check` compares the numbers of operations with those that torch's `FlopCounterMode` counts.
+Inputs, number of runs and fields of the lines of JSON are those of the Rust side; `variant` and the library's version
+are added. Evaluation is compared by `glue_eval.py`, perturbation by `textattack_perturb.py`, training steps and
+generation by `training_step.py`. `--check` compares the numbers of operations with those that torch's `FlopCounterMode`
+counts.
 """
 
 import argparse
@@ -161,9 +163,8 @@ def lora_work(width: int, variant: str, device: str) -> Work:
     root = width**-0.5
     x = numbers((LORA_ROWS, LORA_SEQ, width), 1, device).requires_grad_()
     # Rust keeps matrices as [in, out].
-    matrix, a, b = (
-        numbers(shape, seed, device, root) for shape, seed in (((width, width), 2), ((width, RANK), 3), ((RANK, width), 4))
-    )
+    shapes = (width, width), (width, RANK), (RANK, width)
+    matrix, a, b = (numbers(shape, seed, device, root) for seed, shape in enumerate(shapes, start=2))
     matrix = matrix.T.contiguous()
     if variant == "released":
         from peft import LoraConfig, inject_adapter_in_model
@@ -330,7 +331,7 @@ def check(cases: list[Case], device: str) -> bool:
     """Whether torch counts as many operations as we do, for the smallest case of each kind."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    # Rows that are broadcast are multiplied without a matrix product, and the kernel for attention on a CPU is not counted.
+    # Rows that are broadcast are multiplied without a matrix product, and the CPU's kernel for attention is not counted.
     counted = {("loss", "tuned"), ("lora", "released"), ("lora", "tuned"), ("attention", "released")}
     agree = True
     for case in cases:

@@ -1,7 +1,8 @@
 //! The list of cases, family by family, the same for every device.
 //!
-//! A case knows what a run of it must compute and move before it is made; [`Case::prepare`] makes its inputs on a device.
-//! Inputs are the same in every program that has the case (`benches/pytorch/cases.py`), so that values can be compared.
+//! A case knows what a run of it must compute and move before it is made; [`Case::prepare`] makes its inputs on a
+//! device. Inputs are the same in every program that has the case (`benches/pytorch/cases.py`), so that values can be
+//! compared.
 
 pub mod attention;
 pub mod decoder;
@@ -23,8 +24,8 @@ pub trait Work {
     /// Runs it once; complete on return.
     fn run(&mut self);
 
-    /// What it computes, outside any clock: root mean squares of its output and of the gradient of its first input. The loss of
-    /// a case that has one stands for the output.
+    /// What it computes, outside any clock: root mean squares of its output and of the gradient of its first input. The
+    /// loss of a case that has one stands for the output.
     fn values(&mut self) -> Option<[f64; 2]> {
         None
     }

@@ -1,24 +1,26 @@
-//! Floating-point operations, counted from the shapes: two for each multiplication of a matrix product, and nothing for what
-//! is done element by element.
+//! Floating-point operations, counted from the shapes: two for each multiplication of a matrix product, and nothing for
+//! what is done element by element.
 //!
-//! What work needs is counted, not what a program does: not what is computed twice to save memory, and the scores of keys
-//! that a query must not see, although a fused kernel may leave them out. The base is frozen, so no weight of it has a
-//! gradient, and what stands before the first adapter has none either.
+//! What work needs is counted, not what a program does. What is computed twice to save memory is counted once; the scores
+//! of keys that a query must not see are counted, although a fused kernel may leave them out. The base is frozen, so no
+//! weight of it has a gradient, and what stands before the first adapter has none either.
 
 use crate::decoder::Size;
 
-/// The contrastive loss of `batch` pairs of `width` numbers: the similarities forward, and two products of their size backward.
+/// The contrastive loss of `batch` pairs of `width` numbers: the similarities forward, and two products of their size
+/// backward.
 pub fn of_loss(batch: usize, width: usize) -> f64 {
     3.0 * product(batch, width, batch)
 }
 
-/// A frozen square matrix with an adapter on `rows` rows: the matrix forward, and backward to the input; the adapter's two
-/// products forward, and four backward.
+/// A frozen square matrix with an adapter on `rows` rows: the matrix forward, and backward to the input; the adapter's
+/// two products forward, and four backward.
 pub fn of_lora_linear(rows: usize, width: usize, rank: usize) -> f64 {
     2.0 * product(rows, width, width) + 6.0 * product(rows, width, rank)
 }
 
-/// Attention of `seq` queries over as many keys, in all heads together `width` wide: two products forward, four backward.
+/// Attention of `seq` queries over as many keys, in all heads together `width` wide: two products forward, four
+/// backward.
 pub fn of_attention(rows: usize, seq: usize, width: usize) -> f64 {
     6.0 * rows as f64 * product(seq, width, seq)
 }

@@ -1,8 +1,8 @@
 //! A case, timed on a device.
 //!
-//! criterion warms a case up, decides how often to run it, and reports spread and change since the last time; it takes ten
-//! samples at least. A case whose run is long gets fewer, by the same clock. Either way every run is timed for itself, and
-//! the median of the runs is what counts.
+//! criterion warms a case up, decides how often to run it, and reports spread and change since the last time; it takes
+//! ten samples at least. A case whose run is long gets fewer, by the same clock. Either way every run is timed for
+//! itself, and the median of the runs is what counts.
 
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ use crate::timing::Timing;
 const WARM_UP: f64 = 0.1;
 const MEASUREMENT: f64 = 0.4;
 
-/// Seconds of a run beyond which a case gets a few runs without criterion, at least two, and how long these take together.
+/// Seconds of a run beyond which a case gets a few runs without criterion, at least two, and how long these take
+/// together.
 const LONG: f64 = 0.2;
 const FEW: f64 = 1.2;
 

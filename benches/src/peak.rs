@@ -30,8 +30,8 @@ impl Peak {
         }))
     }
 
-    /// The share of the peak at which work that needs so many operations and bytes ran, and whether the bytes decide it;
-    /// `None` for work of which neither was counted.
+    /// The share of the peak at which work that needs so many operations and bytes ran, and whether the bytes decide
+    /// it; `None` for work of which neither was counted.
     pub fn share(&self, flops: f64, bytes: f64, seconds: f64) -> Option<(f64, bool)> {
         let (computing, moving) = (flops / self.flops, bytes / self.bytes);
         let least = computing.max(moving);
@@ -45,9 +45,9 @@ pub fn measure(device: &Device, repeats: Repeats) -> Peak {
     Peak { flops, bytes: 8.0 * LONG as f64 / copy(device, repeats).quantile(0.0) }
 }
 
-/// The product, the copy, and what a program pays for new memory: a multiple and a sum of long tensors whose results are
-/// allocated inside the clock. All in f32; bytes are those a kernel must move: two tensors for the multiple, three for the
-/// sum.
+/// The product, the copy, and what a program pays for new memory: a multiple and a sum of long tensors whose results
+/// are allocated inside the clock. All in f32; bytes are those a kernel must move: two tensors for the multiple, three
+/// for the sum.
 pub fn report(device: &Device, repeats: Repeats) -> Map<String, Value> {
     let gb = |tensors: usize, timing: &Timing| rounded((4 * tensors * LONG) as f64 / timing.median() / 1e9, 2);
     let product = product(device, repeats);
@@ -71,7 +71,8 @@ fn product(device: &Device, repeats: Repeats) -> Timing {
     timed(device, repeats, || a.clone().matmul(b.clone()))
 }
 
-/// On the CPU into memory that was written before, a part a thread; elsewhere a multiple, as memory is not given back there.
+/// On the CPU into memory that was written before, a part a thread; elsewhere a multiple, as memory is not given back
+/// there.
 fn copy(device: &Device, repeats: Repeats) -> Timing {
     if *device != Device::flex() {
         let long = long(device);

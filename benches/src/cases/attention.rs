@@ -1,4 +1,5 @@
-//! Causal attention without its projections: scores, softmax and mixture of values, forward, and backward to q, k and v.
+//! Causal attention without its projections: scores, softmax and mixture of values, forward, and backward to q, k and
+//! v.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use coin::model::fused;
