@@ -7,8 +7,8 @@ need more than `--at-most` GFLOP, and families that PyTorch has not in `cases.py
 sides compute the same from the same inputs; where counts, values or gradients differ, the exit code is 1.
 
 A cell says: seconds; x how often those of coin, with the smallest and the largest of a round; share of the machine's
-peak, which is the better of both programs' own, of their medians. `--out` keeps the line of JSON of every case, with its
-round. The Rust side is built by cargo in the bench profile before the first round.
+peak, which is the better of both programs' own, of their medians. `--out` keeps the line of JSON of every case, with
+its round. The Rust side is built by cargo in the bench profile before the first round.
 """
 
 import argparse

@@ -13,7 +13,7 @@ released  as the released program and its libraries write it: the cosine of ever
 tuned     the best that can be written in PyTorch's eager mode: normalised rows multiplied, the adapter added to the
           product in place, `scaled_dot_product_attention`, texts tokenized in one batch on all threads
 
-Inputs, number of runs and fields of the lines of JSON are those of the Rust side; `variant` and the library's version
+Inputs, number of runs and fields of the lines of JSON are those of the Rust side; `variant` and the libraries' versions
 are added. Evaluation is compared by `glue_eval.py`, perturbation by `textattack_perturb.py`, training steps and
 generation by `training_step.py`. `--check` compares the numbers of operations with those that torch's `FlopCounterMode`
 counts.
@@ -25,6 +25,7 @@ import math
 import os
 import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Callable, Iterator
 
@@ -331,7 +332,7 @@ def check(cases: list[Case], device: str) -> bool:
     """Whether torch counts as many operations as we do, for the smallest case of each kind."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    # Rows that are broadcast are multiplied without a matrix product, and the CPU's kernel for attention is not counted.
+    # Rows that are broadcast are multiplied without a matrix product, and torch does not count a CPU's fused attention.
     counted = {("loss", "tuned"), ("lora", "released"), ("lora", "tuned"), ("attention", "released")}
     agree = True
     for case in cases:
@@ -381,7 +382,8 @@ def main() -> None:
     cases += loss_cases(options.loss)
     cases = [case for case in cases if options.variant in (None, case.variant)]
 
-    machine = {**described(options.device, "f32", options.threads), "torch": torch.__version__}
+    versions = {name: version(name) for name in ("torch", "peft", "tokenizers")}
+    machine = {**described(options.device, "f32", options.threads), **versions}
     if not options.test:
         print(json.dumps({**peak(options), **machine}), flush=True)
     for case in cases:

@@ -36,7 +36,8 @@ def run(command: list[str], threads: int) -> list[dict]:
     environment = dict(
         os.environ, RAYON_NUM_THREADS=str(threads), OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="PASSIVE"
     )
-    output = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True)
+    # criterion keeps its own results below the folder it runs in.
+    output = subprocess.run(command, cwd=HERE.parent.parent, env=environment, capture_output=True, text=True)
     if output.returncode:
         sys.exit(f"{output.stderr}{' '.join(command)}: exit code {output.returncode}")
     return [json.loads(line) for line in output.stdout.splitlines() if line.startswith("{")]
