@@ -83,9 +83,10 @@ mod tests {
 
     #[test]
     fn a_long_case_gets_few_runs() {
-        let measured = measure(&mut Criterion::default(), &case(400), "cpu", &Device::flex(), false);
-        assert_eq!(measured.timing.runs(), 3);
-        assert!(measured.timing.median() >= 0.4, "{:?}", measured.timing);
+        let measured = measure(&mut Criterion::default(), &case(250), "cpu", &Device::flex(), false);
+        // Four where the machine does nothing else.
+        assert!((2..=4).contains(&measured.timing.runs()), "{:?}", measured.timing);
+        assert!(measured.timing.median() >= 0.25, "{:?}", measured.timing);
         assert_eq!(measure(&mut Criterion::default(), &case(1), "cpu", &Device::flex(), true).timing.runs(), 1);
     }
 }
