@@ -1,4 +1,4 @@
-//! Sampling, filling and tokenizing pairs, beside the tokenizer alone on the same texts.
+//! Sampling, filling and tokenizing many pairs, beside the tokenizer alone on the same texts.
 //!
 //! `cargo bench -p coin-benches --bench pairs -- [--pairs N] [--threads T] [--model DIR]` builds N pairs of the demo
 //! world's tasks (default 100,000, in parts of 20,000), tokenizes them with the tokenizer of DIR (default: the demo's own),
@@ -7,14 +7,14 @@
 
 #![allow(missing_docs)]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
-use coin::data::tokenize::{TokenizeOptions, tokenize_pairs};
-use coin::data::world::World;
-use coin::data::{PairBuilder, PromptTemplate, Task, TemplateSet};
+use coin::data::tokenize::tokenize_pairs;
+use coin::data::{PromptTemplate, TemplateSet};
 use coin::demo::FAMILIES;
 use coin::model::{LlamaConfig, TextTokenizer};
+use coin_benches::cases::{pairs, tokenizing};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -29,45 +29,33 @@ fn main() {
         arguments.get(at + 1).cloned()
     };
     let number = |name: &str, default: usize| value(name).and_then(|text| text.parse().ok()).unwrap_or(default);
-    let (pairs, threads) = (number("--pairs", 100_000), number("--threads", 1));
-    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/coin/assets/demo-base");
-    let folder = value("--model").map_or(demo, PathBuf::from);
-    let config = LlamaConfig::read(&folder).expect("the folder has a configuration");
-    let tokenizer = TextTokenizer::read(&folder, &config).expect("the folder has a tokenizer");
-    let options = TokenizeOptions { max_tokens: 512, ..TokenizeOptions::new(tokenizer.bos()) };
+    let (count, threads) = (number("--pairs", 100_000), number("--threads", 1));
+    let tokenizer = match value("--model").map(PathBuf::from) {
+        Some(folder) => {
+            let config = LlamaConfig::read(&folder).expect("the folder has a configuration");
+            TextTokenizer::read(&folder, &config).expect("the folder has a tokenizer")
+        }
+        None => tokenizing::demo(),
+    };
+    let options = pairs::options(&tokenizer);
 
-    let (world, templates, template) = (World::new(1), TemplateSet::demo(), PromptTemplate::default());
+    let (templates, template) = (TemplateSet::demo(), PromptTemplate::default());
     let (mut sampling, mut tokenizing, mut alone, mut tokens, mut done) = (0.0, 0.0, 0.0, 0, 0);
-    while done < pairs {
+    while done < count {
         let family = FAMILIES[done / PART % FAMILIES.len()];
-        let task = Task::named(family).expect("a task of the world");
-        let instances = world.training(family, PART / 2).expect("a task of the world");
+        let instances = pairs::instances(family, PART / 2);
 
         let start = Instant::now();
-        let builder = PairBuilder::new(&templates, done as u64);
-        let (built, _) = builder.build(&task, &instances, PART).expect("the world has pairs");
+        let built = pairs::build(&templates, &instances, family, PART, done as u64);
         sampling += start.elapsed().as_secs_f64();
 
         let start = Instant::now();
         let rows = tokenize_pairs(&options, tokenizer.inner(), &template, &built, threads).expect("rows").rows;
         tokenizing += start.elapsed().as_secs_f64();
 
-        let texts: Vec<String> = built
-            .iter()
-            .flat_map(|pair| {
-                [&pair.original_instruction, &pair.paraphrased_instruction].map(|text| (text, &pair.targets))
-            })
-            .map(|(text, target)| format!("{}{target}", template.fill(text).render()))
-            .collect();
+        let texts: Vec<String> = built.iter().flat_map(|pair| pairs::texts(&template, pair)).collect();
         let start = Instant::now();
-        let count = |texts: &[String]| -> usize {
-            texts.iter().map(|text| tokenizer.inner().encode(text.as_str(), false).expect("text").len()).sum()
-        };
-        let counted: usize = std::thread::scope(|scope| {
-            let parts: Vec<_> =
-                texts.chunks(texts.len().div_ceil(threads)).map(|part| scope.spawn(move || count(part))).collect();
-            parts.into_iter().map(|part| part.join().expect("a thread")).sum()
-        });
+        let counted = tokenizing::count_on_threads(&tokenizer, &texts, threads);
         alone += start.elapsed().as_secs_f64();
         tokens += counted;
         let of_rows: usize = rows.iter().map(|row| row.original.ids.len() + row.paraphrase.ids.len()).sum();

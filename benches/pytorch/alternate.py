@@ -2,41 +2,25 @@
 
     python alternate.py --runs 3 --threads 2 [--width 288 --layers 6 ...]
 
-By turns, because a shared machine drifts: every round runs each program once, and what counts are the medians over
-rounds and their ratio to PyTorch's. Flags that are not known here go to all programs. The Rust side is built by cargo
-in the bench profile before the first round.
+Ratios are to PyTorch's. Flags that are not known here go to all programs. The Rust side is built by cargo in the bench
+profile before the first round.
 """
 
 import argparse
-import json
-import os
-import pathlib
 import statistics
-import subprocess
 import sys
 
-HERE = pathlib.Path(__file__).resolve().parent
-CARGO = ["cargo", "bench", "--quiet", "-p", "coin-benches", "--bench", "lora_step", "--"]
-PROGRAMS = {
-    "PyTorch + peft": [sys.executable, str(HERE / "lora_step.py")],
-    "coin": [*CARGO, "--adapter", "ours"],
-    "burn's apply_lora": [*CARGO, "--adapter", "burn"],
-    "coin, int8 base": [*CARGO, "--quantize", "int8"],
-    "coin, int4 base": [*CARGO, "--quantize", "int4"],
-    "coin, checkpointing": [*CARGO, "--checkpointing"],
-    "coin, int4 base, checkpointing": [*CARGO, "--quantize", "int4", "--checkpointing"],
+from turns import HERE, built, median, ratios, run, table
+
+PYTORCH = "PyTorch + peft"
+VARIANTS = {
+    "coin": ["--adapter", "ours"],
+    "burn's apply_lora": ["--adapter", "burn"],
+    "coin, int8 base": ["--quantize", "int8"],
+    "coin, int4 base": ["--quantize", "int4"],
+    "coin, checkpointing": ["--checkpointing"],
+    "coin, int4 base, checkpointing": ["--quantize", "int4", "--checkpointing"],
 }
-
-
-def run(command: list[str], flags: list[str], threads: int) -> dict:
-    # Waiting OpenMP threads that spin make PyTorch several times slower where another program wants a core.
-    environment = dict(
-        os.environ, RAYON_NUM_THREADS=str(threads), OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="PASSIVE"
-    )
-    if command[0] == sys.executable:
-        flags = [*flags, "--threads", str(threads)]
-    output = subprocess.run([*command, *flags], cwd=HERE.parent.parent, env=environment, check=True, capture_output=True, text=True)
-    return json.loads(output.stdout.strip().splitlines()[-1])
 
 
 def main() -> None:
@@ -45,25 +29,30 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="threads of every program (%(default)s)")
     parser.add_argument("--only", help="names of programs, separated by commas")
     options, flags = parser.parse_known_args()
-    names = [name for name in PROGRAMS if not options.only or name in options.only.split(",")]
-    if any(name != "PyTorch + peft" for name in names):
-        subprocess.run([*CARGO[:-1], "--no-run"], cwd=HERE.parent.parent, check=True)
+    names = [name for name in [PYTORCH, *VARIANTS] if not options.only or name in options.only.split(",")]
+    ours = built("lora_step") if names != [PYTORCH] else ""
+
+    def command(name: str) -> list[str]:
+        if name == PYTORCH:
+            return [sys.executable, str(HERE / "lora_step.py"), "--threads", str(options.threads), *flags]
+        return [ours, *VARIANTS[name], *flags]
+
     results: dict[str, list[dict]] = {name: [] for name in names}
     for _ in range(options.runs):
         for name in names:
-            results[name].append(run(PROGRAMS[name], flags, options.threads))
-    median = lambda name, key: statistics.median(result[key] for result in results[name])
-    base = names[0]
-    print(f"| program | seconds a step | ratio | peak MB | before the first step |\n|---|---|---|---|---|")
-    for name in names:
-        seconds = median(name, "seconds_median")
-        ratio = statistics.median(
-            ours["seconds_median"] / theirs["seconds_median"] for ours, theirs in zip(results[name], results[base])
-        )
-        print(
-            f"| {name} | {seconds:.3f} | {ratio:.2f} | {median(name, 'peak_mb'):.0f} "
-            f"| {median(name, 'peak_mb_before_first_step'):.0f} |"
-        )
+            results[name].append(run(command(name), options.threads)[-1])
+    base = results[names[0]]
+    rows = [
+        [
+            name,
+            f"{median(runs, 'seconds_median'):.3f}",
+            f"{statistics.median(ratios(runs, base, 'seconds_median')):.2f}",
+            f"{median(runs, 'peak_mb'):.0f}",
+            f"{median(runs, 'peak_mb_before_first_step'):.0f}",
+        ]
+        for name, runs in results.items()
+    ]
+    print(table(["program", "seconds a step", "ratio", "peak MB", "before the first step"], rows))
 
 
 if __name__ == "__main__":

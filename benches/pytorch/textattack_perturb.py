@@ -7,7 +7,7 @@ TextAttack's `Augmenter`. Stop words and the words in quotes, which are the labe
 changed twice, and 0.37 of an instruction's words change, as ours do with the default settings. Prints one line of JSON;
 `instructions_per_second` is the median of the rounds, after one round of warm-up. Attacks on words need vectors that
 TextAttack downloads, so they are left out. The Rust side is
-`cargo bench -p coin-benches --bench perturb -- deepwordbug`.
+`cargo bench -p coin-benches --bench cases -- --only perturbation/deepwordbug`.
 """
 
 import argparse

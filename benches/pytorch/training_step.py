@@ -19,15 +19,10 @@ those of `benches/training_step`; `variant` and the libraries' versions are adde
 import argparse
 import json
 import os
-import resource
-import statistics
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+import measuring
 import peft
 import torch
 import transformers
@@ -78,7 +73,7 @@ def flags() -> argparse.Namespace:
     return options
 
 
-# Floating-point operations, as `benches/training_step/flops.rs` counts them.
+# Floating-point operations, as `benches/src/flops.rs` counts them.
 
 
 def attention_flops(width: int, queries: int, keys: int) -> int:
@@ -106,101 +101,36 @@ def generation_flops(size: dict, rank: int, rows: int, seq: int) -> int:
     return rows * (prompt + others + NEW_TOKENS * 2 * width * size["vocab"])
 
 
-# The machine, and the process on it.
-
-
-def cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    fields = {}
-    for name, _, value in (line.partition(":") for line in lines):
-        fields.setdefault(name.strip(), value.strip())
-    name, family, model, stepping = (
-        fields.get(key, "unknown") for key in ("model name", "cpu family", "model", "stepping")
-    )
-    return f"{name} (family {family}, model {model}, stepping {stepping})"
-
-
-def commit() -> str:
-    def git(*arguments: str) -> str:
-        here = Path(__file__).resolve().parent
-        return subprocess.run(["git", *arguments], cwd=here, check=True, capture_output=True, text=True).stdout.strip()
-
-    try:
-        head, changes = git("rev-parse", "--short=12", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return f"{head} dirty" if changes else head
-
-
-def peak_mb() -> float:
-    # Bytes on macOS, KiB elsewhere.
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-
-
 def described(options: argparse.Namespace) -> dict:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
-        "program": "PyTorch",
+        **measuring.described(options.device, options.dtype, options.threads),
         "size": options.size,
         **SIZES[options.size],
         "steps": options.steps,
         "warm_up": options.warm_up,
-        "device": options.device,
-        "dtype": options.dtype,
-        "threads": options.threads,
-        "cpu": cpu(),
-        "cores": cores,
-        "commit": commit(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "peft": peft.__version__,
     }
 
 
-def complete(device: str) -> None:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
-
-
-class Timing:
+def timed(options: argparse.Namespace, step) -> measuring.Timing:
     """Runs `step` with its number, warm-up first."""
+    on_cuda = options.device.startswith("cuda")
+    timing = measuring.Timing(options.threads, torch.cuda.synchronize if on_cuda else lambda: None)
+    for number in range(options.warm_up):
+        step(number)
+    timing.complete()
+    timing.add(options.steps, lambda number: step(options.warm_up + number))
+    return timing
 
-    def __init__(self, options: argparse.Namespace, step):
-        self.before = peak_mb()
-        for number in range(options.warm_up):
-            step(number)
-        complete(options.device)
-        self.seconds = []
-        spent = time.process_time()
-        for number in range(options.warm_up, options.warm_up + options.steps):
-            start = time.perf_counter()
-            step(number)
-            complete(options.device)
-            self.seconds.append(time.perf_counter() - start)
-        self.cpu_share = (time.process_time() - spent) / sum(self.seconds) / options.threads
-        # Linear between the two nearest, as the Rust side has them.
-        several = len(self.seconds) > 1
-        quartiles = statistics.quantiles(self.seconds, n=4, method="inclusive") if several else self.seconds * 3
-        self.lower, self.median, self.upper = quartiles
 
-    def fields(self, options: argparse.Namespace, flops: float, tokens: int) -> dict:
-        fields = {
-            "seconds_median": round(self.median, 5),
-            "seconds_quartiles": [round(self.lower, 5), round(self.upper, 5)],
-            "tokens_per_second": round(tokens / self.median, 1),
-            "flops": float(flops),
-            "gflop_per_second": round(flops / self.median / 1e9, 1),
-            "peak_mb": round(peak_mb(), 1),
-            "peak_mb_before_first_step": round(self.before, 1),
-            "cpu_share": round(self.cpu_share, 3),
-        }
-        if options.device.startswith("cuda"):
-            fields["device_peak_mb"] = round(torch.cuda.max_memory_allocated() / 1e6, 1)
-        return fields
+def fields(options: argparse.Namespace, timing: measuring.Timing, flops: float, tokens: int) -> dict:
+    """Of a work of so many operations and tokens."""
+    fields = {**timing.fields(flops), "tokens_per_second": round(tokens / timing.median, 1)}
+    if options.device.startswith("cuda"):
+        fields["device_peak_mb"] = round(torch.cuda.max_memory_allocated() / 1e6, 1)
+    return fields
 
 
 # The model and its input.
@@ -307,12 +237,12 @@ def training(options: argparse.Namespace) -> dict:
         optimizer.step()
         values.append([value.item() for value in (loss, generation, contrastive)])
 
-    timing = Timing(options, step)
+    timing = timed(options, step)
     rows = 2 * options.pairs
     heads = rows * (options.seq if options.variant == "released" else options.supervised)
     first = dict(zip(("first_loss", "first_loss_generation", "first_loss_contrastive"), values[0]))
     return {
-        **timing.fields(options, training_flops(SIZES[options.size], rows, options.seq, heads), rows * options.seq),
+        **fields(options, timing, training_flops(SIZES[options.size], rows, options.seq, heads), rows * options.seq),
         "mode": "training",
         "variant": options.variant,
         "pairs": options.pairs,
@@ -354,10 +284,10 @@ def generation(options: argparse.Namespace) -> dict:
             assert out.shape[1] == options.seq + NEW_TOKENS
             out[:, options.seq :].tolist()
 
-    timing = Timing(options, step)
+    timing = timed(options, step)
     flops = generation_flops(SIZES[options.size], 0 if merged else RANK, rows, options.seq)
     return {
-        **timing.fields(options, flops, rows * NEW_TOKENS),
+        **fields(options, timing, flops, rows * NEW_TOKENS),
         "mode": "generation",
         "variant": options.variant,
         "rows": rows,
@@ -377,20 +307,20 @@ def peak(options: argparse.Namespace) -> dict:
         return torch.rand(rows, side, device=options.device) * 2 - 1
 
     a, b = random(side), random(side)
-    product = Timing(options, lambda _: a @ b)
+    product = timed(options, lambda _: a @ b)
     first, second = random(long // side), random(long // side)
-    multiple = Timing(options, lambda _: first * 3.0)
-    total = Timing(options, lambda _: first + second)
+    copy = timed(options, lambda _: second.copy_(first))
+    multiple = timed(options, lambda _: first * 3.0)
+    total = timed(options, lambda _: first + second)
 
-    def gb(tensors: int, timing: Timing) -> float:
+    def gb(tensors: int, timing: measuring.Timing) -> float:
         return round(4 * tensors * long / timing.median / 1e9, 2)
 
-    fields = product.fields(options, 2 * side**3, side)
-    del fields["tokens_per_second"]
     return {
-        **fields,
+        **product.fields(2 * side**3),
         "mode": "peak",
         "side": side,
+        "copy_gb_per_second": gb(2, copy),
         "multiple_gb_per_second": gb(2, multiple),
         "sum_gb_per_second": gb(3, total),
     }

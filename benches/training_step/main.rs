@@ -9,26 +9,27 @@
 //!
 //! The first takes a step on pairs, the second continues 32 prompts by 7 tokens, the third has no model: a large
 //! product of matrices, large tensors read and written. `--device` and `--dtype` are those of `coin train`; a GPU
-//! needs `--features coin/cuda` or another's before `--`.
+//! needs `--features cuda` or another's before `--`.
 //!
 //! `benches/pytorch/training_step.py` has the same flags, and `benches/pytorch/alternate_training.py` runs both by
 //! turns. The number of threads is `RAYON_NUM_THREADS`, or that of the cores.
 //!
 //! Output: one line of JSON. Seconds are wall time of a step; `peak_mb` is the peak resident memory of the whole
 //! process in units of 10^6 bytes, without that of a GPU; `cpu_share` is the processor time of the process during the
-//! timed steps over their wall time and the number of threads; `flops` are those of a step, as `flops.rs` counts them.
+//! timed steps over their wall time and the number of threads; `flops` are those of a step, as `src/flops.rs` counts them.
 
 #![allow(missing_docs)]
 
-mod flops;
-mod generation;
-mod machine;
 mod options;
-mod peak;
-mod timing;
-mod training;
 
+use burn::tensor::Device;
+use coin::train::objective::StepValues;
+use coin_benches::generation::{Generation, NEW_TOKENS};
+use coin_benches::timing::{Timing, object, rounded};
+use coin_benches::training::TrainingStep;
+use coin_benches::{decoder, machine, peak};
 use options::Options;
+use serde_json::{Map, Value, json};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -37,10 +38,49 @@ fn main() {
     let options = Options::from_arguments();
     let device = coin::device::named(&options.device).unwrap_or_else(|error| panic!("{error}"));
     let mut report = match (options.peak, options.generate) {
-        (true, _) => peak::measure(&options, &device),
-        (false, Some(rows)) => generation::measure(&options, rows, &device),
-        (false, None) => training::measure(&options, &device),
+        (true, _) => peak::report(&device, options.repeats),
+        (false, Some(rows)) => generation(&options, rows, &device),
+        (false, None) => training(&options, &device),
     };
-    report.append(&mut machine::described(&options));
-    println!("{}", serde_json::Value::Object(report));
+    let decoder::Size { name, width, layers, heads, ff, vocab, .. } = options.size;
+    report.append(&mut object(json!({
+        "size": name, "width": width, "layers": layers, "heads": heads, "ff": ff, "vocab": vocab,
+        "steps": options.repeats.steps, "warm_up": options.repeats.warm_up,
+    })));
+    report.append(&mut machine::described(&options.device, decoder::dtype_name(options.dtype)));
+    println!("{}", Value::Object(report));
+}
+
+fn training(options: &Options, device: &Device) -> Map<String, Value> {
+    let &Options { size, dtype, pairs, seq, supervised, repeats, .. } = options;
+    let work = TrainingStep { size, dtype, pairs, seq, supervised };
+    // Making token ids is outside the clock.
+    let mut training = work.prepare(repeats.warm_up + repeats.steps, device);
+    let mut values = Vec::new();
+    let timing = Timing::of(repeats, |step| values.push(training.step(step)));
+    let mut report = timing.fields(work.flops());
+    let StepValues { loss, generation, contrastive, .. } = values[0];
+    report.append(&mut object(json!({
+        "mode": "training",
+        "tokens_per_second": rounded(work.tokens() as f64 / timing.median(), 1),
+        "pairs": pairs, "seq": seq, "supervised": supervised, "rank": decoder::lora().rank,
+        "trained_parameters": training.trained_parameters(),
+        "first_loss": loss, "first_loss_generation": generation, "first_loss_contrastive": contrastive,
+        "last_loss": values.last().map(|values| values.loss),
+    })));
+    report
+}
+
+fn generation(options: &Options, rows: usize, device: &Device) -> Map<String, Value> {
+    let &Options { size, dtype, seq, repeats, .. } = options;
+    let work = Generation { size, dtype, rows, seq };
+    let generator = work.prepare(repeats.warm_up + repeats.steps, device);
+    let timing = Timing::of(repeats, |step| generator.step(step));
+    let mut report = timing.fields(work.flops());
+    report.append(&mut object(json!({
+        "mode": "generation",
+        "tokens_per_second": rounded((rows * NEW_TOKENS) as f64 / timing.median(), 1),
+        "rows": rows, "seq": seq, "new_tokens": NEW_TOKENS, "rank": decoder::lora().rank,
+    })));
+    report
 }

@@ -107,7 +107,7 @@ pub(crate) fn rotate(x: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> 
 /// - k, v: `[batch, kv_heads, keys, head_dim]`; `heads / kv_heads` queries share a key
 /// - bias: `[batch or 1, 1, seq, keys]`, f32
 /// - output: `[batch, seq, heads * head_dim]`
-pub(crate) fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, bias: Tensor<4>) -> Tensor<3> {
+pub fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, bias: Tensor<4>) -> Tensor<3> {
     if !runs_fused(&q) {
         return plain::attend(q, k, v, bias);
     }

@@ -6,18 +6,13 @@ use std::process::Command;
 
 use serde_json::{Map, Value, json};
 
-use crate::options::Options;
 use crate::timing::object;
 
 /// The fields of a report that say what was measured on what.
-pub fn described(options: &Options) -> Map<String, Value> {
-    let size = options.size;
+pub fn described(device: &str, dtype: &str) -> Map<String, Value> {
     object(json!({
         "program": "coin",
-        "size": size.name,
-        "width": size.width, "layers": size.layers, "heads": size.heads, "ff": size.ff, "vocab": size.vocab,
-        "steps": options.steps, "warm_up": options.warm_up,
-        "device": options.device, "dtype": options.dtype_name(),
+        "device": device, "dtype": dtype,
         "threads": threads(), "cpu": cpu(), "cores": cores(), "commit": commit(),
     }))
 }
@@ -67,6 +62,11 @@ pub fn peak_mb() -> f64 {
     let status = read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).map_or(0.0, |kib| kib * 1.024e-3)
+}
+
+/// Lets the peak begin anew with what is resident now, where the system can do that.
+pub fn forget_peak() {
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
 /// Processor time of this process so far, user and system, in steps of 10 ms.

@@ -1,0 +1,48 @@
+//! Causal attention without its projections: scores, softmax and mixture of values, forward, and backward to q, k and
+//! v.
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use coin::model::fused;
+
+use super::pass::Pass;
+use super::{Case, inputs};
+use crate::{bytes, flops};
+
+/// Heads and their width.
+const HEADS: [[usize; 2]; 2] = [[6, 48], [16, 64]];
+/// Tokens of a row.
+const LENGTHS: [usize; 4] = [64, 128, 256, 512];
+/// Rows of a batch.
+const ROWS: usize = 8;
+
+/// Added to the score of a key that a query must not see, as the model does.
+const MASKED: f32 = -1e9;
+
+/// A case for each shape of heads and each length.
+pub fn cases() -> Vec<Case> {
+    HEADS.into_iter().flat_map(|heads| LENGTHS.map(|seq| case(heads, seq))).collect()
+}
+
+fn case([heads, head_dim]: [usize; 2], seq: usize) -> Case {
+    let width = heads * head_dim;
+    Case {
+        name: format!("attention/{heads}x{head_dim}x{seq}"),
+        variant: "",
+        on_device: true,
+        flops: flops::of_attention(ROWS, seq, width),
+        bytes: bytes::of_attention(ROWS, seq, width),
+        memory: 4.0 * ROWS as f64 * (3 * heads * seq * seq + 8 * seq * width) as f64,
+        items: ((ROWS * seq) as f64, "tokens"),
+        prepare: Box::new(move |device| Box::new(work([heads, head_dim], seq, device))),
+    }
+}
+
+fn work([heads, head_dim]: [usize; 2], seq: usize, device: &Device) -> Pass<4, 3> {
+    let device = device.clone().autodiff();
+    let side = |seed| -> Tensor<4> { inputs::tensor([ROWS, heads, seq, head_dim], seed, 1.0, &device).require_grad() };
+    let (q, k, v) = (side(1), side(2), side(3));
+    let seen = |query: usize| (0..seq).map(move |key| if key <= query { 0.0 } else { MASKED });
+    let bias: Vec<f32> = (0..seq).flat_map(seen).collect();
+    let bias: Tensor<4> = Tensor::from_data(TensorData::new(bias, [1, 1, seq, seq]), (&device, DType::F32));
+    Pass::new(q.clone(), move || fused::attend(q.clone(), k.clone(), v.clone(), bias.clone()))
+}

@@ -1,0 +1,65 @@
+//! A training step on pairs and greedy generation, by size of the model.
+
+use coin::model::FloatType;
+
+use super::{Case, Work};
+use crate::decoder::{PROMPT, SIZES, Size};
+use crate::generation::{Generation, NEW_TOKENS};
+use crate::training::TrainingStep;
+
+/// Prompts that are continued together.
+const PROMPTS: usize = 32;
+
+/// Batches that are made before the clock runs.
+const BATCHES: usize = 4;
+
+/// A training step for each size.
+pub fn training() -> Vec<Case> {
+    SIZES.map(|size| training_step(format!("training/{}", size.name), TrainingStep::of(size))).into()
+}
+
+/// The case of a step.
+pub fn training_step(name: String, step: TrainingStep) -> Case {
+    Case {
+        name,
+        variant: "",
+        on_device: true,
+        flops: step.flops(),
+        bytes: step.bytes(),
+        memory: 2.0 * step.bytes(),
+        items: (step.tokens() as f64, "tokens"),
+        prepare: Box::new(move |device| {
+            let (mut training, mut number) = (step.prepare(BATCHES, device), 0);
+            let work = move || {
+                training.step(number);
+                number += 1;
+            };
+            Box::new(work) as Box<dyn Work>
+        }),
+    }
+}
+
+/// Generation for each size.
+pub fn generation() -> Vec<Case> {
+    let case = |size: Size| {
+        let work = Generation { size, dtype: FloatType::F32, rows: PROMPTS, seq: PROMPT };
+        Case {
+            name: format!("generation/{}", size.name),
+            variant: "",
+            on_device: true,
+            flops: work.flops(),
+            bytes: work.bytes(),
+            memory: 2.0 * work.bytes() / NEW_TOKENS as f64,
+            items: ((PROMPTS * NEW_TOKENS) as f64, "tokens"),
+            prepare: Box::new(move |device| {
+                let (generator, mut number) = (work.prepare(BATCHES, device), 0);
+                let work = move || {
+                    generator.step(number);
+                    number += 1;
+                };
+                Box::new(work) as Box<dyn Work>
+            }),
+        }
+    };
+    SIZES.map(case).into()
+}

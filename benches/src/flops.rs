@@ -1,0 +1,122 @@
+//! Floating-point operations, counted from the shapes: two for each multiplication of a matrix product, and nothing for
+//! what is done element by element.
+//!
+//! What work needs is counted, not what a program does. What is computed twice to save memory is counted once; the scores
+//! of keys that a query must not see are counted, although a fused kernel may leave them out. The base is frozen, so no
+//! weight of it has a gradient, and what stands before the first adapter has none either.
+
+use crate::decoder::Size;
+
+/// The contrastive loss of `batch` pairs of `width` numbers: the similarities forward, and two products of their size
+/// backward.
+pub fn of_loss(batch: usize, width: usize) -> f64 {
+    3.0 * product(batch, width, batch)
+}
+
+/// A frozen square matrix with an adapter on `rows` rows: the matrix forward, and backward to the input; the adapter's
+/// two products forward, and four backward.
+pub fn of_lora_linear(rows: usize, width: usize, rank: usize) -> f64 {
+    2.0 * product(rows, width, width) + 6.0 * product(rows, width, rank)
+}
+
+/// Attention of `seq` queries over as many keys, in all heads together `width` wide: two products forward, four
+/// backward.
+pub fn of_attention(rows: usize, seq: usize, width: usize) -> f64 {
+    6.0 * rows as f64 * product(seq, width, seq)
+}
+
+/// One training step over `rows` rows of `seq` tokens with the head at `heads` positions.
+///
+/// - linear layers: forward, and the gradient of their input but for q, k and v of the first layer
+/// - attention, and adapters on q, k, v and o, less one product for each adapter that needs no input gradient
+/// - head: forward, and the gradient of its input
+pub fn of_training(size: &Size, rank: usize, rows: usize, seq: usize, heads: usize) -> f64 {
+    let Size { width, layers, vocab, .. } = *size;
+    let tokens = rows * seq;
+    let linear = 2 * tokens * (2 * layers * size.per_layer() - 3 * width * width);
+    let adapters = 2 * tokens * rank * width * (6 * 4 * layers - 3);
+    let head = 2.0 * product(heads, width, vocab);
+    (linear + adapters) as f64 + layers as f64 * of_attention(rows, seq, width) + head
+}
+
+/// Continuing `rows` prompts of `seq` tokens by `new` tokens, with a cache and the head at last positions only.
+pub fn of_generation(size: &Size, rank: usize, rows: usize, seq: usize, new: usize) -> f64 {
+    rows as f64 * (of_tokens(size, rank, 0, seq) + of_continuation(size, rank, seq, new))
+}
+
+/// Writing `new` tokens behind `seq` that the decoder has seen.
+pub fn of_continuation(size: &Size, rank: usize, seq: usize, new: usize) -> f64 {
+    let others: f64 = (1..new).map(|at| of_tokens(size, rank, seq + at - 1, seq + at)).sum();
+    others + new as f64 * product(1, size.width, size.vocab)
+}
+
+/// The decoder, without head, on the tokens from place `first` to `end` of a row, the earlier ones in the cache.
+pub fn of_tokens(size: &Size, rank: usize, first: usize, end: usize) -> f64 {
+    let Size { width, layers, .. } = *size;
+    let per_token = 2 * layers * (size.per_layer() + 4 * 2 * rank * width);
+    ((end - first) * per_token) as f64 + layers as f64 * 2.0 * product(end - first, width, end)
+}
+
+/// `[rows, inner] x [inner, columns]`
+pub fn product(rows: usize, inner: usize, columns: usize) -> f64 {
+    2.0 * rows as f64 * inner as f64 * columns as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decoder::SIZES;
+
+    /// Matrix products as they are written down one by one: rows, inner, columns.
+    fn sum(products: &[[usize; 3]]) -> f64 {
+        products.iter().map(|&[rows, inner, columns]| (2 * rows * inner * columns) as f64).sum()
+    }
+
+    #[test]
+    fn the_loss_has_three_products() {
+        let (n, d) = (10, 7);
+        let [similarities, of_anchors, of_positives] = [[n, d, n], [n, n, d], [n, n, d]];
+        assert_eq!(of_loss(n, d), sum(&[similarities, of_anchors, of_positives]));
+    }
+
+    #[test]
+    fn an_adapted_matrix_has_eight_products() {
+        let (n, d, r) = (10, 7, 3);
+        let forward = [[n, d, d], [n, d, r], [n, r, d]];
+        // Of the input by way of the matrix, of the product with A, of B, of A, and of the input by way of A.
+        let backward = [[n, d, d], [n, d, r], [r, n, d], [d, n, r], [n, r, d]];
+        assert_eq!(of_lora_linear(n, d, r), sum(&forward) + sum(&backward));
+    }
+
+    #[test]
+    fn attention_has_six_products_for_each_head() {
+        let (rows, heads, seq, head_dim) = (2, 3, 11, 5);
+        let forward = [[seq, head_dim, seq], [seq, seq, head_dim]];
+        let backward = [[seq, seq, head_dim], [seq, head_dim, seq], [seq, seq, head_dim], [seq, seq, head_dim]];
+        let expected = (rows * heads) as f64 * (sum(&forward) + sum(&backward));
+        assert_eq!(of_attention(rows, seq, heads * head_dim), expected);
+    }
+
+    #[test]
+    fn a_training_step_is_the_sum_of_its_parts() {
+        let size = &SIZES[0];
+        let (rows, seq, heads, rank) = (4, 16, 8, 16);
+        let tokens = rows * seq;
+        let feed_forward = sum(&[[tokens, size.width, size.ff]; 3]);
+        let layer =
+            4.0 * of_lora_linear(tokens, size.width, rank) + 2.0 * feed_forward + of_attention(rows, seq, size.width);
+        // Neither the matrices nor the adapters of q, k and v of the first layer pass a gradient on.
+        let unneeded = 3.0 * sum(&[[tokens, size.width, size.width], [tokens, size.width, rank]]);
+        let head = 2.0 * sum(&[[heads, size.width, size.vocab]]);
+        assert_eq!(of_training(size, rank, rows, seq, heads), size.layers as f64 * layer - unneeded + head);
+    }
+
+    #[test]
+    fn a_token_at_a_time_costs_less_than_a_square_of_scores() {
+        let size = &SIZES[0];
+        let alone: f64 = (0..10).map(|at| of_tokens(size, 16, at, at + 1)).sum();
+        let whole = of_tokens(size, 16, 0, 10);
+        let scores = |count: usize| size.layers as f64 * 2.0 * 2.0 * (size.width * count) as f64;
+        assert_eq!(whole - alone, scores(100) - scores(55));
+    }
+}

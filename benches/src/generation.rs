@@ -1,0 +1,76 @@
+//! Greedy generation of a random model with adapters: prompts that share no beginning, all in one batch.
+
+use burn::tensor::Device;
+use coin::model::generate::{GenerateOptions, generate};
+use coin::model::{FloatType, Llama, WeightFormat};
+
+use crate::decoder::{self, Size};
+use crate::{bytes, flops};
+
+/// Tokens after each prompt.
+pub const NEW_TOKENS: usize = 7;
+
+/// What is continued.
+#[derive(Debug, Clone, Copy)]
+pub struct Generation {
+    /// The model.
+    pub size: Size,
+    /// Number type of its weights.
+    pub dtype: FloatType,
+    /// Prompts.
+    pub rows: usize,
+    /// Tokens of each.
+    pub seq: usize,
+}
+
+/// A model and prompts for it.
+#[derive(Debug)]
+pub struct Generator {
+    model: Llama,
+    settings: GenerateOptions,
+    batches: Vec<Vec<Vec<u32>>>,
+}
+
+impl Generation {
+    /// Floating-point operations of continuing all prompts.
+    pub fn flops(&self) -> f64 {
+        flops::of_generation(&self.size, decoder::lora().rank, self.rows, self.seq, NEW_TOKENS)
+    }
+
+    /// Bytes that must be moved for it.
+    pub fn bytes(&self) -> f64 {
+        bytes::of_generation(&self.size, NEW_TOKENS)
+    }
+
+    /// A random model on `device`, and `steps` different batches of prompts.
+    pub fn prepare(&self, steps: usize, device: &Device) -> Generator {
+        let format = WeightFormat { dtype: self.dtype, ..WeightFormat::default() };
+        let base = Llama::with_format(&self.size.config(self.seq), format, 1, device);
+        let base = base.unwrap_or_else(|error| panic!("{error}"));
+        let settings = GenerateOptions {
+            max_new_tokens: NEW_TOKENS,
+            batch_size: self.rows,
+            memory: None,
+            threads: 1,
+            eos: Vec::new(),
+            hidden: false,
+            sampling: None,
+        };
+        let prompt = |row, step| (0..self.seq).map(|at| decoder::token(row, at, step, self.size.vocab)).collect();
+        Generator {
+            model: base.with_lora(&decoder::lora(), 1).expect("the paper's settings are valid"),
+            settings,
+            batches: (0..steps).map(|step| (0..self.rows).map(|row| prompt(row, step)).collect()).collect(),
+        }
+    }
+}
+
+impl Generator {
+    /// Continues a batch; past the batches that there are, the first ones come again. Complete on return.
+    pub fn step(&self, number: usize) {
+        let prompts = &self.batches[number % self.batches.len()];
+        let continuations = generate(&self.model, prompts, &self.settings, |_, _| false);
+        let continuations = continuations.unwrap_or_else(|error| panic!("{error}"));
+        assert!(continuations.iter().all(|row| row.ids.len() == NEW_TOKENS), "every row has all its tokens");
+    }
+}
