@@ -16,7 +16,11 @@
 //! gradient is the one computed. A loss scaled, capped or added to others is differentiated rightly, on every backend,
 //! since the upstream gradient of a scalar is a factor; second derivatives are 0.
 
-use burn::tensor::{Bool, DType, Tensor};
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::thread::{available_parallelism, scope};
+
+use burn::tensor::{Bool, DType, Device, Tensor};
 
 use crate::info_nce::{Evaluated, hard_similarity};
 use crate::statistics::{LEFT_OUT, Tally, own};
@@ -30,6 +34,12 @@ const KEPT: usize = 1 << 24;
 
 /// Columns of the positives' gradient that are added up at a time, so that the summand is small.
 const GRADIENT_COLUMNS: usize = 512;
+
+/// Blocks at a time on the CPU, at most: each has temporaries of its own.
+const AT_ONCE: usize = 4;
+
+/// Similarities of a block from which on a thread is worth its start.
+const WORTH_A_THREAD: usize = 1 << 17;
 
 /// Anchors of a block when the caller does not say: adding up the positives' gradients costs 3 n d memory accesses a
 /// block, while a block's own temporaries should be small; at most 2^22 similarities (16 MiB).
@@ -52,11 +62,13 @@ pub(crate) fn evaluate(
         hard: batch.hard_negatives.as_ref().is_some_and(Tensor::is_tracked),
         scale: scale.is_tracked(),
     };
+    let on_cores = tile * n >= WORTH_A_THREAD && batch.anchor.device().inner() == Device::flex();
     let pass = Pass {
         config,
         batch: batch.without_autodiff(),
         factor: scale.clone().without_autodiff().unsqueeze(),
         blocks: (0..n).step_by(tile).map(|first| (first, tile.min(n - first))).collect(),
+        at_once: if on_cores { available_parallelism().map_or(1, NonZero::get).min(AT_ONCE) } else { 1 },
     };
     let positive = pass.prepare_in_blocks(&pass.batch.positive);
     let (sums, tally, kept) = pass.sums(&positive.0, keep && needed.any() && n * n <= KEPT);
@@ -139,6 +151,8 @@ struct Pass<'a> {
     factor: Tensor<2>,
     /// First row and number of rows.
     blocks: Vec<(usize, usize)>,
+    /// Blocks at a time. burn's CPU backend works element by element on the thread that asks; only products take all cores.
+    at_once: usize,
 }
 
 /// A block's rows.
@@ -163,7 +177,41 @@ impl Block {
     }
 }
 
+/// What the first pass finds in a block.
+struct Seen {
+    tally: Tally,
+    /// `S_ii` and `r_i` of its rows.
+    own: Tensor<2>,
+    rows: Tensor<2>,
+    /// In the symmetric form the maximum of each column and the sum of exponentials above it, `[1, n]`.
+    columns: Option<(Tensor<2>, Tensor<2>)>,
+    kept: Option<(Block, Tensor<2>)>,
+}
+
+/// What the second pass makes of a block.
+struct Pulled {
+    block: Block,
+    /// `dL / dS`, `[count, n]`.
+    pull: Tensor<2>,
+    hard_pull: Option<Tensor<2>>,
+}
+
 impl Pass<'_> {
+    /// Does `work` on each of `items`, each on a thread of its own if there are several; results in their order.
+    ///
+    /// What is computed does not depend on how many there are, so neither do the results.
+    fn together<I: Send, T: Send>(&self, items: Vec<I>, work: impl Fn(I) -> T + Sync) -> Vec<T> {
+        let work = &work;
+        let mut items = items.into_iter();
+        let Some(mine) = items.next() else { return Vec::new() };
+        scope(|threads| {
+            let others: Vec<_> = items.map(|item| threads.spawn(move || work(item))).collect();
+            let mut results = vec![work(mine)];
+            results.extend(others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic))));
+            results
+        })
+    }
+
     fn block(&self, first: usize, count: usize) -> Block {
         let similarity = self.config.similarity;
         let (anchor, length) = similarity.prepare_with_length(self.batch.anchor.clone().narrow(0, first, count));
@@ -179,10 +227,9 @@ impl Pass<'_> {
 
     /// Blockwise, so that temporaries are no larger than a block.
     fn prepare_in_blocks(&self, rows: &Tensor<2>) -> Prepared {
-        let prepare = |&(first, count): &(usize, usize)| {
-            self.config.similarity.prepare_with_length(rows.clone().narrow(0, first, count))
-        };
-        let (parts, lengths): (Vec<_>, Vec<_>) = self.blocks.iter().map(prepare).unzip();
+        let prepare = |(first, count)| self.config.similarity.prepare_with_length(rows.clone().narrow(0, first, count));
+        let prepared = self.blocks.chunks(self.at_once).flat_map(|blocks| self.together(blocks.to_vec(), prepare));
+        let (parts, lengths): (Vec<_>, Vec<_>) = prepared.unzip();
         let lengths: Option<Vec<_>> = lengths.into_iter().collect();
         (Tensor::cat(parts, 0), lengths.map(|lengths| Tensor::cat(lengths, 0)))
     }
@@ -204,27 +251,42 @@ impl Pass<'_> {
         let (mut own_logits, mut rows, mut kept) = (Vec::new(), Vec::new(), Vec::new());
         let mut maximum = Tensor::<2>::full([1, n], LEFT_OUT, (&device, DType::F32));
         let mut total = Tensor::<2>::zeros([1, n], (&device, DType::F32));
-        for &(first, count) in &self.blocks {
-            let block = self.block(first, count);
-            let logits = block.anchor.clone().matmul(positive.clone().transpose());
-            let hard = block.hard_logits();
-            let (of_block, logits) = Tally::new(logits, first, self.batch.left_out(first, count), hard.as_ref());
-            tally = tally.plus(of_block);
-            own_logits.push(own(&logits, first));
-            rows.push(log_sum_exp(&logits, hard.map(|hard| hard + self.config.hard_negative_weight.ln())));
-            if self.config.direction == Direction::Symmetric {
-                // A column all left out so far counts too much here, until its own row rescales it to nothing.
-                let larger = maximum.clone().max_pair(logits.clone().max_dim(0));
-                let sum = (logits.clone() - larger.clone()).exp().sum_dim(0);
-                total = total * (maximum - larger.clone()).exp() + sum;
-                maximum = larger;
-            }
-            if keep {
-                kept.push((block, logits));
+        for blocks in self.blocks.chunks(self.at_once) {
+            for seen in self.together(blocks.to_vec(), |place| self.see(place, positive, keep)) {
+                tally = tally.plus(seen.tally);
+                own_logits.push(seen.own);
+                rows.push(seen.rows);
+                if let Some((of_block, sum)) = seen.columns {
+                    // A column all left out so far counts too much, until its own row rescales it to nothing.
+                    let larger = maximum.clone().max_pair(of_block.clone());
+                    total = total * (maximum - larger.clone()).exp() + sum * (of_block - larger.clone()).exp();
+                    maximum = larger;
+                }
+                kept.extend(seen.kept);
             }
         }
         let columns = (self.config.direction == Direction::Symmetric).then(|| (total.log() + maximum).transpose());
         (Sums { own: Tensor::cat(own_logits, 0), rows: Tensor::cat(rows, 0), columns }, tally, kept)
+    }
+
+    /// The first pass over one block.
+    fn see(&self, (first, count): (usize, usize), positive: &Tensor<2>, keep: bool) -> Seen {
+        let block = self.block(first, count);
+        let logits = block.anchor.clone().matmul(positive.clone().transpose());
+        let hard = block.hard_logits();
+        let (tally, logits) = Tally::new(logits, first, self.batch.left_out(first, count), hard.as_ref());
+        let columns = (self.config.direction == Direction::Symmetric).then(|| {
+            let maximum = logits.clone().max_dim(0);
+            let sum = (logits.clone() - maximum.clone()).exp().sum_dim(0);
+            (maximum, sum)
+        });
+        Seen {
+            tally,
+            own: own(&logits, first),
+            rows: log_sum_exp(&logits, hard.map(|hard| hard + self.config.hard_negative_weight.ln())),
+            columns,
+            kept: keep.then_some((block, logits)),
+        }
     }
 
     /// The second pass; `weights` are the factors of the rows' terms.
@@ -243,47 +305,41 @@ impl Pass<'_> {
         let (mut of_anchor, mut of_hard) = (Vec::new(), Vec::new());
         let mut of_positive: Vec<Tensor<2>> = Vec::new();
         let mut of_scale = Tensor::<1>::zeros([1], (&positive.device(), DType::F32));
-        for &(first, count) in &self.blocks {
-            let (block, logits) = kept.next().unwrap_or_else(|| {
-                let block = self.block(first, count);
-                let logits = block.anchor.clone().matmul(positive.clone().transpose());
-                let logits = match self.batch.left_out(first, count) {
-                    Some(out) => logits.mask_fill(out, LEFT_OUT),
-                    None => logits,
-                };
-                (block, logits)
-            });
-            let pull = self.pull(&block, logits, &sums, &weights);
-            let hard_pull = block.hard_logits().map(|logits| self.hard_pull(&block, logits, &sums, &weights));
-            if needed.positive {
-                let sums = std::mem::take(&mut of_positive);
-                let mut sums = sums.into_iter();
-                of_positive.extend(columns.iter().map(|&(at, width)| {
-                    let share = pull.clone().transpose().matmul(block.anchor.clone().narrow(1, at, width));
-                    match sums.next() {
-                        Some(sum) => sum + share,
-                        None => share,
+        for blocks in self.blocks.chunks(self.at_once) {
+            let places = blocks.iter().map(|&place| (place, kept.next())).collect();
+            let pulled = self.together(places, |(place, kept)| self.pulled(place, kept, &positive, &sums, &weights));
+            for Pulled { block, pull, hard_pull } in pulled {
+                if needed.positive {
+                    let sums = std::mem::take(&mut of_positive);
+                    let mut sums = sums.into_iter();
+                    of_positive.extend(columns.iter().map(|&(at, width)| {
+                        let share = pull.clone().transpose().matmul(block.anchor.clone().narrow(1, at, width));
+                        match sums.next() {
+                            Some(sum) => sum + share,
+                            None => share,
+                        }
+                    }));
+                }
+                if needed.anchor || needed.scale {
+                    let mut gradient = pull.matmul(positive.clone());
+                    if let (Some(pull), Some(rows)) = (&hard_pull, &block.hard) {
+                        gradient =
+                            gradient + pull.clone().unsqueeze_dim::<3>(1).matmul(rows.clone()).squeeze_dim::<2>(1);
                     }
-                }));
-            }
-            if needed.anchor || needed.scale {
-                let mut gradient = pull.matmul(positive.clone());
-                if let (Some(pull), Some(rows)) = (&hard_pull, &block.hard) {
-                    gradient = gradient + pull.clone().unsqueeze_dim::<3>(1).matmul(rows.clone()).squeeze_dim::<2>(1);
+                    if needed.scale {
+                        of_scale = of_scale + (block.anchor.clone() * gradient.clone()).sum();
+                    }
+                    if needed.anchor {
+                        let prepared = block.anchor.clone() / self.factor.clone();
+                        of_anchor.push(Similarity::pull_back(prepared, block.length, gradient * self.factor.clone()));
+                    }
                 }
-                if needed.scale {
-                    of_scale = of_scale + (block.anchor.clone() * gradient.clone()).sum();
+                if let (true, Some(pull), Some(rows)) = (needed.hard, hard_pull, block.hard) {
+                    let [count, k, d] = rows.dims();
+                    let gradient = pull.unsqueeze_dim::<3>(2) * block.anchor.unsqueeze_dim::<3>(1);
+                    let (rows, gradient) = (rows.reshape([count * k, d]), gradient.reshape([count * k, d]));
+                    of_hard.push(Similarity::pull_back(rows, block.hard_length, gradient));
                 }
-                if needed.anchor {
-                    let prepared = block.anchor.clone() / self.factor.clone();
-                    of_anchor.push(Similarity::pull_back(prepared, block.length, gradient * self.factor.clone()));
-                }
-            }
-            if let (true, Some(pull), Some(rows)) = (needed.hard, hard_pull, block.hard) {
-                let [_, k, d] = rows.dims();
-                let gradient = pull.unsqueeze_dim::<3>(2) * block.anchor.unsqueeze_dim::<3>(1);
-                let (rows, gradient) = (rows.reshape([count * k, d]), gradient.reshape([count * k, d]));
-                of_hard.push(Similarity::pull_back(rows, block.hard_length, gradient));
             }
         }
         let joined = |parts: Vec<Tensor<2>>, dim| (!parts.is_empty()).then(|| Tensor::cat(parts, dim));
@@ -302,6 +358,29 @@ impl Pass<'_> {
             hard: joined(of_hard, 0),
             scale: needed.scale.then(|| of_scale.unsqueeze() / self.factor.clone()),
         }
+    }
+
+    /// The derivatives by a block's scaled similarities, which are computed again unless they were kept.
+    fn pulled(
+        &self,
+        (first, count): (usize, usize),
+        kept: Option<(Block, Tensor<2>)>,
+        positive: &Tensor<2>,
+        sums: &Sums,
+        weights: &Tensor<2>,
+    ) -> Pulled {
+        let (block, logits) = kept.unwrap_or_else(|| {
+            let block = self.block(first, count);
+            let logits = block.anchor.clone().matmul(positive.clone().transpose());
+            let logits = match self.batch.left_out(first, count) {
+                Some(out) => logits.mask_fill(out, LEFT_OUT),
+                None => logits,
+            };
+            (block, logits)
+        });
+        let pull = self.pull(&block, logits, sums, weights);
+        let hard_pull = block.hard_logits().map(|logits| self.hard_pull(&block, logits, sums, weights));
+        Pulled { block, pull, hard_pull }
     }
 
     /// `dL / dS` of a block, `[count, n]`.

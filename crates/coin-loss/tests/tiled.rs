@@ -49,6 +49,8 @@ fn a_large_batch_is_tiled_by_itself_and_agrees() {
         assert!((plain - tiled).abs() < 1e-5 * plain, "{plain} {tiled}");
         // The gradient of a mean over 1100 rows is small itself.
         assert!(distance(&gradient, &plain_gradient) < 1e-5 * largest(&plain_gradient).min(1.0));
+        // Blocks of this size are worked on side by side, and still added up in their order.
+        assert_eq!(case.ours(evaluation), (tiled, gradient));
     }
 }
 
