@@ -73,6 +73,20 @@ impl Heads {
     }
 }
 
+/// Queries whose scores are worked on together: they stay in a core's cache, and neighbours see about the same keys.
+const QUERIES: usize = 64;
+
+/// A bias of at most this leaves a weight of exactly 0, beside any key that is seen.
+const UNSEEN: f32 = -1e8;
+
+/// Some queries of a row, and how many of the first keys they need.
+#[derive(Clone, Copy)]
+struct Part {
+    first: usize,
+    count: usize,
+    keys: usize,
+}
+
 /// What attention runs over.
 struct Attention {
     q: Heads,
@@ -80,27 +94,56 @@ struct Attention {
     v: Heads,
     bias: Values,
     scale: f32,
+    /// For each row of the bias its queries in parts.
+    parts: Vec<Vec<Part>>,
 }
 
 impl Attention {
     fn new(q: Values, k: Values, v: Values, bias: Values) -> Self {
         let [q, k, v] = [q, k, v].map(Heads::new);
         let scale = (q.dims[3] as f64).powf(-0.5) as f32;
-        Attention { q, k, v, bias: bias.to_contiguous(), scale }
+        let bias = bias.to_contiguous();
+        let [_, _, seq, keys] = dims(&bias);
+        // A query that sees nothing, as padding does, weighs all keys alike.
+        let needed = |bias: &[f32]| bias.iter().rposition(|&bias| !(bias <= UNSEEN)).map_or(keys, |last| last + 1);
+        let parts = slice(&bias).chunks_exact(seq * keys).map(|of_row| {
+            let parts = of_row.chunks(QUERIES * keys).enumerate().map(|(at, bias)| Part {
+                first: at * QUERIES,
+                count: bias.len() / keys,
+                keys: bias.chunks_exact(keys).map(needed).max().unwrap_or(keys),
+            });
+            parts.collect()
+        });
+        let parts = parts.collect();
+        Attention { q, k, v, bias, scale, parts }
     }
 
-    /// The softmax of one head's scores into `weights`, `[seq, keys]`.
-    fn weights(&self, row: usize, head: usize, weights: &mut [f32]) {
+    /// The row of the bias that belongs to a row of the batch.
+    fn bias_row(&self, row: usize) -> usize {
+        if self.parts.len() == 1 { 0 } else { row }
+    }
+
+    /// The queries of a row of the batch.
+    fn parts(&self, row: usize) -> &[Part] {
+        &self.parts[self.bias_row(row)]
+    }
+
+    /// Values that the scores of a part take, at most.
+    fn room(&self) -> usize {
+        self.q.dims[2].min(QUERIES) * self.k.dims[2]
+    }
+
+    /// The softmax of the scores of a part of one head into `weights`, `[count, keys]` of the part.
+    fn weights(&self, row: usize, head: usize, part: Part, weights: &mut [f32]) {
         let [_, heads, seq, _] = self.q.dims;
         let [_, kv_heads, keys, _] = self.k.dims;
         let key_head = head / (heads / kv_heads);
-        let k = self.k.matrix(row, key_head).transposed();
-        multiply(weights, keys, false, self.q.matrix(row, head), k, self.scale);
-        let row = if dims::<4>(&self.bias)[0] == 1 { 0 } else { row };
-        let bias = &slice(&self.bias)[row * seq * keys..][..seq * keys];
+        let k = self.k.matrix(row, key_head).rows(0, part.keys).transposed();
+        multiply(weights, part.keys, false, self.q.matrix(row, head).rows(part.first, part.count), k, self.scale);
+        let bias = &slice(&self.bias)[(self.bias_row(row) * seq + part.first) * keys..][..part.count * keys];
         pulp::Arch::new().dispatch(|| {
-            for (scores, bias) in weights.chunks_exact_mut(keys).zip(bias.chunks_exact(keys)) {
-                kernels::softmax(scores, bias);
+            for (scores, bias) in weights.chunks_exact_mut(part.keys).zip(bias.chunks_exact(keys)) {
+                kernels::softmax(scores, &bias[..part.keys]);
             }
         });
     }
@@ -176,17 +219,21 @@ impl Fused for Flex {
     fn attend(q: Values, k: Values, v: Values, bias: Values) -> Values {
         let attention = Attention::new(q, k, v, bias);
         let [batch, heads, seq, head_dim] = attention.q.dims;
-        let [_, kv_heads, keys, _] = attention.k.dims;
+        let [_, kv_heads, _, _] = attention.k.dims;
         let width = heads * head_dim;
         // Per row of the batch and head, `[seq, head_dim]`; put side by side afterwards.
         let mut mixed = vec![0.0; batch * heads * seq * head_dim];
         mixed.par_chunks_mut(seq * head_dim).enumerate().for_each_init(
-            || vec![0.0; seq * keys],
+            || vec![0.0; attention.room()],
             |weights, (at, out)| {
                 let (row, head) = (at / heads, at % heads);
-                attention.weights(row, head, weights);
                 let v = attention.v.matrix(row, head / (heads / kv_heads));
-                multiply(out, head_dim, false, Matrix::new(weights, seq, keys), v, 1.0);
+                for (&part, out) in attention.parts(row).iter().zip(out.chunks_mut(QUERIES * head_dim)) {
+                    let weights = &mut weights[..part.count * part.keys];
+                    attention.weights(row, head, part, weights);
+                    let weights = Matrix::new(weights, part.count, part.keys);
+                    multiply(out, head_dim, false, weights, v.rows(0, part.keys), 1.0);
+                }
             },
         );
         let out = if seq == 1 { mixed } else { side_by_side(&mixed, attention.q.dims) };
@@ -307,24 +354,30 @@ impl FusedGradients for Flex {
             .zip(dk.par_chunks_mut(keys * head_dim).zip(dv.par_chunks_mut(keys * head_dim)))
             .enumerate();
         parts.for_each_init(
-            || (vec![0.0; seq * keys], vec![0.0; seq * keys]),
+            || (vec![0.0; attention.room()], vec![0.0; attention.room()]),
             |(weights, dscores), (at, (dq, (dk, dv)))| {
                 let (row, key_head) = (at / kv_heads, at % kv_heads);
                 let (k, v) = (attention.k.matrix(row, key_head), attention.v.matrix(row, key_head));
                 for (member, dq) in dq.chunks_exact_mut(seq * head_dim).enumerate() {
                     let head = key_head * group + member;
-                    attention.weights(row, head, weights);
                     let grad = one_head(&grad[row * seq * width..][..seq * width], heads, head, head_dim);
-                    multiply(dscores, keys, false, grad, v.transposed(), 1.0);
-                    pulp::Arch::new().dispatch(|| {
-                        for (weights, dscores) in weights.chunks_exact(keys).zip(dscores.chunks_exact_mut(keys)) {
-                            kernels::softmax_backward(weights, dscores, attention.scale);
-                        }
-                    });
-                    let (dscores, weights) = (Matrix::new(dscores, seq, keys), Matrix::new(weights, seq, keys));
-                    multiply(dq, head_dim, false, dscores, k, 1.0);
-                    multiply(dk, head_dim, true, dscores.transposed(), attention.q.matrix(row, head), 1.0);
-                    multiply(dv, head_dim, true, weights.transposed(), grad, 1.0);
+                    for (&part, dq) in attention.parts(row).iter().zip(dq.chunks_mut(QUERIES * head_dim)) {
+                        let Part { first, count, keys } = part;
+                        let (weights, dscores) = (&mut weights[..count * keys], &mut dscores[..count * keys]);
+                        attention.weights(row, head, part, weights);
+                        let (grad, k, v) = (grad.rows(first, count), k.rows(0, keys), v.rows(0, keys));
+                        multiply(dscores, keys, false, grad, v.transposed(), 1.0);
+                        pulp::Arch::new().dispatch(|| {
+                            for (weights, dscores) in weights.chunks_exact(keys).zip(dscores.chunks_exact_mut(keys)) {
+                                kernels::softmax_backward(weights, dscores, attention.scale);
+                            }
+                        });
+                        let (dscores, weights) = (Matrix::new(dscores, count, keys), Matrix::new(weights, count, keys));
+                        let q = attention.q.matrix(row, head).rows(first, count);
+                        multiply(dq, head_dim, false, dscores, k, 1.0);
+                        multiply(dk, head_dim, true, dscores.transposed(), q, 1.0);
+                        multiply(dv, head_dim, true, weights.transposed(), grad, 1.0);
+                    }
                 }
             },
         );

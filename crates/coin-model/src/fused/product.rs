@@ -30,7 +30,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// So many rows, from one on.
-    fn rows(self, from: usize, count: usize) -> Self {
+    pub(super) fn rows(self, from: usize, count: usize) -> Self {
         self.transposed().columns(from, count).transposed()
     }
 

@@ -78,7 +78,8 @@ fn rotation_is_the_plain_one() {
 #[test]
 fn attention_is_the_plain_one() {
     // Heads that share keys, keys of earlier positions, rows with one bias or their own, and a single query.
-    for (heads, kv_heads, seq, keys, biases) in [(4, 2, 6, 6, 3), (2, 2, 5, 9, 1), (6, 2, 1, 19, 3), (3, 1, 40, 40, 1)]
+    for (heads, kv_heads, seq, keys, biases) in
+        [(4, 2, 6, 6, 3), (2, 2, 5, 9, 1), (6, 2, 1, 19, 3), (3, 1, 40, 40, 1), (2, 1, 150, 170, 3)]
     {
         let bias: Vec<f32> = (0..biases * seq * keys)
             .map(|at| {
