@@ -181,17 +181,23 @@ pub(crate) fn write_tensors(path: &Path, tensors: &[NamedTensor], dtype: FloatTy
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
     let file = temporary_beside(path)?;
     safetensors::serialize_to_file(views, Some(metadata), file.path()).map_err(ModelError::malformed(path))?;
-    match failure.into_inner() {
-        Some(error) => Err(error),
-        None => finish(file, path),
+    if let Some(error) = failure.into_inner() {
+        return Err(error);
     }
+    // The format's writer renames a private file of its own over the temporary name, so `file` is no longer what stands
+    // there: that file gets the rights of ours and is the one to sync.
+    let written = std::fs::File::options().write(true).open(file.path()).map_err(ModelError::io(path))?;
+    let permissions = file.as_file().metadata().map_err(ModelError::io(path))?.permissions();
+    written.set_permissions(permissions).map_err(ModelError::io(path))?;
+    keep(&written, file.into_temp_path(), path)
 }
 
 /// Writes a file under a temporary name beside it, syncs it, renames it.
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
     let mut file = temporary_beside(path)?;
     file.write_all(bytes).map_err(ModelError::io(path))?;
-    finish(file, path)
+    let (file, name) = file.into_parts();
+    keep(&file, name, path)
 }
 
 fn temporary_beside(path: &Path) -> Result<tempfile::NamedTempFile, ModelError> {
@@ -204,10 +210,10 @@ fn temporary_beside(path: &Path) -> Result<tempfile::NamedTempFile, ModelError> 
     builder.tempfile_in(dir).map_err(ModelError::io(dir))
 }
 
-fn finish(file: tempfile::NamedTempFile, path: &Path) -> Result<(), ModelError> {
-    file.as_file().sync_all().map_err(ModelError::io(path))?;
-    file.persist(path).map_err(|error| ModelError::Io { path: path.to_owned(), source: error.error })?;
-    Ok(())
+/// Syncs `file`, which stands under the temporary `name`, and renames it to `path`.
+fn keep(file: &std::fs::File, name: tempfile::TempPath, path: &Path) -> Result<(), ModelError> {
+    file.sync_all().map_err(ModelError::io(path))?;
+    name.persist(path).map_err(|error| ModelError::Io { path: path.to_owned(), source: error.error })
 }
 
 /// Writes the base weights of `model` to `dir`: `config.json` and `model.safetensors`. Adapters are not written; a
@@ -281,6 +287,19 @@ mod tests {
         assert_eq!(hidden(&model), hidden(&again.model));
         assert!(again.not_finite.is_empty());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "no temporary file is left");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn written_files_have_the_rights_of_ordinary_ones() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("ordinary"), "").unwrap();
+        save(&Llama::new(&tiny(), 5, &Device::flex()).unwrap(), dir.path(), FloatType::F32).unwrap();
+        let mode = |name: &str| std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
+        for name in ["model.safetensors", "config.json"] {
+            assert_eq!(mode(name), mode("ordinary"), "{name}");
+        }
     }
 
     #[test]
