@@ -1,16 +1,17 @@
 //! Models in Hugging Face's layout: `config.json` with safetensors or PyTorch weights, whole or in shards.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor};
 use half::{bf16, f16};
 use safetensors::View;
 use safetensors::tensor::Dtype;
 
 use crate::config::ModelType;
+use crate::linear::LINEAR_PATHS;
 use crate::llama::WeightFormat;
 use crate::weight::FloatType;
 use crate::weight_file::WeightFiles;
@@ -48,38 +49,64 @@ pub fn load(dir: &Path, format: WeightFormat, device: &Device) -> Result<Loaded,
 
 fn build(
     config: &LlamaConfig,
-    WeightFiles { path, mut tensors }: WeightFiles,
+    WeightFiles { path, tensors }: WeightFiles,
     format: WeightFormat,
     device: &Device,
 ) -> Result<Loaded, ModelError> {
+    // Shapes are compared before anything is allocated: a configuration may ask for any size.
+    let expected = stored_shapes(config);
     let mut problems = Vec::new();
+    for (name, shape) in &expected {
+        match tensors.get(name) {
+            None => problems.push(format!("`{name}` is missing")),
+            Some(tensor) if tensor.shape() != shape => {
+                problems.push(format!("`{name}` has shape {:?}, expected {shape:?}", tensor.shape()));
+            }
+            Some(_) => {}
+        }
+    }
+    // Written by some programs although they can be derived.
+    let derived =
+        |name: &str| name.ends_with("rotary_emb.inv_freq") || (config.tie_word_embeddings && name == "lm_head.weight");
+    let known: BTreeSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
+    let strange = tensors.keys().filter(|name| !known.contains(name.as_str()) && !derived(name));
+    problems.extend(strange.map(|name| format!("`{name}` is unexpected")));
+    if !problems.is_empty() {
+        return Err(ModelError::weights(path, problems));
+    }
     let mut not_finite = Vec::new();
     let model = Llama::build(config, format, device, |name, shape, dtype| {
-        let nothing = || TensorData::zeros::<f32, _>(shape.to_vec()).convert_dtype(dtype.into());
-        let Some(tensor) = tensors.remove(name) else {
-            problems.push(format!("`{name}` is missing"));
-            return Ok::<_, ModelError>(nothing());
-        };
         let linear = shape.len() == 2 && !name.contains("embed_tokens");
-        let stored: Vec<usize> = if linear { vec![shape[1], shape[0]] } else { shape.to_vec() };
-        if tensor.shape() != stored {
-            problems.push(format!("`{name}` has shape {:?}, expected {stored:?}", tensor.shape()));
-            return Ok(nothing());
-        }
-        let (data, finite) = tensor.data(name, linear, dtype)?;
+        let missing = || ModelError::weights(&path, vec![format!("`{name}` is missing")]);
+        let (data, finite) = tensors.get(name).ok_or_else(missing)?.data(name, linear, dtype)?;
         if !finite {
             not_finite.push(name.to_owned());
         }
         Ok(data)
     })?;
-    // Written by some programs although they can be derived.
-    let derived =
-        |name: &str| name.ends_with("rotary_emb.inv_freq") || (config.tie_word_embeddings && name == "lm_head.weight");
-    problems.extend(tensors.keys().filter(|name| !derived(name)).map(|name| format!("`{name}` is unexpected")));
-    match problems.is_empty() {
-        true => Ok(Loaded { model, not_finite }),
-        false => Err(ModelError::weights(path, problems)),
+    Ok(Loaded { model, not_finite })
+}
+
+/// Name and shape of every tensor in the files of such a model, in the order of the forward pass.
+fn stored_shapes(config: &LlamaConfig) -> Vec<(String, Vec<usize>)> {
+    let (d, vocab) = (config.hidden_size, config.vocab_size);
+    let mut shapes = vec![("model.embed_tokens.weight".to_owned(), vec![vocab, d])];
+    for layer in 0..config.num_hidden_layers {
+        let mut of = |name: &str, shape: Vec<usize>| shapes.push((format!("model.layers.{layer}.{name}"), shape));
+        of("input_layernorm.weight", vec![d]);
+        for (path, (d_in, d_out, has_bias)) in LINEAR_PATHS.iter().zip(config.linears()) {
+            of(&format!("{path}.weight"), vec![d_out, d_in]);
+            if has_bias {
+                of(&format!("{path}.bias"), vec![d_out]);
+            }
+        }
+        of("post_attention_layernorm.weight", vec![d]);
     }
+    shapes.push(("model.norm.weight".to_owned(), vec![d]));
+    if !config.tie_word_embeddings {
+        shapes.push(("lm_head.weight".to_owned(), vec![vocab, d]));
+    }
+    shapes
 }
 
 /// The format's name of a number type.
@@ -316,6 +343,20 @@ mod tests {
         let message = open(dir.path()).unwrap_err().to_string();
         assert!(message.contains("has shape") && message.contains("more"), "{message}");
         assert!(open(&dir.path().join("absent")).unwrap_err().to_string().contains("config.json"));
+    }
+
+    #[test]
+    fn a_size_of_the_configuration_alone_allocates_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        save(&Llama::new(&biased(), 5, &Device::flex()).unwrap(), dir.path(), FloatType::F32).unwrap();
+        // The largest that is accepted: a matrix of it would be 70 TB.
+        let config = LlamaConfig { hidden_size: 1 << 22, intermediate_size: 1 << 22, ..biased() };
+        std::fs::write(dir.path().join("config.json"), serde_json::to_string(&config).unwrap()).unwrap();
+        let message = open(dir.path()).unwrap_err().to_string();
+        assert!(
+            message.contains("`model.embed_tokens.weight` has shape [23, 16], expected [23, 4194304]"),
+            "{message}"
+        );
     }
 
     #[test]

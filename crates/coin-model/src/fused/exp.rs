@@ -45,7 +45,9 @@ mod tests {
         }
         // Up to the last f32 before overflow, one after the other.
         let highest = 88.722_83_f32;
-        assert!(f64::from(highest).exp() <= f64::from(f32::MAX) && f64::from(highest.next_up()).exp() > f64::from(f32::MAX));
+        assert!(
+            f64::from(highest).exp() <= f64::from(f32::MAX) && f64::from(highest.next_up()).exp() > f64::from(f32::MAX)
+        );
         for bits in 88.0_f32.to_bits()..=highest.to_bits() {
             let x = f32::from_bits(bits);
             let error = (f64::from(exp(x)) / f64::from(x).exp() - 1.0).abs();
