@@ -63,6 +63,19 @@ pub fn check_writable(folder: &Path) -> Result<(), DataError> {
     })
 }
 
+/// Whether `name` can be a file's name everywhere and names nothing else: letters, digits, `_`, `-` and `.`, which it does not
+/// begin with.
+///
+/// ```
+/// use coin_data::file::is_plain_name;
+/// assert!(is_plain_name("sst2") && is_plain_name("gpt-4.1"));
+/// assert!(!is_plain_name("") && !is_plain_name("../x") && !is_plain_name("/x") && !is_plain_name(".."));
+/// ```
+pub fn is_plain_name(name: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(plain)
+}
+
 /// The text of the file `path`, without a byte order mark.
 ///
 /// # Errors

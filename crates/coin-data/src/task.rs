@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::file::is_plain_name;
 use crate::{DataError, Instance};
 
 /// One answer word and the class it stands for.
@@ -145,8 +146,7 @@ impl Task {
     /// ```
     pub fn check(&self) -> Result<(), DataError> {
         let fault = |what: String| Err(DataError::Invalid(format!("task `{}` {what}", self.name)));
-        let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-        if self.name.is_empty() || self.name.starts_with('.') || !self.name.chars().all(plain) {
+        if !is_plain_name(&self.name) {
             return fault("has a name that is no plain file name: letters, digits, `_`, `-` and `.`".to_owned());
         }
         if self.labels.len() < 2 {

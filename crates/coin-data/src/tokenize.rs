@@ -82,7 +82,8 @@ impl TokenizeOptions {
     /// Tokenises `prompt` followed by `target`; `None` for a row that is too long under [`Truncation::Skip`].
     ///
     /// # Errors
-    /// [`DataError::Invalid`] if no token would be supervised, if the target alone exceeds the limit, or if the
+    /// [`DataError::Invalid`] if no token would be supervised, if none stands before the first supervised one, which it
+    /// is predicted from, if the target alone exceeds the limit, or if the
     /// tokenizer refuses the text.
     pub fn row(&self, tokenizer: &Tokenizer, prompt: &str, target: &str) -> Result<Option<TokenRow>, DataError> {
         let text = format!("{prompt}{target}");
@@ -99,6 +100,10 @@ impl TokenizeOptions {
         let Some(mut prompt_tokens) = boundary.map(|boundary| bos + boundary) else {
             return Err(DataError::Invalid(format!("target {target:?} has no token to learn from")));
         };
+        if prompt_tokens == 0 {
+            let message = format!("prompt {prompt:?} has no token, so nothing precedes the target {target:?}");
+            return Err(DataError::Invalid(message));
+        }
         let mut ids: Vec<u32> = self.bos.into_iter().chain(encoding.get_ids().iter().copied()).collect();
         let excess = ids.len().saturating_sub(self.max_tokens);
         let (mut shortened, mut cut) = (0, 0);
@@ -166,6 +171,18 @@ pub(crate) mod tests {
         let row = OPTIONS.row(&tokenizer(), "is it go", "od").unwrap().unwrap();
         assert_eq!((row.ids, row.prompt), (vec![1, 1, 2, 3], 3));
         assert!(OPTIONS.row(&tokenizer(), "is it ", " ").unwrap_err().to_string().contains("no token"));
+    }
+
+    #[test]
+    fn a_target_needs_a_token_before_it() {
+        for boundary in [Boundary::Offsets, Boundary::PromptAlone] {
+            let options = TokenizeOptions { bos: None, boundary, ..OPTIONS };
+            let message = options.row(&tokenizer(), " \n", "yes no").unwrap_err().to_string();
+            assert!(message.contains(r#"prompt " \n" has no token"#) && message.contains("yes no"), "{message}");
+            assert_eq!(options.row(&tokenizer(), "is ", "yes").unwrap().unwrap().prompt, 1);
+            let begun = TokenizeOptions { bos: Some(1), ..options };
+            assert_eq!(begun.row(&tokenizer(), "", "yes").unwrap().unwrap().prompt, 1);
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use coin_data::Task;
+use coin_data::file::is_plain_name;
 
 use crate::EvalError;
 use crate::levels::CLEAN;
@@ -46,7 +47,8 @@ impl InstructionSet {
     /// A set from JSON; `origin` is what error messages call it.
     ///
     /// # Errors
-    /// [`EvalError::Malformed`] with the line if the text has another form, or holds an empty list or instruction;
+    /// [`EvalError::Malformed`] with the line if the text has another form, holds an empty list or instruction, or a level whose
+    /// name is no plain file name;
     /// [`EvalError::MissingLevel`] if there is no level `clean`; [`EvalError::MissingTask`] if a level has a task that
     /// `clean` lacks; [`EvalError::InstructionCount`] if it has more or fewer instructions for one.
     pub fn parse(json: &str, origin: impl Into<PathBuf>) -> Result<InstructionSet, EvalError> {
@@ -130,6 +132,13 @@ impl InstructionSet {
     }
 
     fn check(&self, level: &str, tasks: &TaskInstructions) -> Result<(), EvalError> {
+        // Results are written to files of the level's name.
+        if !is_plain_name(level) {
+            let message = format!(
+                "level `{level}` is no plain file name: letters, digits, `_`, `-` and `.`, which it does not begin with"
+            );
+            return Err(EvalError::Malformed { path: self.origin.clone(), line: 0, message });
+        }
         let clean = self.level(CLEAN)?;
         for (task, instructions) in tasks {
             if instructions.is_empty() || instructions.iter().any(|text| text.trim().is_empty()) {
@@ -202,6 +211,9 @@ mod tests {
             (r#"{"clean": {"cola": ["a", " "]}}"#, "empty list or instruction"),
             (r#"{"clean": {"cola": ["a"]}, "semantic": {"cola": ["a", "b"]}}"#, "2 instructions where `clean` has 1"),
             (r#"{"clean": {"cola": ["a"]}, "semantic": {"rte": ["a"]}}"#, "no instructions for task `rte`"),
+            (r#"{"clean": {}, "../../x": {}}"#, "level `../../x` is no plain file name"),
+            (r#"{"clean": {}, "/x": {}}"#, "level `/x` is no plain file name"),
+            (r#"{"clean": {}, "": {}}"#, "level `` is no plain file name"),
             ("{\n\"clean\": 3}", "set.json:2:"),
         ] {
             let message = InstructionSet::parse(json, "set.json").unwrap_err().to_string();

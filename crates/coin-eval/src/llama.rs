@@ -118,10 +118,10 @@ impl LanguageModel for LlamaModel {
         let limit = self.model.config().max_position_embeddings;
         let text = prompt.render();
         // A token stands for a byte at least, but for BOS and a leading space; twice that for a tokenizer that rewrites its text.
-        if 2 * (text.len() + 4) + new_tokens <= limit {
+        if (2 * (text.len() + 4)).saturating_add(new_tokens) <= limit {
             return Ok(0);
         }
-        Ok((self.encode(&text)?.len() + new_tokens).saturating_sub(limit))
+        Ok(self.encode(&text)?.len().saturating_add(new_tokens).saturating_sub(limit))
     }
 
     fn fingerprint(&self) -> String {

@@ -55,7 +55,7 @@ pub fn score_tasks(name: impl Into<String>, records: &[Record], tasks: &[Task]) 
 /// [`statistics`].
 ///
 /// # Errors
-/// As [`score`], and [`EvalError::Invalid`] if there are fewer than [`statistics::MIN_REPLICATES`] replicates.
+/// As [`score`], and [`EvalError::Invalid`] if the number of replicates is outside its domain ([`Bootstrap::check`]).
 pub fn score_with_intervals(
     name: impl Into<String>,
     records: &[Record],

@@ -19,7 +19,7 @@ mod intervals;
 mod mcnemar;
 mod pairs;
 
-pub use bootstrap::MIN_REPLICATES;
+pub use bootstrap::{MAX_REPLICATES, MIN_REPLICATES};
 pub use compare::compare;
 pub use holm::holm;
 pub(crate) use intervals::intervals;

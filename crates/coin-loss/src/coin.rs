@@ -78,7 +78,8 @@ impl CoinLossConfig {
     /// # Errors
     /// [`LossError::Tile`], [`LossError::Temperature`] or [`LossError::Lambda`] if one is outside its domain.
     pub fn init(&self) -> Result<CoinLoss, LossError> {
-        if !(self.lambda >= 0.0 && self.lambda.is_finite()) {
+        // Within this its product with any contrastive loss is an f32.
+        if !(0.0..=1e15).contains(&self.lambda) {
             return Err(LossError::Lambda(self.lambda));
         }
         let contrastive = InfoNceConfig::new().with_temperature(self.temperature).with_evaluation(self.evaluation);

@@ -71,7 +71,7 @@ pub enum LossError {
     #[error("the tiled evaluation cannot give the rows' terms a graph: reduce them, or evaluate the plain form")]
     TiledRows,
     /// The weight of the contrastive term must be non-negative and finite.
-    #[error("lambda must be non-negative and finite, got {0}")]
+    #[error("lambda must be from 0 to 1e15, got {0}")]
     Lambda(f64),
     /// A pooling name that is not known.
     #[error("unknown pooling `{0}`, expected one of: last, average_all, average_first_last, max")]

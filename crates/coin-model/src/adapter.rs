@@ -1,6 +1,6 @@
 //! LoRA adapters in PEFT's layout: `adapter_config.json` and `adapter_model.safetensors` (or `.bin`, to read).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use burn::module::{Module, Param};
@@ -130,37 +130,52 @@ pub fn load(model: Llama, dir: &Path) -> Result<Llama, ModelError> {
     let WeightFiles { path, tensors } = WeightFiles::open(dir, "adapter_model", "adapter_model")?;
     let mut tensors: BTreeMap<String, _> =
         tensors.into_iter().map(|(name, tensor)| (canonical(&name), tensor)).collect();
+    // Shapes are compared before anything is allocated: the settings may name any rank.
+    let targets = config.targets(model.layers.len())?;
+    let targeted = model.linears().zip(targets.iter().flatten()).filter(|(_, hit)| **hit);
+    let mut problems = Vec::new();
+    let mut known = BTreeSet::new();
+    for ((path, linear), _) in targeted {
+        let [d_in, d_out] = linear.weight.dims();
+        for (factor, shape) in [("lora_A", [config.rank, d_in]), ("lora_B", [d_out, config.rank])] {
+            let name = format!("{path}.{factor}.weight");
+            match tensors.get(&name) {
+                None => problems.push(format!("`{name}` is missing")),
+                Some(tensor) if tensor.shape() != shape => {
+                    problems.push(format!("`{name}` has shape {:?}, expected {shape:?}", tensor.shape()));
+                }
+                Some(_) => {}
+            }
+            known.insert(name);
+        }
+    }
+    let strange = tensors.keys().filter(|name| !known.contains(*name));
+    problems.extend(strange.map(|name| format!("`{name}` is unexpected")));
+    if !problems.is_empty() {
+        return Err(ModelError::weights(path, problems));
+    }
     let device = model.device();
     let model = model.with_lora(&config, 0)?;
-    let mut problems = Vec::new();
     let mut failure = None;
     let model = model.map_linears(|index, place, mut linear| {
         let Some(lora) = linear.lora.as_mut() else { return linear };
         for (factor, param) in [("lora_A", &mut lora.a), ("lora_B", &mut lora.b)] {
             let name = format!("model.layers.{index}.{}.{factor}.weight", LINEAR_PATHS[place]);
-            let [d_in, d_out]: [usize; 2] = param.lazy_shape().dims();
-            match tensors.remove(&name) {
-                None => problems.push(format!("`{name}` is missing")),
-                Some(tensor) if tensor.shape() != [d_out, d_in] => {
-                    problems.push(format!("`{name}` has shape {:?}, expected {:?}", tensor.shape(), [d_out, d_in]));
+            let Some(tensor) = tensors.remove(&name) else { continue };
+            match tensor.data(&name, true, FloatType::F32) {
+                Ok((data, _)) => {
+                    let id = param.id;
+                    *param = Param::from_tensor(Tensor::from_data(data, (&device, DType::F32)));
+                    param.id = id;
                 }
-                Some(tensor) => match tensor.data(&name, true, FloatType::F32) {
-                    Ok((data, _)) => {
-                        let id = param.id;
-                        *param = Param::from_tensor(Tensor::from_data(data, (&device, DType::F32)));
-                        param.id = id;
-                    }
-                    Err(error) => failure = Some(error),
-                },
+                Err(error) => failure = Some(error),
             }
         }
         linear
     });
-    problems.extend(tensors.keys().map(|name| format!("`{name}` is unexpected")));
-    match (failure, problems.is_empty()) {
-        (Some(error), _) => Err(error),
-        (None, true) => Ok(model),
-        (None, false) => Err(ModelError::weights(path, problems)),
+    match failure {
+        Some(error) => Err(error),
+        None => Ok(model),
     }
 }
 
@@ -236,7 +251,7 @@ pub fn set_merged(model: Llama, merged: bool) -> Llama {
 /// the two forms.
 ///
 /// # Errors
-/// The model has no adapter, or the device fails.
+/// The model has no adapter, a weight or logit is not finite, or the device fails.
 pub fn merge(model: Llama, probe: &TokenBatch) -> Result<(Llama, f32), ModelError> {
     if parameters(&model) == 0 {
         return Err(ModelError::Invalid("the model has no adapter to merge".to_owned()));
@@ -252,9 +267,21 @@ pub fn merge(model: Llama, probe: &TokenBatch) -> Result<(Llama, f32), ModelErro
         linear.lora = None;
         linear
     });
-    let difference = (logits(&merged) - before).abs().max().try_into_scalar::<f32>();
-    let difference = difference.map_err(|error| ModelError::Invalid(format!("cannot read logits back: {error:?}")))?;
-    Ok((merged, difference))
+    // Weights that the probe does not reach are looked at themselves.
+    let matrices = merged.linears().map(|(path, linear)| (path, linear.weight.values()));
+    let embedding = ("model.embed_tokens".to_owned(), merged.embedding.val());
+    for (name, weight) in matrices.chain([embedding]) {
+        let values = NamedTensor::new(name.as_str(), weight).values()?;
+        if values.iter().any(|value| !value.is_finite()) {
+            return Err(ModelError::Invalid(format!("`{name}.weight`, merged, holds values that are not finite")));
+        }
+    }
+    // Not finite as soon as one of the two logits is.
+    let differences = NamedTensor::new("logits", logits(&merged) - before).values()?;
+    match differences.iter().all(|value| value.is_finite()) {
+        true => Ok((merged, differences.iter().fold(0.0, |most: f32, value| most.max(value.abs())))),
+        false => Err(ModelError::Invalid("a logit of the model is not finite, before or after merging".to_owned())),
+    }
 }
 
 /// The two factors of every adapter, A `[d_in, rank]` and B `[rank, d_out]`, with the path of their layer, such as
@@ -382,5 +409,43 @@ mod tests {
         assert!(difference > 0.0 && difference < 1e-4, "{difference}");
         assert_eq!(parameters(&merged), 0);
         assert!(merge(merged, &probe).is_err());
+    }
+
+    #[test]
+    fn what_is_not_finite_is_not_merged() {
+        let lora = LoraConfig { rank: 2, ..LoraConfig::default() };
+        let probe = TokenBatch::left_padded(&[vec![1, 2, 3]], 0, 1, &Device::flex()).unwrap();
+        let message = |model: Llama| merge(model, &probe).unwrap_err().to_string();
+        let nothing = |tensor: Tensor<2>| Param::from_tensor(tensor * f32::NAN);
+        let mut model = adapted(&lora);
+        let adapter = model.layers[1].attention.k_proj.lora.as_mut().unwrap();
+        adapter.b = nothing(adapter.b.val());
+        assert!(message(model).contains("`model.layers.1.self_attn.k_proj.weight`, merged, holds"));
+        // A row of the embedding that the probe does not have, under a head of its own.
+        let mut model = adapted(&lora);
+        model.head = Some(Param::from_tensor(model.embedding.val().transpose()));
+        let row = Tensor::full([1, 16], f32::NAN, &Device::flex());
+        model.embedding = Param::from_tensor(model.embedding.val().slice_assign([22..23, 0..16], row));
+        assert!(message(model).contains("`model.embed_tokens.weight`"));
+        let mut model = adapted(&lora);
+        model.norm.weight = Param::from_tensor(model.norm.weight.val() * f32::INFINITY);
+        assert!(message(model).contains("a logit of the model is not finite"));
+    }
+
+    #[test]
+    fn a_rank_of_the_settings_alone_allocates_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let lora = LoraConfig { rank: 2, ..LoraConfig::default() };
+        save(&adapted(&lora), &lora, None, dir.path()).unwrap();
+        let path = dir.path().join("adapter_config.json");
+        let config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        for (rank, words) in [(65_536_u64, "expected [65536, 16]"), (10_u64.pow(12), "lora rank must be at most 65536")]
+        {
+            let mut config = config.clone();
+            config["r"] = rank.into();
+            std::fs::write(&path, config.to_string()).unwrap();
+            let message = load(Llama::new(&tiny(), 5, &Device::flex()).unwrap(), dir.path()).unwrap_err().to_string();
+            assert!(message.contains(words), "{message}");
+        }
     }
 }

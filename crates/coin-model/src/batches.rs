@@ -72,7 +72,7 @@ impl<'a> Plan<'a> {
         let prefix = &self.groups[*group];
         let behind = prefix.ids.len();
         let input: Vec<Vec<u32>> = rows.iter().map(|&row| self.rows[row][behind..].to_vec()).collect();
-        let capacity = behind + input.iter().map(Vec::len).max().unwrap_or(0) + new_tokens;
+        let capacity = behind + input.iter().map(Vec::len).max().unwrap_or(0).saturating_add(new_tokens);
         let cache = match behind {
             0 => KvCache::new(self.model.layers.len(), rows.len(), capacity),
             _ => self.cache(prefix)?.repeat(rows.len(), capacity),
@@ -141,7 +141,7 @@ fn fitting(
     // The longest row counts for all, as shorter ones are padded.
     let fits = |count: &usize| {
         let length = rows[members[*count - 1]].len();
-        count * row_bytes(model, length, length + new_tokens, copies) <= memory
+        count * row_bytes(model, length, length.saturating_add(new_tokens), copies) <= memory
     };
     (1..=most).rev().find(fits).unwrap_or(1)
 }

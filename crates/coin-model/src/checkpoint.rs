@@ -1,16 +1,17 @@
 //! Models in Hugging Face's layout: `config.json` with safetensors or PyTorch weights, whole or in shards.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor};
 use half::{bf16, f16};
 use safetensors::View;
 use safetensors::tensor::Dtype;
 
 use crate::config::ModelType;
+use crate::linear::LINEAR_PATHS;
 use crate::llama::WeightFormat;
 use crate::weight::FloatType;
 use crate::weight_file::WeightFiles;
@@ -48,38 +49,64 @@ pub fn load(dir: &Path, format: WeightFormat, device: &Device) -> Result<Loaded,
 
 fn build(
     config: &LlamaConfig,
-    WeightFiles { path, mut tensors }: WeightFiles,
+    WeightFiles { path, tensors }: WeightFiles,
     format: WeightFormat,
     device: &Device,
 ) -> Result<Loaded, ModelError> {
+    // Shapes are compared before anything is allocated: a configuration may ask for any size.
+    let expected = stored_shapes(config);
     let mut problems = Vec::new();
+    for (name, shape) in &expected {
+        match tensors.get(name) {
+            None => problems.push(format!("`{name}` is missing")),
+            Some(tensor) if tensor.shape() != shape => {
+                problems.push(format!("`{name}` has shape {:?}, expected {shape:?}", tensor.shape()));
+            }
+            Some(_) => {}
+        }
+    }
+    // Written by some programs although they can be derived.
+    let derived =
+        |name: &str| name.ends_with("rotary_emb.inv_freq") || (config.tie_word_embeddings && name == "lm_head.weight");
+    let known: BTreeSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
+    let strange = tensors.keys().filter(|name| !known.contains(name.as_str()) && !derived(name));
+    problems.extend(strange.map(|name| format!("`{name}` is unexpected")));
+    if !problems.is_empty() {
+        return Err(ModelError::weights(path, problems));
+    }
     let mut not_finite = Vec::new();
     let model = Llama::build(config, format, device, |name, shape, dtype| {
-        let nothing = || TensorData::zeros::<f32, _>(shape.to_vec()).convert_dtype(dtype.into());
-        let Some(tensor) = tensors.remove(name) else {
-            problems.push(format!("`{name}` is missing"));
-            return Ok::<_, ModelError>(nothing());
-        };
         let linear = shape.len() == 2 && !name.contains("embed_tokens");
-        let stored: Vec<usize> = if linear { vec![shape[1], shape[0]] } else { shape.to_vec() };
-        if tensor.shape() != stored {
-            problems.push(format!("`{name}` has shape {:?}, expected {stored:?}", tensor.shape()));
-            return Ok(nothing());
-        }
-        let (data, finite) = tensor.data(name, linear, dtype)?;
+        let missing = || ModelError::weights(&path, vec![format!("`{name}` is missing")]);
+        let (data, finite) = tensors.get(name).ok_or_else(missing)?.data(name, linear, dtype)?;
         if !finite {
             not_finite.push(name.to_owned());
         }
         Ok(data)
     })?;
-    // Written by some programs although they can be derived.
-    let derived =
-        |name: &str| name.ends_with("rotary_emb.inv_freq") || (config.tie_word_embeddings && name == "lm_head.weight");
-    problems.extend(tensors.keys().filter(|name| !derived(name)).map(|name| format!("`{name}` is unexpected")));
-    match problems.is_empty() {
-        true => Ok(Loaded { model, not_finite }),
-        false => Err(ModelError::weights(path, problems)),
+    Ok(Loaded { model, not_finite })
+}
+
+/// Name and shape of every tensor in the files of such a model, in the order of the forward pass.
+fn stored_shapes(config: &LlamaConfig) -> Vec<(String, Vec<usize>)> {
+    let (d, vocab) = (config.hidden_size, config.vocab_size);
+    let mut shapes = vec![("model.embed_tokens.weight".to_owned(), vec![vocab, d])];
+    for layer in 0..config.num_hidden_layers {
+        let mut of = |name: &str, shape: Vec<usize>| shapes.push((format!("model.layers.{layer}.{name}"), shape));
+        of("input_layernorm.weight", vec![d]);
+        for (path, (d_in, d_out, has_bias)) in LINEAR_PATHS.iter().zip(config.linears()) {
+            of(&format!("{path}.weight"), vec![d_out, d_in]);
+            if has_bias {
+                of(&format!("{path}.bias"), vec![d_out]);
+            }
+        }
+        of("post_attention_layernorm.weight", vec![d]);
     }
+    shapes.push(("model.norm.weight".to_owned(), vec![d]));
+    if !config.tie_word_embeddings {
+        shapes.push(("lm_head.weight".to_owned(), vec![vocab, d]));
+    }
+    shapes
 }
 
 /// The format's name of a number type.
@@ -181,17 +208,23 @@ pub(crate) fn write_tensors(path: &Path, tensors: &[NamedTensor], dtype: FloatTy
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
     let file = temporary_beside(path)?;
     safetensors::serialize_to_file(views, Some(metadata), file.path()).map_err(ModelError::malformed(path))?;
-    match failure.into_inner() {
-        Some(error) => Err(error),
-        None => finish(file, path),
+    if let Some(error) = failure.into_inner() {
+        return Err(error);
     }
+    // The format's writer renames a private file of its own over the temporary name, so `file` is no longer what stands
+    // there: that file gets the rights of ours and is the one to sync.
+    let written = std::fs::File::options().write(true).open(file.path()).map_err(ModelError::io(path))?;
+    let permissions = file.as_file().metadata().map_err(ModelError::io(path))?.permissions();
+    written.set_permissions(permissions).map_err(ModelError::io(path))?;
+    keep(&written, file.into_temp_path(), path)
 }
 
 /// Writes a file under a temporary name beside it, syncs it, renames it.
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
     let mut file = temporary_beside(path)?;
     file.write_all(bytes).map_err(ModelError::io(path))?;
-    finish(file, path)
+    let (file, name) = file.into_parts();
+    keep(&file, name, path)
 }
 
 fn temporary_beside(path: &Path) -> Result<tempfile::NamedTempFile, ModelError> {
@@ -204,10 +237,10 @@ fn temporary_beside(path: &Path) -> Result<tempfile::NamedTempFile, ModelError> 
     builder.tempfile_in(dir).map_err(ModelError::io(dir))
 }
 
-fn finish(file: tempfile::NamedTempFile, path: &Path) -> Result<(), ModelError> {
-    file.as_file().sync_all().map_err(ModelError::io(path))?;
-    file.persist(path).map_err(|error| ModelError::Io { path: path.to_owned(), source: error.error })?;
-    Ok(())
+/// Syncs `file`, which stands under the temporary `name`, and renames it to `path`.
+fn keep(file: &std::fs::File, name: tempfile::TempPath, path: &Path) -> Result<(), ModelError> {
+    file.sync_all().map_err(ModelError::io(path))?;
+    name.persist(path).map_err(|error| ModelError::Io { path: path.to_owned(), source: error.error })
 }
 
 /// Writes the base weights of `model` to `dir`: `config.json` and `model.safetensors`. Adapters are not written; a
@@ -283,6 +316,19 @@ mod tests {
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "no temporary file is left");
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn written_files_have_the_rights_of_ordinary_ones() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("ordinary"), "").unwrap();
+        save(&Llama::new(&tiny(), 5, &Device::flex()).unwrap(), dir.path(), FloatType::F32).unwrap();
+        let mode = |name: &str| std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
+        for name in ["model.safetensors", "config.json"] {
+            assert_eq!(mode(name), mode("ordinary"), "{name}");
+        }
+    }
+
     #[test]
     fn damaged_weights_are_named() {
         let dir = tempfile::tempdir().unwrap();
@@ -297,6 +343,20 @@ mod tests {
         let message = open(dir.path()).unwrap_err().to_string();
         assert!(message.contains("has shape") && message.contains("more"), "{message}");
         assert!(open(&dir.path().join("absent")).unwrap_err().to_string().contains("config.json"));
+    }
+
+    #[test]
+    fn a_size_of_the_configuration_alone_allocates_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        save(&Llama::new(&biased(), 5, &Device::flex()).unwrap(), dir.path(), FloatType::F32).unwrap();
+        // The largest that is accepted: a matrix of it would be 70 TB.
+        let config = LlamaConfig { hidden_size: 1 << 22, intermediate_size: 1 << 22, ..biased() };
+        std::fs::write(dir.path().join("config.json"), serde_json::to_string(&config).unwrap()).unwrap();
+        let message = open(dir.path()).unwrap_err().to_string();
+        assert!(
+            message.contains("`model.embed_tokens.weight` has shape [23, 16], expected [23, 4194304]"),
+            "{message}"
+        );
     }
 
     #[test]

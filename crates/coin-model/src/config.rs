@@ -8,6 +8,13 @@ use serde_json::Value;
 use crate::ModelError;
 use crate::weight::{FloatType, Quantization};
 
+/// Largest width of a model and size of a vocabulary, 4,194,304. With it and [`MOST_LAYERS`] every number of bytes is a
+/// number of 64 bits.
+const MOST_WIDTH: usize = 1 << 22;
+
+/// Most decoder layers.
+const MOST_LAYERS: usize = 1 << 12;
+
 /// A family of decoders that differ from LLaMA in where they have biases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -244,6 +251,20 @@ impl LlamaConfig {
         }
         let sizes =
             [self.vocab_size, self.hidden_size, self.intermediate_size, self.num_attention_heads, self.kv_heads()];
+        let layers = ("num_hidden_layers", self.num_hidden_layers, MOST_LAYERS);
+        let widths = [
+            ("vocab_size", self.vocab_size),
+            ("hidden_size", self.hidden_size),
+            ("intermediate_size", self.intermediate_size),
+            ("num_attention_heads", self.num_attention_heads),
+            ("num_key_value_heads", self.kv_heads()),
+            ("head_dim", self.head_dim()),
+            ("num_attention_heads * head_dim", self.num_attention_heads.saturating_mul(self.head_dim())),
+        ];
+        let mut bounded = widths.into_iter().map(|(key, size)| (key, size, MOST_WIDTH)).chain([layers]);
+        if let Some((key, size, most)) = bounded.find(|(_, size, most)| size > most) {
+            return Err(unsupported(path, key, &size, &format!("at most {most}")));
+        }
         let fits = self.num_hidden_layers > 0
             && sizes.iter().all(|&size| size > 0)
             && self.num_attention_heads.is_multiple_of(self.kv_heads())
@@ -409,6 +430,30 @@ pub(crate) mod tests {
         let mut value = serde_json::to_value(tiny()).unwrap();
         change(&mut value);
         LlamaConfig::from_json(Path::new("config.json"), &value.to_string())
+    }
+
+    #[test]
+    fn sizes_beyond_any_model_are_refused() {
+        let sizes = ["vocab_size", "hidden_size", "intermediate_size", "num_attention_heads", "head_dim"];
+        for key in sizes.into_iter().chain(["num_key_value_heads", "num_hidden_layers"]) {
+            for size in [10_u64.pow(7), 10_u64.pow(18)] {
+                let message = read(|v| v[key] = size.into()).unwrap_err().to_string();
+                assert!(message.contains(key) && message.contains("at most"), "{key}: {message}");
+            }
+        }
+        let width = 1 << 22;
+        let largest = LlamaConfig {
+            vocab_size: width,
+            hidden_size: width,
+            intermediate_size: width,
+            num_attention_heads: width / 2,
+            num_key_value_heads: None,
+            head_dim: Some(2),
+            num_hidden_layers: 1 << 12,
+            ..tiny()
+        };
+        largest.check(Path::new("config.json")).unwrap();
+        assert!(largest.weight_bytes(FloatType::F32, None) as f64 > 1e18);
     }
 
     #[test]

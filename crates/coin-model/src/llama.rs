@@ -205,7 +205,7 @@ impl Llama {
             let fault = match row.iter().position(|&id| id as usize >= vocabulary) {
                 _ if row.is_empty() => "has no token".to_owned(),
                 Some(at) => format!("has token id {} at position {at}, but the model has {vocabulary} ids", row[at]),
-                None if row.len() + new_tokens > limit => {
+                None if row.len().saturating_add(new_tokens) > limit => {
                     let more = if new_tokens > 0 { format!(" and {new_tokens} new ones") } else { String::new() };
                     format!("has {} tokens{more}, but the model has {limit} positions", row.len())
                 }

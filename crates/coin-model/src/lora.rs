@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::ModelError;
 use crate::linear::LINEAR_PATHS;
 
+/// Largest rank: more than the width of any layer is no lower rank.
+const MOST_RANK: usize = 1 << 16;
+
 /// Settings of the adapters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -88,7 +91,10 @@ impl LoraConfig {
         if self.rank == 0 {
             return invalid("lora rank must be at least 1, got 0".to_owned());
         }
-        if !(self.alpha > 0.0 && self.alpha.is_finite()) {
+        if self.rank > MOST_RANK {
+            return invalid(format!("lora rank must be at most {MOST_RANK}, got {}", self.rank));
+        }
+        if !(self.alpha > 0.0 && (self.alpha as f32).is_finite()) {
             return invalid(format!("lora alpha must be positive, got {}", self.alpha));
         }
         if !(0.0..1.0).contains(&self.dropout) {

@@ -23,6 +23,9 @@ const STATE: &str = "state.json";
 const CONFIG: &str = "config.resolved.toml";
 const PARTIAL: &str = ".partial-";
 
+/// What is said of an optimiser's state that cannot be read; burn's own words are for its developers.
+const DAMAGED: &str = "is damaged: remove the checkpoint's folder, and --resume goes on from the one before";
+
 /// Where a run stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -182,8 +185,7 @@ pub(crate) fn load(
     let model = adapter::load(model, &dir.join("adapter"))?;
     let path = dir.join(OPTIMIZER);
     let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
-    let optimizer = optimizer
-        .from_bytes(Bytes::from_bytes_vec(bytes))
-        .map_err(|error| TrainError::checkpoint(&path, format!("{error:?}")))?;
+    let optimizer =
+        optimizer.from_bytes(Bytes::from_bytes_vec(bytes)).map_err(|_| TrainError::checkpoint(&path, DAMAGED))?;
     Ok(Restored { state, model, optimizer })
 }

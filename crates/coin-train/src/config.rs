@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 
+/// Bound of numbers of pairs, steps and epochs: more is a slip, and products of two must be numbers.
+const MOST: usize = 1_000_000_000;
+
 /// What is minimised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -293,6 +296,9 @@ impl RunConfig {
     pub fn check(&self, origin: &str) -> Result<(), TrainError> {
         let error = |message: String| Err(TrainError::Config { origin: origin.to_owned(), message });
         let train = &self.train;
+        if self.out.as_os_str().is_empty() {
+            return error("out must name a folder, got an empty text".to_owned());
+        }
         for (key, value) in [("batch_pairs", train.batch_pairs), ("micro_batch_pairs", train.micro_batch_pairs)] {
             if value == 0 || value % 2 == 1 {
                 return error(format!("train.{key} must be even (whole couples) and positive, got {value}"));
@@ -310,10 +316,21 @@ impl RunConfig {
         if self.data.max_tokens < 8 {
             return error(format!("data.max_tokens must be at least 8, got {}", self.data.max_tokens));
         }
+        for (key, value) in [
+            ("train.batch_pairs", train.batch_pairs),
+            ("train.epochs", train.epochs),
+            ("train.steps", train.steps.unwrap_or(1)),
+            ("data.validation_pairs", self.data.validation_pairs),
+        ] {
+            if value > MOST {
+                return error(format!("{key} must be at most {MOST}, got {value}"));
+            }
+        }
         if train.epochs == 0 && train.steps.is_none() || train.steps == Some(0) {
             return error("train.epochs or train.steps must be at least 1".to_owned());
         }
-        if !(train.learning_rate > 0.0 && train.learning_rate.is_finite()) {
+        // Losses and gradients are f32.
+        if !(train.learning_rate > 0.0 && (train.learning_rate as f32).is_finite()) {
             return error(format!("train.learning_rate must be positive, got {}", train.learning_rate));
         }
         if !(0.0..1.0).contains(&train.warmup_ratio) {
@@ -464,5 +481,18 @@ mod tests {
         assert!(message(RUN, &["objective.pooling=mean"]).contains("`mean`"));
         assert!(message(RUN, &["train.batch_pairs"]).contains("table.key=value"));
         assert!(message(RUN, &["out.x=1"]).contains("`out` is no table"));
+        assert!(message(RUN, &["out="]).contains("out must name a folder"));
+        assert!(message(RUN, &["train.epochs=1000000000000"]).contains("train.epochs must be at most"));
+        assert!(message(RUN, &["train.steps=9000000000000000000"]).contains("train.steps must be at most"));
+        assert!(message(RUN, &["train.batch_pairs=9000000000000000000"]).contains("train.batch_pairs must be at most"));
+        assert!(message(RUN, &["data.validation_pairs=9000000000000000000"]).contains("data.validation_pairs must be"));
+        assert!(message(RUN, &["lora.rank=1000000000"]).contains("lora rank must be at most 65536"));
+        for key in ["objective.lambda", "objective.temperature", "train.learning_rate", "lora.alpha"] {
+            for value in ["1e300", "inf", "nan"] {
+                let message = message(RUN, &[&format!("{key}={value}")]);
+                assert!(message.contains(key.split('.').next_back().unwrap()), "{key} {value}: {message}");
+            }
+        }
+        assert!(message(RUN, &["objective.temperature=1e-300"]).contains("temperature"));
     }
 }

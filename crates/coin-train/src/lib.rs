@@ -13,6 +13,7 @@ pub mod error;
 pub mod estimate;
 mod failed_batch;
 mod fingerprint;
+mod folder;
 pub mod loss_scale;
 pub mod metrics;
 pub mod objective;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::TrainError;
 
@@ -31,7 +31,9 @@ pub struct StepMetrics {
     pub similarity_positive: f64,
     /// Mean cosine over unmasked negatives.
     pub similarity_negative: f64,
-    /// Global norm of the gradient before clipping.
+    /// Global norm of the gradient before clipping. Infinite where the gradients overflowed, which the file, as JSON knows no
+    /// such number, has as `null`.
+    #[serde(deserialize_with = "infinite_if_null")]
     pub grad_norm: f64,
     /// Pairs in this step.
     pub pairs: usize,
@@ -47,10 +49,14 @@ pub struct StepMetrics {
     pub skipped_steps: Option<usize>,
 }
 
+fn infinite_if_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::INFINITY))
+}
+
 impl StepMetrics {
-    /// The curves worth drawing.
-    pub(crate) fn scalars(&self) -> [(&'static str, f64); 8] {
-        [
+    /// The curves worth drawing: what is a number.
+    pub(crate) fn scalars(&self) -> Vec<(&'static str, f64)> {
+        let all = [
             ("loss/total", self.loss),
             ("loss/generation", self.loss_generation),
             ("loss/contrastive", self.loss_contrastive),
@@ -59,7 +65,8 @@ impl StepMetrics {
             ("contrastive/similarity_negative", self.similarity_negative),
             ("optimizer/lr", self.lr),
             ("optimizer/grad_norm", self.grad_norm),
-        ]
+        ];
+        all.into_iter().filter(|(_, value)| value.is_finite()).collect()
     }
 }
 
@@ -171,5 +178,44 @@ impl MetricsFile {
         let text = serde_json::to_string(line)
             .map_err(|error| TrainError::Io { path: self.path.clone(), source: error.into() })?;
         writeln!(self.file, "{text}").map_err(TrainError::io(&self.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_was_skipped_is_read_back_and_has_no_point_in_the_curve_of_norms() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("metrics.jsonl");
+        let skipped = StepMetrics {
+            step: 0,
+            epoch: 0.1,
+            lr: 1e-4,
+            loss: 2.0,
+            loss_generation: 1.0,
+            loss_contrastive: 0.5,
+            loss_contrastive_scaled: 1.0,
+            contrastive_accuracy: 1.0,
+            similarity_positive: 0.9,
+            similarity_negative: 0.1,
+            grad_norm: f64::INFINITY,
+            pairs: 4,
+            supervised_tokens: 8,
+            seconds: 0.1,
+            loss_scale: Some(65536.0),
+            skipped_steps: Some(1),
+        };
+        let mut file = MetricsFile::create(&path).unwrap();
+        file.write(&skipped).unwrap();
+        file.write(&StepMetrics { grad_norm: f64::NAN, ..skipped }).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.matches("\"grad_norm\":null").count(), 2, "{text}");
+        assert_eq!(read(&path).unwrap().0, [skipped, skipped]);
+        assert!(skipped.scalars().iter().all(|(tag, _)| *tag != "optimizer/grad_norm"));
+        assert_eq!(StepMetrics { grad_norm: 1.0, ..skipped }.scalars().len(), 8);
+        std::fs::write(&path, text.replacen("\"grad_norm\":null,", "", 1)).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("grad_norm"));
     }
 }

@@ -11,6 +11,7 @@ use coin_model::{FloatType, Llama, adapter};
 
 use crate::adamw::AdamW;
 use crate::checkpoint::{self, Restored, RunState};
+use crate::folder::Start;
 use crate::loss_scale::LossScale;
 use crate::metrics::MetricsFile;
 use crate::objective::{PairRow, StepObjective, supervised};
@@ -69,10 +70,11 @@ impl Trainer {
     /// Runs to the end and writes `config.resolved.toml`, `metrics.jsonl`, `tensorboard/`, `checkpoints/` and `adapter/`
     /// to `out` of the configuration, and with held-out pairs `adapter-best/`.
     ///
-    /// A run that was stopped or killed and is resumed ends with the same adapter, to the bit, as one that was not.
+    /// A run that was stopped or killed and is resumed ends with the same adapter, to the bit, as one that was not; a
+    /// finished one that is resumed writes nothing.
     ///
     /// # Errors
-    /// A file cannot be written, the run folder is that of another run, or a loss is no number.
+    /// A file cannot be written, the run folder is that of another run or holds what is no run's, or a loss is no number.
     pub fn run(self, options: RunOptions, progress: impl FnMut(&Progress)) -> Result<Outcome, TrainError> {
         self.run_as(&Alone, options, progress)
     }
@@ -101,7 +103,10 @@ impl Trainer {
             checkpointing: train.checkpointing,
             loss_scale: 1.0,
         };
-        let mut running = self.start(options.resume, collective, &mut progress)?;
+        let Some(mut running) = self.start(options.resume, collective, &mut progress)? else {
+            let tuned = adapter::load(self.model().clone(), &self.config().out.join("adapter"))?;
+            return Ok(Outcome::Finished(Box::new(tuned.valid())));
+        };
         if running.state.step == 0 {
             self.validate_and_keep(&mut running, collective, &mut progress)?;
         }
@@ -212,19 +217,23 @@ impl Trainer {
         Ok(order)
     }
 
-    /// Where the run starts: at its beginning, or at the newest checkpoint.
+    /// Where the run starts: at its beginning, or at the newest checkpoint; `None` where it is finished.
     fn start(
         &self,
         resume: bool,
         collective: &dyn Collective,
         progress: &mut dyn FnMut(&Progress),
-    ) -> Result<Running, TrainError> {
+    ) -> Result<Option<Running>, TrainError> {
         let out = &self.config().out;
         let writes = collective.rank() == 0;
         let optimizer = ModuleOptimizer::from(AdamW::default());
-        let newest = self.resumable(resume)?;
+        let start = self.begins(resume)?;
         // No rank writes before all have read.
-        let step = newest.as_ref().map_or(0, |(_, state)| state.step);
+        let step = match &start {
+            Start::Beginning => 0,
+            Start::Checkpoint(_, state) => state.step,
+            Start::End => self.steps(),
+        };
         let device = self.model().device();
         let [sum] = sum_values([step as f64], collective, &device)?;
         if sum != (step * collective.ranks()) as f64 {
@@ -232,15 +241,16 @@ impl Trainer {
             return Err(CollectiveError::Disagreement { rank: collective.rank(), got, expected }.into());
         }
         let metrics_path = out.join("metrics.jsonl");
-        let (state, model, optimizer, metrics) = match newest {
-            Some((path, state)) => {
+        let (state, model, optimizer, metrics) = match start {
+            Start::End => return Ok(None),
+            Start::Checkpoint(path, state) => {
                 let Restored { state, model, optimizer } =
                     checkpoint::load(&path, state, self.model().clone(), optimizer)?;
                 progress(&Progress::Resumed(state.step));
                 let metrics = writes.then(|| MetricsFile::resume(&metrics_path, state.step)).transpose()?;
                 (state, model.with_dropout(self.lora().dropout), optimizer, metrics)
             }
-            None => {
+            Start::Beginning => {
                 let metrics = writes
                     .then(|| {
                         self.clear_folder()?;
@@ -255,23 +265,7 @@ impl Trainer {
             Some(metrics) => Some(Logs { metrics, events: EventFile::create(&out.join("tensorboard"), state.step)? }),
             None => None,
         };
-        Ok(Running { state, model, optimizer, logs })
-    }
-
-    /// Makes the run folder that of a run which begins.
-    fn clear_folder(&self) -> Result<(), TrainError> {
-        let out = &self.config().out;
-        std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
-        // Results of an earlier run must not stand beside this one's metrics.
-        for name in ["adapter", "adapter-best", "tensorboard"] {
-            let old = out.join(name);
-            if old.is_dir() {
-                std::fs::remove_dir_all(&old).map_err(TrainError::io(&old))?;
-            }
-        }
-        let config = self.resolved()?;
-        let path = out.join("config.resolved.toml");
-        Ok(coin_data::file::write_atomically(path, |writer| writer.write_all(config.as_bytes()))?)
+        Ok(Some(Running { state, model, optimizer, logs }))
     }
 
     fn checkpoint(&self, running: &Running) -> Result<(), TrainError> {

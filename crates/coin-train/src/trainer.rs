@@ -1,6 +1,5 @@
 //! A run before it runs: configuration, model and pairs, read and checked.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use burn::tensor::Device;
@@ -9,7 +8,7 @@ use coin_data::tokenize::{TokenRow, TokenizeOptions, TokenizedPairs, tokenize_pa
 use coin_data::{Pair, pairs};
 use coin_model::{Llama, LoraConfig, TextTokenizer, adapter, checkpoint};
 
-use crate::checkpoint::{self as run_checkpoint, RunState};
+use crate::checkpoint::RunState;
 use crate::config::Preset;
 use crate::loss_scale::LossScale;
 use crate::objective::PairRow;
@@ -87,7 +86,7 @@ impl Trainer {
         };
         let held_out = config.data.validation_pairs;
         let batch = config.train.batch_pairs;
-        if pairs.len() < held_out + batch {
+        if pairs.len() < held_out.saturating_add(batch) {
             return Err(wrong(format!(
                 "{} holds {} pairs; {held_out} held out and one batch of {batch} need more",
                 config.data.pairs.display(),
@@ -194,7 +193,7 @@ impl Trainer {
     /// Number of optimiser steps of the run.
     pub fn steps(&self) -> usize {
         let per_epoch = self.usable().div_ceil(self.config.train.batch_pairs);
-        self.config.train.steps.unwrap_or(per_epoch * self.config.train.epochs)
+        self.config.train.steps.unwrap_or(per_epoch.saturating_mul(self.config.train.epochs))
     }
 
     /// Tokens of the longest text.
@@ -230,54 +229,8 @@ impl Trainer {
             .map_err(|error| TrainError::Config { origin: "configuration".to_owned(), message: error.to_string() })
     }
 
-    /// Makes the run folder and checks that [`run`](Self::run) may and can write to it: without `resume` it must not hold
-    /// checkpoints, with it the newest one must come from the same configuration, model and pairs. A run would write its
-    /// results last, so that it can is tried first.
-    ///
-    /// # Errors
-    /// What is in the way, or what has changed.
-    pub fn check_folder(&self, resume: bool) -> Result<(), TrainError> {
-        self.resumable(resume)?;
-        let out = &self.config.out;
-        std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
-        for folder in ["", "adapter", "adapter-best", "checkpoints", "tensorboard"].map(|name| out.join(name)) {
-            if folder.is_dir() {
-                coin_data::file::check_writable(&folder)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The checkpoint that the run goes on from, with its state; without `resume` there must be none.
-    pub(crate) fn resumable(&self, resume: bool) -> Result<Option<(PathBuf, RunState)>, TrainError> {
-        match resume {
-            true => self.newest(),
-            false if run_checkpoint::list(&self.config.out)?.is_empty() => Ok(None),
-            false => {
-                let path = run_checkpoint::folder(&self.config.out);
-                let message = "holds checkpoints of an earlier run; resume it, or choose another `out`".to_owned();
-                Err(TrainError::Checkpoint { path, message })
-            }
-        }
-    }
-
-    /// The newest checkpoint and its state, after checking that it belongs to this run.
-    fn newest(&self) -> Result<Option<(PathBuf, RunState)>, TrainError> {
-        let Some(path) = run_checkpoint::list(&self.config.out)?.pop() else { return Ok(None) };
-        let (state, config) = run_checkpoint::read_state(&path)?;
-        let mut changed = self.config.changes(&config)?;
-        if state.data != self.data_hash {
-            changed.push(format!("the content of data.pairs ({})", self.config.data.pairs.display()));
-        }
-        if state.model != self.model_hash {
-            changed.push(format!("the weights of model.path ({})", self.config.model.path.display()));
-        }
-        match changed.is_empty() {
-            true => Ok(Some((path, state))),
-            false => {
-                let message = format!("belongs to another run; changed since: {}", changed.join(", "));
-                Err(TrainError::Checkpoint { path, message })
-            }
-        }
+    /// What a checkpoint is compared with: hashes of pairs and model.
+    pub(crate) fn hashes(&self) -> (&str, &str) {
+        (&self.data_hash, &self.model_hash)
     }
 }

@@ -176,6 +176,84 @@ fn a_run_without_checkpoints_starts_at_its_beginning() {
 }
 
 #[test]
+fn a_finished_run_is_not_run_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = prepare(dir.path());
+    config.train.checkpoint_every = Some(0);
+    let trainer = |config: &RunConfig| Trainer::new(config.clone(), &Device::flex()).unwrap();
+    assert!(!trainer(&config).is_finished().unwrap());
+    run(&config, RESUME, |_| {}).unwrap();
+    let metrics = std::fs::read(config.out.join("metrics.jsonl")).unwrap();
+    let adapter = results(&config.out).0;
+    assert!(trainer(&config).is_finished().unwrap());
+    trainer(&config).check_folder(true).unwrap();
+    let message = trainer(&config).check_folder(false).unwrap_err().to_string();
+    assert!(message.contains("holds a finished run"), "{message}");
+    let Outcome::Finished(model) = run(&config, RESUME, |event| panic!("{event:?}")).unwrap() else { panic!() };
+    assert!(coin_model::adapter::parameters(&model) > 0);
+
+    let mut other = config.clone();
+    other.train.seed = 7;
+    let message = run(&other, RESUME, |_| {}).unwrap_err().to_string();
+    assert!(message.contains("config.resolved.toml") && message.contains("train.seed (42 -> 7)"), "{message}");
+    assert_eq!(trainer(&other).check_folder(true).unwrap_err().to_string(), message);
+    // Before its first checkpoint, too, a run is not mixed with another.
+    std::fs::remove_dir_all(config.out.join("adapter")).unwrap();
+    assert!(run(&other, RESUME, |_| {}).unwrap_err().to_string().contains("train.seed (42 -> 7)"));
+    assert_eq!(std::fs::read(config.out.join("metrics.jsonl")).unwrap(), metrics);
+    run(&config, RESUME, |_| {}).unwrap();
+    assert_eq!(results(&config.out).0, adapter);
+}
+
+#[test]
+fn nothing_is_removed_that_is_no_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = prepare(dir.path());
+    let mine = config.out.join("adapter/mine.txt");
+    std::fs::create_dir_all(mine.parent().unwrap()).unwrap();
+    std::fs::write(&mine, "mine").unwrap();
+    for resume in [false, true] {
+        let message = run(&config, RunOptions { resume, stop: None }, |_| {}).unwrap_err().to_string();
+        assert!(message.contains("is no run's folder, but holds") && message.contains("run/adapter"), "{message}");
+        let trainer = Trainer::new(config.clone(), &Device::flex()).unwrap();
+        assert_eq!(trainer.check_folder(resume).unwrap_err().to_string(), message);
+    }
+    assert_eq!(std::fs::read_dir(&config.out).unwrap().count(), 1);
+    std::fs::remove_dir_all(&config.out).unwrap();
+
+    // An adapter that training starts from does not lie where the new one goes.
+    let mut first = config.clone();
+    first.train.checkpoint_every = Some(0);
+    run(&first, RunOptions::default(), |_| {}).unwrap();
+    let adapter = results(&first.out).0;
+    let mut second = first.clone();
+    second.model.adapter = Some(first.out.join("adapter-best/../adapter"));
+    let message = run(&second, RunOptions::default(), |_| {}).unwrap_err().to_string();
+    assert!(message.contains("model.adapter lies in it"), "{message}");
+    assert_eq!(results(&first.out).0, adapter);
+    // An earlier run's results go, where it left no checkpoint.
+    std::fs::write(first.out.join("tensorboard/old"), "").unwrap();
+    run(&first, RunOptions::default(), |_| {}).unwrap();
+    assert!(!first.out.join("tensorboard/old").exists());
+}
+
+#[test]
+fn a_damaged_optimiser_is_told_in_plain_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = prepare(dir.path());
+    run(&config, RunOptions::default(), |_| {}).unwrap();
+    std::fs::remove_dir_all(config.out.join("adapter")).unwrap();
+    let path = config.out.join("checkpoints/step-000008/optimizer.bpk");
+    let whole = std::fs::read(&path).unwrap();
+    let garbage: Vec<u8> = (0..whole.len()).map(|at| (at * 37 % 251) as u8).collect();
+    for damaged in [&whole[..whole.len() / 2], &whole[..3], &[], &garbage] {
+        std::fs::write(&path, damaged).unwrap();
+        let message = run(&config, RESUME, |_| {}).unwrap_err().to_string();
+        assert!(message.contains("optimizer.bpk: is damaged") && !message.contains('{'), "{message}");
+    }
+}
+
+#[test]
 fn a_loss_that_is_not_finite_ends_the_run_and_names_the_pair() {
     let dir = tempfile::tempdir().unwrap();
     let config = prepare(dir.path());

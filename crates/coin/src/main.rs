@@ -1,5 +1,8 @@
 //! The `coin` command.
 
+#[macro_use]
+mod output;
+
 mod command;
 mod failure;
 mod progress;
@@ -84,7 +87,7 @@ fn main() -> ExitCode {
     let fits = command.what_fits();
     let outcome = coin::memory::catch(|| command.run())
         .unwrap_or_else(|shortage| Err(Failure::Work(anyhow::anyhow!("{shortage}; to make it fit: {fits}"))));
-    match outcome {
+    match outcome.and_then(|()| output::finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("coin: {failure}");

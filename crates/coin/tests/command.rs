@@ -370,3 +370,93 @@ fn a_merged_model_says_what_model_and_adapter_say() {
     let info = printed(&["model", "info", text(&merged)]);
     assert!(info.contains("`<s>` before a text") && info.contains("in int4"), "{info}");
 }
+
+#[test]
+fn an_output_never_replaces_an_input() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = demo_base(dir.path());
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let lost = |path: &Path, arguments: &[&str], words: &[&str]| {
+        let before = std::fs::read(path).unwrap();
+        refused(arguments, &[&["--out"], words].concat());
+        assert_eq!(std::fs::read(path).unwrap(), before, "{arguments:?}");
+    };
+    let pairs = file("a.jsonl", "{}\n");
+    let other_name = dir.path().join("base/../a.jsonl");
+    let take = ["pairs", "take", text(&pairs), "--pairs", "2", "--out", text(&other_name)];
+    lost(&pairs, &take, &["is the file that is read"]);
+    let templates = file("t.json", "{}");
+    let build = ["pairs", "build", "--data", text(dir.path())];
+    let out = ["--templates", text(&templates), "--out", text(&templates)];
+    lost(&templates, &[&build[..], &out].concat(), &["is the --templates"]);
+    let data = file("t0/x_y.jsonl", "{}");
+    let folder = dir.path().join("t0");
+    let build = ["pairs", "build", "--format", "t0", "--data", text(&folder), "--out", text(&data)];
+    lost(&data, &build, &["is a file of --data"]);
+    let ids = file("ids.json", "[[1]]");
+    let forward = ["model", "forward", "--model", text(&base), "--ids", text(&ids), "--out"];
+    lost(&ids, &[&forward[..], &[text(&ids)]].concat(), &["is the --ids"]);
+    let weights = base.join("model.safetensors");
+    lost(&weights, &[&forward[..], &[text(&weights)]].concat(), &["lies in the folder of --model"]);
+}
+
+#[test]
+fn what_cannot_be_written_or_computed_is_told_before_any_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = demo_base(dir.path());
+    let (folder, absent) = (text(dir.path()), dir.path().join("nodir/none/x.json"));
+    let input = dir.path().join("prompts.json");
+    std::fs::write(&input, r#"{"cola": ["Is it fine? "]}"#).unwrap();
+    refused(&["pairs", "build", "--data", folder, "--out", folder], &["--out", "is a folder"]);
+    let perturb = ["perturb", "--attack", "checklist", "--input", text(&input), "--out", text(&absent)];
+    refused(&perturb, &["--out", "no such folder as", "nodir/none"]);
+    refused(
+        &["pairs", "build", "--data", folder, "--pairs", "99999999998", "--out", "p.jsonl"],
+        &["--pairs", "at most"],
+    );
+    #[cfg(target_os = "linux")]
+    refused(&["demo", "--out", "/proc/x"], &["--out /proc/x", "cannot be made a folder"]);
+
+    // The ledger of an earlier evaluation stays where it is.
+    let out = dir.path().join("out");
+    std::fs::create_dir(&out).unwrap();
+    std::fs::write(out.join("ledger.jsonl"), "").unwrap();
+    for draws in ["1", "10", "39", "1000001", "18446744073709551615"] {
+        let intervals = ["--intervals", draws, "--out"];
+        let eval = ["eval", "--fresh", "--model", text(&base), "--glue", folder];
+        refused(&[&eval[..], &intervals, &[text(&out)]].concat(), &["--intervals", draws, "1000000"]);
+        refused(&[&["score", text(&out)], &intervals[..], &[text(&out)]].concat(), &["--intervals", draws]);
+        refused(&[&["report", text(&out)], &intervals[..], &["r.html"]].concat(), &["--intervals", draws]);
+    }
+    assert!(out.join("ledger.jsonl").exists() && !out.join("summary.json").exists());
+    let generate = ["model", "generate", "--model", text(&base), "--prompt", "a", "--max-new-tokens"];
+    refused(&[&generate[..], &["18446744073709551615"]].concat(), &["row 0 has", "512 positions"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_closed_pipe_ends_quietly_and_a_full_disk_does_not() {
+    use std::process::Stdio;
+    let dir = tempfile::tempdir().unwrap();
+    let base = demo_base(dir.path());
+    let mut info = Command::new(env!("CARGO_BIN_EXE_coin"));
+    info.args(["model", "info", text(&base)]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = info.spawn().unwrap();
+    // Nobody reads.
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()), (Some(0), ""));
+    #[cfg(target_os = "linux")]
+    {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let ended = info.stdout(full).output().unwrap();
+        let message = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{message}");
+        assert!(message.starts_with("coin: cannot write to standard output: No space left"), "{message}");
+    }
+}

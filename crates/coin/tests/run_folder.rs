@@ -96,6 +96,7 @@ fn folders_without_write_permission_are_refused_before_any_work() {
     // The run folder is ours, but not the folder of an earlier run's adapter.
     let run = dir.path().join("run");
     std::fs::create_dir_all(run.join("adapter")).unwrap();
+    std::fs::write(run.join("config.resolved.toml"), "").unwrap();
     open(&run, 0o777);
     open(&run.join("adapter"), 0o555);
     let output = attempt(&run).unwrap();
@@ -103,4 +104,42 @@ fn folders_without_write_permission_are_refused_before_any_work() {
     assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(message.contains("run/adapter") && message.contains("ermission denied"), "{message}");
     assert!(!run.join("metrics.jsonl").exists());
+}
+
+/// Exit code, standard output and standard error of a run.
+fn outcome(mut command: Command) -> (Option<i32>, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn a_finished_run_is_told_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = run_file(dir.path());
+    let out = dir.path().join("run");
+    // A report that cannot be written fails no run.
+    std::fs::create_dir_all(out.join("report.html")).unwrap();
+    let short = ["--set", "train.steps=2", "--set", "train.checkpoint_every=0", "--resume"];
+    let (code, said, told) = outcome(train(&config, &out, &short));
+    assert_eq!(code, Some(0), "{told}");
+    assert!(said.contains("adapter written to") && told.contains("the report could not be written"), "{said}{told}");
+    let metrics = || std::fs::read(out.join("metrics.jsonl")).unwrap();
+    let first = metrics();
+    let (code, said, told) = outcome(train(&config, &out, &short));
+    assert_eq!((code, told.as_str()), (Some(0), ""), "{told}");
+    assert!(said.contains("the run is finished"), "{said}");
+    for (more, words) in [
+        (&["--set", "objective.lambda=7"][..], "objective.lambda (1000.0 -> 7"),
+        (&["--set", "out="], "out must name a folder"),
+        (&["--set", "objective.lambda=1e300"], "lambda must be from 0 to 1e15"),
+    ] {
+        let (code, _, told) = outcome(train(&config, &out, &[&short[..], more].concat()));
+        assert!(code == Some(2) && told.contains(words), "{words}: {told}");
+    }
+    let (code, _, told) = outcome(train(&config, &out, &short[..4]));
+    assert!(code == Some(2) && told.contains("holds a finished run"), "{told}");
+    assert_eq!(metrics(), first);
+    let (code, _, told) = outcome(train(&config, &out, &["--ranks", "2", "--rank", "2", "--address", "127.0.0.1:9"]));
+    assert!(code == Some(2) && told.contains("--rank 2") && told.contains("--ranks 2"), "{told}");
 }

@@ -149,7 +149,7 @@ impl<'a> PairBuilder<'a> {
         if self.paraphrases == 0 {
             return Err(invalid("0 paraphrases asked for, expected at least 1".to_owned()));
         }
-        if !pairs.is_multiple_of(2 * self.paraphrases) {
+        if !pairs.is_multiple_of(self.paraphrases.saturating_mul(2)) {
             let k = self.paraphrases;
             return Err(invalid(format!(
                 "{pairs} pairs asked for with {k} paraphrases each, expected a multiple of 2 x {k}"
@@ -161,7 +161,7 @@ impl<'a> PairBuilder<'a> {
             templates.iter().enumerate().filter_map(|(at, template)| Some((at, template.exclusion()?))).collect();
         let usable: Vec<&Template> = templates.iter().filter(|template| template.exclusion().is_none()).collect();
         let different: BTreeSet<&Template> = usable.iter().copied().collect();
-        let least = if self.variation == Variation::Instruction { self.paraphrases + 1 } else { 1 };
+        let least = if self.variation == Variation::Instruction { self.paraphrases.saturating_add(1) } else { 1 };
         if different.len() < least {
             let found = different.len();
             return Err(invalid(format!(
@@ -203,7 +203,7 @@ impl<'a> PairBuilder<'a> {
             Negatives::Nearest => decks.iter().map(|deck| WordIndex::new(&deck.rows, instances)).collect(),
         };
         let mut rows_used = BTreeSet::new();
-        let mut built = Vec::with_capacity(pairs);
+        let mut built = Vec::with_capacity(pairs.min(1 << 20));
         for couple in 0..pairs / 2 / self.paraphrases {
             let mut random = stream::keyed(self.seed, &["couple", name, &couple.to_string()]);
             let original = usable[below(&mut random, usable.len())];
@@ -274,7 +274,7 @@ impl<'a> PairBuilder<'a> {
                 match different > self.paraphrases {
                     true => Ok(()),
                     false => {
-                        let least = self.paraphrases + 1;
+                        let least = self.paraphrases.saturating_add(1);
                         Err(format!("{different} different system texts, expected at least {least}"))
                     }
                 }

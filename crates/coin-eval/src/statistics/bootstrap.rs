@@ -23,6 +23,26 @@ use crate::summary::{Bootstrap, Interval, PValue};
 /// The fewest replicates of which a 95 % interval has an end: with fewer, less than one lies outside at each side.
 pub const MIN_REPLICATES: usize = 40;
 
+/// The most replicates: two numbers are kept of every cell for each.
+pub const MAX_REPLICATES: usize = 1_000_000;
+
+impl Bootstrap {
+    /// Checks the number of replicates.
+    ///
+    /// # Errors
+    /// [`EvalError::Invalid`] if there are fewer than [`MIN_REPLICATES`] or more than [`MAX_REPLICATES`].
+    pub fn check(&self) -> Result<(), EvalError> {
+        let replicates = self.replicates;
+        match (MIN_REPLICATES..=MAX_REPLICATES).contains(&replicates) {
+            true => Ok(()),
+            false => Err(EvalError::Invalid(format!(
+                "{replicates} bootstrap replicates: expected {MIN_REPLICATES}, the least that a 95 % interval needs, to \
+                 {MAX_REPLICATES}"
+            ))),
+        }
+    }
+}
+
 /// Accuracy and standard deviation of every cell in every replicate.
 pub(super) struct Replicates {
     /// `[cell][replicate]`, cells in the order of [`Answers::cells`].
@@ -38,11 +58,7 @@ impl Replicates {
     /// and the task alone.
     pub fn draw(answers: &Answers, bootstrap: Bootstrap) -> Result<Replicates, EvalError> {
         let Bootstrap { replicates, seed } = bootstrap;
-        if replicates < MIN_REPLICATES {
-            return Err(EvalError::Invalid(format!(
-                "{replicates} bootstrap replicates: a 95 % interval needs at least {MIN_REPLICATES}"
-            )));
-        }
+        bootstrap.check()?;
         let (mut accuracy, mut std, mut measured) = (Vec::new(), Vec::new(), Vec::new());
         for task in &answers.tasks {
             let mut draws = Draws::new(task, seed);
@@ -213,7 +229,11 @@ mod tests {
         let drawn = Replicates::draw(&answers, bootstrap).unwrap();
         assert!(drawn.accuracy[1].iter().all(|value| *value == 1.0));
         let few = Replicates::draw(&answers, Bootstrap { replicates: 39, ..bootstrap }).err().unwrap();
-        assert_eq!(few.to_string(), "39 bootstrap replicates: a 95 % interval needs at least 40");
+        assert!(few.to_string().starts_with("39 bootstrap replicates: expected 40"), "{few}");
+        for replicates in [0, MAX_REPLICATES + 1, usize::MAX] {
+            assert!(Bootstrap { replicates, seed: 1 }.check().is_err());
+        }
+        assert!(Bootstrap { replicates: MAX_REPLICATES, seed: 1 }.check().is_ok());
     }
 
     #[test]

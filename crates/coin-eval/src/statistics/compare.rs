@@ -26,7 +26,7 @@ use crate::summary::{
 ///
 /// # Errors
 /// [`EvalError::Invalid`] if the runs have no answer in common, if one has an answer twice, if an example has two classes,
-/// or if there are fewer than [`MIN_REPLICATES`](super::MIN_REPLICATES) replicates.
+/// or if the number of replicates is outside its domain ([`Bootstrap::check`]).
 ///
 /// ```
 /// use coin_data::Task;

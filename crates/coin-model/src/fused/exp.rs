@@ -1,6 +1,6 @@
 //! The exponential function in a form that compilers turn into vector instructions.
 
-/// `e^x` to within 2 units in the last place; 0 below -87.3, infinite above 88.7.
+/// `e^x` to within 2 units in the last place; 0 below -87.3, infinite above 88.722, where it is beyond f32.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
     // x = n ln 2 + r with |r| <= ln 2 / 2; ln 2 in two parts, so that r loses nothing.
@@ -8,7 +8,9 @@ pub(super) fn exp(x: f32) -> f32 {
     const LOW: f32 = -2.121_944_4e-4;
     // Adding 1.5 * 2^23 rounds to an integer, which then stands in the last bits.
     const SHIFT: f32 = 12_582_912.0;
-    let bounded = x.clamp(-87.3, 88.3);
+    // The largest argument whose exponential is an f32.
+    const HIGHEST: f32 = 88.722_83;
+    let bounded = x.clamp(-87.3, HIGHEST);
     let shifted = bounded * std::f32::consts::LOG2_E + SHIFT;
     let n = shifted - SHIFT;
     let r = bounded - n * HIGH - n * LOW;
@@ -20,11 +22,13 @@ pub(super) fn exp(x: f32) -> f32 {
     let p = p * r + 1.666_666_5e-1;
     let p = p * r + 0.5;
     let of_r = p * r * r + r + 1.0;
-    let power = f32::from_bits((shifted.to_bits().wrapping_sub(SHIFT.to_bits()).wrapping_add(127)) << 23);
+    // n is 128 from 88.4 on, and 2^128 is no f32: above 88, half the power and twice the rest.
+    let (of_r, bias) = if x > 88.0 { (of_r * 2.0, 126) } else { (of_r, 127) };
+    let power = f32::from_bits((shifted.to_bits().wrapping_sub(SHIFT.to_bits()).wrapping_add(bias)) << 23);
     let value = of_r * power;
     // Comparisons are false for NaN, which passes through.
     let value = if x < -87.3 { 0.0 } else { value };
-    if x > 88.7 { f32::INFINITY } else { value }
+    if x > HIGHEST { f32::INFINITY } else { value }
 }
 
 #[cfg(test)]
@@ -38,6 +42,19 @@ mod tests {
             let expected = f64::from(x).exp();
             let error = (f64::from(exp(x)) / expected - 1.0).abs();
             assert!(error < 2.0 * f64::from(f32::EPSILON), "{x}: {error}");
+        }
+        // Up to the last f32 before overflow, one after the other.
+        let highest = 88.722_83_f32;
+        assert!(
+            f64::from(highest).exp() <= f64::from(f32::MAX) && f64::from(highest.next_up()).exp() > f64::from(f32::MAX)
+        );
+        for bits in 88.0_f32.to_bits()..=highest.to_bits() {
+            let x = f32::from_bits(bits);
+            let error = (f64::from(exp(x)) / f64::from(x).exp() - 1.0).abs();
+            assert!(error < 2.0 * f64::from(f32::EPSILON), "{x}: {error}");
+        }
+        for bits in highest.next_up().to_bits()..=89.0_f32.to_bits() {
+            assert_eq!(exp(f32::from_bits(bits)), f32::INFINITY);
         }
         assert_eq!([exp(0.0), exp(-1e9), exp(f32::NEG_INFINITY), exp(1e9)], [1.0, 0.0, 0.0, f32::INFINITY]);
         assert!(exp(f32::NAN).is_nan());

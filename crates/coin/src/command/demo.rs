@@ -8,7 +8,7 @@ use coin::demo::{Demo, DemoProgress};
 use coin::eval::table;
 use indicatif::ProgressBar;
 
-use super::device_named;
+use super::{device_named, out_folder};
 use crate::failure::{Failure, OrFail, bad_input};
 use crate::progress;
 
@@ -52,6 +52,7 @@ impl Arguments {
                 return bad_input(format!("{name} must be at least 1"));
             }
         }
+        out_folder(&self.out)?;
         let start = Instant::now();
         let mut current: Option<(String, ProgressBar)> = None;
         let summary = demo

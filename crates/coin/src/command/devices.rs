@@ -1,6 +1,5 @@
 //! `coin devices`
 
-use anstream::println;
 use clap::Args;
 use coin::device::{self, Found};
 use serde_json::json;

@@ -23,7 +23,7 @@ use serde_json::json;
 use task_choice::TaskChoice;
 
 use super::model_arguments::{ModelArguments, warn};
-use super::{distinct, out_folder};
+use super::{check_intervals, distinct, out_folder};
 use crate::failure::{Failure, OrFail, bad_input};
 use crate::progress;
 
@@ -130,7 +130,7 @@ pub struct Arguments {
     /// Rows per batch at most.
     #[arg(long)]
     batch_size: Option<usize>,
-    /// Draws of the bootstrap behind 95 % intervals; 0 for none.
+    /// Draws of the bootstrap behind 95 % intervals, 40 to 1,000,000; 0 for none.
     #[arg(long, default_value_t = Bootstrap::default().replicates)]
     intervals: usize,
     /// Tasks, comma separated, of whose prompts hidden states are kept: `representations.safetensors`, and maps in the report.
@@ -143,6 +143,7 @@ pub struct Arguments {
 impl Arguments {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
+        check_intervals(self.intervals)?;
         if self.batch_size == Some(0) {
             return bad_input("--batch-size must be at least 1");
         }

@@ -10,6 +10,7 @@ use coin::model::config::RopeScaling;
 use coin::model::generate::{GenerateOptions, generate};
 use coin::model::{FloatType, LlamaConfig, Quantization, Sampling, TextTokenizer, TokenBatch, adapter};
 
+use super::check_out;
 use super::model_arguments::{FloatName, ModelArguments, folder};
 use crate::failure::{Failure, OrFail, bad_input};
 
@@ -147,6 +148,23 @@ impl Info {
 
 impl Forward {
     fn run(self) -> Result<(), Failure> {
+        if self.out.is_dir() {
+            return bad_input(format!("--out {}: is a folder, expected a file", self.out.display()));
+        }
+        let parent = self.out.parent().and_then(|parent| match parent.as_os_str().is_empty() {
+            true => Path::new(".").canonicalize().ok(),
+            false => parent.canonicalize().ok(),
+        });
+        if parent.is_some() {
+            check_out(&self.out, &[("--ids", &self.ids)])?;
+        }
+        let (model, adapter) = self.model.folders()?;
+        for (option, folder) in [("--model", Some(model)), ("--adapter", adapter)] {
+            let folder = folder.and_then(|folder| folder.canonicalize().ok());
+            if folder.is_some() && folder == parent {
+                return bad_input(format!("--out {}: lies in the folder of {option}", self.out.display()));
+            }
+        }
         let text = std::fs::read_to_string(&self.ids)
             .map_err(|error| anyhow::anyhow!("--ids {}: {error}", self.ids.display()))
             .input()?;

@@ -12,8 +12,8 @@ use coin::data::pairs::{Negatives, PairsReport, ReadOptions, ReadReport, Variati
 use coin::data::worded::Worded;
 use coin::data::{Pair, PairBuilder, Task, TemplateSet, pairs, t0};
 
-use super::distinct;
 use super::model_arguments::data_folder;
+use super::{check_out, distinct};
 use crate::failure::{Failure, OrFail, bad_input};
 
 /// Sub-commands of `coin pairs`.
@@ -50,6 +50,9 @@ enum Source {
     /// the FLAN collection's files (Parquet or JSON lines, texts that are filled already); needs its --templates
     Flan,
 }
+
+/// Most pairs of a task: more is a slip.
+const MOST_PAIRS: usize = 100_000_000;
 
 /// Instances of a FLAN task that are kept: as many as FLAN itself takes of a data set.
 const FLAN_INSTANCES: usize = 30_000;
@@ -150,7 +153,7 @@ impl Command {
 
 impl Take {
     fn run(self) -> Result<(), Failure> {
-        check_out(&self.out)?;
+        check_pairs_file(&self.out, &[("file that is read", &self.file)])?;
         if self.pairs == 0 || !self.pairs.is_multiple_of(2) {
             return bad_input(format!("--pairs {}: expected an even number, at least 2", self.pairs));
         }
@@ -167,12 +170,9 @@ impl Take {
     }
 }
 
-/// Refuses a file to write before any work that it would spoil at its end.
-fn check_out(out: &Path) -> Result<(), Failure> {
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !folder.is_dir() {
-        return bad_input(format!("--out {}: no such folder as {}", out.display(), folder.display()));
-    }
+/// As [`check_out`], for a file of pairs.
+fn check_pairs_file(out: &Path, inputs: &[(&str, &Path)]) -> Result<(), Failure> {
+    check_out(out, inputs)?;
     if out.extension().is_some_and(|ending| ending == "csv" || ending == "parquet") {
         return bad_input(format!("--out {}: pairs are written as JSON lines, expected .jsonl", out.display()));
     }
@@ -243,9 +243,14 @@ fn print(report: &PairsReport) {
 
 impl Build {
     fn run(self) -> Result<(), Failure> {
-        check_out(&self.out)?;
+        let inputs = [("--templates", &self.templates), ("--vary-system", &self.vary_system)];
+        let inputs = inputs.iter().filter_map(|(name, path)| Some((*name, path.as_deref()?)));
+        check_pairs_file(&self.out, &inputs.collect::<Vec<_>>())?;
         if self.pairs == 0 {
             return bad_input("--pairs must be at least 2");
+        }
+        if self.pairs > MOST_PAIRS {
+            return bad_input(format!("--pairs {}: expected at most {MOST_PAIRS}", self.pairs));
         }
         if let Some(limit) = self.limit.filter(|limit| *limit == 0 || !limit.is_multiple_of(2)) {
             return bad_input(format!("--limit {limit}: expected an even number, at least 2: every two are a couple"));
@@ -259,6 +264,11 @@ impl Build {
             Source::Flan => name.contains("flan_zsopt") && (name.ends_with(".parquet") || name.ends_with(".jsonl")),
         };
         let data = data_folder("--data", &self.data, &wanted, self.offline)?;
+        if let (Ok(to), Ok(from)) = (self.out.canonicalize(), data.canonicalize())
+            && to.strip_prefix(from).is_ok_and(|name| wanted(&name.to_string_lossy()))
+        {
+            return bad_input(format!("--out {}: is a file of --data, which would be lost", self.out.display()));
+        }
         let lists = match self.format {
             Source::Glue => self.of_glue(&data, &tasks)?,
             Source::T0 => {

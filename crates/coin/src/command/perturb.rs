@@ -11,6 +11,7 @@ use coin::eval::table::Grid;
 use coin::perturb::frozen::LabelWords;
 use coin::perturb::{AuditRecord, Budget, FrozenSet, Recipe, attack_named, attack_within, files, perturb_set};
 
+use super::check_out;
 use crate::failure::{Failure, OrFail, bad_input};
 
 /// Arguments of `coin perturb`.
@@ -56,12 +57,7 @@ impl Arguments {
     }
 
     fn perturb(&self, input: &Path, out: &Path) -> Result<(), Failure> {
-        // The file may be reached under another name.
-        if let (Ok(from), Ok(to)) = (input.canonicalize(), out.canonicalize())
-            && from == to
-        {
-            return bad_input(format!("--out {}: is the --input, which would be lost", out.display()));
-        }
+        check_out(out, &[("--input", input)])?;
         if self.protect.iter().any(|word| word.trim().is_empty()) {
             return bad_input("--protect: expected words, found an empty one");
         }

@@ -8,6 +8,7 @@ use coin::evaluation_folder::{self, Evaluated};
 use coin::learning_curves;
 
 use super::model_arguments::warn;
+use super::{check_intervals, check_out};
 use crate::failure::{Failure, OrFail, bad_input};
 
 /// Arguments of `coin report`.
@@ -23,7 +24,7 @@ pub struct Arguments {
     /// File to write: HTML or Markdown by its ending.
     #[arg(long)]
     out: PathBuf,
-    /// Draws of the bootstrap behind tests between runs; 0 for none.
+    /// Draws of the bootstrap behind tests between runs, 40 to 1,000,000; 0 for none.
     #[arg(long, default_value_t = Bootstrap::default().replicates)]
     intervals: usize,
 }
@@ -34,9 +35,8 @@ impl Arguments {
         if !matches!(self.out.extension().and_then(|ending| ending.to_str()), Some("html" | "md")) {
             return bad_input(format!("--out {}: expected a name that ends in .html or .md", self.out.display()));
         }
-        if let Some(folder) = self.out.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
-            return bad_input(format!("--out {}: there is no folder {}", self.out.display(), folder.display()));
-        }
+        check_out(&self.out, &[])?;
+        check_intervals(self.intervals)?;
         if !self.names.is_empty() && self.names.len() != self.runs.len() {
             return bad_input(format!("--name is there {} times for {} runs", self.names.len(), self.runs.len()));
         }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::eval::ScorerName;
 use super::model_arguments::warn;
-use super::out_folder;
+use super::{check_intervals, out_folder};
 use crate::failure::{Failure, OrFail, bad_input};
 
 /// Arguments of `coin score`.
@@ -29,7 +29,7 @@ pub struct Arguments {
     /// Reads the answers anew with another scorer than they were read with.
     #[arg(long, value_enum)]
     scorer: Option<ScorerName>,
-    /// Draws of the bootstrap behind 95 % intervals and tests; 0 for none.
+    /// Draws of the bootstrap behind 95 % intervals and tests, 40 to 1,000,000; 0 for none.
     #[arg(long, default_value_t = Bootstrap::default().replicates)]
     intervals: usize,
     /// Seed of the bootstrap.
@@ -43,6 +43,7 @@ pub struct Arguments {
 impl Arguments {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
+        check_intervals(self.intervals)?;
         if !self.names.is_empty() && self.names.len() != self.ledgers.len() {
             return bad_input(format!("--name is there {} times for {} ledgers", self.names.len(), self.ledgers.len()));
         }

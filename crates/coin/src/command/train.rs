@@ -49,6 +49,9 @@ pub struct Arguments {
 impl Arguments {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
+        if let Some((rank, ranks)) = self.rank.zip(self.ranks).filter(|(rank, ranks)| rank >= ranks) {
+            return bad_input(format!("--rank {rank}: expected a place from 0, below --ranks {ranks}"));
+        }
         let mut config = RunConfig::read(&self.config, &self.set).input()?;
         let of_hub = |option, path: &Path, files| folder(option, &path.to_string_lossy(), files, self.offline);
         let model = of_hub("model.path", &config.model.path, Files::Model)?;
@@ -81,6 +84,10 @@ impl Arguments {
             return Ok(());
         }
         trainer.check_folder(self.resume).input()?;
+        if self.resume && trainer.is_finished().input()? {
+            println!("{}: the run is finished, there is nothing left to do", out.display());
+            return Ok(());
+        }
         let stop = watch_signals()?;
         let bar = progress::bar("train", trainer.steps() as u64);
         let mut held_out = Vec::new();
@@ -125,19 +132,30 @@ impl Arguments {
                 metrics.similarity_negative
             );
         }
-        let name = out.file_name().map_or("run".to_owned(), |name| name.to_string_lossy().into_owned());
-        let curves = vec![learning_curves::read(&out, &name).work()?];
-        let summary = learning_curves::settings_only(&out).work()?;
-        Report { curves, ..Report::new(summary) }.write_html(out.join("report.html")).work()?;
+        let report = write_report(&out);
         match outcome {
             Outcome::Finished(_) => {
                 println!("adapter written to {}", out.join("adapter").display());
-                println!("learning curves in {}", out.join("report.html").display());
+                if report.is_ok() {
+                    println!("learning curves in {}", out.join("report.html").display());
+                }
             }
             Outcome::Stopped(step) => println!("stopped after step {step}; go on with --resume"),
         }
+        // What was trained is there all the same.
+        if let Err(failure) = report {
+            warn(&[format!("the report could not be written: {failure}")]);
+        }
         Ok(())
     }
+}
+
+/// Writes `report.html` of the run folder `out`.
+fn write_report(out: &Path) -> Result<(), Failure> {
+    let name = out.file_name().map_or("run".to_owned(), |name| name.to_string_lossy().into_owned());
+    let curves = vec![learning_curves::read(out, &name).work()?];
+    let summary = learning_curves::settings_only(out).work()?;
+    Report { curves, ..Report::new(summary) }.write_html(out.join("report.html")).work()
 }
 
 /// A flag that SIGINT and SIGTERM set; a second signal ends the process at once.

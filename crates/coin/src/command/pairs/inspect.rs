@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use anstream::adapter::strip_str;
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueEnum};
 use coin::data::tokenize::{Boundary, TokenRow, TokenizeOptions, Truncation};
@@ -80,11 +82,19 @@ impl Arguments {
                 let title = format!("pair {}, {name}", at + 1);
                 match self.json {
                     true => println!("{}", json(&row, &tokenizer, at + 1, name)),
-                    false => anstream::print!("{}", shown(&title, &row, &tokenizer)),
+                    false => print!("{}", for_terminal(shown(&title, &row, &tokenizer))),
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// The text, without colors where standard output shows none.
+fn for_terminal(text: String) -> String {
+    match AutoStream::choice(&std::io::stdout()) {
+        ColorChoice::Never => strip_str(&text).to_string(),
+        _ => text,
     }
 }
 

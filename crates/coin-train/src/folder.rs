@@ -1,0 +1,159 @@
+//! The run folder before a run writes to it: whose it is, and where the run begins.
+
+use std::path::{Path, PathBuf};
+
+use crate::checkpoint::{self, RunState};
+use crate::{TrainError, Trainer};
+
+/// Name of the resolved configuration; a folder that has it is a run's.
+const RESOLVED: &str = "config.resolved.toml";
+
+/// Folders of results, which a run that begins removes.
+const RESULTS: [&str; 3] = ["adapter", "adapter-best", "tensorboard"];
+
+/// Where a run begins.
+#[derive(Debug)]
+pub(crate) enum Start {
+    /// At its first step.
+    Beginning,
+    /// At a checkpoint, with its state.
+    Checkpoint(PathBuf, RunState),
+    /// Nowhere: it is finished.
+    End,
+}
+
+/// The adapter of a finished run in the folder `out`, which is written last of all.
+fn is_finished(out: &Path) -> bool {
+    out.join("adapter/adapter_config.json").is_file()
+}
+
+impl Trainer {
+    /// Makes the run folder and checks that [`run`](Self::run) may and can write to it: without `resume` it must not hold
+    /// checkpoints or a finished run, with it they must come from the same configuration, model and pairs. A run would write
+    /// its results last, so that it can is tried first. Nothing is written where the run is finished.
+    ///
+    /// # Errors
+    /// What is in the way, or what has changed.
+    pub fn check_folder(&self, resume: bool) -> Result<(), TrainError> {
+        let out = &self.config().out;
+        match self.begins(resume)? {
+            Start::End => return Ok(()),
+            Start::Beginning if !resume && is_finished(out) && out.join(RESOLVED).is_file() => {
+                return Err(TrainError::checkpoint(out, "holds a finished run; choose another `out`"));
+            }
+            Start::Beginning => self.check_clearable()?,
+            Start::Checkpoint(..) => {}
+        }
+        std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
+        for folder in ["", "adapter", "adapter-best", "checkpoints", "tensorboard"].map(|name| out.join(name)) {
+            if folder.is_dir() {
+                coin_data::file::check_writable(&folder)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the run folder holds this run, finished: a resumed run has nothing left to do.
+    ///
+    /// # Errors
+    /// The folder is that of another run; what has changed is named.
+    pub fn is_finished(&self) -> Result<bool, TrainError> {
+        Ok(matches!(self.begins(true)?, Start::End))
+    }
+
+    /// Where the run begins; without `resume` there must be no checkpoint, with it the folder must be that of this run.
+    pub(crate) fn begins(&self, resume: bool) -> Result<Start, TrainError> {
+        let out = &self.config().out;
+        let newest = checkpoint::list(out)?.pop();
+        if !resume {
+            let earlier = "holds checkpoints of an earlier run; resume it, or choose another `out`";
+            return match newest {
+                None => Ok(Start::Beginning),
+                Some(_) => Err(TrainError::checkpoint(&checkpoint::folder(out), earlier)),
+            };
+        }
+        let found = match newest {
+            Some(path) => Some(self.of_this_run(path)?),
+            None => {
+                let path = out.join(RESOLVED);
+                match std::fs::read_to_string(&path) {
+                    Ok(text) => same_run(&path, self.config().changes(&text)?)?,
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Start::Beginning),
+                    Err(error) => return Err(TrainError::io(path)(error)),
+                }
+                None
+            }
+        };
+        Ok(match found {
+            _ if is_finished(out) => Start::End,
+            Some((path, state)) => Start::Checkpoint(path, state),
+            None => Start::Beginning,
+        })
+    }
+
+    /// A checkpoint and its state, after checking that it belongs to this run.
+    fn of_this_run(&self, path: PathBuf) -> Result<(PathBuf, RunState), TrainError> {
+        let (state, config) = checkpoint::read_state(&path)?;
+        let mut changed = self.config().changes(&config)?;
+        let (data, model) = self.hashes();
+        if state.data != data {
+            changed.push(format!("the content of data.pairs ({})", self.config().data.pairs.display()));
+        }
+        if state.model != model {
+            changed.push(format!("the weights of model.path ({})", self.config().model.path.display()));
+        }
+        same_run(&path, changed)?;
+        Ok((path, state))
+    }
+
+    /// Checks that what a run that begins removes is an earlier run's, and nothing that this one reads.
+    fn check_clearable(&self) -> Result<(), TrainError> {
+        let out = &self.config().out;
+        let there: Vec<PathBuf> = RESULTS.iter().map(|name| out.join(name)).filter(|path| path.exists()).collect();
+        // A checkpoint has a resolved configuration, too.
+        let is_run = out.join(RESOLVED).is_file() && !out.join("state.json").exists();
+        if !is_run && !there.is_empty() {
+            let names: Vec<String> = there.iter().map(|path| path.display().to_string()).collect();
+            let message = format!("is no run's folder, but holds {}; choose another `out`", names.join(", "));
+            return Err(TrainError::checkpoint(out, message));
+        }
+        let (model, adapter) = self.config().model.folders();
+        let inputs =
+            [("model.path", Some(model)), ("model.adapter", adapter), ("data.pairs", Some(&*self.config().data.pairs))];
+        for (key, input) in inputs {
+            let Some(input) = input.and_then(|input| input.canonicalize().ok()) else { continue };
+            for folder in &there {
+                if folder.canonicalize().is_ok_and(|folder| input.starts_with(folder)) {
+                    let message = format!("{key} lies in it, and a run that begins removes it; choose another `out`");
+                    return Err(TrainError::checkpoint(folder, message));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the run folder that of a run which begins: results of an earlier run must not stand beside this one's metrics.
+    pub(crate) fn clear_folder(&self) -> Result<(), TrainError> {
+        self.check_clearable()?;
+        let out = &self.config().out;
+        std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
+        for old in RESULTS.map(|name| out.join(name)) {
+            if old.is_dir() {
+                std::fs::remove_dir_all(&old).map_err(TrainError::io(&old))?;
+            }
+        }
+        let config = self.resolved()?;
+        Ok(coin_data::file::write_atomically(out.join(RESOLVED), |writer| writer.write_all(config.as_bytes()))?)
+    }
+}
+
+/// Refuses to go on with what `path` holds where something has `changed`.
+fn same_run(path: &Path, changed: Vec<String>) -> Result<(), TrainError> {
+    match changed.is_empty() {
+        true => Ok(()),
+        false => {
+            let message = format!("belongs to another run; changed since: {}", changed.join(", "));
+            Err(TrainError::checkpoint(path, message))
+        }
+    }
+}
