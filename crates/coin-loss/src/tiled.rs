@@ -39,12 +39,13 @@ const GRADIENT_COLUMNS: usize = 512;
 const AT_ONCE: usize = 4;
 
 /// Similarities of a block from which on a thread is worth its start.
-const WORTH_A_THREAD: usize = 1 << 17;
+const WORTH_A_THREAD: usize = 1 << 16;
 
 /// Anchors of a block when the caller does not say: adding up the positives' gradients costs 3 n d memory accesses a
-/// block, while a block's own temporaries should be small; at most 2^22 similarities (16 MiB).
+/// block, while a block's own temporaries should be small; at most 2^22 similarities (16 MiB), and at least four blocks,
+/// for as many cores.
 pub(crate) fn default_tile(n: usize, d: usize) -> usize {
-    (d / 4).clamp(64, 1024).min(((1 << 22) / n.max(1)).max(16))
+    (d / 4).clamp(64, 1024).max((1 << 19) / n.max(1)).min(n.div_ceil(4)).min(((1 << 22) / n.max(1)).max(16)).max(1)
 }
 
 /// The loss of `batch` by blocks of `tile` anchors; `scale` is `[1]`, the inverse temperature.
@@ -190,10 +191,14 @@ struct Seen {
 
 /// What the second pass makes of a block.
 struct Pulled {
-    block: Block,
-    /// `dL / dS`, `[count, n]`.
+    /// The anchors, prepared and scaled, `[count, d]`, and `dL / dS`, `[count, n]`, whose product is the block's share of the
+    /// positives' gradient.
+    anchor: Tensor<2>,
     pull: Tensor<2>,
-    hard_pull: Option<Tensor<2>>,
+    of_anchor: Option<Tensor<2>>,
+    of_hard: Option<Tensor<2>>,
+    /// `[1]`
+    of_scale: Option<Tensor<1>>,
 }
 
 impl Pass<'_> {
@@ -210,6 +215,18 @@ impl Pass<'_> {
             results.extend(others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic))));
             results
         })
+    }
+
+    /// [`together`](Self::together) for parts of a matrix's columns, as many at a time as blocks.
+    fn by_columns<I: Send>(&self, parts: Vec<I>, work: impl Fn(I) -> Tensor<2> + Sync) -> Vec<Tensor<2>> {
+        let (mut parts, mut results) = (parts.into_iter(), Vec::new());
+        loop {
+            let some: Vec<I> = parts.by_ref().take(self.at_once).collect();
+            if some.is_empty() {
+                return results;
+            }
+            results.extend(self.together(some, &work));
+        }
     }
 
     fn block(&self, first: usize, count: usize) -> Block {
@@ -307,50 +324,37 @@ impl Pass<'_> {
         let mut of_scale = Tensor::<1>::zeros([1], (&positive.device(), DType::F32));
         for blocks in self.blocks.chunks(self.at_once) {
             let places = blocks.iter().map(|&place| (place, kept.next())).collect();
-            let pulled = self.together(places, |(place, kept)| self.pulled(place, kept, &positive, &sums, &weights));
-            for Pulled { block, pull, hard_pull } in pulled {
+            let pulled = self.together(places, |(place, kept)| {
+                let block = self.second_look(place, kept, &positive);
+                self.pulled(block, &positive, &sums, &weights, needed)
+            });
+            for Pulled { anchor, pull, of_anchor: anchors, of_hard: hard, of_scale: scale } in pulled {
                 if needed.positive {
-                    let sums = std::mem::take(&mut of_positive);
-                    let mut sums = sums.into_iter();
-                    of_positive.extend(columns.iter().map(|&(at, width)| {
-                        let share = pull.clone().transpose().matmul(block.anchor.clone().narrow(1, at, width));
-                        match sums.next() {
+                    let earlier = std::mem::take(&mut of_positive).into_iter().map(Some).chain(std::iter::repeat(None));
+                    let places: Vec<_> = columns.iter().copied().zip(earlier).collect();
+                    of_positive = self.by_columns(places, |((at, width), earlier)| {
+                        let share = pull.clone().transpose().matmul(anchor.clone().narrow(1, at, width));
+                        match earlier {
                             Some(sum) => sum + share,
                             None => share,
                         }
-                    }));
+                    });
                 }
-                if needed.anchor || needed.scale {
-                    let mut gradient = pull.matmul(positive.clone());
-                    if let (Some(pull), Some(rows)) = (&hard_pull, &block.hard) {
-                        gradient =
-                            gradient + pull.clone().unsqueeze_dim::<3>(1).matmul(rows.clone()).squeeze_dim::<2>(1);
-                    }
-                    if needed.scale {
-                        of_scale = of_scale + (block.anchor.clone() * gradient.clone()).sum();
-                    }
-                    if needed.anchor {
-                        let prepared = block.anchor.clone() / self.factor.clone();
-                        of_anchor.push(Similarity::pull_back(prepared, block.length, gradient * self.factor.clone()));
-                    }
-                }
-                if let (true, Some(pull), Some(rows)) = (needed.hard, hard_pull, block.hard) {
-                    let [count, k, d] = rows.dims();
-                    let gradient = pull.unsqueeze_dim::<3>(2) * block.anchor.unsqueeze_dim::<3>(1);
-                    let (rows, gradient) = (rows.reshape([count * k, d]), gradient.reshape([count * k, d]));
-                    of_hard.push(Similarity::pull_back(rows, block.hard_length, gradient));
+                of_anchor.extend(anchors);
+                of_hard.extend(hard);
+                if let Some(scale) = scale {
+                    of_scale = of_scale + scale;
                 }
             }
         }
         let joined = |parts: Vec<Tensor<2>>, dim| (!parts.is_empty()).then(|| Tensor::cat(parts, dim));
         if let (Some(length), false) = (length, of_positive.is_empty()) {
             // `Similarity::pull_back`, some columns at a time.
-            let part = |&(at, width): &(usize, usize)| positive.clone().narrow(1, at, width);
-            let dots = columns.iter().zip(&of_positive).map(|(at, sum)| (part(at) * sum.clone()).sum_dim(1));
-            let along = Tensor::cat(dots.collect(), 1).sum_dim(1);
-            let pulled =
-                columns.iter().zip(of_positive).map(|(at, sum)| (sum - part(at) * along.clone()) / length.clone());
-            of_positive = pulled.collect();
+            let part = |(at, width): (usize, usize)| positive.clone().narrow(1, at, width);
+            let parts: Vec<_> = columns.iter().copied().zip(of_positive).collect();
+            let dots = self.by_columns(parts.clone(), |(at, sum)| (part(at) * sum).sum_dim(1));
+            let along = Tensor::cat(dots, 1).sum_dim(1);
+            of_positive = self.by_columns(parts, |(at, sum)| (sum - part(at) * along.clone()) / length.clone());
         }
         InputGradients {
             anchor: joined(of_anchor, 0),
@@ -360,16 +364,14 @@ impl Pass<'_> {
         }
     }
 
-    /// The derivatives by a block's scaled similarities, which are computed again unless they were kept.
-    fn pulled(
+    /// A block with its scaled similarities, which are computed again unless they were kept.
+    fn second_look(
         &self,
         (first, count): (usize, usize),
         kept: Option<(Block, Tensor<2>)>,
         positive: &Tensor<2>,
-        sums: &Sums,
-        weights: &Tensor<2>,
-    ) -> Pulled {
-        let (block, logits) = kept.unwrap_or_else(|| {
+    ) -> (Block, Tensor<2>) {
+        kept.unwrap_or_else(|| {
             let block = self.block(first, count);
             let logits = block.anchor.clone().matmul(positive.clone().transpose());
             let logits = match self.batch.left_out(first, count) {
@@ -377,10 +379,43 @@ impl Pass<'_> {
                 None => logits,
             };
             (block, logits)
-        });
+        })
+    }
+
+    /// The second pass over one block.
+    fn pulled(
+        &self,
+        (block, logits): (Block, Tensor<2>),
+        positive: &Tensor<2>,
+        sums: &Sums,
+        weights: &Tensor<2>,
+        needed: &Needed,
+    ) -> Pulled {
         let pull = self.pull(&block, logits, sums, weights);
         let hard_pull = block.hard_logits().map(|logits| self.hard_pull(&block, logits, sums, weights));
-        Pulled { block, pull, hard_pull }
+        let Block { anchor, length, hard, hard_length, .. } = block;
+        let (mut of_anchor, mut of_scale) = (None, None);
+        if needed.anchor || needed.scale {
+            let mut gradient = pull.clone().matmul(positive.clone());
+            if let (Some(pull), Some(rows)) = (&hard_pull, &hard) {
+                gradient = gradient + pull.clone().unsqueeze_dim::<3>(1).matmul(rows.clone()).squeeze_dim::<2>(1);
+            }
+            of_scale = needed.scale.then(|| (anchor.clone() * gradient.clone()).sum());
+            of_anchor = needed.anchor.then(|| {
+                let prepared = anchor.clone() / self.factor.clone();
+                Similarity::pull_back(prepared, length, gradient * self.factor.clone())
+            });
+        }
+        let of_hard = match (hard_pull, hard) {
+            (Some(pull), Some(rows)) if needed.hard => {
+                let [count, k, d] = rows.dims();
+                let gradient = pull.unsqueeze_dim::<3>(2) * anchor.clone().unsqueeze_dim::<3>(1);
+                let (rows, gradient) = (rows.reshape([count * k, d]), gradient.reshape([count * k, d]));
+                Some(Similarity::pull_back(rows, hard_length, gradient))
+            }
+            _ => None,
+        };
+        Pulled { anchor, pull, of_anchor, of_hard, of_scale }
     }
 
     /// `dL / dS` of a block, `[count, n]`.

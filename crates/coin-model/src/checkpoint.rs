@@ -49,7 +49,7 @@ pub fn load(dir: &Path, format: WeightFormat, device: &Device) -> Result<Loaded,
 
 fn build(
     config: &LlamaConfig,
-    WeightFiles { path, tensors }: WeightFiles,
+    WeightFiles { path, mut tensors }: WeightFiles,
     format: WeightFormat,
     device: &Device,
 ) -> Result<Loaded, ModelError> {
@@ -78,7 +78,8 @@ fn build(
     let model = Llama::build(config, format, device, |name, shape, dtype| {
         let linear = shape.len() == 2 && !name.contains("embed_tokens");
         let missing = || ModelError::weights(&path, vec![format!("`{name}` is missing")]);
-        let (data, finite) = tensors.get(name).ok_or_else(missing)?.data(name, linear, dtype)?;
+        // Taken out, so that no tensor is held longer than it is needed.
+        let (data, finite) = tensors.remove(name).ok_or_else(missing)?.data(name, linear, dtype)?;
         if !finite {
             not_finite.push(name.to_owned());
         }
