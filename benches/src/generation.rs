@@ -1,8 +1,8 @@
-//! Greedy generation of a random model with adapters: prompts that share no beginning, all in one batch.
+//! Greedy generation of a random model, adapters merged into it: prompts that share no beginning, all in one batch.
 
 use burn::tensor::Device;
 use coin::model::generate::{GenerateOptions, generate};
-use coin::model::{FloatType, Llama, WeightFormat};
+use coin::model::{FloatType, Llama, WeightFormat, adapter};
 
 use crate::decoder::{self, Size};
 use crate::{bytes, flops};
@@ -34,7 +34,7 @@ pub struct Generator {
 impl Generation {
     /// Floating-point operations of continuing all prompts.
     pub fn flops(&self) -> f64 {
-        flops::of_generation(&self.size, decoder::lora().rank, self.rows, self.seq, NEW_TOKENS)
+        flops::of_generation(&self.size, 0, self.rows, self.seq, NEW_TOKENS)
     }
 
     /// Bytes that must be moved for it.
@@ -47,6 +47,7 @@ impl Generation {
         let format = WeightFormat { dtype: self.dtype, ..WeightFormat::default() };
         let base = Llama::with_format(&self.size.config(self.seq), format, 1, device);
         let base = base.unwrap_or_else(|error| panic!("{error}"));
+        let adapted = base.with_lora(&decoder::lora(), 1).expect("the paper's settings are valid");
         let settings = GenerateOptions {
             max_new_tokens: NEW_TOKENS,
             batch_size: self.rows,
@@ -58,7 +59,7 @@ impl Generation {
         };
         let prompt = |row, step| (0..self.seq).map(|at| decoder::token(row, at, step, self.size.vocab)).collect();
         Generator {
-            model: base.with_lora(&decoder::lora(), 1).expect("the paper's settings are valid"),
+            model: adapter::set_merged(adapted, true),
             settings,
             batches: (0..steps).map(|step| (0..self.rows).map(|row| prompt(row, step)).collect()).collect(),
         }
