@@ -45,7 +45,12 @@ const WORTH_A_THREAD: usize = 1 << 16;
 /// block, while a block's own temporaries should be small; at most 2^22 similarities (16 MiB), and at least four blocks,
 /// for as many cores.
 pub(crate) fn default_tile(n: usize, d: usize) -> usize {
-    (d / 4).clamp(64, 1024).max((1 << 19) / n.max(1)).min(n.div_ceil(4)).min(((1 << 22) / n.max(1)).max(16)).max(1)
+    (d / 4)
+        .clamp(64, 1024)
+        .max((1 << 19) / n.max(1))
+        .min(n.div_ceil(4).max(d / 8))
+        .min(((1 << 22) / n.max(1)).max(16))
+        .max(1)
 }
 
 /// The loss of `batch` by blocks of `tile` anchors; `scale` is `[1]`, the inverse temperature.
