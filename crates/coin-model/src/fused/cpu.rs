@@ -105,7 +105,8 @@ impl Attention {
         let bias = bias.to_contiguous();
         let [_, _, seq, keys] = dims(&bias);
         // A query that sees nothing, as padding does, weighs all keys alike.
-        let needed = |bias: &[f32]| bias.iter().rposition(|&bias| !(bias <= UNSEEN)).map_or(keys, |last| last + 1);
+        let needed =
+            |bias: &[f32]| bias.iter().rposition(|&bias| bias > UNSEEN || bias.is_nan()).map_or(keys, |last| last + 1);
         let parts = slice(&bias).chunks_exact(seq * keys).map(|of_row| {
             let parts = of_row.chunks(QUERIES * keys).enumerate().map(|(at, bias)| Part {
                 first: at * QUERIES,
