@@ -8,7 +8,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The folder of public files, and the folders of the command and of the example programs; or `None` after saying what is skipped.
+/// The folder of public files, and the folder of the command with the example programs; or `None` after saying what is skipped.
 fn material(test: &str) -> Option<(PathBuf, PathBuf)> {
     let data = std::env::var_os("COIN_TEST_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
     // Of the build that this test belongs to: target/debug/deps/TEST.
@@ -30,8 +30,8 @@ fn one_script_goes_from_public_files_to_the_table() {
     let run = |steps: &str| -> Output {
         let mut command = Command::new("bash");
         command.arg(root().join("scripts/medium_reproduction.sh")).env("DATA", &data).env("OUT", &out);
-        command.env("COIN", built.join("coin")).env("EXAMPLE_PROGRAMS", built.join("examples"));
-        let small = [("SEEDS", "1 2"), ("SHARE", "1"), ("BASE_STEPS", "2"), ("HELD_OUT", "20"), ("EXAMPLES", "1")];
+        command.env("PROGRAMS", &built);
+        let small = [("SEEDS", "1 2"), ("SHARE", "1"), ("BASE_STEPS", "3"), ("HELD_OUT", "20"), ("EXAMPLES", "1")];
         command.env("STEPS", steps).envs(small).output().unwrap()
     };
     let output = run("1");
@@ -49,7 +49,7 @@ fn one_script_goes_from_public_files_to_the_table() {
 
     // What is there is not made again, and a part that is missing is.
     let base = std::fs::metadata(out.join("base/model.safetensors")).unwrap().modified().unwrap();
-    std::fs::remove_dir_all(out.join("strict-seed-2/score")).unwrap();
+    std::fs::remove_dir_all(out.join("seed-2/score")).unwrap();
     let output = run("1");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(String::from_utf8(output.stdout).unwrap(), tables);
