@@ -15,7 +15,7 @@
 #   EXAMPLES    examples evaluated of a task                                     100
 #   PROGRAMS    folder with `coin` and `examples/`, such as target/release       built by cargo where empty
 #
-# Exit code: that of the command that failed; 2 for wrong settings, and where OUT was begun with others.
+# Standard output has the tables. Exit code: that of the command that failed; 2 for wrong settings, and where OUT was begun with others.
 set -euo pipefail
 export LC_ALL=C
 here="$(cd "$(dirname "$0")/.." && pwd)"
@@ -65,7 +65,7 @@ make() {
     words+=("$word")
   done
   echo "medium_reproduction: $result" >&2
-  "${words[@]}"
+  "${words[@]}" >&2
   mv "$partial" "$result"
 }
 
@@ -86,6 +86,7 @@ sources() {
   done
 }
 
+# Writes the files of the folder $2 to the file $1.
 join() { cat "$2"/*.jsonl >"$1"; }
 
 make material "$PROGRAMS/examples/gather_glue" "$DATA" RESULT
