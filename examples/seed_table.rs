@@ -26,7 +26,7 @@ fn main() -> Result<()> {
         .map(|folder| Summary::read(Path::new(folder).join("summary.json")).with_context(|| folder.clone()))
         .collect::<Result<Vec<_>>>()?;
     let runs: Vec<String> = summaries[0].runs.iter().map(|run| run.name.clone()).collect();
-    println!("{} seeds\n", summaries.len());
+    println!("seeds: {}\n", summaries.len());
     header("level", &runs);
     for level in summaries[0].levels() {
         row(level, &summaries, &runs, |run| Some(run.level(level)?.accuracy))?;
@@ -100,10 +100,13 @@ fn values(summaries: &[Summary], name: &str, of: impl Fn(&RunSummary) -> Option<
     summaries.iter().map(|summary| of(summary.runs.iter().find(|run| run.name == name)?)).collect()
 }
 
-/// Mean and sample standard deviation as text.
+/// Mean and, of several values, sample standard deviation as text.
 fn cell(values: &[f64], scale: f64, digits: usize) -> String {
     let (mean, deviation) = mean_and_deviation(values);
-    format!("{:.digits$} ± {:.digits$}", mean * scale, deviation * scale)
+    match values.len() {
+        1 => format!("{:.digits$}", mean * scale),
+        _ => format!("{:.digits$} ± {:.digits$}", mean * scale, deviation * scale),
+    }
 }
 
 /// Student's 95 % interval of the mean as text; nothing for a single value.
