@@ -25,7 +25,7 @@ pub enum Evaluation {
     /// The n x n matrix as an ordinary graph: about seven matrices of that size with gradients.
     Plain,
     /// So many anchors at a time, at least 1; the last block may be smaller. Memory beyond inputs and their gradients:
-    /// two to three times n x d, and about four times n x tile, on the CPU for each core up to four. The gradients are computed within `forward` where an
-    /// input is part of a graph, in which case the similarities are computed twice.
+    /// two to three times n x d, and about four times n x tile, on the CPU for each core up to four. The gradients are
+    /// computed within `forward` where an input is part of a graph, in which case the similarities are computed twice.
     Tiled(usize),
 }

@@ -222,11 +222,11 @@ impl Pass<'_> {
         })
     }
 
-    /// [`together`](Self::together) for parts of a matrix's columns, as many at a time as blocks.
-    fn by_columns<I: Send>(&self, parts: Vec<I>, work: impl Fn(I) -> Tensor<2> + Sync) -> Vec<Tensor<2>> {
-        let (mut parts, mut results) = (parts.into_iter(), Vec::new());
+    /// [`together`](Self::together) for any number of items, as many at a time as blocks.
+    fn in_turns<I: Send, T: Send>(&self, items: Vec<I>, work: impl Fn(I) -> T + Sync) -> Vec<T> {
+        let (mut items, mut results) = (items.into_iter(), Vec::new());
         loop {
-            let some: Vec<I> = parts.by_ref().take(self.at_once).collect();
+            let some: Vec<I> = items.by_ref().take(self.at_once).collect();
             if some.is_empty() {
                 return results;
             }
@@ -250,8 +250,7 @@ impl Pass<'_> {
     /// Blockwise, so that temporaries are no larger than a block.
     fn prepare_in_blocks(&self, rows: &Tensor<2>) -> Prepared {
         let prepare = |(first, count)| self.config.similarity.prepare_with_length(rows.clone().narrow(0, first, count));
-        let prepared = self.blocks.chunks(self.at_once).flat_map(|blocks| self.together(blocks.to_vec(), prepare));
-        let (parts, lengths): (Vec<_>, Vec<_>) = prepared.unzip();
+        let (parts, lengths): (Vec<_>, Vec<_>) = self.in_turns(self.blocks.clone(), prepare).into_iter().unzip();
         let lengths: Option<Vec<_>> = lengths.into_iter().collect();
         (Tensor::cat(parts, 0), lengths.map(|lengths| Tensor::cat(lengths, 0)))
     }
@@ -337,7 +336,7 @@ impl Pass<'_> {
                 if needed.positive {
                     let earlier = std::mem::take(&mut of_positive).into_iter().map(Some).chain(std::iter::repeat(None));
                     let places: Vec<_> = columns.iter().copied().zip(earlier).collect();
-                    of_positive = self.by_columns(places, |((at, width), earlier)| {
+                    of_positive = self.in_turns(places, |((at, width), earlier)| {
                         let share = pull.clone().transpose().matmul(anchor.clone().narrow(1, at, width));
                         match earlier {
                             Some(sum) => sum + share,
@@ -357,9 +356,9 @@ impl Pass<'_> {
             // `Similarity::pull_back`, some columns at a time.
             let part = |(at, width): (usize, usize)| positive.clone().narrow(1, at, width);
             let parts: Vec<_> = columns.iter().copied().zip(of_positive).collect();
-            let dots = self.by_columns(parts.clone(), |(at, sum)| (part(at) * sum).sum_dim(1));
+            let dots = self.in_turns(parts.clone(), |(at, sum)| (part(at) * sum).sum_dim(1));
             let along = Tensor::cat(dots, 1).sum_dim(1);
-            of_positive = self.by_columns(parts, |(at, sum)| (sum - part(at) * along.clone()) / length.clone());
+            of_positive = self.in_turns(parts, |(at, sum)| (sum - part(at) * along.clone()) / length.clone());
         }
         InputGradients {
             anchor: joined(of_anchor, 0),

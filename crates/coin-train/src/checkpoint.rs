@@ -19,8 +19,9 @@ use crate::loss_scale::LossScale;
 /// Raised when what is written changes its meaning.
 const VERSION: u32 = 1;
 const OPTIMIZER: &str = "optimizer.bpk";
-const STATE: &str = "state.json";
-const CONFIG: &str = "config.resolved.toml";
+pub(crate) const STATE: &str = "state.json";
+/// The resolved configuration; a run folder has it, and every checkpoint.
+pub(crate) const CONFIG: &str = "config.resolved.toml";
 const PARTIAL: &str = ".partial-";
 
 /// What is said of an optimiser's state that cannot be read; burn's own words are for its developers.

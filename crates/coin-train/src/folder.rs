@@ -2,11 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::checkpoint::{self, RunState};
+use crate::checkpoint::{self, CONFIG, RunState, STATE};
 use crate::{TrainError, Trainer};
-
-/// Name of the resolved configuration; a folder that has it is a run's.
-const RESOLVED: &str = "config.resolved.toml";
 
 /// Folders of results, which a run that begins removes.
 const RESULTS: [&str; 3] = ["adapter", "adapter-best", "tensorboard"];
@@ -38,7 +35,7 @@ impl Trainer {
         let out = &self.config().out;
         match self.begins(resume)? {
             Start::End => return Ok(()),
-            Start::Beginning if !resume && is_finished(out) && out.join(RESOLVED).is_file() => {
+            Start::Beginning if !resume && is_finished(out) && out.join(CONFIG).is_file() => {
                 return Err(TrainError::checkpoint(out, "holds a finished run; choose another `out`"));
             }
             Start::Beginning => self.check_clearable()?,
@@ -75,7 +72,7 @@ impl Trainer {
         let found = match newest {
             Some(path) => Some(self.of_this_run(path)?),
             None => {
-                let path = out.join(RESOLVED);
+                let path = out.join(CONFIG);
                 match std::fs::read_to_string(&path) {
                     Ok(text) => same_run(&path, self.config().changes(&text)?)?,
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Start::Beginning),
@@ -111,7 +108,7 @@ impl Trainer {
         let out = &self.config().out;
         let there: Vec<PathBuf> = RESULTS.iter().map(|name| out.join(name)).filter(|path| path.exists()).collect();
         // A checkpoint has a resolved configuration, too.
-        let is_run = out.join(RESOLVED).is_file() && !out.join("state.json").exists();
+        let is_run = out.join(CONFIG).is_file() && !out.join(STATE).exists();
         if !is_run && !there.is_empty() {
             let names: Vec<String> = there.iter().map(|path| path.display().to_string()).collect();
             let message = format!("is no run's folder, but holds {}; choose another `out`", names.join(", "));
@@ -143,7 +140,7 @@ impl Trainer {
             }
         }
         let config = self.resolved()?;
-        Ok(coin_data::file::write_atomically(out.join(RESOLVED), |writer| writer.write_all(config.as_bytes()))?)
+        Ok(coin_data::file::write_atomically(out.join(CONFIG), |writer| writer.write_all(config.as_bytes()))?)
     }
 }
 
