@@ -8,6 +8,7 @@ mod autodiff;
 mod cpu;
 mod exp;
 mod kernels;
+mod outputs;
 mod plain;
 mod product;
 

@@ -6,7 +6,8 @@ use burn::tensor::{DType, Shape, TensorData};
 use rayon::prelude::*;
 
 use super::autodiff::FusedGradients;
-use super::product::{Matrix, multiply, product};
+use super::outputs::{Blocks, filled};
+use super::product::{Matrix, add_product, multiply, product};
 use super::{Fused, Kept, kernels};
 
 type Values = FloatTensor<Flex>;
@@ -153,8 +154,7 @@ impl Attention {
 /// `[batch, heads, seq, head_dim]` as `[batch, seq, heads, head_dim]`.
 fn side_by_side(values: &[f32], [_, heads, seq, head_dim]: [usize; 4]) -> Vec<f32> {
     let width = heads * head_dim;
-    let mut out = vec![0.0; values.len()];
-    kernels::by_rows(&mut out, width, |first, out| {
+    let out = kernels::by_rows(values.len(), width, |first, out| {
         for (at, out) in out.chunks_exact_mut(width).enumerate() {
             let (row, position) = ((first + at) / seq, (first + at) % seq);
             for (head, out) in out.chunks_exact_mut(head_dim).enumerate() {
@@ -180,8 +180,7 @@ fn one_head(values: &[f32], heads: usize, head: usize, head_dim: usize) -> Matri
 
 fn kept(x: &[f32], width: usize, kept: Option<&Kept>) -> Option<Vec<f32>> {
     let Kept { flags, factor } = kept?;
-    let mut out = vec![0.0; x.len()];
-    kernels::by_rows(&mut out, width, |row, out| {
+    let out = kernels::by_rows(x.len(), width, |row, out| {
         let from = row * width;
         kernels::keep(&x[from..][..out.len()], &flags[from..][..out.len()], *factor, out);
     });
@@ -193,8 +192,7 @@ impl Fused for Flex {
         let dims @ [_, width] = dims(&x);
         let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
         let (x, weight) = (slice(&x), slice(&weight));
-        let mut out = vec![0.0; x.len()];
-        kernels::by_rows(&mut out, width, |row, out| {
+        let out = kernels::by_rows(x.len(), width, |row, out| {
             for (out, x) in out.chunks_exact_mut(width).zip(x[row * width..].chunks_exact(width)) {
                 kernels::rms_norm(x, weight, epsilon, out);
             }
@@ -206,8 +204,7 @@ impl Fused for Flex {
         let shape: Shape = gate.layout().shape().clone();
         let (gate, up) = (gate.to_contiguous(), up.to_contiguous());
         let (gate, up) = (slice(&gate), slice(&up));
-        let mut out = vec![0.0; gate.len()];
-        kernels::by_rows(&mut out, 1, |from, out| {
+        let out = kernels::by_rows(gate.len(), 1, |from, out| {
             kernels::swiglu(&gate[from..][..out.len()], &up[from..][..out.len()], out);
         });
         Values::from_data(TensorData::new(out, shape))
@@ -223,10 +220,10 @@ impl Fused for Flex {
         let [_, kv_heads, _, _] = attention.k.dims;
         let width = heads * head_dim;
         // Per row of the batch and head, `[seq, head_dim]`; put side by side afterwards.
-        let mut mixed = vec![0.0; batch * heads * seq * head_dim];
-        mixed.par_chunks_mut(seq * head_dim).enumerate().for_each_init(
+        let [mixed] = filled(
+            [Blocks { len: batch * heads * seq * head_dim, block: seq * head_dim }],
             || vec![0.0; attention.room()],
-            |weights, (at, out)| {
+            |weights, at, [out]| {
                 let (row, head) = (at / heads, at % heads);
                 let v = attention.v.matrix(row, head / (heads / kv_heads));
                 for (&part, out) in attention.parts(row).iter().zip(out.chunks_mut(QUERIES * head_dim)) {
@@ -243,8 +240,7 @@ impl Fused for Flex {
 
     fn frozen_linear(x: Values, weight: Values) -> Values {
         let ([rows, _], [_, d_out]) = (dims(&x), dims(&weight));
-        let mut out = vec![0.0; rows * d_out];
-        product(&mut out, false, matrix(&x), matrix(&weight), 1.0);
+        let out = product(matrix(&x), matrix(&weight), 1.0);
         tensor(out, [rows, d_out])
     }
 
@@ -252,13 +248,11 @@ impl Fused for Flex {
         let ([rows, d_in], [_, d_out], [_, rank]) = (dims(&x), dims(&weight), dims(&a));
         let [x, a, b] = [x, a, b].map(|tensor| tensor.to_contiguous());
         let [x, a, b] = [&x, &a, &b].map(slice);
-        let mut out = vec![0.0; rows * d_out];
-        product(&mut out, false, Matrix::new(x, rows, d_in), matrix(&weight), 1.0);
+        let mut out = product(Matrix::new(x, rows, d_in), matrix(&weight), 1.0);
         let masked = kept(x, d_in, dropped.as_ref());
-        let mut inner = vec![0.0; rows * rank];
         let left = Matrix::new(masked.as_deref().unwrap_or(x), rows, d_in);
-        product(&mut inner, false, left, Matrix::new(a, d_in, rank), 1.0);
-        product(&mut out, true, Matrix::new(&inner, rows, rank), Matrix::new(b, rank, d_out), scale);
+        let inner = product(left, Matrix::new(a, d_in, rank), 1.0);
+        add_product(&mut out, Matrix::new(&inner, rows, rank), Matrix::new(b, rank, d_out), scale);
         tensor(out, [rows, d_out])
     }
 
@@ -280,9 +274,8 @@ fn rotate(x: Values, cos: Values, sin: Values, inverse: bool) -> Values {
     let alike = self::dims::<4>(&cos)[0] == 1;
     let [x, cos, sin] = [x, cos, sin].map(|tensor| tensor.to_contiguous());
     let [x, cos, sin] = [&x, &cos, &sin].map(slice);
-    let mut out = vec![0.0; x.len()];
     let width = heads * head_dim;
-    kernels::by_rows(&mut out, width, |first, out| {
+    let out = kernels::by_rows(x.len(), width, |first, out| {
         for (at, (out, x)) in out.chunks_exact_mut(width).zip(x[first * width..].chunks_exact(width)).enumerate() {
             let position = if alike { (first + at) % seq } else { first + at };
             let (cos, sin) = (&cos[position * head_dim..][..head_dim], &sin[position * head_dim..][..head_dim]);
@@ -299,8 +292,7 @@ impl FusedGradients for Flex {
         let dims @ [_, width] = dims(&x);
         let [x, weight, grad] = [x, weight, grad].map(|tensor| tensor.to_contiguous());
         let [x, weight, grad] = [&x, &weight, &grad].map(slice);
-        let mut out = vec![0.0; x.len()];
-        kernels::by_rows(&mut out, width, |row, out| {
+        let out = kernels::by_rows(x.len(), width, |row, out| {
             let rows = x[row * width..].chunks_exact(width).zip(grad[row * width..].chunks_exact(width));
             for (out, (x, grad)) in out.chunks_exact_mut(width).zip(rows) {
                 kernels::rms_norm_backward(x, weight, grad, epsilon, out);
@@ -326,12 +318,11 @@ impl FusedGradients for Flex {
         let shape: Shape = gate.layout().shape().clone();
         let [gate, up, grad] = [gate, up, grad].map(|tensor| tensor.to_contiguous());
         let [gate, up, grad] = [&gate, &up, &grad].map(slice);
-        let (mut dgate, mut dup) = (vec![0.0; gate.len()], vec![0.0; gate.len()]);
-        kernels::by_rows_of_two(&mut dgate, &mut dup, 1, |from, dgate, dup| {
+        let gradients = kernels::by_rows_of([gate.len(); 2], 1, |from, [dgate, dup]| {
             let to = from + dgate.len();
             kernels::swiglu_backward(&gate[from..to], &up[from..to], &grad[from..to], dgate, dup);
         });
-        [dgate, dup].map(|values| Values::from_data(TensorData::new(values, shape.clone())))
+        gradients.map(|values| Values::from_data(TensorData::new(values, shape.clone())))
     }
 
     fn rotate_backward(grad: Values, cos: Values, sin: Values) -> Values {
@@ -347,16 +338,12 @@ impl FusedGradients for Flex {
         let grad = slice(&grad);
         let width = heads * head_dim;
         // Per row of the batch and head of keys: of its queries, keys and values.
-        let places = batch * kv_heads;
-        let mut dq = vec![0.0; places * group * seq * head_dim];
-        let (mut dk, mut dv) = (vec![0.0; places * keys * head_dim], vec![0.0; places * keys * head_dim]);
-        let parts = dq
-            .par_chunks_mut(group * seq * head_dim)
-            .zip(dk.par_chunks_mut(keys * head_dim).zip(dv.par_chunks_mut(keys * head_dim)))
-            .enumerate();
-        parts.for_each_init(
+        let blocks = |block| Blocks { len: batch * kv_heads * block, block };
+        let of_keys = blocks(keys * head_dim);
+        let [dq, dk, dv] = filled(
+            [blocks(group * seq * head_dim), of_keys, of_keys],
             || (vec![0.0; attention.room()], vec![0.0; attention.room()]),
-            |(weights, dscores), (at, (dq, (dk, dv)))| {
+            |(weights, dscores), at, [dq, dk, dv]| {
                 let (row, key_head) = (at / kv_heads, at % kv_heads);
                 let (k, v) = (attention.k.matrix(row, key_head), attention.v.matrix(row, key_head));
                 for (member, dq) in dq.chunks_exact_mut(seq * head_dim).enumerate() {
@@ -404,21 +391,16 @@ impl FusedGradients for Flex {
         let [x, a, b, grad] = [&x, &a, &b, &grad].map(slice);
         let masked = kept(x, d_in, dropped.as_ref());
         let left = Matrix::new(masked.as_deref().unwrap_or(x), rows, d_in);
-        let mut inner = vec![0.0; rows * rank];
-        product(&mut inner, false, left, Matrix::new(a, d_in, rank), 1.0);
+        let inner = product(left, Matrix::new(a, d_in, rank), 1.0);
         let grad = Matrix::new(grad, rows, d_out);
-        let mut dinner = vec![0.0; rows * rank];
-        product(&mut dinner, false, grad, Matrix::new(b, rank, d_out).transposed(), scale);
+        let dinner = product(grad, Matrix::new(b, rank, d_out).transposed(), scale);
         let dinner = Matrix::new(&dinner, rows, rank);
-        let mut db = vec![0.0; rank * d_out];
-        product(&mut db, false, Matrix::new(&inner, rows, rank).transposed(), grad, scale);
-        let mut da = vec![0.0; d_in * rank];
-        product(&mut da, false, left.transposed(), dinner, 1.0);
+        let db = product(Matrix::new(&inner, rows, rank).transposed(), grad, scale);
+        let da = product(left.transposed(), dinner, 1.0);
         let dx = of_x.then(|| {
-            let mut through = vec![0.0; rows * d_in];
-            product(&mut through, false, dinner, Matrix::new(a, d_in, rank).transposed(), 1.0);
+            let through = product(dinner, Matrix::new(a, d_in, rank).transposed(), 1.0);
             let mut dx = kept(&through, d_in, dropped.as_ref()).unwrap_or(through);
-            product(&mut dx, true, grad, matrix(&weight).transposed(), 1.0);
+            add_product(&mut dx, grad, matrix(&weight).transposed(), 1.0);
             tensor(dx, [rows, d_in])
         });
         (dx, [tensor(da, [d_in, rank]), tensor(db, [rank, d_out])])
@@ -428,14 +410,17 @@ impl FusedGradients for Flex {
         let dims @ [_, vocab] = dims(&logits);
         let (logits, grad) = (logits.to_contiguous(), grad.to_contiguous());
         let (logits, grad, targets) = (slice(&logits), slice(&grad), target_indices(&targets));
-        let mut out = vec![0.0; logits.len()];
-        out.par_chunks_mut(vocab).enumerate().for_each(|(row, out)| {
-            let logits = &logits[row * vocab..][..vocab];
-            pulp::Arch::new().dispatch(|| {
-                kernels::scaled_softmax(logits, kernels::log_sum_exp(logits), grad[row], out);
-            });
-            out[targets[row]] -= grad[row];
-        });
+        let [out] = filled(
+            [Blocks { len: logits.len(), block: vocab }],
+            || (),
+            |(), row, [out]| {
+                let logits = &logits[row * vocab..][..vocab];
+                pulp::Arch::new().dispatch(|| {
+                    kernels::scaled_softmax(logits, kernels::log_sum_exp(logits), grad[row], out);
+                });
+                out[targets[row]] -= grad[row];
+            },
+        );
         tensor(out, dims)
     }
 }

@@ -1,36 +1,31 @@
 //! Loops over slices of f32, shared out over the cores by rows. What is computed does not depend on how many there are.
 
 use pulp::Arch;
-use rayon::prelude::*;
 
 use super::exp::exp;
+use super::outputs::{Blocks, filled};
 
 /// Values one core works on before the next is asked: less is not worth a hand-over.
 const SHARE: usize = 16 * 1024;
 /// Sums run in as many lanes, on every machine, so that they do not depend on its vector width.
 const LANES: usize = 16;
 
-/// Calls `f` with the number of the first row and a block of rows of `out`, in parallel.
-pub(super) fn by_rows(out: &mut [f32], width: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
-    let rows = (SHARE / width.max(1)).max(1);
-    let arch = Arch::new();
-    if out.len() <= rows * width {
-        return arch.dispatch(|| f(0, out));
-    }
-    out.par_chunks_mut(rows * width).enumerate().for_each(|(block, out)| arch.dispatch(|| f(block * rows, out)));
+/// A vector of rows; `f` is called with the number of the first row and a block of rows, zeros, in parallel.
+pub(super) fn by_rows(len: usize, width: usize, f: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+    let [out] = by_rows_of([len], width, |row, [out]| f(row, out));
+    out
 }
 
-/// As [`by_rows`], with rows of two outputs of one width.
-pub(super) fn by_rows_of_two(
-    first: &mut [f32],
-    second: &mut [f32],
+/// As [`by_rows`], with several vectors whose rows have one width.
+pub(super) fn by_rows_of<const N: usize>(
+    lens: [usize; N],
     width: usize,
-    f: impl Fn(usize, &mut [f32], &mut [f32]) + Sync,
-) {
+    f: impl Fn(usize, [&mut [f32]; N]) + Sync,
+) -> [Vec<f32>; N] {
     let rows = (SHARE / width.max(1)).max(1);
     let arch = Arch::new();
-    let blocks = first.par_chunks_mut(rows * width).zip(second.par_chunks_mut(rows * width)).enumerate();
-    blocks.for_each(|(block, (first, second))| arch.dispatch(|| f(block * rows, first, second)));
+    let outputs = lens.map(|len| Blocks { len, block: rows * width });
+    filled(outputs, || (), |(), block, out| arch.dispatch(|| f(block * rows, out)))
 }
 
 #[inline(always)]

@@ -48,9 +48,11 @@ impl<'a> Matrix<'a> {
     }
 }
 
+const MISFIT: &str = "a product of matrices that do not fit each other";
+
 /// `out = left right * scale`, or with `add` added to `out`, whose rows are `stride` values apart, on one core.
 pub(super) fn multiply(out: &mut [f32], stride: usize, add: bool, left: Matrix<'_>, right: Matrix<'_>, scale: f32) {
-    assert!(fit(out.len(), stride, left, right), "a product of matrices that do not fit each other");
+    assert!(fit(out.len(), stride, left, right), "{MISFIT}");
     // SAFETY: every element that the strides reach lies within its slice, as was checked; `out` is borrowed alone.
     unsafe { multiply_at(out.as_mut_ptr(), stride, add, left, right, scale) }
 }
@@ -91,18 +93,18 @@ unsafe fn multiply_at(out: *mut f32, stride: usize, add: bool, left: Matrix<'_>,
     }
 }
 
-/// Where several cores write, each its own columns.
+/// Where several cores write, each its own columns or rows.
 struct Target(*mut f32);
 
-// SAFETY: the columns that are written through it are disjoint.
+// SAFETY: what is written through it is disjoint.
 unsafe impl Sync for Target {}
 
 impl Target {
     /// # Safety
-    /// `column` lies within the matrix.
-    unsafe fn column(&self, column: usize) -> *mut f32 {
+    /// The value `at` lies within the matrix.
+    unsafe fn from(&self, at: usize) -> *mut f32 {
         // SAFETY: as this function asks for.
-        unsafe { self.0.add(column) }
+        unsafe { self.0.add(at) }
     }
 }
 
@@ -110,27 +112,50 @@ impl Target {
 /// sum's order.
 const PART: usize = 256;
 
-/// `out = left right * scale` row by row, or added to `out`, on all cores.
-pub(super) fn product(out: &mut [f32], add: bool, left: Matrix<'_>, right: Matrix<'_>, scale: f32) {
+/// `left right * scale`, row by row, on all cores.
+pub(super) fn product(left: Matrix<'_>, right: Matrix<'_>, scale: f32) -> Vec<f32> {
+    let len = left.rows * right.columns;
+    let mut out = Vec::with_capacity(len);
+    assert!(fit(len, right.columns, left, right), "{MISFIT}");
+    // SAFETY: the product fits into the vector, as was checked, and writes every value of it.
+    unsafe {
+        product_at(&Target(out.as_mut_ptr()), false, left, right, scale);
+        out.set_len(len);
+    }
+    out
+}
+
+/// Adds `left right * scale` to `out`, row by row, on all cores.
+pub(super) fn add_product(out: &mut [f32], left: Matrix<'_>, right: Matrix<'_>, scale: f32) {
+    assert!(fit(out.len(), right.columns, left, right), "{MISFIT}");
+    // SAFETY: the product fits, as was checked; `out` is borrowed alone.
+    unsafe { product_at(&Target(out.as_mut_ptr()), true, left, right, scale) }
+}
+
+/// # Safety
+/// As [`multiply_at`] asks for, with rows that lie side by side.
+unsafe fn product_at(out: &Target, add: bool, left: Matrix<'_>, right: Matrix<'_>, scale: f32) {
     let (rows, columns) = (left.rows, right.columns);
     // An even number of parts, alike in size, in whole vectors.
     let part = |count: usize| count.div_ceil(count.div_ceil(PART).next_multiple_of(2)).next_multiple_of(16);
     if rows * columns * left.columns < 64 * 64 * 64 {
-        multiply(out, columns, add, left, right, scale);
+        // SAFETY: as this function asks for.
+        unsafe { multiply_at(out.from(0), columns, add, left, right, scale) }
     } else if columns >= PART / 2 {
-        assert!(fit(out.len(), columns, left, right), "a product of matrices that do not fit each other");
-        let (part, target) = (part(columns), Target(out.as_mut_ptr()));
+        let part = part(columns);
         (0..columns.div_ceil(part)).into_par_iter().for_each(|index| {
             let from = index * part;
             let right = right.columns(from, part.min(columns - from));
-            // SAFETY: the whole product fits, as was checked; this part writes the columns of `right` alone.
-            unsafe { multiply_at(target.column(from), columns, add, left, right, scale) }
+            // SAFETY: the whole product fits; this part writes the columns of `right` alone.
+            unsafe { multiply_at(out.from(from), columns, add, left, right, scale) }
         });
     } else {
         let part = part(rows);
-        out.par_chunks_mut(part * columns).enumerate().for_each(|(index, out)| {
+        (0..rows.div_ceil(part)).into_par_iter().for_each(|index| {
             let from = index * part;
-            multiply(out, columns, add, left.rows(from, out.len() / columns), right, scale);
+            let left = left.rows(from, part.min(rows - from));
+            // SAFETY: the whole product fits; this part writes the rows of `left` alone.
+            unsafe { multiply_at(out.from(from * columns), columns, add, left, right, scale) }
         });
     }
 }
