@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use burn::tensor::{Int, Tensor};
 
 use crate::batches::{Plan, run_in_order};
+use crate::pool;
 use crate::sampling::Sampling;
 use crate::{Llama, ModelError, TokenBatch};
 
@@ -99,7 +100,9 @@ pub fn generate_each<E: From<ModelError>>(
         return finished((0..rows.len()).map(|row| (row, Continuation::default())).collect());
     }
     let plan = Plan::new(model, rows, groups, options.max_new_tokens, 1, options.batch_size, options.memory)?;
-    run_in_order(plan.batches.len(), options.threads, |batch| continue_batch(&plan, batch, options, &done), finished)
+    let device = model.device();
+    let job = |batch| pool::within(&device, || continue_batch(&plan, batch, options, &done));
+    run_in_order(plan.batches.len(), options.threads, job, finished)
 }
 
 /// Continues the rows of one batch.

@@ -8,6 +8,7 @@
 //! - [`TokenBatch`]: ragged rows of token ids as a batch padded on either side, with positions per row.
 //! - [`generate`]: decoding, greedy or sampled, with a key-value cache and a shared prefix.
 //! - [`score`]: log-likelihoods of given continuations.
+//! - [`pool`]: on which threads a computation on the CPU runs.
 //! - [`checkpoint`] and [`adapter`]: Hugging Face's and PEFT's files, in and out.
 //! - [`TextTokenizer`]: `tokenizer.json` or SentencePiece's `tokenizer.model`, and the special tokens around a text.
 
@@ -26,6 +27,7 @@ pub mod generate;
 pub mod linear;
 pub mod llama;
 pub mod lora;
+pub mod pool;
 pub mod recompute;
 pub mod rope;
 pub mod sampling;

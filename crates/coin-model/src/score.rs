@@ -8,6 +8,7 @@ use burn::tensor::activation::log_softmax;
 
 use crate::batches::{Plan, run_in_order};
 use crate::generate::values;
+use crate::pool;
 use crate::{Llama, ModelError, TokenBatch};
 
 /// Settings of [`score_each`].
@@ -50,7 +51,9 @@ pub fn score_each<E: From<ModelError>>(
     }
     let copies = continuations.iter().map(Vec::len).max().unwrap_or(0);
     let plan = Plan::new(model, rows, groups, longest, copies.max(1), options.batch_size, options.memory)?;
-    run_in_order(plan.batches.len(), options.threads, |batch| score_batch(&plan, batch, continuations), scored)
+    let device = model.device();
+    let job = |batch| pool::within(&device, || score_batch(&plan, batch, continuations));
+    run_in_order(plan.batches.len(), options.threads, job, scored)
 }
 
 /// The log-likelihoods of the continuations of one batch's rows.

@@ -21,6 +21,7 @@ use coin_data::tokenize::TokenRow;
 use coin_loss::collective::{Alone, Collective};
 use coin_loss::{CoinLoss, CoinOutput, Pooling};
 use coin_model::fused::cross_entropy;
+use coin_model::pool;
 use coin_model::recompute::RecomputeTape;
 use coin_model::{DropoutKey, Llama, TokenBatch};
 
@@ -225,6 +226,22 @@ impl StepObjective {
     /// # Errors
     /// A row is empty, or a rank is gone.
     pub fn step_of_rank(
+        &self,
+        model: &Llama,
+        pairs: &[&PairRow],
+        micro: usize,
+        step: u64,
+        collective: &dyn Collective,
+    ) -> Result<(GradientsParams, StepValues), TrainError> {
+        let compute = || self.compute(model, pairs, micro, step, collective);
+        match collective.ranks() {
+            1 => pool::within(&model.device(), compute),
+            // Ranks wait for each other, which threads of a pool must not.
+            _ => compute(),
+        }
+    }
+
+    fn compute(
         &self,
         model: &Llama,
         pairs: &[&PairRow],
