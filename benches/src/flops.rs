@@ -25,18 +25,22 @@ pub fn of_attention(rows: usize, seq: usize, width: usize) -> f64 {
     6.0 * rows as f64 * product(seq, width, seq)
 }
 
-/// One training step over `rows` rows of `seq` tokens with the head at `heads` positions.
+/// One training step over `rows` rows of `seq` tokens, of which the last `supervised` are.
 ///
 /// - linear layers: forward, and the gradient of their input but for q, k and v of the first layer
 /// - attention, and adapters on q, k, v and o, less one product for each adapter that needs no input gradient
-/// - head: forward, and the gradient of its input
-pub fn of_training(size: &Size, rank: usize, rows: usize, seq: usize, heads: usize) -> f64 {
+/// - the last layer but for its k and v: where a supervised token is predicted, and at the last token
+/// - head, where a supervised token is predicted: forward, and the gradient of its input
+pub fn of_training(size: &Size, rank: usize, rows: usize, seq: usize, supervised: usize) -> f64 {
     let Size { width, layers, vocab, .. } = *size;
-    let tokens = rows * seq;
+    let (tokens, wanted) = (rows * seq, supervised + 1);
     let linear = 2 * tokens * (2 * layers * size.per_layer() - 3 * width * width);
     let adapters = 2 * tokens * rank * width * (6 * 4 * layers - 3);
-    let head = 2.0 * product(heads, width, vocab);
-    (linear + adapters) as f64 + layers as f64 * of_attention(rows, seq, width) + head
+    let attention = layers as f64 * of_attention(rows, seq, width);
+    let unneeded = 2 * rows * (seq - wanted) * (2 * (size.per_layer() - 2 * width * width) + 6 * 2 * rank * width);
+    let unseen = 6.0 * rows as f64 * product(seq - wanted, width, seq);
+    let head = 2.0 * product(rows * supervised, width, vocab);
+    (linear + adapters - unneeded) as f64 + attention - unseen + head
 }
 
 /// Continuing `rows` prompts of `seq` tokens by `new` tokens, with a cache and the head at last positions only.
@@ -50,11 +54,17 @@ pub fn of_continuation(size: &Size, rank: usize, seq: usize, new: usize) -> f64 
     others + new as f64 * product(1, size.width, size.vocab)
 }
 
-/// The decoder, without head, on the tokens from place `first` to `end` of a row, the earlier ones in the cache.
+/// The decoder, without head, on the tokens from place `first` to `end` of a row, the earlier ones in the cache. The last
+/// layer has keys and values of all of them, and the rest of the last one alone.
 pub fn of_tokens(size: &Size, rank: usize, first: usize, end: usize) -> f64 {
     let Size { width, layers, .. } = *size;
-    let per_token = 2 * layers * (size.per_layer() + 4 * 2 * rank * width);
-    ((end - first) * per_token) as f64 + layers as f64 * 2.0 * product(end - first, width, end)
+    let adapter = 2 * rank * width;
+    let layer = |queries: usize| {
+        let of_queries = queries * (size.per_layer() - 2 * width * width + 2 * adapter);
+        let of_keys = (end - first) * 2 * (width * width + adapter);
+        2.0 * (of_queries + of_keys) as f64 + 2.0 * product(queries, width, end)
+    };
+    (layers - 1) as f64 * layer(end - first) + layer(1)
 }
 
 /// `[rows, inner] x [inner, columns]`
@@ -100,15 +110,21 @@ mod tests {
     #[test]
     fn a_training_step_is_the_sum_of_its_parts() {
         let size = &SIZES[0];
-        let (rows, seq, heads, rank) = (4, 16, 8, 16);
+        let (rows, seq, supervised, rank) = (4, 16, 2, 16);
         let tokens = rows * seq;
         let feed_forward = sum(&[[tokens, size.width, size.ff]; 3]);
         let layer =
             4.0 * of_lora_linear(tokens, size.width, rank) + 2.0 * feed_forward + of_attention(rows, seq, size.width);
         // Neither the matrices nor the adapters of q, k and v of the first layer pass a gradient on.
         let unneeded = 3.0 * sum(&[[tokens, size.width, size.width], [tokens, size.width, rank]]);
-        let head = 2.0 * sum(&[[heads, size.width, size.vocab]]);
-        assert_eq!(of_training(size, rank, rows, seq, heads), size.layers as f64 * layer - unneeded + head);
+        let head = 2.0 * sum(&[[rows * supervised, size.width, size.vocab]]);
+        // 13 positions of a row are queries of nothing in the last layer.
+        let left_out = rows * 13;
+        let queries = 2.0 * of_lora_linear(left_out, size.width, rank)
+            + 2.0 * sum(&[[left_out, size.width, size.ff]; 3])
+            + 6.0 * rows as f64 * sum(&[[13, size.width, seq]]);
+        let expected = size.layers as f64 * layer - queries - unneeded + head;
+        assert_eq!(of_training(size, rank, rows, seq, supervised), expected);
     }
 
     #[test]
@@ -116,7 +132,13 @@ mod tests {
         let size = &SIZES[0];
         let alone: f64 = (0..10).map(|at| of_tokens(size, 16, at, at + 1)).sum();
         let whole = of_tokens(size, 16, 0, 10);
-        let scores = |count: usize| size.layers as f64 * 2.0 * 2.0 * (size.width * count) as f64;
-        assert_eq!(whole - alone, scores(100) - scores(55));
+        let scores = |layers: usize, count: usize| (layers * 2 * 2 * size.width * count) as f64;
+        // Nine tokens need no query in the last layer where they come together: its q, o, feed-forward and scores.
+        let queries = sum(&[[9, size.width, size.width]; 2])
+            + sum(&[[9, size.width, size.ff]; 3])
+            + 2.0 * sum(&[[9, size.width, 16], [9, 16, size.width]])
+            + scores(1, 45);
+        let others = size.layers - 1;
+        assert_eq!(whole - alone, scores(others, 100) - scores(others, 55) - queries);
     }
 }

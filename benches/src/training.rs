@@ -50,8 +50,7 @@ impl TrainingStep {
 
     /// Floating-point operations of a step.
     pub fn flops(&self) -> f64 {
-        let heads = 2 * self.pairs * self.supervised;
-        flops::of_training(&self.size, decoder::lora().rank, 2 * self.pairs, self.seq, heads)
+        flops::of_training(&self.size, decoder::lora().rank, 2 * self.pairs, self.seq, self.supervised)
     }
 
     /// Bytes that a step must move.

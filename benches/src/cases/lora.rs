@@ -49,7 +49,7 @@ fn work(width: usize, device: &Device) -> Pass<3, 3> {
     let input: Tensor<3> = inputs::tensor([ROWS, SEQ, width], 1, 1.0, &device).require_grad();
     let spans = vec![0..SEQ; ROWS];
     let forward = move |x: &Tensor<3>, dropout: Option<&DropoutKey>| {
-        linear.forward(x.clone(), &ForwardContext { spans: &spans, dropout })
+        linear.forward(x.clone(), &ForwardContext { spans: &spans, seq: SEQ, dropout })
     };
     let (exact, of_exact) = (forward.clone(), input.clone());
     let (x, mut step) = (input.clone(), 0);

@@ -15,9 +15,10 @@ pub(crate) const MASKED: f32 = -1e9;
 /// Where a batch's tokens stand and what they see: made once, used by every layer.
 #[derive(Debug, Clone)]
 pub struct Geometry {
-    /// The rotation of each position.
+    /// The rotation of each of the batch's `seq` positions.
     pub rotary: Rotary,
-    /// `[batch or 1, 1, seq, seen + seq]`, f32: 0, or a large negative number at keys that must not be seen.
+    /// `[batch or 1, 1, queries, seen + seq]`, f32: 0, or a large negative number at keys that must not be seen. The
+    /// queries are the last ones of the batch's positions; a layer's output has only these.
     pub bias: Tensor<4>,
 }
 
@@ -53,6 +54,21 @@ impl Geometry {
             bias: Tensor::from_data(TensorData::new(bias, [rows, 1, seq, keys]), (device, DType::F32)),
         }
     }
+
+    /// The same with the last `count` positions as queries; at most all are.
+    pub(crate) fn with_queries(&self, count: usize) -> Self {
+        let [_, _, queries, _] = self.bias.dims();
+        match count < queries {
+            true => Geometry { bias: self.bias.clone().narrow(2, queries - count, count), ..self.clone() },
+            false => self.clone(),
+        }
+    }
+}
+
+/// The last `count` positions of `[batch, seq, d_model]`.
+pub(crate) fn last_positions(x: Tensor<3>, count: usize) -> Tensor<3> {
+    let [_, seq, _] = x.dims();
+    if count < seq { x.narrow(1, seq - count, count) } else { x }
 }
 
 /// The attention block of a decoder layer.
@@ -75,7 +91,8 @@ impl Attention {
     /// Attends, and adds this call's keys and values to `cache` if there is one.
     ///
     /// # Shapes
-    /// - x, output: `[batch, seq, d_model]`
+    /// - x: `[batch, seq, d_model]`
+    /// - output: `[batch, queries, d_model]`
     ///
     /// Scores and softmax are computed in f32.
     pub fn forward(
@@ -87,8 +104,14 @@ impl Attention {
     ) -> Tensor<3> {
         let [batch, seq, _] = x.dims();
         let (heads, kv_heads, head_dim) = (self.heads, self.kv_heads, self.head_dim);
-        let split = |x: Tensor<3>, heads: usize| x.reshape([batch, seq, heads, head_dim]);
-        let q = rotary.forward(split(self.q_proj.forward(x.clone(), context), heads)).swap_dims(1, 2);
+        let [_, _, queries, _] = bias.dims();
+        let split = |x: Tensor<3>, heads: usize| {
+            let [_, positions, _] = x.dims();
+            x.reshape([batch, positions, heads, head_dim])
+        };
+        let of_queries = if queries < seq { &rotary.last(queries) } else { rotary };
+        let q = self.q_proj.forward(last_positions(x.clone(), queries), context);
+        let q = of_queries.forward(split(q, heads)).swap_dims(1, 2);
         let mut k = rotary.forward(split(self.k_proj.forward(x.clone(), context), kv_heads)).swap_dims(1, 2);
         let mut v = split(self.v_proj.forward(x, context), kv_heads).swap_dims(1, 2);
         if let Some(cache) = cache {

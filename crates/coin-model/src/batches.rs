@@ -107,7 +107,7 @@ impl<'a> Plan<'a> {
     fn extend(&self, cache: &mut KvCache, ids: &[u32]) -> Result<(), ModelError> {
         if !ids.is_empty() {
             let batch = TokenBatch::left_padded(&[ids.to_vec()], 0, 1, &self.model.device())?;
-            self.model.hidden(&batch, Some(cache), None);
+            self.model.last_hidden(&batch, 1, Some(cache), None);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-use crate::attention::{Attention, Geometry};
+use crate::attention::{Attention, Geometry, last_positions};
 use crate::cache::LayerCache;
 use crate::fused;
 use crate::linear::{ForwardContext, LINEAR_PATHS, LoraLinear};
@@ -57,7 +57,8 @@ pub struct DecoderLayer {
 }
 
 impl DecoderLayer {
-    /// `[batch, seq, d_model]` -> the same shape; see [`Attention::forward`] for the other arguments.
+    /// `[batch, seq, d_model]` -> `[batch, queries, d_model]`, where queries are those of the geometry; see
+    /// [`Attention::forward`] for the other arguments.
     pub fn forward(
         &self,
         x: Tensor<3>,
@@ -65,7 +66,9 @@ impl DecoderLayer {
         cache: Option<&mut LayerCache>,
         context: &ForwardContext,
     ) -> Tensor<3> {
-        let x = x.clone() + self.attention.forward(self.input_norm.forward(x), geometry, cache, context);
+        let mixed = self.attention.forward(self.input_norm.forward(x.clone()), geometry, cache, context);
+        let [_, queries, _] = mixed.dims();
+        let x = last_positions(x, queries) + mixed;
         x.clone() + self.feed_forward.forward(self.post_attention_norm.forward(x), context)
     }
 

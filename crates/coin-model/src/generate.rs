@@ -120,9 +120,8 @@ fn continue_batch(
     let (mut cache, mut input) = plan.start(batch, options.max_new_tokens - 1)?;
     for step in 0..options.max_new_tokens {
         let batch = TokenBatch::left_padded(&input, 0, 1, &device)?;
-        let hidden = model.hidden(&batch, Some(&mut cache), None);
-        let [count, seq, d_model] = hidden.dims();
-        let last: Tensor<2> = hidden.narrow(1, seq - 1, 1).reshape([count, d_model]);
+        let last: Tensor<2> = model.last_hidden(&batch, 1, Some(&mut cache), None).squeeze_dim(1);
+        let [count, d_model] = last.dims();
         if step == 0 && options.hidden {
             let values: Vec<f32> = values(last.clone())?;
             for (&row, state) in active.iter().zip(values.chunks_exact(d_model)) {

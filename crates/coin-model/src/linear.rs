@@ -60,6 +60,8 @@ pub struct LoraLinear {
 pub struct ForwardContext<'a> {
     /// Where each row's tokens stand within the padded batch.
     pub spans: &'a [Range<usize>],
+    /// Positions of the padded batch. A layer that is given fewer works on the last ones.
+    pub seq: usize,
     /// The masks' key; without one nothing is dropped.
     pub dropout: Option<&'a DropoutKey>,
 }
@@ -104,6 +106,7 @@ impl LoraLinear {
     pub fn forward(&self, x: Tensor<3>, context: &ForwardContext) -> Tensor<3> {
         let [batch, seq, d_in] = x.dims();
         let [_, d_out] = self.weight.dims();
+        let positions = context.seq.saturating_sub(seq)..context.seq;
         let with_bias = |y: Tensor<2>| match &self.bias {
             Some(bias) => y + bias.val().unsqueeze(),
             None => y,
@@ -114,7 +117,7 @@ impl LoraLinear {
             && !weight.val().is_require_grad()
         {
             let kept = context.dropout.filter(|_| lora.dropout > 0.0);
-            let kept = kept.map(|key| key.kept(lora.stream as u64, lora.dropout, context.spans, seq, d_in));
+            let kept = kept.map(|key| key.kept(lora.stream as u64, lora.dropout, context.spans, positions, d_in));
             let factors = [lora.a.val(), lora.b.val()];
             let y = fused::lora_linear(x.reshape([batch * seq, d_in]), weight.val(), factors, kept, lora.scale);
             return with_bias(y).reshape([batch, seq, d_out]);
@@ -126,7 +129,7 @@ impl LoraLinear {
         let x = x.cast(DType::F32);
         let input = match context.dropout {
             Some(key) if lora.dropout > 0.0 => {
-                let mask = key.mask(lora.stream as u64, lora.dropout, context.spans, seq, d_in, &x.device());
+                let mask = key.mask(lora.stream as u64, lora.dropout, context.spans, positions, d_in, &x.device());
                 x * mask
             }
             _ => x,

@@ -225,23 +225,44 @@ impl Llama {
     ///
     /// # Panics
     /// If cache and batch differ in their number of rows, or an id is not below the vocabulary's size.
-    pub fn hidden(
+    pub fn hidden(&self, batch: &TokenBatch, cache: Option<&mut KvCache>, dropout: Option<&DropoutKey>) -> Tensor<3> {
+        self.last_hidden(batch, batch.seq, cache, dropout)
+    }
+
+    /// As [`hidden`](Self::hidden), of the last `count` positions: the last layer computes keys and values of the others,
+    /// and nothing else.
+    ///
+    /// # Shapes
+    /// - output: `[batch, count, d_model]`, with `count` at least 1 and at most all
+    ///
+    /// # Panics
+    /// As [`hidden`](Self::hidden).
+    pub fn last_hidden(
         &self,
         batch: &TokenBatch,
+        count: usize,
         mut cache: Option<&mut KvCache>,
         dropout: Option<&DropoutKey>,
     ) -> Tensor<3> {
         let geometry = Geometry::new(&self.config, batch, cache.as_deref(), &batch.ids.device());
-        let context = ForwardContext { spans: &batch.spans, dropout };
+        let context = ForwardContext { spans: &batch.spans, seq: batch.seq, dropout };
         let mut x = self.embed(batch);
         for (index, layer) in self.layers.iter().enumerate() {
             let layer_cache = cache.as_mut().map(|cache| &mut cache.layers[index]);
-            x = layer.forward(x, &geometry, layer_cache, &context);
+            x = layer.forward(x, &self.geometry_of(index, &geometry, count), layer_cache, &context);
         }
         if let Some(cache) = cache {
             cache.extend(batch);
         }
         self.norm.forward(x)
+    }
+
+    /// The geometry of a layer where only the last `count` positions are wanted behind the last one.
+    pub(crate) fn geometry_of(&self, layer: usize, geometry: &Geometry, count: usize) -> Geometry {
+        match layer + 1 == self.layers.len() {
+            true => geometry.with_queries(count.max(1)),
+            false => geometry.clone(),
+        }
     }
 
     /// The embeddings of a batch, `[batch, seq, d_model]`.
@@ -329,6 +350,28 @@ mod tests {
         let hidden = model.hidden(&next, Some(&mut cache), None);
         let whole = TokenBatch::left_padded(&[[short, vec![4]].concat()], 0, 1, &device).unwrap();
         close(&last(hidden, 0), &last(model.hidden(&whole, None, None), 0));
+    }
+
+    #[test]
+    fn the_last_positions_are_those_of_the_whole() {
+        let device = Device::flex();
+        let model = Llama::new(&tiny(), 3, &device).unwrap();
+        let batch = |rows: &[Vec<u32>]| TokenBatch::left_padded(rows, 0, 1, &device).unwrap();
+        let prompts = batch(&[vec![1, 5, 9], vec![1, 7, 8, 2, 11, 12]]);
+        let next = batch(&[vec![4, 3], vec![6]]);
+        let whole = model.hidden(&prompts, None, None);
+        let mut cache = KvCache::new(2, 2, 8);
+        model.hidden(&prompts, Some(&mut cache), None);
+        let after = model.hidden(&next, Some(&mut cache), None);
+        for count in 1..=6 {
+            let mut cache = KvCache::new(2, 2, 8);
+            let some = model.last_hidden(&prompts, count, Some(&mut cache), None);
+            assert_eq!(some.dims(), [2, count, 16]);
+            let expected = whole.clone().narrow(1, 6 - count, count);
+            close(&some.try_into_vec_as::<f32>().unwrap(), &expected.try_into_vec_as::<f32>().unwrap());
+            // The cache lacks nothing.
+            close(&last(model.last_hidden(&next, 1, Some(&mut cache), None), 1), &last(after.clone(), 1));
+        }
     }
 
     #[test]

@@ -22,29 +22,42 @@ pub struct RecomputeTape {
     first: Tensor<3>,
     /// The input of each layer, off the graph, `[batch, seq, d_model]`.
     inputs: Vec<Tensor<3>>,
+    /// Positions of the last layer's output.
+    count: usize,
     /// The last layer's output: a leaf of the graph that follows.
     last: Tensor<3>,
 }
 
 impl Llama {
-    /// As [`hidden`](Llama::hidden) for a training step, with all but the inputs of the layers forgotten.
-    ///
-    /// The model must be on an autodiff device. A loss of the returned states, `[batch, seq, d_model]`, is
-    /// differentiated as usual; its gradients go to [`RecomputeTape::backward`] for those of the layers.
+    /// As [`hidden`](Llama::hidden) for a training step, with all but the inputs of the layers forgotten; see
+    /// [`last_hidden_recomputed`](Llama::last_hidden_recomputed).
     pub fn hidden_recomputed(&self, batch: &TokenBatch, dropout: Option<&DropoutKey>) -> (Tensor<3>, RecomputeTape) {
+        self.last_hidden_recomputed(batch, batch.seq, dropout)
+    }
+
+    /// As [`last_hidden`](Llama::last_hidden) for a training step, with all but the inputs of the layers forgotten.
+    ///
+    /// The model must be on an autodiff device. A loss of the returned states, `[batch, count, d_model]`, is
+    /// differentiated as usual; its gradients go to [`RecomputeTape::backward`] for those of the layers.
+    pub fn last_hidden_recomputed(
+        &self,
+        batch: &TokenBatch,
+        count: usize,
+        dropout: Option<&DropoutKey>,
+    ) -> (Tensor<3>, RecomputeTape) {
         let first = self.embed(batch);
         let plain = self.valid();
         let mut x = first.clone().inner();
         let geometry = Geometry::new(self.config(), batch, None, &x.device());
-        let context = ForwardContext { spans: &batch.spans, dropout };
+        let context = ForwardContext { spans: &batch.spans, seq: batch.seq, dropout };
         let mut inputs = Vec::with_capacity(plain.layers.len());
-        for layer in &plain.layers {
+        for (index, layer) in plain.layers.iter().enumerate() {
             inputs.push(x.clone());
-            x = layer.forward(x, &geometry, None, &context);
+            x = layer.forward(x, &plain.geometry_of(index, &geometry, count), None, &context);
         }
         let last = Tensor::from_inner(x).require_grad();
         let hidden = self.norm.forward(last.clone());
-        (hidden, RecomputeTape { batch: batch.clone(), dropout: dropout.cloned(), first, inputs, last })
+        (hidden, RecomputeTape { batch: batch.clone(), dropout: dropout.cloned(), first, inputs, count, last })
     }
 }
 
@@ -55,10 +68,11 @@ impl RecomputeTape {
         let mut upstream = self.last.grad(&gradients);
         sum.accumulate(model, GradientsParams::from_grads(gradients, model));
         let geometry = Geometry::new(model.config(), &self.batch, None, &self.first.device());
-        let context = ForwardContext { spans: &self.batch.spans, dropout: self.dropout.as_ref() };
-        for (layer, input) in model.layers.iter().zip(self.inputs).rev() {
+        let context = ForwardContext { spans: &self.batch.spans, seq: self.batch.seq, dropout: self.dropout.as_ref() };
+        for (index, (layer, input)) in model.layers.iter().zip(self.inputs).enumerate().rev() {
             let Some(of_output) = upstream.take() else { break };
             let input = Tensor::from_inner(input).require_grad();
+            let geometry = model.geometry_of(index, &geometry, self.count);
             let output = layer.forward(input.clone(), &geometry, None, &context);
             let gradients = (output * Tensor::from_inner(of_output)).sum().backward();
             upstream = input.grad(&gradients);
@@ -81,21 +95,24 @@ mod tests {
     use crate::{LoraConfig, TargetModules};
 
     /// The gradient of every parameter that has one, by path.
-    fn gradients(model: &Llama, recompute: bool) -> Vec<Vec<f32>> {
+    fn gradients(model: &Llama, recompute: bool, count: usize) -> Vec<Vec<f32>> {
         let device = model.device();
         let rows = [vec![1, 5, 9, 3], vec![1, 7]];
         let batch = TokenBatch::left_padded(&rows, 0, 1, &device).unwrap();
         let key = DropoutKey { seed: 3, step: 1, rows: vec![4, 9] };
         let loss = |hidden: Tensor<3>| {
-            let last = hidden.narrow(1, 3, 1).reshape([2, 16]);
+            let last = hidden.narrow(1, count - 1, 1).reshape([2, 16]);
             model.logits(last).powi_scalar(2).mean()
         };
         let mut of_parameters = match recompute {
             true => {
-                let (hidden, tape) = model.hidden_recomputed(&batch, Some(&key));
+                let (hidden, tape) = model.last_hidden_recomputed(&batch, count, Some(&key));
                 tape.backward(model, loss(hidden).backward())
             }
-            false => GradientsParams::from_grads(loss(model.hidden(&batch, None, Some(&key))).backward(), model),
+            false => {
+                let hidden = model.last_hidden(&batch, count, None, Some(&key));
+                GradientsParams::from_grads(loss(hidden).backward(), model)
+            }
         };
         let mut out = Vec::new();
         for factor in crate::adapter::factors(model).flat_map(|(_, factors)| factors) {
@@ -118,12 +135,16 @@ mod tests {
         };
         let base = Llama::new(&tiny(), 3, &device).unwrap();
         for model in [base.clone().with_lora(&lora, 1).unwrap(), base] {
-            let (plain, recomputed) = (gradients(&model, false), gradients(&model, true));
-            assert_eq!(plain.len(), recomputed.len());
+            let plain = gradients(&model, false, 4);
             assert!(!plain.is_empty() && plain.iter().flatten().any(|value| *value != 0.0));
-            for (a, b) in plain.iter().flatten().zip(recomputed.iter().flatten()) {
-                // The same operations on the same numbers, but sums over the uses of a value are ordered differently.
-                assert!((a - b).abs() <= 1e-5 * a.abs().max(0.1), "{a} {b}");
+            // Of all positions, of the last layer's last three, and of the one that the loss needs.
+            for (recompute, count) in [(true, 4), (false, 3), (true, 3), (false, 1), (true, 1)] {
+                let other = gradients(&model, recompute, count);
+                assert_eq!(plain.len(), other.len());
+                for (a, b) in plain.iter().flatten().zip(other.iter().flatten()) {
+                    // The same operations on the same numbers, but sums over the uses of a value are ordered differently.
+                    assert!((a - b).abs() <= 1e-5 * a.abs().max(0.1), "{recompute} {count}: {a} {b}");
+                }
             }
         }
     }

@@ -36,6 +36,13 @@ impl Rotary {
         Rotary { cos: table(cos), sin: table(sin) }
     }
 
+    /// The tables of the last `count` positions.
+    pub(crate) fn last(&self, count: usize) -> Self {
+        let [_, seq, _, _] = self.cos.dims();
+        let last = |table: &Tensor<4>| table.clone().narrow(1, seq - count, count);
+        Rotary { cos: last(&self.cos), sin: last(&self.sin) }
+    }
+
     /// Rotates queries or keys, `[batch, seq, heads, head_dim]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         fused::rotate(x, self.cos.clone(), self.sin.clone())

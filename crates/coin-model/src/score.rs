@@ -67,9 +67,9 @@ fn score_batch(
     let rows = &plan.batches[batch].rows;
     let longest = rows.iter().flat_map(|&row| &continuations[row]).map(Vec::len).max().unwrap_or(0);
     let (mut cache, input) = plan.start(batch, longest.saturating_sub(1))?;
-    let hidden = model.hidden(&TokenBatch::left_padded(&input, 0, 1, &device)?, Some(&mut cache), None);
-    let [count, seq, d_model] = hidden.dims();
-    let last: Tensor<2> = hidden.narrow(1, seq - 1, 1).reshape([count, d_model]);
+    let prompts = TokenBatch::left_padded(&input, 0, 1, &device)?;
+    let last: Tensor<2> = model.last_hidden(&prompts, 1, Some(&mut cache), None).squeeze_dim(1);
+    let count = prompts.rows();
     let first = values(log_softmax(model.logits(last), 1))?;
     let vocabulary = model.config().vocab_size;
     let mut sums: Vec<Vec<f64>> = rows

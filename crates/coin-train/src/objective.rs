@@ -131,21 +131,27 @@ pub(crate) fn forward(
         let numbers = |wording: u64| pairs.iter().map(move |&pair| 2 * pair as u64 + wording);
         DropoutKey { seed, step, rows: numbers(0).chain(numbers(1)).collect() }
     });
+    // Rows end where the batch does. What predicts a supervised token stands right before it, the last token is pooled.
+    let wanted = match pooling {
+        Pooling::Last => rows.iter().map(|row| row.supervised() + 1).max().unwrap_or(1),
+        _ => batch.seq,
+    };
     let (hidden, tape) = match checkpointing {
         true => {
-            let (hidden, tape) = model.hidden_recomputed(&batch, key.as_ref());
+            let (hidden, tape) = model.last_hidden_recomputed(&batch, wanted, key.as_ref());
             (hidden, Some(tape))
         }
-        false => (model.hidden(&batch, None, key.as_ref()), None),
+        false => (model.last_hidden(&batch, wanted, None, key.as_ref()), None),
     };
-    let [count, seq, d_model] = hidden.dims();
-    let pooled = pooling.forward(hidden.clone().cast(DType::F32), batch.mask());
+    let [count, wanted, d_model] = hidden.dims();
+    let first = batch.seq - wanted;
+    let pooled = pooling.forward(hidden.clone().cast(DType::F32), batch.mask().narrow(1, first, wanted));
 
     // The position before a supervised token predicts it; the originals' come first.
     let (mut places, mut targets) = (Vec::new(), Vec::new());
     for (at, row) in rows.iter().enumerate() {
         for token in row.prompt..row.ids.len() {
-            places.push((at * seq + batch.spans[at].start + token - 1) as i32);
+            places.push((at * wanted + batch.spans[at].start + token - 1 - first) as i32);
             targets.push(row.ids[token] as i32);
         }
     }
@@ -153,7 +159,7 @@ pub(crate) fn forward(
     let total = places.len();
     let places = Tensor::<1, Int>::from_data(TensorData::new(places, [total]), &device);
     let targets = Tensor::<1, Int>::from_data(TensorData::new(targets, [total]), &device);
-    let chosen = hidden.reshape([count * seq, d_model]).select(0, places);
+    let chosen = hidden.reshape([count * wanted, d_model]).select(0, places);
     let nats = cross_entropy(model.logits(chosen), targets);
     Ok(PairStates {
         original: pooled.clone().narrow(0, 0, pairs.len()),

@@ -40,7 +40,8 @@ fn an_allocation_that_fails_is_a_shortage() {
 }
 
 /// A known fault of cubecl 0.11 and WGSL: a kernel over more than 2^32 values indexes with 64 bits, which WGSL cannot, and
-/// what fails is its compilation. No tensor of this size is read or written by a model that fits.
+/// what fails is its compilation. No tensor of this size is read or written by a model that fits. (With `autotune` the
+/// tensor is allocated before a kernel is chosen, and that already fails, as it should.)
 #[test]
 fn wgsl_has_no_indices_of_64_bits() {
     let _alone = CATCHING.lock();
@@ -51,7 +52,10 @@ fn wgsl_has_no_indices_of_64_bits() {
         let device = coin::device::named(&found.device).unwrap();
         let sum = || Tensor::<2>::ones([1 << 17, 1 << 16], &device).sum().try_into_scalar::<f32>();
         let outcome = catch(|| sum().map_err(|error| error.to_string()));
-        assert!(matches!(&outcome, Ok(Err(message)) if message.contains("WGSL compilation failed")), "{outcome:?}");
+        match &outcome {
+            Ok(Err(message)) => assert!(message.contains("WGSL compilation failed"), "{message}"),
+            other => assert!(cfg!(feature = "autotune") && matches!(other, Err(Shortage { .. })), "{other:?}"),
+        }
     }
 }
 

@@ -146,7 +146,7 @@ fn attention(at: &Setting, side: PaddingSide) -> Results {
     let batch = TokenBatch::padded(&rows(), side, 0, 1, &at.autodiff()).unwrap();
     let attention = at.model(json!({})).layers[0].attention.clone();
     let x = at.leaf(3, [3, 6, 16]);
-    let context = ForwardContext { spans: &batch.spans, dropout: None };
+    let context = ForwardContext { spans: &batch.spans, seq: batch.seq, dropout: None };
     let output = attention.forward(x.clone(), &geometry(at, &batch), None, &context);
     let gradients = results.backward(output);
     results.gradient("x", &x, &gradients);
@@ -159,7 +159,7 @@ fn swiglu(at: &Setting) -> Results {
     let block = at.model(json!({})).layers[0].feed_forward.clone();
     let x = at.leaf(3, [2, 5, 16]);
     let spans = [0..5, 2..5];
-    let output = block.forward(x.clone(), &ForwardContext { spans: &spans, dropout: None });
+    let output = block.forward(x.clone(), &ForwardContext { spans: &spans, seq: 5, dropout: None });
     let gradients = results.backward(output);
     results.gradient("x", &x, &gradients);
     results.gradient("gate", &block.gate_proj.weight.values(), &gradients);
@@ -175,7 +175,7 @@ fn lora_linear(at: &Setting) -> Results {
     let linear = at.adapted(0.3, None).layers[1].attention.q_proj.clone();
     let x = at.leaf(3, [3, 6, 16]);
     let (spans, key) = ([0..6, 4..6, 2..6], key());
-    let output = linear.forward(x.clone(), &ForwardContext { spans: &spans, dropout: Some(&key) });
+    let output = linear.forward(x.clone(), &ForwardContext { spans: &spans, seq: 6, dropout: Some(&key) });
     let gradients = results.backward(output);
     let lora = linear.lora.as_ref().unwrap();
     results.gradient("x", &x, &gradients);
