@@ -14,11 +14,12 @@ use burn::module::{Lora, Module, ParamGroup};
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use coin::allocator::{MiMalloc, keep_freed_memory};
 use coin::model::weight::Weight;
 use coin::model::{DropoutKey, Llama, LlamaConfig, LoraConfig, Quantization, TokenBatch, WeightFormat, adapter};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 struct Options {
     width: usize,
@@ -134,6 +135,7 @@ fn peak_mb() -> f64 {
 }
 
 fn main() {
+    keep_freed_memory();
     let options = options();
     let device = Device::flex().autodiff();
     let mut model = model(&options, &device);

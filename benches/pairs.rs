@@ -10,6 +10,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use coin::allocator::{MiMalloc, keep_freed_memory};
 use coin::data::tokenize::tokenize_pairs;
 use coin::data::{PromptTemplate, TemplateSet};
 use coin::demo::FAMILIES;
@@ -17,12 +18,13 @@ use coin::model::{LlamaConfig, TextTokenizer};
 use coin_benches::cases::{pairs, tokenizing};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Pairs in memory at a time.
 const PART: usize = 20_000;
 
 fn main() {
+    keep_freed_memory();
     let arguments: Vec<String> = std::env::args().collect();
     let value = |name: &str| {
         let at = arguments.iter().position(|argument| argument == name)?;

@@ -40,6 +40,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use coin::allocator::{MiMalloc, keep_freed_memory};
 use coin::data::pairs::{Negatives, interleave, write_jsonl};
 use coin::data::world::World;
 use coin::data::{PairBuilder, Task, TemplateSet};
@@ -49,7 +50,7 @@ use coin::{demo, device};
 
 /// Large tensors are reused from step to step instead of mapped anew.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const BATCH: usize = 64;
 const HELD_OUT: usize = 128;
@@ -145,6 +146,7 @@ fn run(setting: &Setting, seed: u64, steps: usize, folder: &Path) -> Result<Vali
 }
 
 fn main() -> Result<()> {
+    keep_freed_memory();
     let (mut only, mut seeds, mut steps) = (None, 2, 10);
     let mut words = std::env::args().skip(1);
     while let Some(name) = words.next() {

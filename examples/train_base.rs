@@ -12,6 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
+use coin::allocator::{MiMalloc, keep_freed_memory};
 use coin::data::pairs::read;
 use coin::data::stream;
 use coin::data::tokenize::TokenizeOptions;
@@ -20,7 +21,7 @@ use coin_examples::from_nothing::{self, BATCH, Schedule, Text};
 use rand::seq::SliceRandom;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const SEED: u64 = 1;
 /// Rows that are not trained on.
@@ -88,6 +89,7 @@ fn arguments() -> Result<Arguments> {
 }
 
 fn main() -> Result<()> {
+    keep_freed_memory();
     let arguments = arguments()?;
     let device = Device::flex().autodiff();
 

@@ -18,6 +18,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use coin::allocator::{MiMalloc, keep_freed_memory};
 use coin::data::pairs::write_jsonl;
 use coin::train::config::{DataTable, ModelTable, Objective, ObjectiveTable, TrainTable};
 use coin::train::{Progress, RunConfig, RunOptions, Trainer};
@@ -25,7 +26,7 @@ use coin::{demo, device};
 
 /// Large tensors are reused from step to step instead of mapped anew.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const SEED: u64 = 42;
 const STEPS: usize = 60;
@@ -33,6 +34,7 @@ const BATCH: usize = 32;
 const HELD_OUT: usize = 256;
 
 fn main() -> Result<()> {
+    keep_freed_memory();
     let out = std::env::args().nth(1).map_or_else(|| PathBuf::from("target/example-runs"), PathBuf::from);
     let device = device::named("cpu")?;
     demo::write_base(&out.join("base"))?;

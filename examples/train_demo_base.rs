@@ -16,6 +16,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow, bail};
 use burn::module::Module;
 use burn::tensor::Device;
+use coin::allocator::{MiMalloc, keep_freed_memory};
 use coin::data::tokenize::{TokenizeOptions, Truncation};
 use coin::data::world::World;
 use coin::data::{Instance, Prompt, Task, TemplateSet, stream, template};
@@ -29,7 +30,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const SEED: u64 = 1;
 const VOCABULARY: usize = 1536;
@@ -98,6 +99,7 @@ fn arguments() -> Result<Arguments> {
 }
 
 fn main() -> Result<()> {
+    keep_freed_memory();
     let arguments = arguments()?;
     let device = Device::flex().autodiff();
     let world = World::new(SEED);

@@ -40,6 +40,7 @@ use std::io::{Write, stdout};
 use std::process::exit;
 
 use burn::tensor::Device;
+use coin::allocator::{MiMalloc, keep_freed_memory};
 use coin_benches::cases::{Case, loss, matching, tokenizing};
 use coin_benches::measure::measure;
 use coin_benches::peak;
@@ -51,7 +52,7 @@ use options::Options;
 use serde_json::{Map, Value, json};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Runs of a large product and a large copy.
 const PEAK: Repeats = Repeats { warm_up: 1, steps: 5 };
@@ -63,6 +64,7 @@ const SCALING_RUNS: usize = 3;
 const USUAL: &str = "usual";
 
 fn main() {
+    keep_freed_memory();
     let options = Options::from_arguments().unwrap_or_else(|message| fail(&message));
     if let Some(path) = &options.texts {
         return std::fs::write(path, json!(tokenizing::texts()).to_string()).unwrap_or_else(|error| fail(&error));

@@ -23,6 +23,7 @@
 mod options;
 
 use burn::tensor::Device;
+use coin::allocator::{MiMalloc, keep_freed_memory};
 use coin::train::objective::StepValues;
 use coin_benches::generation::{Generation, NEW_TOKENS};
 use coin_benches::timing::{Timing, object, rounded};
@@ -32,9 +33,10 @@ use options::Options;
 use serde_json::{Map, Value, json};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() {
+    keep_freed_memory();
     let options = Options::from_arguments();
     let device = coin::device::named(&options.device).unwrap_or_else(|error| panic!("{error}"));
     let mut report = match (options.peak, options.generate) {

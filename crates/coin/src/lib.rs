@@ -7,6 +7,7 @@
 //! - [`hub`]: models, adapters and data sets by their name on the Hugging Face hub
 //! - [`eval`]: evaluation, metrics, report
 //! - [`train`]: the trainer
+//! - [`allocator`]: the allocator of programs that compute on the CPU
 //! - [`device`]: a name such as `cpu` or `cuda:0` as a device
 //! - [`memory`]: a device that runs out of memory, as an error
 //! - [`demo`]: the main job on an embedded model and world
@@ -22,6 +23,7 @@ pub use coin_model as model;
 pub use coin_perturb as perturb;
 pub use coin_train as train;
 
+pub mod allocator;
 pub mod demo;
 pub mod device;
 pub mod evaluation_folder;

@@ -10,12 +10,13 @@ mod progress;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use coin::allocator::{MiMalloc, keep_freed_memory};
 
 use failure::Failure;
 
 /// Frees nothing back to the system between steps: large tensors of the CPU backend are reused instead of mapped anew.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Contrastive instruction tuning: train, perturb, evaluate.
 #[derive(Debug, Parser)]
@@ -83,6 +84,7 @@ impl Command {
 }
 
 fn main() -> ExitCode {
+    keep_freed_memory();
     let command = Arguments::parse().command;
     let fits = command.what_fits();
     let outcome = coin::memory::catch(|| command.run())
