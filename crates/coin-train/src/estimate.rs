@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use coin_loss::Pooling;
 use coin_model::adapter;
 use coin_model::fused::runs_fused;
 
@@ -36,25 +37,29 @@ impl MemoryEstimate {
         let longest = trainer.longest_row();
         let rows = 2 * config.train.micro_batch_pairs.min(config.train.batch_pairs);
         let tokens = rows * longest;
+        let pools_the_end = matches!(config.pooling(), Ok(Pooling::Last));
         let (d, ff) = (shape.hidden_size, shape.intermediate_size);
         let q = shape.num_attention_heads * shape.head_dim();
         let kv = shape.kv_heads() * shape.head_dim();
-        // Per token of a layer, in values.
-        let kept = match (runs_fused(&model.embedding.val()), model.is_packed()) {
-            // Inputs of both norms and of the adapters, a byte per dropout flag, rotated queries and keys, values,
-            // what the feed-forward multiplies.
-            (true, false) => 3 * d + 3 * d / 4 + q + 2 * kv + q + q / 4 + 2 * ff,
+        // Of a layer, in values: what keys and values need of each token, and what the rest needs.
+        let (of_keys, of_rest) = match (runs_fused(&model.embedding.val()), model.is_packed()) {
+            // Inputs of the norm and of the adapters, a byte per dropout flag, rotated keys, values; rotated queries, the
+            // input of the projection, of the second norm, what the feed-forward multiplies.
+            (true, false) => (2 * d + d / 2 + 2 * kv, d + d / 4 + 2 * q + q / 4 + 2 * ff),
             // Masks and masked inputs of each adapter instead of the shared one.
-            (true, true) => 2 * d + 6 * d + q + 2 * kv + 2 * q + 2 * ff,
+            (true, true) => (5 * d + 2 * kv, 3 * d + 3 * q + 2 * ff),
             // Where operations are not fused: outputs of projections too, more of the feed-forward's products, and three
             // tensors of the scores' size.
-            (false, _) => 9 * d + 5 * q + 5 * ff + 3 * shape.num_attention_heads * longest,
+            (false, _) => (5 * d + 2 * kv, 4 * d + 3 * q + 5 * ff + 3 * shape.num_attention_heads * longest),
         };
-        let layer = tokens * kept;
-        let layers = shape.num_hidden_layers;
+        let layer = tokens * (of_keys + of_rest);
+        // The last layer has queries only where something is asked of it.
+        let queries = if pools_the_end { rows * (trainer.longest_answer() + 1) } else { tokens };
+        let last = tokens * of_keys + queries * of_rest;
+        let others = shape.num_hidden_layers - 1;
         let values = match config.train.checkpointing {
-            true => layers * tokens * d + layer,
-            false => layers * layer,
+            true => (others + 1) * tokens * d + if others > 0 { layer } else { last },
+            false => others * layer + last,
         };
         let supervised = rows * trainer.longest_answer();
         MemoryEstimate {
