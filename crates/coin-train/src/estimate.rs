@@ -14,7 +14,7 @@ const PROCESS: usize = 90_000_000;
 
 /// Memory of a training run by what takes it, in bytes. Weights and adapters are exact; activations are an estimate:
 /// they count the tensors that the backward pass of a decoder layer keeps, for micro-batches of rows of the longest
-/// length. The whole was within a tenth of the peak of eight runs in f32 on such rows, and a quarter above it in bf16
+/// length. The whole was within a tenth of the peak of eight runs in f32 on such rows, and a sixth above it in bf16
 /// (`docs/performance.md`); where rows differ in length it is an upper bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryEstimate {
