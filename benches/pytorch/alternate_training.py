@@ -15,7 +15,8 @@ import sys
 from turns import HERE, built, machine, median, ratios, run, spread, table
 
 SIZES = ["small", "medium", "large"]
-COIN, RELEASED, TUNED = "coin", "PyTorch, released", "PyTorch, tuned"
+COIN = "coin"
+VARIANTS = {"released": "PyTorch, released", "tuned": "PyTorch, tuned"}
 
 
 def steps_table(works: dict[str, dict[str, list[dict]]]) -> str:
@@ -64,6 +65,8 @@ def main() -> None:
     add("--rounds", type=int, default=3, help="runs of each program (%(default)s)")
     add("--threads", type=int, default=2, help="threads of every program (%(default)s)")
     add("--generate", type=int, metavar="ROWS", help="time greedy generation after so many prompts, too")
+    add("--no-training", action="store_true", help="time generation alone")
+    add("--variants", default="released,tuned", help="PyTorch's sides (%(default)s)")
     add("--peak", action="store_true", help="measure the machine, too")
     add("--out", help="file for all lines of JSON")
     add("--features", help="features of the Rust side, such as cuda; --device then goes to all programs")
@@ -72,15 +75,18 @@ def main() -> None:
     if unknown := [size for size in sizes if size not in SIZES]:
         parser.error(f"--sizes: {unknown[0]} is none of {', '.join(SIZES)}")
 
+    variants = options.variants.split(",")
+    if unknown := [variant for variant in variants if variant not in VARIANTS]:
+        parser.error(f"--variants: {unknown[0]} is none of {', '.join(VARIANTS)}")
+    if options.no_training and not options.generate:
+        parser.error("--no-training leaves nothing to time without --generate")
+
     python = [sys.executable, str(HERE / "training_step.py"), "--threads", str(options.threads)]
-    programs = {
-        COIN: [built("training_step", options.features)],
-        RELEASED: [*python, "--variant", "released"],
-        TUNED: [*python, "--variant", "tuned"],
-    }
-    modes = [["--size", size] for size in sizes]
+    programs = {COIN: [built("training_step", options.features)]}
+    programs |= {VARIANTS[variant]: [*python, "--variant", variant] for variant in variants}
+    modes = [] if options.no_training else [["--size", size] for size in sizes]
     if options.generate:
-        modes += [[*mode, "--generate", str(options.generate)] for mode in modes]
+        modes += [["--size", size, "--generate", str(options.generate)] for size in sizes]
     works: dict[str, dict[str, list[dict]]] = {}
     peaks: dict[str, list[dict]] = {}
     out = open(options.out, "w", encoding="utf-8") if options.out else None
@@ -93,7 +99,7 @@ def main() -> None:
 
     for number in range(options.rounds):
         if options.peak:
-            for program, command in {COIN: programs[COIN], "PyTorch": programs[TUNED]}.items():
+            for program, command in {COIN: programs[COIN], "PyTorch": [*python, "--variant", "tuned"]}.items():
                 peaks.setdefault(program, []).append(one(command, ["--peak"], number))
         for mode in modes:
             for program, command in programs.items():

@@ -8,7 +8,8 @@ use burn::tensor::Device;
 /// model has hundreds. From within, its parts go to whatever cores are free: pieces of work that run side by side, such
 /// as batches of prompts, keep a core each.
 ///
-/// `work` must not hold a lock while it computes that other work on the same threads waits for.
+/// A thread of the pool that waits for others takes up other work in between. So `work` must not hold a lock that other
+/// work in the pool waits for; burn's backward pass holds its graph's, and that of one model at a time may run here.
 pub fn within<R: Send>(device: &Device, work: impl FnOnce() -> R + Send) -> R {
     match device.clone().inner() == Device::flex() {
         true => rayon::scope(|_| work()),

@@ -14,6 +14,8 @@
 //! losses are gathered, every rank evaluates the contrastive term of the whole effective batch and keeps the gradients of
 //! its own rows, and the gradients of the adapters are added up over ranks.
 
+use std::sync::Mutex;
+
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
@@ -31,6 +33,11 @@ use crate::TrainError;
 use crate::config::{Objective, Preset};
 use crate::optimizer::{scale_gradients, sum_over_ranks};
 use crate::share::{Share, least_padding};
+
+/// Held by the one step that runs in the pool of threads; others of the process run outside it. A graph of burn is locked
+/// while its backward pass computes, and a thread of the pool that waits takes up other work: that of a step whose model
+/// shares nodes with this graph, a clone's, would wait for it in turn.
+static IN_POOL: Mutex<()> = Mutex::new(());
 
 /// The losses of a step and how they are taken.
 #[derive(Debug, Clone)]
@@ -240,11 +247,13 @@ impl StepObjective {
         collective: &dyn Collective,
     ) -> Result<(GradientsParams, StepValues), TrainError> {
         let compute = || self.compute(model, pairs, micro, step, collective);
-        match collective.ranks() {
-            1 => pool::within(&model.device(), compute),
-            // Ranks wait for each other, which threads of a pool must not.
-            _ => compute(),
+        // Ranks wait for each other, which threads of a pool must not.
+        if collective.ranks() == 1
+            && let Ok(_alone) = IN_POOL.try_lock()
+        {
+            return pool::within(&model.device(), compute);
         }
+        compute()
     }
 
     fn compute(
