@@ -33,6 +33,7 @@ pub fn of_attention(rows: usize, seq: usize, width: usize) -> f64 {
 /// - head, where a supervised token is predicted: forward, and the gradient of its input
 pub fn of_training(size: &Size, rank: usize, rows: usize, seq: usize, supervised: usize) -> f64 {
     let Size { width, layers, vocab, .. } = *size;
+    assert!(layers > 1 && supervised < seq, "a decoder of several layers, and rows with a prompt");
     let (tokens, wanted) = (rows * seq, supervised + 1);
     let linear = 2 * tokens * (2 * layers * size.per_layer() - 3 * width * width);
     let adapters = 2 * tokens * rank * width * (6 * 4 * layers - 3);

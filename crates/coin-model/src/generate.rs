@@ -82,6 +82,9 @@ pub fn generate(
 /// `groups` names the group of each row, or is empty where all are of one. A group's rows should begin alike; what they
 /// share is computed once, beside what all rows share.
 ///
+/// On the CPU batches run in rayon's pool, and so does `done`, which must not wait for another batch; do not call this from all
+/// threads of that pool at once.
+///
 /// # Errors
 /// As [`generate`]; `groups` is of another length than `rows`; or the error of `finished`, after which no further batch is
 /// begun.

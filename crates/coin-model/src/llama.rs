@@ -230,10 +230,10 @@ impl Llama {
     }
 
     /// As [`hidden`](Self::hidden), of the last `count` positions: the last layer computes keys and values of the others,
-    /// and nothing else.
+    /// and nothing else. They are positions of the padded batch; with padding on the right some of them may be padding.
     ///
     /// # Shapes
-    /// - output: `[batch, count, d_model]`, with `count` at least 1 and at most all
+    /// - output: `[batch, count, d_model]`; a `count` of 0 is taken as 1, and one beyond the batch's length as that
     ///
     /// # Panics
     /// As [`hidden`](Self::hidden).

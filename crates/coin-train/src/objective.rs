@@ -14,7 +14,7 @@
 //! losses are gathered, every rank evaluates the contrastive term of the whole effective batch and keeps the gradients of
 //! its own rows, and the gradients of the adapters are added up over ranks.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, TryLockError};
 
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
@@ -34,9 +34,9 @@ use crate::config::{Objective, Preset};
 use crate::optimizer::{scale_gradients, sum_over_ranks};
 use crate::share::{Share, least_padding};
 
-/// Held by the one step that runs in the pool of threads; others of the process run outside it. A graph of burn is locked
-/// while its backward pass computes, and a thread of the pool that waits takes up other work: that of a step whose model
-/// shares nodes with this graph, a clone's, would wait for it in turn.
+/// Held by the one step that is given to the pool of threads; steps beside it stay on their own threads. A graph of burn is
+/// locked while its backward pass computes, and a thread of the pool that waits takes up other work: that of a step whose
+/// model shares nodes with this graph, a clone's, would wait for it in turn.
 static IN_POOL: Mutex<()> = Mutex::new(());
 
 /// The losses of a step and how they are taken.
@@ -221,6 +221,9 @@ impl StepValues {
 impl StepObjective {
     /// The gradients of one optimiser step over `pairs`, at most `micro` pairs at a time, and the step's values.
     ///
+    /// On the CPU it runs in rayon's pool. Steps of models that share adapters must not be called from threads of that pool,
+    /// which take up one another's work while burn holds a graph.
+    ///
     /// # Errors
     /// A row is empty.
     pub fn step(
@@ -247,13 +250,16 @@ impl StepObjective {
         collective: &dyn Collective,
     ) -> Result<(GradientsParams, StepValues), TrainError> {
         let compute = || self.compute(model, pairs, micro, step, collective);
+        let device = model.device().inner();
         // Ranks wait for each other, which threads of a pool must not.
-        if collective.ranks() == 1
-            && let Ok(_alone) = IN_POOL.try_lock()
-        {
-            return pool::within(&model.device(), compute);
+        if device != Device::flex() || collective.ranks() > 1 {
+            return compute();
         }
-        compute()
+        match IN_POOL.try_lock() {
+            Err(TryLockError::WouldBlock) => compute(),
+            // A step that panicked has left nothing behind.
+            _alone => pool::within(&device, compute),
+        }
     }
 
     fn compute(

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use coin_loss::InfoNceConfig;
 use coin_loss::collective::Collective;
-use coin_model::Llama;
+use coin_model::{Llama, pool};
 
 use crate::objective::{PairRow, forward, mask, same_answer, scalar, supervised};
 use crate::share::sum_values;
@@ -31,7 +31,7 @@ impl Trainer {
         for chunk in rows.chunks(GROUP).skip(collective.rank()).step_by(collective.ranks()) {
             let (mut generation, mut originals, mut paraphrases) = (0.0, Vec::new(), Vec::new());
             for micro in chunk.chunks(self.config().train.micro_batch_pairs) {
-                let states = forward(model, micro, pooling, None, false)?;
+                let states = pool::within(&model.device(), || forward(model, micro, pooling, None, false))?;
                 generation += scalar(&states.generation(tokens));
                 originals.push(states.original);
                 paraphrases.push(states.paraphrase);

@@ -2,11 +2,12 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
+use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor};
 use coin_data::tokenize::TokenRow;
 use coin_loss::collective::LocalCollective;
 use coin_loss::{CoinLossConfig, Pooling};
-use coin_model::{Llama, LlamaConfig, LoraConfig};
+use coin_model::{Llama, LlamaConfig, LoraConfig, TokenBatch};
 use coin_train::config::{Objective, Preset};
 use coin_train::objective::{PairRow, StepObjective, StepValues};
 
@@ -93,6 +94,52 @@ fn objective(kind: Objective, preset: Preset, lambda: f64) -> StepObjective {
         checkpointing: false,
         loss_scale: 1.0,
     }
+}
+
+/// A step computes the last layer at the ends of its rows; here it is computed everywhere, one row at a time.
+#[test]
+fn losses_are_those_of_whole_rows() {
+    let (model, pairs) = (model().with_dropout(0.0), pairs());
+    let (_, values) = objective(Objective::Coin, Preset::Strict, 1000.0).step(&model, &refs(&pairs), 6, 0).unwrap();
+    let of_row = |row: &TokenRow| {
+        let batch = TokenBatch::left_padded(std::slice::from_ref(&row.ids), 0, 1, &model.device()).unwrap();
+        let hidden: Tensor<2> = model.hidden(&batch, None, None).squeeze_dim(0);
+        let [seq, _] = hidden.dims();
+        let scores = log_softmax(model.logits(hidden.clone()), 1).try_into_vec_as::<f32>().unwrap();
+        let nats = (row.prompt..seq).map(|at| -f64::from(scores[(at - 1) * 31 + row.ids[at] as usize]));
+        (nats.sum::<f64>() / row.supervised() as f64, hidden.narrow(0, seq - 1, 1).try_into_vec_as::<f32>().unwrap())
+    };
+    let rows = |wording: fn(&PairRow) -> &TokenRow| pairs.iter().map(|pair| of_row(wording(pair))).collect::<Vec<_>>();
+    let (originals, paraphrases) = (rows(|pair| &pair.original), rows(|pair| &pair.paraphrase));
+    // Every row has two supervised tokens.
+    let generation = originals.iter().chain(&paraphrases).map(|(nats, _)| nats / pairs.len() as f64).sum::<f64>();
+    assert!((values.generation - generation).abs() < 1e-5, "{} {generation}", values.generation);
+    let cosine = |a: &[f32], b: &[f32]| {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+        dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    };
+    let positive = originals.iter().zip(&paraphrases).map(|((_, a), (_, b))| cosine(a, b) / pairs.len() as f64);
+    let positive = positive.sum::<f64>();
+    assert!((values.similarity_positive - positive).abs() < 1e-5, "{} {positive}", values.similarity_positive);
+}
+
+/// One step at a time runs in the pool of threads, those beside it do not.
+#[test]
+fn steps_side_by_side_are_those_of_one_after_the_other() {
+    let objective = objective(Objective::Coin, Preset::Strict, 1000.0);
+    let pairs = pairs();
+    let losses = || {
+        let model = model();
+        let loss = |step| objective.step(&model, &refs(&pairs), 2, step).unwrap().1.loss;
+        (0..4).map(loss).collect::<Vec<_>>()
+    };
+    let alone = losses();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(losses)).collect();
+        for thread in threads {
+            assert_eq!(thread.join().unwrap(), alone);
+        }
+    });
 }
 
 #[test]

@@ -154,7 +154,7 @@ impl Attention {
 /// `[batch, heads, seq, head_dim]` as `[batch, seq, heads, head_dim]`.
 fn side_by_side(values: &[f32], [_, heads, seq, head_dim]: [usize; 4]) -> Vec<f32> {
     let width = heads * head_dim;
-    let out = kernels::by_rows(values.len(), width, |first, out| {
+    kernels::by_rows(values.len(), width, |first, out| {
         for (at, out) in out.chunks_exact_mut(width).enumerate() {
             let (row, position) = ((first + at) / seq, (first + at) % seq);
             for (head, out) in out.chunks_exact_mut(head_dim).enumerate() {
@@ -162,8 +162,7 @@ fn side_by_side(values: &[f32], [_, heads, seq, head_dim]: [usize; 4]) -> Vec<f3
                 out.copy_from_slice(&values[from..][..head_dim]);
             }
         }
-    });
-    out
+    })
 }
 
 /// One head of `[rows, heads, head_dim]`, as it lies there.
