@@ -116,9 +116,9 @@ pub fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, bias: Tensor<4>) -> Tens
     Tensor::from_dispatch(<Dispatch as Fused>::attend(q, k, v, bias))
 }
 
-/// `x W`, `[rows, d_in]` -> `[rows, d_out]`, for a matrix that gets no gradient.
-pub(crate) fn frozen_linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
-    if !(runs_fused(&x) && weight.dtype() == DType::F32) {
+/// `x W`, `[rows, d_in]` -> `[rows, d_out]`; fused where no gradient goes to the matrix.
+pub(crate) fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    if !(runs_fused(&x) && weight.dtype() == DType::F32) || weight.is_tracked() {
         return x.matmul(weight);
     }
     Tensor::from_dispatch(<Dispatch as Fused>::frozen_linear(x.into_dispatch(), weight.into_dispatch()))

@@ -114,7 +114,7 @@ impl LoraLinear {
         let lora = self.lora.as_ref().filter(|lora| !lora.merged);
         if let (Some(lora), Weight::Dense(weight)) = (lora, &self.weight)
             && fused::runs_fused(&x)
-            && !weight.val().is_require_grad()
+            && !weight.val().is_tracked()
         {
             let kept = context.dropout.filter(|_| lora.dropout > 0.0);
             let kept = kept.map(|key| key.kept(lora.stream as u64, lora.dropout, context.spans, positions, d_in));

@@ -274,13 +274,11 @@ impl Llama {
 
     /// Scores of every token id for some hidden states: `[n, d_model]` -> `[n, vocab]`, f32.
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
-        let trained = self.head.as_ref().unwrap_or(&self.embedding).val().is_require_grad();
         let head = match &self.head {
             Some(head) => head.val(),
             None => self.embedding.val().transpose(),
         };
-        let logits = if trained { hidden.matmul(head) } else { fused::frozen_linear(hidden, head) };
-        logits.cast(DType::F32)
+        fused::linear(hidden, head).cast(DType::F32)
     }
 
     /// Whether the linear layers' matrices are packed.
@@ -314,6 +312,9 @@ fn normal(rng: &mut ChaCha8Rng, deviation: f64) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use burn::module::{Lora, ParamGroup};
+    use burn::optim::GradientsParams;
+
     use super::*;
     use crate::config::tests::tiny;
 
@@ -386,6 +387,20 @@ mod tests {
         assert!(model.embedding.val().grad(&gradients).is_none());
         let adapter = model.layers[0].attention.v_proj.lora.as_ref().unwrap();
         assert!(adapter.b.val().grad(&gradients).unwrap().abs().sum().into_scalar::<f32>() > 0.0);
+    }
+
+    /// burn's own LoRA makes a matrix of a frozen one and two factors, which is no leaf of the graph.
+    #[test]
+    fn a_matrix_that_is_computed_passes_its_gradient_on() {
+        let device = Device::flex().autodiff();
+        let model = Llama::new(&tiny(), 3, &device).unwrap().no_grad();
+        let Weight::Dense(weight) = &model.layers[0].attention.q_proj.weight else { panic!("a dense matrix") };
+        let group = ParamGroup::from_ids(vec![weight.id]);
+        let model = model.apply_lora(Lora::new(2, 4.0).set_param_group(group));
+        let batch = TokenBatch::left_padded(&[vec![1, 5, 9]], 0, 1, &device).unwrap();
+        let loss = model.hidden(&batch, None, None).powi_scalar(3).sum();
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        assert!(!gradients.is_empty());
     }
 
     #[test]

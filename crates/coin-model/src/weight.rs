@@ -280,8 +280,7 @@ impl Weight {
     /// `[n, d_in]` -> `[n, d_out]`.
     pub fn multiply(&self, x: Tensor<2>) -> Tensor<2> {
         match self {
-            Weight::Dense(weight) if weight.val().is_require_grad() => x.matmul(weight.val()),
-            Weight::Dense(weight) => fused::frozen_linear(x, weight.val()),
+            Weight::Dense(weight) => fused::linear(x, weight.val()),
             Weight::Packed(weight) => weight.multiply(x),
         }
     }

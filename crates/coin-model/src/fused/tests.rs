@@ -109,7 +109,7 @@ fn attention_is_the_plain_one() {
 }
 
 #[test]
-fn frozen_linear_is_the_plain_one() {
+fn linear_is_the_plain_one() {
     // One part and several, of columns and of rows; a matrix as it lies and a transposed one.
     for [rows, d_in, d_out] in [[3, 5, 7], [90, 37, 700], [700, 40, 30]] {
         for transposed in [false, true] {
@@ -123,7 +123,7 @@ fn frozen_linear_is_the_plain_one() {
                 let gradients = backward(&y);
                 (y.inner(), x.grad(&gradients).unwrap())
             };
-            let (ours, plain) = (of(frozen_linear), of(|x, weight| x.matmul(weight)));
+            let (ours, plain) = (of(linear), of(|x, weight| x.matmul(weight)));
             close("output", ours.0, plain.0);
             close("x", ours.1, plain.1);
         }
