@@ -12,7 +12,8 @@ use burn::tensor::Device;
 /// work in the pool waits for. burn locks a graph while it adds to it and while its backward pass computes, which is why
 /// devices with autodiff are left out; a training step that is alone in the pool names the device without.
 pub fn within<R: Send>(device: &Device, work: impl FnOnce() -> R + Send) -> R {
-    match *device == Device::flex() && rayon::current_num_threads() > 1 {
+    let plain_cpu = !device.is_autodiff() && *device == Device::flex();
+    match plain_cpu && rayon::current_num_threads() > 1 {
         true => rayon::scope(|_| work()),
         false => work(),
     }
