@@ -14,8 +14,6 @@
 //! losses are gathered, every rank evaluates the contrastive term of the whole effective batch and keeps the gradients of
 //! its own rows, and the gradients of the adapters are added up over ranks.
 
-use std::sync::{Mutex, TryLockError};
-
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
@@ -33,11 +31,6 @@ use crate::TrainError;
 use crate::config::{Objective, Preset};
 use crate::optimizer::{scale_gradients, sum_over_ranks};
 use crate::share::{Share, least_padding};
-
-/// Held by the one step that is given to the pool of threads; steps beside it stay on their own threads. A graph of burn is
-/// locked while its backward pass computes, and a thread of the pool that waits takes up other work: that of a step whose
-/// model shares nodes with this graph, a clone's, would wait for it in turn.
-static IN_POOL: Mutex<()> = Mutex::new(());
 
 /// The losses of a step and how they are taken.
 #[derive(Debug, Clone)]
@@ -250,15 +243,10 @@ impl StepObjective {
         collective: &dyn Collective,
     ) -> Result<(GradientsParams, StepValues), TrainError> {
         let compute = || self.compute(model, pairs, micro, step, collective);
-        let device = model.device().inner();
-        // Ranks wait for each other, which threads of a pool must not.
-        if device != Device::flex() || collective.ranks() > 1 {
-            return compute();
-        }
-        match IN_POOL.try_lock() {
-            Err(TryLockError::WouldBlock) => compute(),
-            // A step that panicked has left nothing behind.
-            _alone => pool::within(&device, compute),
+        match collective.ranks() {
+            1 => pool::alone(&model.device(), compute),
+            // Ranks wait for each other, which threads of a pool must not.
+            _ => compute(),
         }
     }
 

@@ -23,12 +23,10 @@ pub(super) fn filled<const N: usize, S>(
 ) -> [Vec<f32>; N] {
     let count = outputs.map(|output| output.len.div_ceil(output.block.max(1)));
     assert!(count.iter().all(|&other| other == count[0]), "vectors with different numbers of blocks: {outputs:?}");
-    let mut vectors = outputs.map(|output| Vec::with_capacity(output.len));
-    let mut lengths = outputs.into_iter();
-    let mut places = vectors.each_mut().map(|vector| {
-        let output = lengths.next().expect("a vector for each output");
-        vector.spare_capacity_mut()[..output.len].chunks_mut(output.block.max(1))
-    });
+    let mut vectors = outputs.map(|output| (Vec::with_capacity(output.len), output));
+    let mut places = vectors
+        .each_mut()
+        .map(|(vector, output)| vector.spare_capacity_mut()[..output.len].chunks_mut(output.block.max(1)));
     let blocks: Vec<[&mut [MaybeUninit<f32>]; N]> =
         (0..count[0]).map(|_| places.each_mut().map(|place| place.next().unwrap_or_default())).collect();
     let fill = |scratch: &mut S, (index, block): (usize, [&mut [MaybeUninit<f32>]; N])| {
@@ -44,11 +42,11 @@ pub(super) fn filled<const N: usize, S>(
         0 | 1 => blocks.into_iter().enumerate().for_each(|block| fill(&mut scratch(), block)),
         _ => blocks.into_par_iter().enumerate().for_each_init(&scratch, fill),
     }
-    for (vector, output) in vectors.iter_mut().zip(outputs) {
+    vectors.map(|(mut vector, output)| {
         // SAFETY: the blocks cover the first `len` values, and each block was written.
         unsafe { vector.set_len(output.len) };
-    }
-    vectors
+        vector
+    })
 }
 
 #[cfg(test)]
