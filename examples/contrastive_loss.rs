@@ -22,7 +22,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::activation::tanh;
 use burn::tensor::{Device, Tensor, TensorData};
-use coin::data::stream;
+use coin::core::stream;
 use coin::loss::{InfoNceConfig, alignment, uniformity};
 use rand::Rng;
 

@@ -1,6 +1,7 @@
 //! Every attack on the repository's instructions for GLUE, on one thread.
 
-use coin::data::{Task, stream};
+use coin::core::stream;
+use coin::data::Task;
 use coin::perturb::{ATTACK_NAMES, Protected, attack_named, files};
 
 use super::{Case, Work};

@@ -9,7 +9,9 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use rand::Rng;
 
-use crate::{DataError, stream};
+use coin_core::stream;
+
+use crate::DataError;
 
 /// The order of rows in which couples of like length stand together, the longest first.
 ///

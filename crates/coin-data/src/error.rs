@@ -2,6 +2,17 @@
 
 use std::path::PathBuf;
 
+impl From<coin_core::CoreError> for DataError {
+    fn from(error: coin_core::CoreError) -> Self {
+        use coin_core::CoreError;
+        match error {
+            CoreError::Io { path, source } => DataError::Io { path, source },
+            CoreError::Malformed { path, line, message } => DataError::Malformed { path, line, message },
+            other => DataError::Invalid(other.to_string()),
+        }
+    }
+}
+
 /// What can go wrong with data: every variant names the file, row, field or task at fault.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

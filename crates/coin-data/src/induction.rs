@@ -9,9 +9,11 @@ use std::path::Path;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::file::read_to_string;
 use crate::instructions::{Example, InstructionTask};
-use crate::{DataError, stream};
+use coin_core::file::read_to_string;
+use coin_core::stream;
+
+use crate::DataError;
 
 /// The part of the examples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

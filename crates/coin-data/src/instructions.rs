@@ -8,9 +8,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::DataError;
-use crate::file::read_to_string;
 use crate::lines::Lines;
 use crate::worded::Worded;
+use coin_core::file::read_to_string;
 
 /// An input and the answer to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,13 +1,12 @@
 //! Instruction pairs for contrastive instruction tuning.
 //!
-//! The default build is text only: [tasks](task), [instances](instance), [prompts](prompt), and seeded
-//! [random streams](stream). The feature `tokenize` adds token ids and label masks, the feature `parquet` reads Parquet files. No tensor is
+//! The default build is text only: [tasks](task), [instances](instance), [prompts](prompt) and pairs.
+//! The feature `tokenize` adds token ids and label masks, the feature `parquet` reads Parquet files. No tensor is
 //! involved anywhere.
 
 pub mod batches;
 mod csv;
 pub mod error;
-pub mod file;
 pub mod flan;
 pub mod glue;
 pub mod induction;
@@ -21,7 +20,6 @@ pub mod pairs;
 mod parquet_table;
 pub mod prompt;
 pub mod python_literal;
-pub mod stream;
 pub mod t0;
 mod table;
 pub mod task;

@@ -28,9 +28,9 @@ pub use negatives::Negatives;
 pub use order::{interleave, shuffle_couples};
 pub use read::{PairStream, ReadOptions, ReadReport, read, read_jsonl, read_with, stream};
 
-use crate::file::write_atomically;
 use crate::json_text::json_text;
 use crate::{Component, DataError};
+use coin_core::file::write_atomically;
 
 /// One entry, with the columns of the released data as field names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -80,13 +80,13 @@ fn keywords<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Strin
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn write_jsonl(path: impl AsRef<Path>, pairs: &[Pair]) -> Result<(), DataError> {
-    write_atomically(path, |writer| {
+    Ok(write_atomically(path, |writer| {
         for pair in pairs {
             serde_json::to_writer(&mut *writer, pair)?;
             writer.write_all(b"\n")?;
         }
         Ok(())
-    })
+    })?)
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use crate::DataError;
 use crate::csv::{Fault, Records};
-use crate::file::read_to_string;
 use crate::json_text::json_text;
 use crate::lines::Lines;
 use crate::tsv;
+use coin_core::file::read_to_string;
 
 /// A file whose columns are known.
 pub(crate) enum Table {

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::file::is_plain_name;
 use crate::{DataError, Instance};
+use coin_core::file::is_plain_name;
 
 /// One answer word and the class it stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

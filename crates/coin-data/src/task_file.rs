@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::file::read_to_string;
 use crate::glue::Split;
 use crate::labelled_rows::{Classes, Columns, labelled_rows};
 use crate::pairs::{ReadOptions, ReadReport};
 use crate::{DataError, Instance, Metric, Task};
+use coin_core::file::read_to_string;
 
 /// Where a task's examples lie and what their columns are called. Paths are relative to the task's file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::file::read_to_string;
 use crate::{DataError, Instance, Task, task};
+use coin_core::file::read_to_string;
 
 /// The target pattern of a template that asks for the answer.
 const ANSWER: &str = "{answer}";

@@ -33,8 +33,8 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
-use crate::stream::keyed;
 use crate::{DataError, Instance, Task};
+use coin_core::stream::keyed;
 use lexicon::Domain;
 
 /// Draws after which a class is taken to have no instance left in a split. One in eight draws is for evaluation,

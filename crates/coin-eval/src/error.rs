@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use coin_core::CoreError;
 use coin_data::DataError;
 
 use crate::ModelError;
@@ -84,6 +85,9 @@ pub enum EvalError {
         /// What differs.
         message: String,
     },
+    /// From a file or an output folder.
+    #[error(transparent)]
+    Core(#[from] CoreError),
     /// The examples could not be read or rendered.
     #[error(transparent)]
     Data(#[from] DataError),

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use coin_core::file::is_plain_name;
 use coin_data::Task;
-use coin_data::file::is_plain_name;
 
 use crate::EvalError;
 use crate::levels::CLEAN;

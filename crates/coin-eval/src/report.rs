@@ -132,7 +132,7 @@ impl Report {
             return Err(EvalError::Invalid("there is no run to report".to_owned()));
         }
         let page = page(self);
-        coin_data::file::replace(path, |file| file.write_all(page.as_bytes())).map_err(EvalError::io(path))
+        coin_core::file::replace(path, |file| file.write_all(page.as_bytes())).map_err(EvalError::io(path))
     }
 }
 

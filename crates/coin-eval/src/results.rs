@@ -71,7 +71,7 @@ fn write_csv(path: &Path, header: Vec<String>, rows: impl Iterator<Item = Vec<St
     }
     let bytes =
         writer.into_inner().map_err(|error| EvalError::Io { path: path.to_owned(), source: error.into_error() })?;
-    coin_data::file::replace(path, |file| file.write_all(&bytes)).map_err(EvalError::io(path))
+    coin_core::file::replace(path, |file| file.write_all(&bytes)).map_err(EvalError::io(path))
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 //! `paper`) level; the `count` smallest are taken. So the choice does not depend on the order in which examples
 //! are read, and a larger sample holds every example of a smaller one.
 
-use coin_data::{Instance, Task, stream};
+use coin_core::stream;
+use coin_data::{Instance, Task};
 use rand::RngCore;
 
 /// `count` of `instances`, or all where there are no more, in the order of their rows.

@@ -7,7 +7,7 @@
 //! Where it is near 1 against other tasks, these are told apart already, and are poor negatives; where it is low
 //! against hard negatives, there is something to learn (section 2 of the paper, which does not measure it).
 
-use coin_data::stream;
+use coin_core::stream;
 use rand::seq::index;
 use serde::{Deserialize, Serialize};
 

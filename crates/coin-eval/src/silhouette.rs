@@ -11,7 +11,7 @@
 //! model has a low one by level or clean/perturbed, and a high one by class. All distances are taken, a block of rows at a time:
 //! memory grows with n, time with n^2 d.
 
-use coin_data::stream;
+use coin_core::stream;
 use rand::seq::index;
 use serde::{Deserialize, Serialize};
 

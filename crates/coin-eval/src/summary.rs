@@ -159,7 +159,7 @@ impl Summary {
         let mut json = serde_json::to_string_pretty(self)
             .map_err(|error| EvalError::Invalid(format!("cannot write the summary: {error}")))?;
         json.push('\n');
-        coin_data::file::replace(path.as_ref(), |file| file.write_all(json.as_bytes()))
+        coin_core::file::replace(path.as_ref(), |file| file.write_all(json.as_bytes()))
             .map_err(EvalError::io(path.as_ref()))
     }
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use coin_data::{Task, stream};
+use coin_core::stream;
+use coin_data::Task;
 use coin_eval::statistics::{compare, mcnemar_exact};
 use coin_eval::summary::{AVERAGE, Interval, PValue};
 use coin_eval::{Bootstrap, Record, Summary, metrics, table};

@@ -151,7 +151,7 @@ pub fn attack_named(name: &str) -> Result<Box<dyn Attack>, PerturbError> {
 /// use coin_perturb::{Budget, Protected, attack_within, audit::words_changed};
 /// let clean = "Decide whether the following sentence is grammatical.";
 /// let attack = attack_within("textfooler", Budget::Words(1))?;
-/// let perturbed = attack.perturb(clean, &Protected::default(), &mut coin_data::stream::keyed(1, &[]));
+/// let perturbed = attack.perturb(clean, &Protected::default(), &mut coin_core::stream::keyed(1, &[]));
 /// assert_eq!(words_changed(clean, &perturbed), 1);
 /// assert!(attack_within("semantic", Budget::Words(1)).is_err());
 /// assert!(attack_within("checklist", Budget::Characters(1_000_000_000)).is_err());

@@ -102,7 +102,7 @@ const LIKELIEST: usize = 12;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coin_data::stream::keyed;
+    use coin_core::stream::keyed;
 
     /// Knows one place.
     #[derive(Debug)]

@@ -58,7 +58,7 @@ impl Attack for CheckList {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coin_data::stream::keyed;
+    use coin_core::stream::keyed;
 
     #[test]
     fn ten_characters_before_the_colon() {

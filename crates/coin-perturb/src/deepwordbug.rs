@@ -104,7 +104,7 @@ fn substitution(spelling: &Spelling, place: usize, rng: &mut ChaCha8Rng) -> Opti
 mod tests {
     use super::*;
     use crate::audit::edit_distance;
-    use coin_data::stream::keyed;
+    use coin_core::stream::keyed;
     use std::collections::BTreeSet;
 
     fn edits(word: &str) -> BTreeSet<String> {

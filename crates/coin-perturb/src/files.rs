@@ -117,7 +117,7 @@ fn json<T: serde::Serialize>(path: &Path, value: &T) -> Result<Vec<u8>, PerturbE
 }
 
 fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), PerturbError> {
-    coin_data::file::replace(path, |file| file.write_all(bytes)).map_err(|error| io(path, error))
+    coin_core::file::replace(path, |file| file.write_all(bytes)).map_err(|error| io(path, error))
 }
 
 fn read_object(path: &Path) -> Result<serde_json::Map<String, Value>, PerturbError> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coin_data::stream;
+use coin_core::stream;
 use serde::Serialize;
 
 use crate::{Attack, AuditRecord, PerturbError, Protected};

@@ -20,7 +20,7 @@
 //! let protected = Protected::new(["acceptable", "unacceptable"]);
 //! let clean = "Decide whether the sentence is 'Acceptable' or 'Unacceptable': ";
 //! let attack = attack_named("promptbench::deepwordbug")?;
-//! let mut stream = coin_data::stream::keyed(7, &["deepwordbug", "cola", "0"]);
+//! let mut stream = coin_core::stream::keyed(7, &["deepwordbug", "cola", "0"]);
 //! let perturbed = attack.perturb(clean, &protected, &mut stream);
 //! assert_ne!(perturbed, clean);
 //! assert!(perturbed.ends_with("'Acceptable' or 'Unacceptable': "));

@@ -43,7 +43,7 @@ pub trait Rewriter: fmt::Debug + Send + Sync {
 /// }
 ///
 /// let attack = ModelParaphrase::new(Arc::new(Polite));
-/// let mut stream = coin_data::stream::keyed(1, &[]);
+/// let mut stream = coin_core::stream::keyed(1, &[]);
 /// assert_eq!(attack.perturb("say yes or no", &Protected::new(["yes", "no"]), &mut stream), "Be so kind: say yes or no");
 /// ```
 #[derive(Debug, Clone)]
@@ -100,7 +100,7 @@ impl Attack for ModelParaphrase {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coin_data::stream::keyed;
+    use coin_core::stream::keyed;
     use std::sync::Mutex;
 
     /// Gives the answers in turn, then fails.

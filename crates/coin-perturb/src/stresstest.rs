@@ -39,7 +39,7 @@ impl Attack for StressTest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coin_data::stream::keyed;
+    use coin_core::stream::keyed;
     use std::collections::BTreeSet;
 
     #[test]

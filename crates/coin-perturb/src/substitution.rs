@@ -110,7 +110,7 @@ impl<'a> Draft<'a> {
 mod tests {
     use super::*;
     use crate::constraint::EditDistance;
-    use coin_data::stream::keyed;
+    use coin_core::stream::keyed;
 
     #[test]
     fn later_words_are_found_where_they_have_moved() {

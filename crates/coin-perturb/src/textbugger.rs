@@ -136,7 +136,7 @@ impl Attack for TextBugger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coin_data::stream::keyed;
+    use coin_core::stream::keyed;
     use std::collections::BTreeSet;
 
     fn attack() -> TextBugger {

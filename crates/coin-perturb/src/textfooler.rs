@@ -20,7 +20,7 @@ use crate::{Budget, Lexicon, Neighbors, Protected, SurfaceEncoder, substitution,
 /// use coin_perturb::{Attack, Lexicon, Protected, TextFooler};
 ///
 /// let attack = TextFooler::with_neighbors(Arc::new(Lexicon::parse("sentence: phrase, clause")?));
-/// let mut stream = coin_data::stream::keyed(7, &[]);
+/// let mut stream = coin_core::stream::keyed(7, &[]);
 /// assert_eq!(attack.word_candidates("Sentence: ", 0..8, &mut stream), ["Phrase", "Clause"]);
 /// # Ok::<(), coin_perturb::PerturbError>(())
 /// ```
@@ -109,7 +109,7 @@ impl Attack for TextFooler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coin_data::stream::keyed;
+    use coin_core::stream::keyed;
 
     fn attack(lexicon: &str, share: f64) -> TextFooler {
         TextFooler {

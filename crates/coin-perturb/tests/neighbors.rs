@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use coin_data::stream::keyed;
+use coin_core::stream::keyed;
 use coin_perturb::{Lexicon, Neighbors, WordVectors};
 use proptest::prelude::*;
 use rand::Rng;

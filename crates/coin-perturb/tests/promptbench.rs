@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use coin_data::stream::keyed;
+use coin_core::stream::keyed;
 use coin_perturb::audit::edit_distance;
 use coin_perturb::constraint::{Constraint, Metric, PartOfSpeech, Scope, SentenceSimilarity, StopWords};
 use coin_perturb::{Attack, Change, DeepWordBug, Lexicon, SurfaceEncoder, TextBugger, TextFooler, attack_named};

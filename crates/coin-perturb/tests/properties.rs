@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use coin_data::stream::keyed;
+use coin_core::stream::keyed;
 use coin_perturb::audit::{edit_distance, words_changed};
 use coin_perturb::{ATTACK_NAMES, Attack, Budget, Change, Protected, attack_named, attack_within};
 use proptest::prelude::*;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use coin_data::stream::keyed;
+use coin_core::stream::keyed;
 use coin_perturb::audit::words_changed;
 use coin_perturb::search::{Search, SearchRecord, Stopped, Subject};
 use coin_perturb::{Attack, Level, Protected};

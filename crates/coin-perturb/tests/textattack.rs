@@ -9,7 +9,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use coin_data::stream::keyed;
+use coin_core::stream::keyed;
 use coin_perturb::constraint::{Constraints, StopWords};
 use coin_perturb::{Attack, Change, DeepWordBug, Lexicon, TextFooler};
 use unicode_segmentation::UnicodeSegmentation;

@@ -126,11 +126,11 @@ fn write(
     adapter::save(model, lora, None, &dir.join("adapter"))?;
     let path = dir.join(OPTIMIZER);
     let bytes = optimizer.into_bytes().map_err(|error| TrainError::checkpoint(&path, error))?;
-    coin_data::file::write_atomically(&path, |writer| writer.write_all(&bytes))?;
-    coin_data::file::write_atomically(dir.join(CONFIG), |writer| writer.write_all(config.as_bytes()))?;
+    coin_core::file::write_atomically(&path, |writer| writer.write_all(&bytes))?;
+    coin_core::file::write_atomically(dir.join(CONFIG), |writer| writer.write_all(config.as_bytes()))?;
     let path = dir.join(STATE);
     let text = serde_json::to_string_pretty(state).map_err(|error| TrainError::checkpoint(&path, error))?;
-    coin_data::file::write_atomically(&path, |writer| writeln!(writer, "{text}"))?;
+    coin_core::file::write_atomically(&path, |writer| writeln!(writer, "{text}"))?;
     sync(&dir.join("adapter"))?;
     sync(dir)
 }

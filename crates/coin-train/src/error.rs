@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use coin_core::CoreError;
 use coin_data::DataError;
 use coin_loss::LossError;
 use coin_loss::collective::CollectiveError;
@@ -49,6 +50,9 @@ pub enum TrainError {
         /// Where the step's batch was written.
         batch: PathBuf,
     },
+    /// From a file or an output folder.
+    #[error(transparent)]
+    Core(#[from] CoreError),
     /// From the data.
     #[error(transparent)]
     Data(#[from] DataError),

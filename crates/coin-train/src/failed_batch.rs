@@ -38,7 +38,7 @@ impl Trainer {
             }));
         }
         let content = serde_json::json!({ "step": step, "pairs": described }).to_string();
-        if let Err(error) = coin_data::file::write_atomically(&path, |writer| writer.write_all(content.as_bytes())) {
+        if let Err(error) = coin_core::file::write_atomically(&path, |writer| writer.write_all(content.as_bytes())) {
             return error.into();
         }
         let data = self.config().data.pairs.display();

@@ -44,7 +44,7 @@ impl Trainer {
         std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
         for folder in ["", "adapter", "adapter-best", "checkpoints", "tensorboard"].map(|name| out.join(name)) {
             if folder.is_dir() {
-                coin_data::file::check_writable(&folder)?;
+                coin_core::file::check_writable(&folder)?;
             }
         }
         Ok(())
@@ -140,7 +140,7 @@ impl Trainer {
             }
         }
         let config = self.resolved()?;
-        Ok(coin_data::file::write_atomically(out.join(CONFIG), |writer| writer.write_all(config.as_bytes()))?)
+        Ok(coin_core::file::write_atomically(out.join(CONFIG), |writer| writer.write_all(config.as_bytes()))?)
     }
 }
 

@@ -169,7 +169,7 @@ impl MetricsFile {
                 kept.push('\n');
             }
         }
-        coin_data::file::write_atomically(path, |writer| writer.write_all(kept.as_bytes()))?;
+        coin_core::file::write_atomically(path, |writer| writer.write_all(kept.as_bytes()))?;
         let file = File::options().append(true).open(path).map_err(TrainError::io(path))?;
         Ok(MetricsFile { path: path.to_owned(), file })
     }

@@ -17,7 +17,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use burn::tensor::Device;
-use coin::data::file::check_writable;
+use coin::core::file::check_writable;
 use coin::device;
 use coin::eval::Bootstrap;
 

@@ -86,7 +86,7 @@ impl Demo {
         coin_data::pairs::write_jsonl(&pairs_file, &pairs)?;
         let instructions = instructions(self.seed)?;
         let json = serde_json::to_vec_pretty(&instructions.to_json())?;
-        coin_data::file::write_atomically(self.out.join("instructions.json"), |file| file.write_all(&json))?;
+        coin_core::file::write_atomically(self.out.join("instructions.json"), |file| file.write_all(&json))?;
 
         let mut curves = Vec::new();
         for (name, kind) in [("cit", Objective::Cit), ("coin", Objective::Coin)] {
@@ -184,7 +184,7 @@ impl Demo {
 pub fn write_base(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     for (name, bytes) in BASE {
-        coin_data::file::write_atomically(folder.join(name), |file| file.write_all(bytes))?;
+        coin_core::file::write_atomically(folder.join(name), |file| file.write_all(bytes))?;
     }
     Ok(())
 }

@@ -48,7 +48,7 @@ pub fn begin(folder: &Path, plan: &Plan<'_>, tasks: &[Task]) -> Result<()> {
     }
     remove_results(folder)?;
     let json = serde_json::to_vec_pretty(tasks)?;
-    coin_data::file::write_atomically(folder.join(TASKS), |file| file.write_all(&json))?;
+    coin_core::file::write_atomically(folder.join(TASKS), |file| file.write_all(&json))?;
     Ok(PromptTexts::of(plan)?.write(folder.join(PROMPTS))?)
 }
 

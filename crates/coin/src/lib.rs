@@ -2,6 +2,7 @@
 //!
 //! - [`loss`]: contrastive losses on tensors
 //! - [`model`]: the LLaMA family with LoRA
+//! - [`mod@core`]: random streams, files, output folders
 //! - [`data`]: tasks, templates, pairs, token rows
 //! - [`perturb`]: instruction perturbation
 //! - [`hub`]: models, adapters and data sets by their name on the Hugging Face hub
@@ -15,6 +16,7 @@
 //! - [`learning_curves`]: a training run's metrics, for the report
 //! - [`model_folder`]: a model folder with an adapter, opened
 
+pub use coin_core as core;
 pub use coin_data as data;
 pub use coin_eval as eval;
 pub use coin_hub as hub;

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::file::read_to_string;
 use crate::glue::class_of;
 use crate::glue::form::Form;
 use crate::json_text::json_text;
 use crate::labelled_rows::column;
 use crate::{DataError, Instance, Task};
+use coin_core::file::read_to_string;
 
 /// Reads the examples of the task called `task` from AdvGLUE's `dev_ann.json` or `dev.json`.
 ///

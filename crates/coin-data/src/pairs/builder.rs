@@ -21,7 +21,8 @@ use serde::{Deserialize, Serialize};
 use crate::pairs::negatives::WordIndex;
 use crate::pairs::{Negatives, Pair};
 use crate::template::{Exclusion, Template, TemplateSet, fill};
-use crate::{Component, DataError, Demonstration, Instance, Prompt, Task, stream};
+use crate::{Component, DataError, Demonstration, Instance, Prompt, Task};
+use coin_core::stream;
 
 /// Builds pairs from templates, with all random choices keyed by a seed.
 #[derive(Debug, Clone)]

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::pairs::Pair;
 use crate::worded::Worded;
-use crate::{DataError, stream};
+use coin_core::stream;
+
+use crate::DataError;
 
 /// Random draws of a hard negative before all instances are gone through in order.
 const DRAWS: usize = 64;

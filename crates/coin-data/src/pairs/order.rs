@@ -3,7 +3,9 @@
 use rand::{Rng, RngCore};
 
 use crate::pairs::Pair;
-use crate::{DataError, stream};
+use coin_core::stream;
+
+use crate::DataError;
 
 /// Mixes the pairs of several tasks by whole couples, in a random order.
 ///

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use coin_data::stream;
+use coin_core::stream;
 use rand::RngCore;
 
 use super::Place;

@@ -79,7 +79,7 @@ impl PromptTexts {
     /// [`EvalError::Io`].
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), EvalError> {
         let path = path.as_ref();
-        coin_data::file::replace(path, |file| Ok(serde_json::to_writer(file, self)?)).map_err(EvalError::io(path))
+        coin_core::file::replace(path, |file| Ok(serde_json::to_writer(file, self)?)).map_err(EvalError::io(path))
     }
 
     /// A task and row that both know, but with different contents.

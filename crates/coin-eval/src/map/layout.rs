@@ -11,7 +11,7 @@
 //!
 //! each step clipped to 4 and scaled by a rate that falls from 1 to 0. These numbers are umap-learn's.
 
-use coin_data::stream;
+use coin_core::stream;
 use rand::Rng;
 
 use super::curve::Curve;

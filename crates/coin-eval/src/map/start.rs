@@ -4,7 +4,7 @@
 //! points' large-scale order is what a map owes it to (Kobak and Linderman 2021,
 //! <https://doi.org/10.1038/s41587-020-00809-z>).
 
-use coin_data::stream;
+use coin_core::stream;
 use rand::Rng;
 use rayon::prelude::*;
 

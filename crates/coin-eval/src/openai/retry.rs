@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use coin_data::stream::keyed;
+use coin_core::stream::keyed;
 use rand::Rng;
 
 /// Whether an answer of `status` may well be another one a moment later.

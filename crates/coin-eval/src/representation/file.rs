@@ -67,7 +67,7 @@ pub(super) fn write(
     // Spaces after the header align the tensors, so that they can be used where a file is mapped into memory.
     header.resize(header.len().next_multiple_of(8), b' ');
 
-    coin_data::file::replace(path, |writer| {
+    coin_core::file::replace(path, |writer| {
         writer.write_all(&(header.len() as u64).to_le_bytes())?;
         writer.write_all(&header)?;
         for (_, column) in &columns {

@@ -12,7 +12,7 @@
 //! An instruction of which no example was drawn is left out; a cell in which none is left keeps its measured value in
 //! that replicate. Both happen only where levels or instructions do not share their examples.
 
-use coin_data::stream;
+use coin_core::stream;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
     use crate::audit::edit_distance;
     use crate::constraint::with_change;
-    use coin_data::stream::keyed;
+    use coin_core::stream::keyed;
     use rand::Rng;
 
     #[test]

@@ -68,7 +68,7 @@ pub(super) fn frame(text: &str, protected: &Protected, rng: &mut ChaCha8Rng) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coin_data::stream::keyed;
+    use coin_core::stream::keyed;
     use std::collections::BTreeSet;
 
     fn frames(text: &str) -> BTreeSet<String> {

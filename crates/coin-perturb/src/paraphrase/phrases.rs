@@ -68,7 +68,7 @@ fn stands_at(text: &str, free: &[Word<'_>], phrase: &Phrase) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coin_data::stream::keyed;
+    use coin_core::stream::keyed;
     use std::collections::BTreeSet;
 
     #[test]

@@ -1,6 +1,6 @@
 //! Search by trying every rewriting, for attacks on the sentence and its wording (PromptBench's `BruteForceSearch`).
 
-use coin_data::stream;
+use coin_core::stream;
 
 use super::scoring::{Run, Text};
 use super::{Found, Scorer, Search, Step, Stopped, lowest};

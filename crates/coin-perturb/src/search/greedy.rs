@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use coin_data::stream;
+use coin_core::stream;
 
 use super::draft::Draft;
 use super::scoring::{Run, Text};

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io;
 
-use coin_data::stream::keyed;
+use coin_core::stream::keyed;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 

@@ -300,7 +300,7 @@ impl Build {
         };
         let variation = match (&self.vary_system, self.vary_demonstrations) {
             (Some(path), _) => {
-                let text = coin::data::file::read_to_string(path).input()?;
+                let text = coin::core::file::read_to_string(path).input()?;
                 Variation::System(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect())
             }
             (None, Some(count)) => Variation::Demonstrations(count),

@@ -13,9 +13,9 @@ use sha2::{Digest, Sha256};
 ///
 /// ```
 /// use rand_chacha::rand_core::RngCore;
-/// let first = coin_data::stream::keyed(42, &["positive", "cola", "17"]).next_u64();
-/// assert_eq!(first, coin_data::stream::keyed(42, &["positive", "cola", "17"]).next_u64());
-/// assert_ne!(first, coin_data::stream::keyed(42, &["positive", "cola", "18"]).next_u64());
+/// let first = coin_core::stream::keyed(42, &["positive", "cola", "17"]).next_u64();
+/// assert_eq!(first, coin_core::stream::keyed(42, &["positive", "cola", "17"]).next_u64());
+/// assert_ne!(first, coin_core::stream::keyed(42, &["positive", "cola", "18"]).next_u64());
 /// ```
 pub fn keyed(seed: u64, key: &[&str]) -> ChaCha8Rng {
     let mut hash = Sha256::new();

@@ -3,7 +3,10 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use crate::DataError;
+use crate::CoreError;
+
+/// How the names of files begin that are being written.
+pub const PARTIAL: &str = ".partial-";
 
 /// Writes the file `path` so that a reader sees the old content or the whole new one, never a part.
 ///
@@ -11,21 +14,21 @@ use crate::DataError;
 /// renamed to `path`. If `write` fails, the temporary file is removed and `path` stays as it was.
 ///
 /// # Errors
-/// [`DataError::Io`] with `path`, also if its folder does not exist.
+/// [`CoreError::Io`] with `path`, also if its folder does not exist.
 ///
 /// ```
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("numbers.txt");
-/// coin_data::file::write_atomically(&path, |writer| writeln!(writer, "1 2 3"))?;
-/// assert_eq!(coin_data::file::read_to_string(&path)?, "1 2 3\n");
+/// coin_core::file::write_atomically(&path, |writer| writeln!(writer, "1 2 3"))?;
+/// assert_eq!(coin_core::file::read_to_string(&path)?, "1 2 3\n");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn write_atomically(
     path: impl AsRef<Path>,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<(), DataError> {
+) -> Result<(), CoreError> {
     let path = path.as_ref();
-    replace(path, write).map_err(DataError::io(path))
+    replace(path, write).map_err(CoreError::io(path))
 }
 
 /// As [`write_atomically`], for callers with an error type of their own.
@@ -38,7 +41,7 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".partial-");
+    builder.prefix(PARTIAL);
     // A temporary file is private by default; the result shall have the permissions of an ordinary new file.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
@@ -55,11 +58,11 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
 /// Checks that files can be made in `folder`.
 ///
 /// # Errors
-/// [`DataError::Io`] with `folder`.
-pub fn check_writable(folder: &Path) -> Result<(), DataError> {
-    tempfile::Builder::new().prefix(".partial-").tempfile_in(folder).map(|_| ()).map_err(|error| {
+/// [`CoreError::Io`] with `folder`.
+pub fn check_writable(folder: &Path) -> Result<(), CoreError> {
+    tempfile::Builder::new().prefix(PARTIAL).tempfile_in(folder).map(|_| ()).map_err(|error| {
         // The temporary name says nothing to anybody.
-        DataError::io(folder)(error.kind().into())
+        CoreError::io(folder)(error.kind().into())
     })
 }
 
@@ -67,7 +70,7 @@ pub fn check_writable(folder: &Path) -> Result<(), DataError> {
 /// begin with.
 ///
 /// ```
-/// use coin_data::file::is_plain_name;
+/// use coin_core::file::is_plain_name;
 /// assert!(is_plain_name("sst2") && is_plain_name("gpt-4.1"));
 /// assert!(!is_plain_name("") && !is_plain_name("../x") && !is_plain_name("/x") && !is_plain_name(".."));
 /// ```
@@ -79,13 +82,13 @@ pub fn is_plain_name(name: &str) -> bool {
 /// The text of the file `path`, without a byte order mark.
 ///
 /// # Errors
-/// [`DataError::Io`] if it cannot be read, [`DataError::Malformed`] with the line if it is not UTF-8.
-pub fn read_to_string(path: impl AsRef<Path>) -> Result<String, DataError> {
+/// [`CoreError::Io`] if it cannot be read, [`CoreError::Malformed`] with the line if it is not UTF-8.
+pub fn read_to_string(path: impl AsRef<Path>) -> Result<String, CoreError> {
     let path = path.as_ref();
-    let bytes = std::fs::read(path).map_err(DataError::io(path))?;
+    let bytes = std::fs::read(path).map_err(CoreError::io(path))?;
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        DataError::Malformed {
+        CoreError::Malformed {
             path: path.to_owned(),
             line: 1 + valid.iter().filter(|&&byte| byte == b'\n').count(),
             message: "invalid UTF-8".to_owned(),

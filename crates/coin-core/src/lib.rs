@@ -1,0 +1,16 @@
+//! Shared ground of the workspace's crates. No tensors, no models, no tasks.
+//!
+//! - [`stream`]: seeded random streams that do not depend on order
+//! - [`file`]: files written whole or not at all
+//! - [`output_folder`]: folders of results, with an owner and a lock
+//! - [`json`]: JSON in which no key stands twice
+//! - [`quote`]: text from outside, cut and made printable for messages
+
+pub mod error;
+pub mod file;
+pub mod json;
+pub mod output_folder;
+pub mod quote;
+pub mod stream;
+
+pub use error::CoreError;

@@ -1,0 +1,80 @@
+//! Text from outside in messages: cut, and without control characters.
+//!
+//! A row of a damaged file, a server's answer or a name in a configuration may be megabytes long or hold the escape sequences of a
+//! terminal. Every message that repeats such text passes it through [`cut`], and what is printed as it is through [`printable`].
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// Characters of a text that a message repeats.
+pub const LONGEST: usize = 200;
+
+/// `text` as a message repeats it: [`printable`], on one line, and at most [`LONGEST`] characters of it, followed by how long it was.
+///
+/// ```
+/// use coin_core::quote::cut;
+/// assert_eq!(cut("not sure"), "not sure");
+/// assert_eq!(cut("two\nlines\u{1b}[31m"), "two\\nlines\\u{1b}[31m");
+/// let long = "ab".repeat(5_000);
+/// let long = cut(&long);
+/// assert!(long.starts_with("abab") && long.ends_with("ab… (10000 characters)"));
+/// ```
+pub fn cut(text: &str) -> Cow<'_, str> {
+    let end = text.char_indices().nth(LONGEST).map(|(end, _)| end);
+    match end {
+        None => escape(text, &[]),
+        Some(end) => {
+            let mut shown = escape(&text[..end], &[]).into_owned();
+            let _ = write!(shown, "… ({} characters)", text.chars().count());
+            shown.into()
+        }
+    }
+}
+
+/// `text` with its control characters written as escapes; line feeds and tabs stay.
+///
+/// ```
+/// assert_eq!(coin_core::quote::printable("a\u{1b}]0;title\u{7}\n"), "a\\u{1b}]0;title\\u{7}\n");
+/// ```
+pub fn printable(text: &str) -> Cow<'_, str> {
+    escape(text, &['\n', '\t'])
+}
+
+/// Whether a terminal may do something else with `c` than show it: control characters, and those that turn the direction of text.
+fn is_unsafe(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn escape<'a>(text: &'a str, kept: &[char]) -> Cow<'a, str> {
+    let escaped = |c: char| is_unsafe(c) && !kept.contains(&c);
+    if !text.contains(escaped) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match escaped(c) {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_by_characters() {
+        let longest = "é".repeat(LONGEST);
+        assert_eq!(cut(&longest), longest);
+        assert_eq!(cut(&format!("{longest}é")), format!("{longest}… (201 characters)"));
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_written_out() {
+        assert_eq!(cut("\u{9b}2J\u{202e}evil\r"), "\\u{9b}2J\\u{202e}evil\\r");
+        assert_eq!(printable("tab\tline\r\n"), "tab\tline\\r\n");
+        assert!(matches!(printable("as it is: ü 漢 🙂"), Cow::Borrowed(_)));
+    }
+}
