@@ -20,12 +20,12 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use coin::analysis::{Representations, StateLabel, separation};
 use coin::data::prompt::TRAINING_MARKER;
 use coin::data::world::World;
 use coin::data::{Prompt, Task};
 use coin::demo::{FAMILIES, WORLD_SEED};
-use coin::eval::separation::separation;
-use coin::eval::{GenerateOptions, InstructionSet, LanguageModel, Representations, StateLabel};
+use coin::eval::{GenerateOptions, InstructionSet, LanguageModel};
 use coin::model::WeightFormat;
 use coin::{device, model_folder};
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use coin_analysis::AnalysisError;
 use coin_core::CoreError;
 use coin_data::DataError;
 
@@ -85,6 +86,9 @@ pub enum EvalError {
         /// What differs.
         message: String,
     },
+    /// From hidden states or their file.
+    #[error(transparent)]
+    Analysis(#[from] AnalysisError),
     /// From a file or an output folder.
     #[error(transparent)]
     Core(#[from] CoreError),

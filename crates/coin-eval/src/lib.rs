@@ -16,10 +16,7 @@
 //! | [`metrics`], [`summary`] | accuracy, spread, change from clean, robustness; `summary.json` |
 //! | [`statistics`] | intervals of a run, tests between two runs |
 //! | [`flips`] | answers that change with the wording, and examples of them |
-//! | [`representation`] | hidden states with their labels, in a safetensors file |
-//! | [`alignment`] | how near perturbed states are to clean ones |
-//! | [`silhouette`], [`separation`] | how well states part by level, class or task; why hard negatives |
-//! | [`map`] | states in the plane, by UMAP |
+//! | [`collect_states`] | hidden states of the prompts, for `coin-analysis` |
 //! | [`results`] | the released program's CSV layout |
 //! | [`wordings`] | one input under several wordings, side by side |
 //! | [`table`], [`report`] | the same numbers for a terminal, as HTML and as Markdown |
@@ -63,10 +60,8 @@
 extern crate self as coin_eval;
 
 pub mod accuracy;
-pub mod alignment;
 mod answers;
-pub mod distance;
-pub mod distribution;
+mod collect_states;
 pub mod error;
 pub mod evaluation;
 pub mod flips;
@@ -76,20 +71,16 @@ pub mod ledger;
 pub mod levels;
 #[cfg(feature = "llama")]
 pub mod llama;
-pub mod map;
 pub mod metrics;
 pub mod model;
 #[cfg(feature = "openai")]
 pub mod openai;
 pub mod plan;
 pub mod report;
-pub mod representation;
 pub mod results;
 mod run;
 pub mod sampling;
 pub mod scorer;
-pub mod separation;
-pub mod silhouette;
 pub mod statistics;
 pub mod summary;
 pub mod surroundings;
@@ -97,7 +88,7 @@ pub mod table;
 pub mod wordings;
 
 pub use accuracy::TaskAccuracy;
-pub use distance::{Distance, Points};
+pub use collect_states::collect_states;
 pub use error::EvalError;
 pub use evaluation::{Evaluation, LongPrompts, Preset};
 pub use instructions::InstructionSet;
@@ -105,7 +96,6 @@ pub use ledger::{Ledger, Record};
 pub use model::{GenerateOptions, Generation, LanguageModel, Likelihood, ModelError};
 pub use plan::Plan;
 pub use report::{Curve, CurvePoint, HeldOutPoint, Report};
-pub use representation::{RepresentationWriter, Representations, StateLabel};
 pub use scorer::Scorer;
 pub use summary::{Bootstrap, Comparison, RunSummary, Summary};
 pub use surroundings::Surroundings;

@@ -26,9 +26,8 @@ mod tables;
 
 use std::path::Path;
 
+use coin_analysis::StateMap;
 use serde_json::{Map as JsonMap, Value};
-
-pub use maps::{Map, MapPoint};
 
 use crate::EvalError;
 use crate::flips::Flips;
@@ -100,7 +99,7 @@ pub struct Report {
     /// Answers that change under perturbed instructions, of the same runs as the summary's.
     pub flips: Flips,
     /// Maps of hidden states.
-    pub maps: Vec<Map>,
+    pub maps: Vec<StateMap>,
     /// Name and settings of several runs, shown side by side; where empty, the summary's settings are shown.
     pub settings: Vec<(String, JsonMap<String, Value>)>,
 }

@@ -9,7 +9,7 @@ use crate::ledger::{self, Ledger, Record};
 use crate::levels::CLEAN;
 use crate::model::{GenerateOptions, Generation, LanguageModel, ModelError};
 use crate::plan::{Fitted, Plan, Unit};
-use crate::{EvalError, Likelihood, distance};
+use crate::{EvalError, Likelihood};
 
 /// Names an answer within an evaluation: task, level, instruction, row.
 type Place = (String, String, usize, usize);
@@ -318,7 +318,7 @@ fn cosine(clean: &[f32], other: &[f32]) -> Option<f32> {
     if clean.len() != other.len() {
         return None;
     }
-    distance::cosine(clean, other).map(|cosine| cosine as f32)
+    coin_analysis::cosine(clean, other).map(|cosine| cosine as f32)
 }
 
 #[cfg(test)]

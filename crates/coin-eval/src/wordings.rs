@@ -16,10 +16,10 @@ use std::collections::BTreeSet;
 use coin_data::{Prompt, Task};
 use serde::{Deserialize, Serialize};
 
-use crate::distance::cosine;
 use crate::model::{GenerateOptions, LanguageModel};
 use crate::scorer::released;
 use crate::{EvalError, ModelError};
+use coin_analysis::cosine;
 
 /// How probable a label word is after a prompt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

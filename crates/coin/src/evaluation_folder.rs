@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use coin_analysis::{RepresentationWriter, Representations, StateMap, UmapOptions};
 use coin_data::Task;
 use coin_eval::flips::{Flips, PromptTexts};
-use coin_eval::map::UmapOptions;
-use coin_eval::report::{Map, Report};
-use coin_eval::{Bootstrap, Curve, LanguageModel, Plan, Record, RepresentationWriter, Representations};
-use coin_eval::{RunSummary, Summary, ledger, representation, results, statistics};
+use coin_eval::report::Report;
+use coin_eval::{Bootstrap, Curve, LanguageModel, Plan, Record, collect_states};
+use coin_eval::{RunSummary, Summary, ledger, results, statistics};
 
 /// The answers.
 pub const LEDGER: &str = "ledger.jsonl";
@@ -72,7 +72,7 @@ fn remove_results(folder: &Path) -> Result<()> {
     }
 }
 
-/// Computes and writes the hidden states of `tasks`; see [`representation::collect`].
+/// Computes and writes the hidden states of `tasks`; see [`collect_states`].
 ///
 /// # Errors
 /// As there.
@@ -85,7 +85,7 @@ pub fn write_states(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<()> {
     let mut writer = RepresentationWriter::create(folder.join(STATES), model.fingerprint())?;
-    representation::collect(plan, model, tasks, records, &mut writer, progress)?;
+    collect_states(plan, model, tasks, records, &mut writer, progress)?;
     Ok(writer.finish()?)
 }
 
@@ -184,7 +184,7 @@ pub fn report(summary: Summary, curves: Vec<Curve>, runs: &[Evaluated]) -> Resul
             for task in states.tasks() {
                 let shown = shown(states, task);
                 if shown.len() >= FEWEST_STATES {
-                    maps.push(Map::of(&run.name, task, &shown, &UmapOptions::default())?);
+                    maps.push(StateMap::of(&run.name, task, &shown, &UmapOptions::default())?);
                 }
             }
         }

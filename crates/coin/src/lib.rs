@@ -2,6 +2,7 @@
 //!
 //! - [`loss`]: contrastive losses on tensors
 //! - [`model`]: the LLaMA family with LoRA
+//! - [`analysis`]: hidden states: alignment, silhouette, separation, UMAP
 //! - [`mod@core`]: random streams, files, output folders
 //! - [`data`]: tasks, templates, pairs, token rows
 //! - [`perturb`]: instruction perturbation
@@ -16,6 +17,7 @@
 //! - [`learning_curves`]: a training run's metrics, for the report
 //! - [`model_folder`]: a model folder with an adapter, opened
 
+pub use coin_analysis as analysis;
 pub use coin_core as core;
 pub use coin_data as data;
 pub use coin_eval as eval;

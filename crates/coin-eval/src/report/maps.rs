@@ -2,14 +2,11 @@
 
 use std::fmt::Write;
 
+use coin_analysis::{MapPoint, StateMap};
 use coin_data::Task;
 
 use super::svg::escape;
-use crate::EvalError;
 use crate::levels::{LEVELS, title};
-use crate::map::{UmapOptions, trustworthiness, umap};
-use crate::representation::{Grouping, Representations, StateLabel};
-use crate::silhouette::{SilhouetteOptions, silhouette};
 use crate::table::Grid;
 
 /// Points drawn at most in one panel; larger maps are thinned evenly.
@@ -22,94 +19,8 @@ const CLASSES: usize = 4;
 const SIDE: f64 = 300.0;
 const MARGIN: f64 = 10.0;
 
-/// Hidden states of one run, placed in the plane.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Map {
-    /// The run's name.
-    pub run: String,
-    /// The task whose prompts are shown; names the classes.
-    pub task: String,
-    /// How points were placed, such as `UMAP`.
-    pub method: String,
-    /// One for each prompt.
-    pub points: Vec<MapPoint>,
-    /// Mean silhouette, from -1 to 1, of the hidden states grouped by level: near 0 where perturbed prompts lie among the
-    /// clean ones.
-    pub silhouette_level: Option<f64>,
-    /// The same grouped by class: near 1 where the classes lie apart.
-    pub silhouette_class: Option<f64>,
-    /// How much of the map's neighborhoods is true, to 1: see [`trustworthiness`].
-    pub trustworthiness: Option<f64>,
-}
-
-impl Map {
-    /// The map by UMAP of the states of `task`, with its silhouettes and its trustworthiness.
-    ///
-    /// Silhouettes need two groups and one of two states, trustworthiness more than twice `options.neighbors` states; they are none where those are
-    /// lacking.
-    ///
-    /// # Errors
-    /// [`EvalError::Invalid`] if there is no state of `task`, or as [`umap`].
-    ///
-    /// ```
-    /// use coin_eval::{Representations, StateLabel, map::UmapOptions, report::Map};
-    /// let mut states = Representations::new("model-1");
-    /// for row in 0..40 {
-    ///     let label = StateLabel { task: "cola", level: "clean", instruction: 0, row, gold: row % 2, predicted: None };
-    ///     let angle = 3.0 * (row % 2) as f32 + 0.01 * row as f32;
-    ///     states.push(&label, &[angle.cos(), angle.sin()])?;
-    /// }
-    /// let map = Map::of("coin", "cola", &states, &UmapOptions::default())?;
-    /// assert_eq!((map.points.len(), map.points[1].class, map.silhouette_level), (40, 1, None));
-    /// assert!(map.silhouette_class > Some(0.9) && map.trustworthiness > Some(0.8));
-    /// # Ok::<(), coin_eval::EvalError>(())
-    /// ```
-    pub fn of(run: &str, task: &str, states: &Representations, options: &UmapOptions) -> Result<Map, EvalError> {
-        let states = states.only(|label| label.task == task);
-        if states.is_empty() {
-            return Err(EvalError::Invalid(format!("run `{run}` has no hidden state of task `{task}`")));
-        }
-        let points = states.points()?;
-        let places = umap(points, options)?;
-        let by = |grouping: Grouping| {
-            let (groups, names) = states.groups(grouping);
-            let silhouette_options = SilhouetteOptions { distance: options.metric, ..SilhouetteOptions::default() };
-            let mean = || silhouette(points, &groups, &silhouette_options).map(|found| found.mean);
-            (1 < names.len() && names.len() < states.len()).then(mean).transpose()
-        };
-        let enough = options.neighbors > 0 && 2 * options.neighbors < states.len();
-        let trusted = || trustworthiness(points, options.metric, &places, options.neighbors);
-        let point = |(label, place): (StateLabel, &[f32; 2])| {
-            let [x, y] = place.map(f64::from);
-            MapPoint { x, y, level: label.level.to_owned(), class: label.gold }
-        };
-        Ok(Map {
-            run: run.to_owned(),
-            task: task.to_owned(),
-            method: "UMAP".to_owned(),
-            points: states.labels().zip(&places).map(point).collect(),
-            silhouette_level: by(Grouping::Level)?,
-            silhouette_class: by(Grouping::Gold)?,
-            trustworthiness: enough.then(trusted).transpose()?,
-        })
-    }
-}
-
-/// One prompt on a map. Coordinates have no unit; points that are no numbers are left out.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MapPoint {
-    /// To the right.
-    pub x: f64,
-    /// Upwards.
-    pub y: f64,
-    /// The perturbation level of the instruction.
-    pub level: String,
-    /// The example's class.
-    pub class: usize,
-}
-
 /// The panels as HTML: a row by level, a row by class.
-pub(super) fn html(maps: &[Map]) -> String {
+pub(super) fn html(maps: &[StateMap]) -> String {
     let mut levels: Vec<&str> = maps.iter().flat_map(|map| &map.points).map(|point| point.level.as_str()).collect();
     levels.sort_by_key(|level| (LEVELS.iter().position(|known| known == level).unwrap_or(usize::MAX), *level));
     levels.dedup();
@@ -123,9 +34,9 @@ pub(super) fn html(maps: &[Map]) -> String {
 }
 
 /// Silhouettes and trustworthiness of each run, where any were measured.
-pub(super) fn silhouettes(maps: &[Map]) -> Option<Grid> {
+pub(super) fn silhouettes(maps: &[StateMap]) -> Option<Grid> {
     let measured =
-        |map: &Map| [map.silhouette_level, map.silhouette_class, map.trustworthiness].iter().any(Option::is_some);
+        |map: &StateMap| [map.silhouette_level, map.silhouette_class, map.trustworthiness].iter().any(Option::is_some);
     maps.iter().any(measured).then(|| {
         let columns =
             ["run", "task", "prompts", "silhouette by level", "silhouette by class", "trustworthiness of the map"];
@@ -133,7 +44,7 @@ pub(super) fn silhouettes(maps: &[Map]) -> Option<Grid> {
             Some(value) => format!("{value:.3}").replace('-', "−"),
             None => "–".to_owned(),
         };
-        let row = |map: &Map| {
+        let row = |map: &StateMap| {
             let prompts = map.points.len().to_string();
             let (level, class) = (show(map.silhouette_level), show(map.silhouette_class));
             vec![map.run.clone(), map.task.clone(), prompts, level, class, show(map.trustworthiness)]
@@ -143,7 +54,7 @@ pub(super) fn silhouettes(maps: &[Map]) -> Option<Grid> {
 }
 
 /// What the maps can and cannot say.
-pub(super) fn caption(maps: &[Map]) -> String {
+pub(super) fn caption(maps: &[StateMap]) -> String {
     let mut methods: Vec<&str> = maps.iter().map(|map| map.method.as_str()).filter(|name| !name.is_empty()).collect();
     methods.sort_unstable();
     methods.dedup();
@@ -161,7 +72,7 @@ pub(super) fn caption(maps: &[Map]) -> String {
     )
 }
 
-fn class_name(maps: &[Map], class: usize) -> String {
+fn class_name(maps: &[StateMap], class: usize) -> String {
     let mut names: Vec<String> = Vec::new();
     for map in maps {
         let name = Task::named(&map.task).ok().and_then(|task| task.labels.get(class).cloned());
@@ -173,7 +84,7 @@ fn class_name(maps: &[Map], class: usize) -> String {
     names.join(" / ")
 }
 
-fn row(maps: &[Map], by: &str, (names, first): (&[String], usize), kind: &dyn Fn(&MapPoint) -> usize) -> String {
+fn row(maps: &[StateMap], by: &str, (names, first): (&[String], usize), kind: &dyn Fn(&MapPoint) -> usize) -> String {
     let mut html = format!("<div class=\"whole\">\n<h3>Marks {by}</h3>\n<ul class=\"legend\">\n");
     for (index, name) in (first..).zip(names) {
         let _ = writeln!(
@@ -186,7 +97,7 @@ fn row(maps: &[Map], by: &str, (names, first): (&[String], usize), kind: &dyn Fn
     }
     html.push_str("</ul>\n<div class=\"maps\">\n");
     for map in maps {
-        let label = format!("Map of the hidden states of {}, {by}", map.run);
+        let label = format!("StateMap of the hidden states of {}, {by}", map.run);
         let _ =
             write!(html, "<div>\n<p class=\"panel\">{}</p>\n{}</div>\n", escape(&map.run), panel(map, kind, &label));
     }
@@ -194,7 +105,7 @@ fn row(maps: &[Map], by: &str, (names, first): (&[String], usize), kind: &dyn Fn
     html
 }
 
-fn panel(map: &Map, kind: &dyn Fn(&MapPoint) -> usize, label: &str) -> String {
+fn panel(map: &StateMap, kind: &dyn Fn(&MapPoint) -> usize, label: &str) -> String {
     let finite: Vec<&MapPoint> = map.points.iter().filter(|point| point.x.is_finite() && point.y.is_finite()).collect();
     let step = finite.len().div_ceil(MOST).max(1);
     let range = |value: fn(&MapPoint) -> f64| {
@@ -252,14 +163,14 @@ mod tests {
     fn points_fill_the_panel_without_distortion() {
         let point = |x, y, class| MapPoint { x, y, level: "clean".to_owned(), class };
         let points = vec![point(0.0, 0.0, 0), point(10.0, 5.0, 0), point(f64::NAN, 0.0, 1)];
-        let map = Map { run: "a".to_owned(), points, ..Map::default() };
+        let map = StateMap { run: "a".to_owned(), points, ..StateMap::default() };
         let svg = panel(&map, &|point| point.class, "label");
         // Extent 10 on 280 units: 28 a unit; y is centered, 2.5 units about the middle.
         assert!(svg.contains("M10.0 220.0h0M290.0 80.0h0"), "{svg}");
         assert!(!svg.contains("NaN") && !svg.contains("k1"));
-        let alone = Map { points: vec![point(3.0, 3.0, 0)], ..map };
+        let alone = StateMap { points: vec![point(3.0, 3.0, 0)], ..map };
         assert!(panel(&alone, &|_| 0, "").contains("M150.0 150.0h0"));
-        assert!(!html(&[Map::default()]).contains("NaN"));
+        assert!(!html(&[StateMap::default()]).contains("NaN"));
     }
 
     #[test]
@@ -272,6 +183,6 @@ mod tests {
         assert!(caption(&maps).contains("At most 1500"));
         assert_eq!(panel(&maps[0], &|_| 0, "").matches('M').count(), 4000usize.div_ceil(3));
         assert_eq!(silhouettes(&maps).unwrap().rows[0][3], "0.210");
-        assert_eq!(silhouettes(&[Map::default()]), None);
+        assert_eq!(silhouettes(&[StateMap::default()]), None);
     }
 }

@@ -1,9 +1,10 @@
 //! Runs from fixed pseudo-random answers, for tests of summaries, tables and reports.
 
+use coin_analysis::{MapPoint, StateMap};
 use coin_data::Task;
 use coin_eval::flips::{Flips, PromptText};
 use coin_eval::levels::LEVELS;
-use coin_eval::report::{Curve, CurvePoint, HeldOutPoint, Map, MapPoint, Report};
+use coin_eval::report::{Curve, CurvePoint, HeldOutPoint, Report};
 use coin_eval::{Bootstrap, InstructionSet, Record, Summary, metrics, statistics};
 use serde_json::json;
 
@@ -99,7 +100,7 @@ pub fn flips() -> Flips {
 }
 
 /// Maps of 300 prompts of cola for each run: two clusters, levels apart for `base` and mixed for `coin`.
-pub fn maps() -> Vec<Map> {
+pub fn maps() -> Vec<StateMap> {
     let map = |(place, run): (usize, (&str, f64, f64, f64))| {
         let mut uniform = Uniform(place as u64 + 1);
         let mut points = Vec::new();
@@ -111,7 +112,7 @@ pub fn maps() -> Vec<Map> {
                 points.push(MapPoint { x, y, level: (*level).to_owned(), class });
             }
         }
-        Map {
+        StateMap {
             run: run.0.to_owned(),
             task: "cola".to_owned(),
             method: "UMAP".to_owned(),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::distance::cosine;
 use crate::distribution::Distribution;
-use crate::{EvalError, Representations, StateLabel};
+use crate::{AnalysisError, Representations, StateLabel};
 
 /// What two prompts have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,8 +74,8 @@ pub struct Separation {
 /// Takes time n^2 for the choice, and n · partners · d for the cosines.
 ///
 /// # Errors
-/// [`EvalError::Invalid`] if there is no pair of some kind, as with a single task or wording, or a state is zero.
-pub fn separation(states: &Representations, partners: usize, seed: u64) -> Result<Separation, EvalError> {
+/// [`AnalysisError::Invalid`] if there is no pair of some kind, as with a single task or wording, or a state is zero.
+pub fn separation(states: &Representations, partners: usize, seed: u64) -> Result<Separation, AnalysisError> {
     let labels: Vec<StateLabel> = states.labels().collect();
     let mut cosines = PairKind::ALL.map(|_| Vec::new());
     for (index, label) in labels.iter().enumerate() {
@@ -92,7 +92,7 @@ pub fn separation(states: &Representations, partners: usize, seed: u64) -> Resul
             for chosen in index::sample(&mut stream::keyed(seed, &item), candidates.len(), count) {
                 let value = cosine(states.state(index), states.state(candidates[chosen]));
                 let zero = || {
-                    EvalError::Invalid(format!(
+                    AnalysisError::Invalid(format!(
                         "a hidden state of task `{task}`, row {row}, or one compared with it is zero"
                     ))
                 };
@@ -102,7 +102,7 @@ pub fn separation(states: &Representations, partners: usize, seed: u64) -> Resul
     }
     for (kind, cosines) in PairKind::ALL.iter().zip(&cosines) {
         if cosines.is_empty() {
-            return Err(EvalError::Invalid(format!("no two hidden states are of kind `{}`", kind.name())));
+            return Err(AnalysisError::Invalid(format!("no two hidden states are of kind `{}`", kind.name())));
         }
     }
     let [wording, instance, task] = cosines;
@@ -119,19 +119,19 @@ pub fn separation(states: &Representations, partners: usize, seed: u64) -> Resul
 /// The probability that a number of `positives` is larger than one of `negatives`, ties counting half.
 ///
 /// # Errors
-/// [`EvalError::Invalid`] if a list is empty or has a value that is no number.
+/// [`AnalysisError::Invalid`] if a list is empty or has a value that is no number.
 ///
 /// ```
 /// // Of the six pairs, 0.9 wins three; 0.4 wins one, ties one and loses one.
-/// let area = coin_eval::separation::auroc(&[0.9, 0.4], &[0.1, 0.4, 0.5])?;
+/// let area = coin_analysis::auroc(&[0.9, 0.4], &[0.1, 0.4, 0.5])?;
 /// assert_eq!(area, 4.5 / 6.0);
-/// # Ok::<(), coin_eval::EvalError>(())
+/// # Ok::<(), coin_analysis::AnalysisError>(())
 /// ```
-pub fn auroc(positives: &[f64], negatives: &[f64]) -> Result<f64, EvalError> {
+pub fn auroc(positives: &[f64], negatives: &[f64]) -> Result<f64, AnalysisError> {
     let mut all: Vec<(f64, bool)> = positives.iter().map(|value| (*value, true)).collect();
     all.extend(negatives.iter().map(|value| (*value, false)));
     if positives.is_empty() || negatives.is_empty() || all.iter().any(|(value, _)| value.is_nan()) {
-        return Err(EvalError::Invalid("an AUROC needs numbers, and at least one on each side".to_owned()));
+        return Err(AnalysisError::Invalid("an AUROC needs numbers, and at least one on each side".to_owned()));
     }
     all.sort_by(|a, b| a.0.total_cmp(&b.0));
     // Twice the number of wins, so that a tie is a whole number.

@@ -10,29 +10,34 @@
 //! 1 if every neighbor in the map is a neighbor in truth; a random map has about 0.5.
 
 use crate::distance::DistanceRows;
-use crate::{Distance, EvalError, Points};
+use crate::{AnalysisError, Distance, Points};
 
 /// The trustworthiness of `map` with respect to `neighbors` neighbors; the point itself is not counted.
 ///
 /// # Errors
-/// [`EvalError::Invalid`] if the map has another number of points, a place that is not finite, or `neighbors` is not from 1
+/// [`AnalysisError::Invalid`] if the map has another number of points, a place that is not finite, or `neighbors` is not from 1
 /// to below half the number of points.
 ///
 /// ```
-/// use coin_eval::{Distance, Points, map::trustworthiness};
+/// use coin_analysis::{Distance, Points, trustworthiness};
 /// let points = Points::new(&[0.0, 1.0, 3.0, 6.0, 10.0], 1)?;
 /// let same = [[0.0, 0.0], [1.0, 0.0], [3.0, 0.0], [6.0, 0.0], [10.0, 0.0]];
 /// assert_eq!(trustworthiness(points, Distance::Euclidean, &same, 2)?, 1.0);
-/// # Ok::<(), coin_eval::EvalError>(())
+/// # Ok::<(), coin_analysis::AnalysisError>(())
 /// ```
-pub fn trustworthiness(points: Points, metric: Distance, map: &[[f32; 2]], neighbors: usize) -> Result<f64, EvalError> {
+pub fn trustworthiness(
+    points: Points,
+    metric: Distance,
+    map: &[[f32; 2]],
+    neighbors: usize,
+) -> Result<f64, AnalysisError> {
     let count = points.len();
     if map.len() != count {
-        return Err(EvalError::Invalid(format!("a map of {} places for {count} points", map.len())));
+        return Err(AnalysisError::Invalid(format!("a map of {} places for {count} points", map.len())));
     }
     if neighbors == 0 || 2 * neighbors >= count {
         let message = format!("trustworthiness of {count} points for {neighbors} neighbors");
-        return Err(EvalError::Invalid(format!("{message}: expected at least 1 and below half the points")));
+        return Err(AnalysisError::Invalid(format!("{message}: expected at least 1 and below half the points")));
     }
     let places = DistanceRows::new(Points::new(map.as_flattened(), 2)?, Distance::Euclidean)?;
     let order = |own: usize, distances: &[f64]| {

@@ -13,7 +13,7 @@
 
 use rayon::prelude::*;
 
-use crate::EvalError;
+use crate::AnalysisError;
 
 /// How far two states are from each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -37,19 +37,19 @@ impl<'a> Points<'a> {
     /// The rows of `values`, each of `width` numbers.
     ///
     /// # Errors
-    /// [`EvalError::Invalid`] if `width` is 0 or does not divide the number of values, or a value is not finite.
+    /// [`AnalysisError::Invalid`] if `width` is 0 or does not divide the number of values, or a value is not finite.
     ///
     /// ```
-    /// let points = coin_eval::Points::new(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 2)?;
+    /// let points = coin_analysis::Points::new(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 2)?;
     /// assert_eq!((points.len(), points.row(1)), (3, [3.0, 4.0].as_slice()));
-    /// # Ok::<(), coin_eval::EvalError>(())
+    /// # Ok::<(), coin_analysis::AnalysisError>(())
     /// ```
-    pub fn new(values: &'a [f32], width: usize) -> Result<Self, EvalError> {
+    pub fn new(values: &'a [f32], width: usize) -> Result<Self, AnalysisError> {
         if width == 0 || !values.len().is_multiple_of(width) {
-            return Err(EvalError::Invalid(format!("{} values are no rows of {width}", values.len())));
+            return Err(AnalysisError::Invalid(format!("{} values are no rows of {width}", values.len())));
         }
         if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-            return Err(EvalError::Invalid(format!("point {} has a coordinate that is not finite", at / width)));
+            return Err(AnalysisError::Invalid(format!("point {} has a coordinate that is not finite", at / width)));
         }
         Ok(Points { values, width })
     }
@@ -84,7 +84,7 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// Cosine of two states, accumulated in f64; `None` if one is zero.
-pub(crate) fn cosine(a: &[f32], b: &[f32]) -> Option<f64> {
+pub fn cosine(a: &[f32], b: &[f32]) -> Option<f64> {
     let cosine = dot(a, b) / (dot(a, a).sqrt() * dot(b, b).sqrt());
     cosine.is_finite().then(|| cosine.clamp(-1.0, 1.0))
 }
@@ -109,7 +109,7 @@ pub(crate) struct DistanceRows {
 impl DistanceRows {
     /// # Errors
     /// A point of length 0 under cosine, or one too long for f32.
-    pub(crate) fn new(points: Points, distance: Distance) -> Result<Self, EvalError> {
+    pub(crate) fn new(points: Points, distance: Distance) -> Result<Self, AnalysisError> {
         let stride = points.width().div_ceil(LANES);
         let mut lanes = vec![[0.0; LANES]; points.len() * stride];
         for index in 0..points.len() {
@@ -117,11 +117,11 @@ impl DistanceRows {
             let length = dot(row, row).sqrt();
             let scale = match distance {
                 Distance::Cosine if length == 0.0 => {
-                    return Err(EvalError::Invalid(format!("point {index} is zero and has no cosine")));
+                    return Err(AnalysisError::Invalid(format!("point {index} is zero and has no cosine")));
                 }
                 Distance::Cosine => 1.0 / length,
                 Distance::Euclidean if length > LONGEST => {
-                    return Err(EvalError::Invalid(format!(
+                    return Err(AnalysisError::Invalid(format!(
                         "point {index} has length {length:e}, more than {LONGEST:e}"
                     )));
                 }
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_is_no_point_is_refused() {
-        let message = |result: Result<DistanceRows, EvalError>| result.err().unwrap().to_string();
+        let message = |result: Result<DistanceRows, AnalysisError>| result.err().unwrap().to_string();
         assert_eq!(Points::new(&[1.0; 5], 2).unwrap_err().to_string(), "5 values are no rows of 2");
         let nan = Points::new(&[1.0, 1.0, f32::NAN, 1.0], 2).unwrap_err().to_string();
         assert_eq!(nan, "point 1 has a coordinate that is not finite");

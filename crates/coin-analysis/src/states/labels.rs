@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::StateLabel;
-use crate::EvalError;
+use crate::AnalysisError;
 
 /// Labels in the columns of the file. Names of tasks and levels are stored once.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -35,10 +35,10 @@ impl Labels {
 
     /// # Errors
     /// There is such a label, or only some have a predicted class.
-    pub(super) fn push(&mut self, label: &StateLabel) -> Result<(), EvalError> {
+    pub(super) fn push(&mut self, label: &StateLabel) -> Result<(), AnalysisError> {
         let StateLabel { task, level, instruction, row, .. } = label;
         let refused = |what: &str| {
-            Err(EvalError::Invalid(format!(
+            Err(AnalysisError::Invalid(format!(
                 "hidden state of task `{task}`, level `{level}`, instruction {instruction}, row {row}: {what}"
             )))
         };

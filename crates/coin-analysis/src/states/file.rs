@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::labels::Labels;
 use super::{Representations, StateLabel};
-use crate::EvalError;
+use crate::AnalysisError;
 
 const FORMAT: &str = "coin.representations";
 const VERSION: &str = "1";
@@ -26,10 +26,10 @@ pub(super) fn write(
     width: usize,
     labels: &Labels,
     write_states: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
-) -> Result<(), EvalError> {
+) -> Result<(), AnalysisError> {
     let count = labels.len();
     if count == 0 {
-        return Err(EvalError::Invalid(format!("{}: there are no hidden states to write", path.display())));
+        return Err(AnalysisError::Invalid(format!("{}: there are no hidden states to write", path.display())));
     }
     let mut columns: Vec<(&str, Vec<i64>)> = [
         ("task", &labels.task),
@@ -75,14 +75,14 @@ pub(super) fn write(
         }
         write_states(writer)
     })
-    .map_err(EvalError::io(path))
+    .map_err(AnalysisError::io(path))
 }
 
 /// Reads a file.
-pub(super) fn read(path: &Path) -> Result<Representations, EvalError> {
-    let malformed = |message: String| EvalError::Malformed { path: path.to_owned(), line: 0, message };
-    let file = File::open(path).map_err(EvalError::io(path))?;
-    let size = file.metadata().map_err(EvalError::io(path))?.len();
+pub(super) fn read(path: &Path) -> Result<Representations, AnalysisError> {
+    let malformed = |message: String| AnalysisError::Malformed { path: path.to_owned(), message };
+    let file = File::open(path).map_err(AnalysisError::io(path))?;
+    let size = file.metadata().map_err(AnalysisError::io(path))?.len();
     let mut reader = BufReader::new(file);
     let (header, start) = read_header(&mut reader, size).map_err(|fault| fault.named(path))?;
 
@@ -92,7 +92,7 @@ pub(super) fn read(path: &Path) -> Result<Representations, EvalError> {
         let found = format!("is `{}` version {}", text("format")?, text("version")?);
         return Err(malformed(format!("{found}, expected `{FORMAT}` version {VERSION}")));
     }
-    let list = |key: &str| -> Result<Vec<String>, EvalError> {
+    let list = |key: &str| -> Result<Vec<String>, AnalysisError> {
         serde_json::from_str(text(key)?).map_err(|error| malformed(format!("`{key}` is no list of names: {error}")))
     };
     let (tasks, levels, model) = (list("tasks")?, list("levels")?, text("model")?.clone());
@@ -104,14 +104,14 @@ pub(super) fn read(path: &Path) -> Result<Representations, EvalError> {
         return Err(malformed(format!("`hidden` has shape [{count}, {width}], expected states")));
     }
 
-    let mut bytes = |info: &TensorInfo| -> Result<Vec<u8>, EvalError> {
+    let mut bytes = |info: &TensorInfo| -> Result<Vec<u8>, AnalysisError> {
         let (from, to) = info.data_offsets;
         let mut bytes = vec![0; to - from];
         let read = io::Seek::seek(&mut reader, io::SeekFrom::Start(start + from as u64))
             .and_then(|_| reader.read_exact(&mut bytes));
-        read.map(|()| bytes).map_err(EvalError::io(path))
+        read.map(|()| bytes).map_err(AnalysisError::io(path))
     };
-    let mut column = |name: &str| -> Result<Vec<i64>, EvalError> {
+    let mut column = |name: &str| -> Result<Vec<i64>, AnalysisError> {
         let info = info(name)?;
         if info.dtype != Dtype::I64 || info.shape != [count] {
             let found = format!("`{name}` is {:?} {:?}", info.dtype, info.shape);
@@ -163,10 +163,10 @@ enum Fault {
 }
 
 impl Fault {
-    fn named(self, path: &Path) -> EvalError {
+    fn named(self, path: &Path) -> AnalysisError {
         match self {
-            Fault::Io(source) => EvalError::io(path)(source),
-            Fault::Form(message) => EvalError::Malformed { path: path.to_owned(), line: 0, message },
+            Fault::Io(source) => AnalysisError::io(path)(source),
+            Fault::Form(message) => AnalysisError::Malformed { path: path.to_owned(), message },
         }
     }
 }

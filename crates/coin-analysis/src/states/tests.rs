@@ -24,7 +24,7 @@ fn fault(change: impl FnOnce(&mut Vec<u8>)) -> String {
     change(&mut bytes);
     std::fs::write(&path, bytes).unwrap();
     let error = Representations::read(&path).unwrap_err().to_string();
-    error.strip_prefix(&format!("{}:0: ", path.display())).expect("the path comes first").to_owned()
+    error.strip_prefix(&format!("{}: ", path.display())).expect("the path comes first").to_owned()
 }
 
 /// Replaces a text of the header by one of the same length.

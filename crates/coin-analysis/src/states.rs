@@ -1,23 +1,22 @@
 //! The hidden states of a run with what they are states of.
 //!
-//! A state is the model's last hidden state, after the last norm, at the last prompt token
-//! ([`Generation::hidden`](crate::Generation::hidden)): what the paper maps in two dimensions and what its contrastive loss
-//! pulls together. All states of a run are in one safetensors file, described in `docs/formats.md`, which `numpy` and
+//! A state is the model's last hidden state, after the last norm, at the last prompt token: what the paper maps in two dimensions
+//! and what its contrastive loss pulls together. All states of a run are in one safetensors file, described in `docs/formats.md`, which `numpy` and
 //! `torch` open as it is. [`RepresentationWriter`] writes it while a run goes on, without holding the states in memory.
 
-mod collect;
 mod file;
 mod labels;
 mod writer;
 
 use std::path::Path;
 
-pub use collect::collect;
 pub use writer::RepresentationWriter;
 
-use crate::levels::CLEAN;
-use crate::{EvalError, Points};
+use crate::{AnalysisError, Points};
 use labels::Labels;
+
+/// The level that others are compared with.
+pub(crate) const CLEAN: &str = "clean";
 
 /// What one hidden state is the state of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +52,7 @@ pub enum Grouping {
 /// The hidden states of one run, `[n, d_model]`, with their labels.
 ///
 /// ```
-/// use coin_eval::{Representations, StateLabel};
+/// use coin_analysis::{Representations, StateLabel};
 /// let mut states = Representations::new("model-1");
 /// let clean = StateLabel { task: "cola", level: "clean", instruction: 0, row: 7, gold: 1, predicted: Some(1) };
 /// states.push(&clean, &[0.5, -1.0, 2.0])?;
@@ -84,9 +83,9 @@ impl Representations {
     /// Adds a state. The first one decides the width.
     ///
     /// # Errors
-    /// [`EvalError::Invalid`] if the state has another width, is empty or not finite, if there is one with the same
+    /// [`AnalysisError::Invalid`] if the state has another width, is empty or not finite, if there is one with the same
     /// task, level, instruction and row, or if only some states have a predicted class.
-    pub fn push(&mut self, label: &StateLabel, state: &[f32]) -> Result<(), EvalError> {
+    pub fn push(&mut self, label: &StateLabel, state: &[f32]) -> Result<(), AnalysisError> {
         check(label, state, &mut self.width)?;
         self.labels.push(label)?;
         self.hidden.extend_from_slice(state);
@@ -96,17 +95,17 @@ impl Representations {
     /// Reads a file that [`write`](Self::write) or a [`RepresentationWriter`] wrote.
     ///
     /// # Errors
-    /// [`EvalError::Io`] if the file cannot be read; [`EvalError::Malformed`] if it is cut short, is no safetensors file,
+    /// [`AnalysisError::Io`] if the file cannot be read; [`AnalysisError::Malformed`] if it is cut short, is no safetensors file,
     /// lacks a tensor or a name, or has one of another type or shape.
-    pub fn read(path: impl AsRef<Path>) -> Result<Self, EvalError> {
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, AnalysisError> {
         file::read(path.as_ref())
     }
 
     /// Writes all states to `path`, whole or not at all.
     ///
     /// # Errors
-    /// [`EvalError::Io`]; [`EvalError::Invalid`] if there are none.
-    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), EvalError> {
+    /// [`AnalysisError::Io`]; [`AnalysisError::Invalid`] if there are none.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), AnalysisError> {
         file::write(path.as_ref(), &self.model, self.width, &self.labels, &mut |writer| {
             self.hidden.iter().try_for_each(|value| writer.write_all(&value.to_le_bytes()))
         })
@@ -166,8 +165,8 @@ impl Representations {
     /// All states, `[n, d_model]`.
     ///
     /// # Errors
-    /// [`EvalError::Invalid`] if there is none.
-    pub fn points(&self) -> Result<Points<'_>, EvalError> {
+    /// [`AnalysisError::Invalid`] if there is none.
+    pub fn points(&self) -> Result<Points<'_>, AnalysisError> {
         Points::new(&self.hidden, self.width)
     }
 
@@ -197,10 +196,10 @@ impl Representations {
 }
 
 /// Refuses what is no state of a model with states of `width` numbers; a width of 0 is not decided yet.
-fn check(label: &StateLabel, state: &[f32], width: &mut usize) -> Result<(), EvalError> {
+fn check(label: &StateLabel, state: &[f32], width: &mut usize) -> Result<(), AnalysisError> {
     let refused = |what: String| {
         let StateLabel { task, level, instruction, row, .. } = label;
-        Err(EvalError::Invalid(format!(
+        Err(AnalysisError::Invalid(format!(
             "hidden state of task `{task}`, level `{level}`, instruction {instruction}, row {row}: {what}"
         )))
     };

@@ -1,11 +1,9 @@
 //! Silhouette, AUROC and UMAP against scikit-learn and umap-learn, on the points of
 //! `fixtures/make_representations.py`.
 
-use coin_eval::map::graph::fuzzy_graph;
-use coin_eval::map::{UmapOptions, trustworthiness, umap};
-use coin_eval::separation::auroc;
-use coin_eval::silhouette::{SilhouetteOptions, silhouette};
-use coin_eval::{Distance, Points};
+use coin_analysis::{
+    Distance, Points, SilhouetteOptions, UmapOptions, auroc, fuzzy_graph, silhouette, trustworthiness, umap,
+};
 use serde_json::Value;
 
 fn fixture() -> Value {

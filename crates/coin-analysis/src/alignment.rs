@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::distance::cosine;
 use crate::distribution::Distribution;
-use crate::levels::CLEAN;
-use crate::{EvalError, Representations};
+use crate::states::CLEAN;
+use crate::{AnalysisError, Representations};
 
 /// Cosines with the clean states, of a perturbed level.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,19 +37,19 @@ pub struct LevelAlignment {
 /// A task and level of which no state is paired has no entry.
 ///
 /// # Errors
-/// [`EvalError::Invalid`] if no perturbed state has a clean counterpart.
+/// [`AnalysisError::Invalid`] if no perturbed state has a clean counterpart.
 ///
 /// ```
-/// use coin_eval::{Representations, StateLabel, alignment::alignment};
+/// use coin_analysis::{Representations, StateLabel, alignment};
 /// let clean = StateLabel { task: "cola", level: "clean", instruction: 0, row: 7, gold: 1, predicted: None };
 /// let mut states = Representations::new("model");
 /// states.push(&clean, &[1.0, 0.0])?;
 /// states.push(&StateLabel { level: "semantic", ..clean }, &[3.0, 4.0])?;
 /// let found = alignment(&states)?;
 /// assert_eq!((found[0].task.as_deref(), found[0].cosine.mean), (None, 0.6));
-/// # Ok::<(), coin_eval::EvalError>(())
+/// # Ok::<(), coin_analysis::AnalysisError>(())
 /// ```
-pub fn alignment(states: &Representations) -> Result<Vec<LevelAlignment>, EvalError> {
+pub fn alignment(states: &Representations) -> Result<Vec<LevelAlignment>, AnalysisError> {
     let mut clean = HashMap::new();
     for (index, label) in states.labels().enumerate().filter(|(_, label)| label.level == CLEAN) {
         clean.insert((label.task, label.instruction, label.row), index);
@@ -63,7 +63,7 @@ pub fn alignment(states: &Representations) -> Result<Vec<LevelAlignment>, EvalEr
     }
     let perturbed = || states.levels().iter().filter(|level| *level != CLEAN);
     let mut result = Vec::new();
-    let mut add = |task: Option<&str>, level: &str, cosines: Vec<Option<f64>>| -> Result<(), EvalError> {
+    let mut add = |task: Option<&str>, level: &str, cosines: Vec<Option<f64>>| -> Result<(), AnalysisError> {
         let paired: Vec<f64> = cosines.iter().flatten().copied().collect();
         let unpaired = cosines.len() - paired.len();
         if !paired.is_empty() {
@@ -84,7 +84,7 @@ pub fn alignment(states: &Representations) -> Result<Vec<LevelAlignment>, EvalEr
         }
     }
     match result.is_empty() {
-        true => Err(EvalError::Invalid("no perturbed hidden state has a clean counterpart".to_owned())),
+        true => Err(AnalysisError::Invalid("no perturbed hidden state has a clean counterpart".to_owned())),
         false => Ok(result),
     }
 }

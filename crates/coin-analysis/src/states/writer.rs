@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::labels::Labels;
 use super::{StateLabel, check, file};
-use crate::EvalError;
+use crate::AnalysisError;
 
 /// Writes states one after the other, without holding them in memory; labels, some 100 bytes each, are kept.
 ///
@@ -14,7 +14,7 @@ use crate::EvalError;
 /// [`finish`](Self::finish) has copied it. A run that ends without `finish` leaves nothing.
 ///
 /// ```
-/// use coin_eval::{RepresentationWriter, Representations, StateLabel};
+/// use coin_analysis::{RepresentationWriter, Representations, StateLabel};
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("states.safetensors");
 /// let mut writer = RepresentationWriter::create(&path, "model-1")?;
@@ -39,11 +39,11 @@ impl RepresentationWriter {
     /// A writer of the file `path`, for states of the model with the fingerprint `model`.
     ///
     /// # Errors
-    /// [`EvalError::Io`] if no file can be made in the folder of `path`.
-    pub fn create(path: impl Into<PathBuf>, model: impl Into<String>) -> Result<Self, EvalError> {
+    /// [`AnalysisError::Io`] if no file can be made in the folder of `path`.
+    pub fn create(path: impl Into<PathBuf>, model: impl Into<String>) -> Result<Self, AnalysisError> {
         let path = path.into();
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let states = tempfile::tempfile_in(folder).map_err(EvalError::io(folder))?;
+        let states = tempfile::tempfile_in(folder).map_err(AnalysisError::io(folder))?;
         let (labels, states) = (Labels::default(), BufWriter::new(states));
         Ok(RepresentationWriter { path, model: model.into(), width: 0, labels, states })
     }
@@ -51,12 +51,12 @@ impl RepresentationWriter {
     /// Adds a state, `[d_model]`. The first one decides the width.
     ///
     /// # Errors
-    /// As [`Representations::push`](super::Representations::push), and [`EvalError::Io`].
-    pub fn push(&mut self, label: &StateLabel, state: &[f32]) -> Result<(), EvalError> {
+    /// As [`Representations::push`](super::Representations::push), and [`AnalysisError::Io`].
+    pub fn push(&mut self, label: &StateLabel, state: &[f32]) -> Result<(), AnalysisError> {
         check(label, state, &mut self.width)?;
         self.labels.push(label)?;
         let mut write = || state.iter().try_for_each(|value| self.states.write_all(&value.to_le_bytes()));
-        write().map_err(EvalError::io(&self.path))
+        write().map_err(AnalysisError::io(&self.path))
     }
 
     /// How many states there are.
@@ -72,11 +72,11 @@ impl RepresentationWriter {
     /// Writes the file, whole or not at all.
     ///
     /// # Errors
-    /// [`EvalError::Io`]; [`EvalError::Invalid`] if there is no state.
-    pub fn finish(self) -> Result<(), EvalError> {
+    /// [`AnalysisError::Io`]; [`AnalysisError::Invalid`] if there is no state.
+    pub fn finish(self) -> Result<(), AnalysisError> {
         let path = self.path;
-        let mut states = self.states.into_inner().map_err(|error| EvalError::io(&path)(error.into_error()))?;
-        states.rewind().map_err(EvalError::io(&path))?;
+        let mut states = self.states.into_inner().map_err(|error| AnalysisError::io(&path)(error.into_error()))?;
+        states.rewind().map_err(AnalysisError::io(&path))?;
         file::write(&path, &self.model, self.width, &self.labels, &mut |writer| {
             io::copy(&mut states, writer).map(|_| ())
         })

@@ -4,7 +4,7 @@
 //! exp(-(d - min_distance)) from there on, by least squares at 300 distances from 0 to 3 (section 3.2 and appendix
 //! C of McInnes et al. 2018; the grid is umap-learn's).
 
-use crate::EvalError;
+use crate::AnalysisError;
 
 /// The curve 1 / (1 + a d^(2b)).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,9 +18,11 @@ const STEPS: usize = 300;
 
 impl Curve {
     /// The curve for points that may come as near as `min_distance`.
-    pub(super) fn new(min_distance: f64) -> Result<Self, EvalError> {
+    pub(super) fn new(min_distance: f64) -> Result<Self, AnalysisError> {
         if !(0.0..FARTHEST).contains(&min_distance) {
-            return Err(EvalError::Invalid(format!("min_distance is {min_distance}, expected 0 to below {FARTHEST}")));
+            return Err(AnalysisError::Invalid(format!(
+                "min_distance is {min_distance}, expected 0 to below {FARTHEST}"
+            )));
         }
         // Levenberg-Marquardt in (ln a, b), which keeps a above 0.
         let (mut log_a, mut b, mut damping) = (0.0, 1.0, 1e-3);

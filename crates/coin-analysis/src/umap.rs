@@ -19,17 +19,18 @@
 //! neighborhoods is true.
 
 mod curve;
-pub mod graph;
+mod graph;
 mod layout;
 mod start;
 mod trust;
 
 use serde::{Deserialize, Serialize};
 
+pub use graph::{Edge, fuzzy_graph};
 pub use trust::trustworthiness;
 
 use crate::distance::DistanceRows;
-use crate::{Distance, EvalError, Points};
+use crate::{AnalysisError, Distance, Points};
 
 /// How to draw a map.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,11 +57,11 @@ impl Default for UmapOptions {
 /// The place of each point in the plane.
 ///
 /// # Errors
-/// [`EvalError::Invalid`] if `neighbors` is below 2 or not below the number of points, `min_distance` is not from 0 to below
+/// [`AnalysisError::Invalid`] if `neighbors` is below 2 or not below the number of points, `min_distance` is not from 0 to below
 /// 3, `epochs` is 0, or a point has no cosine.
 ///
 /// ```
-/// use coin_eval::{Points, map::{UmapOptions, umap}};
+/// use coin_analysis::{Points, UmapOptions, umap};
 /// // 40 points in two directions.
 /// let values: Vec<f32> = (0..40)
 ///     .flat_map(|index| {
@@ -72,13 +73,13 @@ impl Default for UmapOptions {
 /// let map = umap(Points::new(&values, 3)?, &options)?;
 /// let apart = |i: usize, j: usize| (map[i][0] - map[j][0]).hypot(map[i][1] - map[j][1]);
 /// assert!(apart(0, 2) < apart(0, 1) && apart(1, 3) < apart(0, 1));
-/// # Ok::<(), coin_eval::EvalError>(())
+/// # Ok::<(), coin_analysis::AnalysisError>(())
 /// ```
-pub fn umap(points: Points, options: &UmapOptions) -> Result<Vec<[f32; 2]>, EvalError> {
+pub fn umap(points: Points, options: &UmapOptions) -> Result<Vec<[f32; 2]>, AnalysisError> {
     let curve = curve::Curve::new(options.min_distance)?;
     let epochs = options.epochs.unwrap_or(if points.len() <= 10_000 { 500 } else { 200 });
     if epochs == 0 {
-        return Err(EvalError::Invalid("a map needs at least 1 epoch".to_owned()));
+        return Err(AnalysisError::Invalid("a map needs at least 1 epoch".to_owned()));
     }
     let rows = DistanceRows::new(points, options.metric)?;
     let edges = graph::edges(&graph::neighbors(&rows, options.neighbors)?);

@@ -1,6 +1,6 @@
 //! Mean, spread and quantiles of a list of numbers.
 
-use crate::EvalError;
+use crate::AnalysisError;
 
 /// The shares of [`Distribution::quantiles`].
 pub const QUANTILES: [f64; 7] = [0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0];
@@ -23,17 +23,17 @@ impl Distribution {
     /// The distribution of `values`.
     ///
     /// # Errors
-    /// [`EvalError::Invalid`] if there is none, or one is no number.
+    /// [`AnalysisError::Invalid`] if there is none, or one is no number.
     ///
     /// ```
-    /// let distribution = coin_eval::distribution::Distribution::of(vec![1.0, 4.0, 2.0, 3.0])?;
+    /// let distribution = coin_analysis::Distribution::of(vec![1.0, 4.0, 2.0, 3.0])?;
     /// assert_eq!((distribution.mean, distribution.std), (2.5, 1.25f64.sqrt()));
     /// assert_eq!(distribution.median(), 2.5);
-    /// # Ok::<(), coin_eval::EvalError>(())
+    /// # Ok::<(), coin_analysis::AnalysisError>(())
     /// ```
-    pub fn of(mut values: Vec<f64>) -> Result<Self, EvalError> {
+    pub fn of(mut values: Vec<f64>) -> Result<Self, AnalysisError> {
         if values.is_empty() || values.iter().any(|value| value.is_nan()) {
-            return Err(EvalError::Invalid("a distribution needs numbers, and at least one".to_owned()));
+            return Err(AnalysisError::Invalid("a distribution needs numbers, and at least one".to_owned()));
         }
         values.sort_by(f64::total_cmp);
         let count = values.len();

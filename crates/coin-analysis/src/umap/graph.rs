@@ -3,7 +3,7 @@
 //! Algorithms 2 and 3 of McInnes et al. 2018, with the exact neighbors. As in umap-learn a point counts among its own
 //! neighbors, at distance 0, and rho is the smallest distance above 0, so that copies of a point do not hide the rest.
 
-use crate::EvalError;
+use crate::AnalysisError;
 use crate::distance::DistanceRows;
 
 /// The nearest points of each point, itself first, with their distances, ascending; equal distances by index.
@@ -30,17 +30,21 @@ const SMALLEST: f64 = 1e-3;
 ///
 /// # Errors
 /// As [`umap`](super::umap).
-pub fn fuzzy_graph(points: crate::Points, neighbors: usize, metric: crate::Distance) -> Result<Vec<Edge>, EvalError> {
+pub fn fuzzy_graph(
+    points: crate::Points,
+    neighbors: usize,
+    metric: crate::Distance,
+) -> Result<Vec<Edge>, AnalysisError> {
     let rows = DistanceRows::new(points, metric)?;
     Ok(edges(&self::neighbors(&rows, neighbors)?))
 }
 
 /// The `count` nearest points of each, itself among them.
-pub(super) fn neighbors(rows: &DistanceRows, count: usize) -> Result<Neighbors, EvalError> {
+pub(super) fn neighbors(rows: &DistanceRows, count: usize) -> Result<Neighbors, AnalysisError> {
     let points = rows.len();
     if count < 2 || count >= points {
         let expected = format!("expected 2 to {}", points.saturating_sub(1));
-        return Err(EvalError::Invalid(format!("{count} neighbors of {points} points: {expected}")));
+        return Err(AnalysisError::Invalid(format!("{count} neighbors of {points} points: {expected}")));
     }
     Ok(rows.per_point(|own, distances| {
         let mut order: Vec<usize> = (0..points).filter(|other| *other != own).collect();

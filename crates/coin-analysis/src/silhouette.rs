@@ -16,7 +16,7 @@ use rand::seq::index;
 use serde::{Deserialize, Serialize};
 
 use crate::distance::DistanceRows;
-use crate::{Distance, EvalError, Points};
+use crate::{AnalysisError, Distance, Points};
 
 /// How to compute a silhouette.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,21 +52,21 @@ pub struct Silhouette {
 /// The silhouette of `points`, of which `groups` has the groups' numbers from 0.
 ///
 /// # Errors
-/// [`EvalError::Invalid`] if the lists differ in length, if the points taken are of fewer than two groups or have each a
+/// [`AnalysisError::Invalid`] if the lists differ in length, if the points taken are of fewer than two groups or have each a
 /// group of its own, or if a point has no cosine.
 ///
 /// ```
-/// use coin_eval::{Distance, Points, silhouette::{SilhouetteOptions, silhouette}};
+/// use coin_analysis::{Distance, Points, SilhouetteOptions, silhouette};
 /// // Two tight pairs, 10 apart: a = 1 for all, b = 10.5, 9.5, 9.5, 10.5.
 /// let points = Points::new(&[0.0, 1.0, 10.0, 11.0], 1)?;
 /// let options = SilhouetteOptions { distance: Distance::Euclidean, ..SilhouetteOptions::default() };
 /// let found = silhouette(points, &[0, 0, 1, 1], &options)?;
 /// assert!((found.values[0] - 9.5 / 10.5).abs() < 1e-12);
-/// # Ok::<(), coin_eval::EvalError>(())
+/// # Ok::<(), coin_analysis::AnalysisError>(())
 /// ```
-pub fn silhouette(points: Points, groups: &[usize], options: &SilhouetteOptions) -> Result<Silhouette, EvalError> {
+pub fn silhouette(points: Points, groups: &[usize], options: &SilhouetteOptions) -> Result<Silhouette, AnalysisError> {
     if groups.len() != points.len() {
-        return Err(EvalError::Invalid(format!("{} groups for {} points", groups.len(), points.len())));
+        return Err(AnalysisError::Invalid(format!("{} groups for {} points", groups.len(), points.len())));
     }
     let taken = match options.sample {
         Some(count) if count < points.len() => {
@@ -84,7 +84,7 @@ pub fn silhouette(points: Points, groups: &[usize], options: &SilhouetteOptions)
     present.dedup();
     if present.len() < 2 || present.len() == own.len() {
         let message = format!("a silhouette of {} points needs 2 groups or more, and fewer than points", own.len());
-        return Err(EvalError::Invalid(format!("{message}; there are {}", present.len())));
+        return Err(AnalysisError::Invalid(format!("{message}; there are {}", present.len())));
     }
     let own: Vec<usize> = own.iter().map(|group| present.partition_point(|other| other < group)).collect();
     let mut sizes = vec![0usize; present.len()];
@@ -123,7 +123,7 @@ pub fn silhouette(points: Points, groups: &[usize], options: &SilhouetteOptions)
 mod tests {
     use super::*;
 
-    fn line(values: &[f32], groups: &[usize], options: &SilhouetteOptions) -> Result<Silhouette, EvalError> {
+    fn line(values: &[f32], groups: &[usize], options: &SilhouetteOptions) -> Result<Silhouette, AnalysisError> {
         silhouette(
             Points::new(values, 1).unwrap(),
             groups,

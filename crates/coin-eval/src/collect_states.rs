@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{RepresentationWriter, StateLabel};
+use coin_analysis::{RepresentationWriter, StateLabel};
+
 use crate::ledger::Record;
 use crate::model::{GenerateOptions, LanguageModel};
 use crate::{EvalError, ModelError, Plan};
@@ -14,8 +15,8 @@ use crate::{EvalError, ModelError, Plan};
 ///
 /// # Errors
 /// [`EvalError::Invalid`] for a task that is not in the plan, [`EvalError::Model`] if the model fails or tells no hidden states,
-/// [`EvalError::Io`] if the states cannot be written.
-pub fn collect(
+/// [`EvalError::Analysis`] if the states cannot be written.
+pub fn collect_states(
     plan: &Plan<'_>,
     model: &mut dyn LanguageModel,
     tasks: &[String],

@@ -1,0 +1,90 @@
+//! The states of one run on a map, with the numbers that say how far to trust it.
+
+use crate::{AnalysisError, Grouping, Representations, SilhouetteOptions, StateLabel, UmapOptions};
+use crate::{silhouette, trustworthiness, umap};
+
+/// Hidden states of one run, placed in the plane.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct StateMap {
+    /// The run's name.
+    pub run: String,
+    /// The task whose prompts are shown; names the classes.
+    pub task: String,
+    /// How points were placed, such as `UMAP`.
+    pub method: String,
+    /// One for each prompt.
+    pub points: Vec<MapPoint>,
+    /// Mean silhouette, from -1 to 1, of the hidden states grouped by level: near 0 where perturbed prompts lie among the
+    /// clean ones.
+    pub silhouette_level: Option<f64>,
+    /// The same grouped by class: near 1 where the classes lie apart.
+    pub silhouette_class: Option<f64>,
+    /// How much of the map's neighborhoods is true, to 1: see [`trustworthiness`].
+    pub trustworthiness: Option<f64>,
+}
+
+impl StateMap {
+    /// The map by UMAP of the states of `task`, with its silhouettes and its trustworthiness.
+    ///
+    /// Silhouettes need two groups and one of two states, trustworthiness more than twice `options.neighbors` states; they are none where those are
+    /// lacking.
+    ///
+    /// # Errors
+    /// [`AnalysisError::Invalid`] if there is no state of `task`, or as [`umap`].
+    ///
+    /// ```
+    /// use coin_analysis::{Representations, StateLabel, StateMap, UmapOptions};
+    /// let mut states = Representations::new("model-1");
+    /// for row in 0..40 {
+    ///     let label = StateLabel { task: "cola", level: "clean", instruction: 0, row, gold: row % 2, predicted: None };
+    ///     let angle = 3.0 * (row % 2) as f32 + 0.01 * row as f32;
+    ///     states.push(&label, &[angle.cos(), angle.sin()])?;
+    /// }
+    /// let map = StateMap::of("coin", "cola", &states, &UmapOptions::default())?;
+    /// assert_eq!((map.points.len(), map.points[1].class, map.silhouette_level), (40, 1, None));
+    /// assert!(map.silhouette_class > Some(0.9) && map.trustworthiness > Some(0.8));
+    /// # Ok::<(), coin_analysis::AnalysisError>(())
+    /// ```
+    pub fn of(run: &str, task: &str, states: &Representations, options: &UmapOptions) -> Result<Self, AnalysisError> {
+        let states = states.only(|label| label.task == task);
+        if states.is_empty() {
+            return Err(AnalysisError::Invalid(format!("run `{run}` has no hidden state of task `{task}`")));
+        }
+        let points = states.points()?;
+        let places = umap(points, options)?;
+        let by = |grouping: Grouping| {
+            let (groups, names) = states.groups(grouping);
+            let silhouette_options = SilhouetteOptions { distance: options.metric, ..SilhouetteOptions::default() };
+            let mean = || silhouette(points, &groups, &silhouette_options).map(|found| found.mean);
+            (1 < names.len() && names.len() < states.len()).then(mean).transpose()
+        };
+        let enough = options.neighbors > 0 && 2 * options.neighbors < states.len();
+        let trusted = || trustworthiness(points, options.metric, &places, options.neighbors);
+        let point = |(label, place): (StateLabel, &[f32; 2])| {
+            let [x, y] = place.map(f64::from);
+            MapPoint { x, y, level: label.level.to_owned(), class: label.gold }
+        };
+        Ok(StateMap {
+            run: run.to_owned(),
+            task: task.to_owned(),
+            method: "UMAP".to_owned(),
+            points: states.labels().zip(&places).map(point).collect(),
+            silhouette_level: by(Grouping::Level)?,
+            silhouette_class: by(Grouping::Gold)?,
+            trustworthiness: enough.then(trusted).transpose()?,
+        })
+    }
+}
+
+/// One prompt on a map. Coordinates have no unit; points that are no numbers are left out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MapPoint {
+    /// To the right.
+    pub x: f64,
+    /// Upwards.
+    pub y: f64,
+    /// The perturbation level of the instruction.
+    pub level: String,
+    /// The example's class.
+    pub class: usize,
+}
