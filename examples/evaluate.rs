@@ -28,7 +28,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use coin::data::Task;
-use coin::data::world::World;
+use coin::demo::World;
 use coin::eval::{Evaluation, Ledger, Summary, metrics, table};
 use coin::model::WeightFormat;
 use coin::{demo, device, model_folder};

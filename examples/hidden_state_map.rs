@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use coin::data::Task;
-use coin::data::world::World;
+use coin::demo::World;
 use coin::eval::{Evaluation, Ledger, Summary, metrics};
 use coin::evaluation_folder::{self, Evaluated};
 use coin::model::WeightFormat;

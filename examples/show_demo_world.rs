@@ -4,7 +4,7 @@
 //! Output:  per task four training instances, as the model reads them. A second, 20 MB.
 
 use coin::data::Task;
-use coin::data::world::World;
+use coin::demo::World;
 
 fn main() -> anyhow::Result<()> {
     let world = World::new(1);

@@ -28,8 +28,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
-use coin::data::world::World;
 use coin::data::{Component, Demonstration, Task};
+use coin::demo::World;
 use coin::eval::levels::CLEAN;
 use coin::eval::{Evaluation, InstructionSet, Ledger, Summary, Surroundings, metrics, surroundings, table};
 use coin::model::WeightFormat;

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use burn::tensor::Device;
-use coin::data::world::World;
 use coin::data::{DataError, Instance, Task};
 use coin::demo;
+use coin::demo::World;
 use coin::eval::levels::CLEAN;
 use coin::eval::llama::{EngineOptions, LlamaModel};
 use coin::eval::{Evaluation, InstructionSet, Ledger};

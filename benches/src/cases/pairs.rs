@@ -2,8 +2,8 @@
 
 use burn::tensor::Device;
 use coin::data::tokenize::{TokenizeOptions, tokenize_pairs};
-use coin::data::world::World;
 use coin::data::{Instance, Pair, PairBuilder, PromptTemplate, Task, TemplateSet, batches};
+use coin::demo::World;
 use coin::demo::{self, FAMILIES, WORLD_SEED};
 use coin::model::{TextTokenizer, TokenBatch};
 

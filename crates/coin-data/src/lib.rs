@@ -29,7 +29,6 @@ pub mod template;
 pub mod tokenize;
 mod tsv;
 pub mod worded;
-pub mod world;
 
 pub use error::DataError;
 pub use instance::Instance;

@@ -1,11 +1,12 @@
 //! The main job on an embedded default: a tiny LLaMA tuned with and without the contrastive loss on the demo world,
 //! both evaluated under clean and perturbed instructions.
 
+mod world;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
-use coin_data::world::World;
 use coin_data::{Pair, PairBuilder, Task, TemplateSet};
 use coin_eval::{Bootstrap, Evaluation, InstructionSet, Ledger, Summary, metrics};
 use coin_model::{LoraConfig, WeightFormat};
@@ -13,6 +14,8 @@ use coin_perturb::frozen::LabelWords;
 use coin_perturb::{attack_named, perturb_set};
 use coin_train::config::{DataTable, ModelTable, Objective, ObjectiveTable, TrainTable};
 use coin_train::{Progress, RunConfig, RunOptions, Trainer};
+
+pub use world::World;
 
 use crate::evaluation_folder::{self, Evaluated};
 use crate::{learning_curves, model_folder};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use coin::data::world::World;
+use coin::demo::World;
 use coin::eval::{Record, Summary, ledger};
 
 fn base() -> PathBuf {

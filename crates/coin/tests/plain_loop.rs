@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use coin::data::glue::{self, Split};
-use coin::data::world::World;
 use coin::data::{Instance, Task};
+use coin::demo::World;
 use coin::eval::llama::{EngineOptions, LlamaModel};
 use coin::eval::metrics::NEAR_TIE;
 use coin::eval::scorer::released;

@@ -29,13 +29,12 @@ mod sentiment;
 #[cfg(test)]
 mod tests;
 
+use coin_core::stream::keyed;
+use coin_data::{DataError, Instance, Task};
+use lexicon::Domain;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
-
-use crate::{DataError, Instance, Task};
-use coin_core::stream::keyed;
-use lexicon::Domain;
 
 /// Draws after which a class is taken to have no instance left in a split. One in eight draws is for evaluation,
 /// so that the chance of getting here is below 10^-50.
@@ -70,7 +69,7 @@ impl World {
     /// [`DataError::UnknownTask`] unless `task` is one of the ten names of [`Task::glue`].
     ///
     /// ```
-    /// let world = coin_data::world::World::new(42);
+    /// let world = coin::demo::World::new(42);
     /// let instances = world.training("rte", 4)?;
     /// assert_eq!(instances.len(), 4);
     /// assert!(instances[0].fields.contains_key("sentence2"));
@@ -88,7 +87,7 @@ impl World {
     /// [`DataError::UnknownTask`] unless `task` is one of the ten names of [`Task::glue`].
     ///
     /// ```
-    /// let world = coin_data::world::World::new(42);
+    /// let world = coin::demo::World::new(42);
     /// let labels = world.evaluation("mnli", 6)?.iter().map(|instance| instance.label).collect::<Vec<_>>();
     /// assert_eq!(labels, [0, 1, 2, 0, 1, 2]);
     /// # Ok::<(), coin_data::DataError>(())

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::task::fill;
+use coin_data::Template;
+use coin_data::template::fill;
 
-const TEMPLATES: &str = include_str!("../../templates/demo.json");
+const TEMPLATES: &str = "../coin-data/templates/demo.json";
 const INSTRUCTIONS: [&str; 2] = ["demo.json", "glue.json"];
 
 type Templates = BTreeMap<String, Vec<(String, String)>>;
@@ -16,7 +17,8 @@ fn families() -> Vec<Task> {
 }
 
 fn templates() -> Templates {
-    serde_json::from_str(TEMPLATES).unwrap()
+    let path = format!("{}/{TEMPLATES}", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
 fn instructions(file: &str) -> Instructions {
@@ -197,7 +199,7 @@ fn templates_are_complete() {
         let labels: BTreeSet<_> = task.labels.iter().cloned().collect();
         for (prompt, target) in of_task {
             assert_eq!(target, "{answer}");
-            let filled = fill(prompt, &instance, |_| None).unwrap();
+            let (filled, _) = fill(&Template::new(prompt, target), &task, &instance).unwrap();
             assert!(filled.contains(&task.content(&instance).unwrap()) && !filled.contains(['{', '}']), "{prompt}");
             assert_eq!(quoted(prompt), labels, "{prompt}");
         }
