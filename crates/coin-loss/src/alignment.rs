@@ -1,30 +1,30 @@
-//! Alignment and uniformity (Wang and Isola 2020, section 4): the two ends that InfoNCE serves at once.
+//! Alignment and uniformity (Wang and Isola 2020, section 4), the two goals that InfoNCE combines.
 //!
 //! ```text
 //! alignment  = mean_i |u_i - v_i|^alpha
 //! uniformity = log mean_{i < j} exp(-t |u_i - u_j|^2)
 //! ```
 //!
-//! u and v are the rows scaled to length one.
+//! u and v are the rows scaled to unit length.
 
 use burn::tensor::{Bool, Tensor};
 
 use crate::Similarity;
 use crate::statistics::LEFT_OUT;
 
-/// Added to squared distances before a root, which has no derivative at 0.
+/// Added to squared distances before taking a root, which has no derivative at 0.
 const DISTANCE_EPSILON: f64 = 1e-12;
 
-/// How far positives are from their anchors, `[1]`, between 0 and `2^alpha`; smaller is better.
+/// Computes the mean distance between anchors and their positives, `[1]`, between 0 and `2^alpha`; smaller is better.
 ///
-/// As a loss beside [`uniformity`], or as a measure of what [`InfoNce`](crate::InfoNce) has reached. The paper's alpha is
-/// 2, for which the value is `2 - 2 cos`; other exponents take the root of `|u - v|^2 + 1e-12`.
+/// Use it as a loss together with [`uniformity`], or as a measure of what [`InfoNce`](crate::InfoNce) achieved. The paper
+/// uses alpha = 2, which gives `2 - 2 cos`; other exponents take the root of `|u - v|^2 + 1e-12`.
 ///
 /// # Shapes
 /// - anchor, positive: `[n, d]`; computed in f32 whatever their type
 ///
 /// # Panics
-/// As burn does, if the shapes disagree.
+/// Panics in burn if the shapes differ.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -44,10 +44,10 @@ pub fn alignment(anchor: Tensor<2>, positive: Tensor<2>, alpha: f64) -> Tensor<1
     }
 }
 
-/// How evenly rows fill the sphere, `[1]`, between `-4 t` and 0; smaller is better.
+/// Measures how evenly rows cover the sphere, `[1]`, between `-4 t` and 0; smaller is better.
 ///
-/// The paper's t is 2. 0 with fewer than two rows. The n x n matrix is evaluated whole. Apply it to anchors and to
-/// positives and average, as the paper's experiments do.
+/// The paper uses t = 2. The result is 0 for fewer than two rows. The full n x n matrix is held in memory. As in the
+/// paper's experiments, apply it to anchors and to positives and average the two.
 ///
 /// # Shapes
 /// - rows: `[n, d]`; computed in f32 whatever their type
@@ -72,7 +72,7 @@ pub fn uniformity(rows: Tensor<2>, t: f64) -> Tensor<1> {
     let own = Tensor::<2, Bool>::diag_mask([n, n], 0, &distances.device()).bool_not();
     let logits = (distances * -t).mask_fill(own, LEFT_OUT).reshape([n * n]);
     let maximum = logits.clone().without_autodiff().max();
-    // Each pair stands in the matrix twice.
+    // Each pair occurs twice in the matrix.
     ((logits - maximum.clone()).exp().sum() / (n * (n - 1)) as f64).log() + maximum
 }
 
@@ -82,7 +82,7 @@ mod tests {
     use burn::tensor::Device;
     use proptest::prelude::*;
 
-    /// A function of rows, its gradient by central differences.
+    /// The gradient of `of` at `rows`, by central differences.
     fn differences(rows: &[f32], of: impl Fn(&[f64]) -> f64) -> Vec<f64> {
         let exact: Vec<f64> = rows.iter().copied().map(f64::from).collect();
         let moved = |at: usize, by: f64| {
@@ -118,7 +118,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(16))]
 
         #[test]
-        fn values_and_gradients_are_the_formulas(rows in proptest::collection::vec(0.2f32..2.0, 12), alpha in 1.0f64..3.0) {
+        fn values_and_gradients_match_the_formulas(rows in proptest::collection::vec(0.2f32..2.0, 12), alpha in 1.0f64..3.0) {
             let other = [0.5f32, -1.0, 0.3, 1.0, 1.0, -0.2, 0.1, -0.4, 0.9, -1.0, 0.7, 0.0];
             let row = |rows: &[f64], at: usize| rows[at * 3..at * 3 + 3].to_vec();
             for alpha in [2.0, alpha] {
@@ -150,7 +150,7 @@ mod tests {
             let gradient = rows.grad(&value.backward()).unwrap();
             assert_eq!(gradient.abs().sum().into_scalar::<f32>(), 0.0);
         }
-        // An odd exponent at distance 0: the root's epsilon, and a finite gradient.
+        // With an odd exponent at distance 0 the epsilon under the root keeps the gradient finite.
         let value = alignment(rows.clone(), rows.clone(), 1.0);
         assert!(value.clone().into_scalar::<f32>() < 1e-5);
         assert!(rows.grad(&value.backward()).unwrap().abs().sum().into_scalar::<f32>().is_finite());

@@ -1,10 +1,10 @@
-//! What a contrastive loss of pairs looks at.
+//! The input of the pairwise contrastive losses.
 
 use burn::tensor::{Bool, Int, Tensor};
 
 use crate::collective::{Collective, CollectiveError};
 
-/// Pairs, with what is and is not a negative of them; the input of [`InfoNce::forward_batch`](crate::InfoNce).
+/// A batch of pairs and their negatives; the input of [`InfoNce::forward_batch`](crate::InfoNce).
 ///
 /// ```
 /// use burn::tensor::{Device, Int, Tensor};
@@ -12,7 +12,7 @@ use crate::collective::{Collective, CollectiveError};
 /// let device = Device::flex();
 /// let rows = Tensor::<2>::from_floats([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], &device);
 /// let loss = InfoNceConfig::new().init()?;
-/// // Rows 0 and 1 are the same thing, and each the other's false negative.
+/// // Rows 0 and 1 are the same item, so each is a false negative of the other.
 /// let naive = loss.forward_batch(PairBatch::new(rows.clone(), rows.clone()));
 /// let groups = Tensor::<1, Int>::from_data([7, 7, 8], &device);
 /// let grouped = loss.forward_batch(PairBatch::new(rows.clone(), rows).with_groups(groups));
@@ -31,53 +31,53 @@ pub struct PairBatch {
 }
 
 impl PairBatch {
-    /// Row i of `anchor` belongs to row i of `positive`; both `[n, d]` with n at least 1. Every other row of
+    /// Pairs row i of `anchor` with row i of `positive`; both are `[n, d]` with n at least 1. Every other row of
     /// `positive` is a negative.
     pub fn new(anchor: Tensor<2>, positive: Tensor<2>) -> Self {
         PairBatch { anchor, positive, hard_negatives: None, excluded: None, groups: None, row_weights: None }
     }
 
-    /// One more negative for each anchor, `[n, d]`; see [`with_hard_negatives`](Self::with_hard_negatives).
+    /// Adds one hard negative per anchor, `[n, d]`; see [`with_hard_negatives`](Self::with_hard_negatives).
     pub fn with_hard_negative(self, rows: Tensor<2>) -> Self {
         self.with_hard_negatives(rows.unsqueeze_dim(1))
     }
 
-    /// Negatives that each anchor alone is contrasted with, `[n, k, d]`. They stand in the direction from anchor to
-    /// positive only, and neither masks nor groups touch them.
+    /// Adds hard negatives, `[n, k, d]`: k for each anchor, used by that anchor only. They enter the direction from
+    /// anchor to positive only, and masks and groups do not affect them.
     pub fn with_hard_negatives(mut self, rows: Tensor<3>) -> Self {
         self.hard_negatives = Some(rows);
         self
     }
 
-    /// True where positive j is no negative of anchor i, `[n, n]`; what the diagonal says is ignored. Costs a byte an
-    /// entry: where pairs fall into groups, [`with_groups`](Self::with_groups) says the same in n numbers.
+    /// Sets a mask, `[n, n]`, that is true where positive j is not a negative of anchor i; the diagonal is ignored. The
+    /// mask takes one byte per entry. If pairs form groups, [`with_groups`](Self::with_groups) needs only n numbers.
     pub fn with_excluded(mut self, excluded: Tensor<2, Bool>) -> Self {
         self.excluded = Some(excluded);
         self
     }
 
-    /// A number per pair, `[n]`: pairs with equal numbers are no negatives of each other.
+    /// Sets a group number per pair, `[n]`: pairs with equal numbers are not negatives of each other.
     pub fn with_groups(mut self, groups: Tensor<1, Int>) -> Self {
         self.groups = Some(groups);
         self
     }
 
-    /// A factor for each row's term in the reduced loss, `[n]`; a constant, without a gradient of its own. The mean
-    /// still divides by n.
+    /// Sets a factor for each row's term in the reduced loss, `[n]`. The factors are constants and get no gradient. The
+    /// mean still divides by n.
     pub fn with_row_weights(mut self, weights: Tensor<1>) -> Self {
         self.row_weights = Some(weights);
         self
     }
 
-    /// The batch of all ranks in their order, of which only this rank's rows belong to its graph; see
-    /// [`collective`](crate::collective). All ranks give the same shapes.
+    /// Gathers the batches of all ranks, in rank order. Only this rank's rows are part of its graph; see
+    /// [`collective`](crate::collective). All ranks must pass the same shapes.
     ///
-    /// Each rank evaluates the whole loss, so a learnable temperature has its whole gradient on every rank: it is the one
-    /// gradient that must not be added up.
+    /// Each rank evaluates the whole loss, so every rank has the complete gradient of a learnable temperature. Do not sum
+    /// that gradient over ranks.
     ///
     /// # Errors
-    /// A rank is gone or gave other shapes, or the batch has a mask ([`with_groups`](Self::with_groups) can be
-    /// gathered).
+    /// Fails if a rank is gone or passed other shapes, or if the batch has a mask. Groups
+    /// ([`with_groups`](Self::with_groups)) can be gathered.
     ///
     /// ```
     /// use burn::tensor::{Device, Tensor};
@@ -88,7 +88,7 @@ impl PairBatch {
     ///     let ranks = LocalCollective::new(2).into_iter().map(|collective| {
     ///         let loss = loss.clone();
     ///         scope.spawn(move || {
-    ///             // One pair a rank: alone, neither would have a negative.
+    ///             // One pair per rank: on its own, neither rank would have a negative.
     ///             let own = [[1.0, collective.rank() as f32]];
     ///             let rows = || Tensor::<2>::from_floats(own, &Device::flex());
     ///             let batch = PairBatch::new(rows(), rows()).gathered(&collective)?;
@@ -110,7 +110,7 @@ impl PairBatch {
             let all = collective.gather_with_graph(rows.reshape([n, k * d]))?;
             Ok::<_, CollectiveError>(all.reshape([collective.ranks() * n, k, d]))
         });
-        // Halves of 16 bits, which f32 holds exactly.
+        // Split into 16-bit halves, which f32 represents exactly.
         let groups = self.groups.map(|groups| {
             let low = groups.clone().bitwise_and_scalar(0xffff);
             let high = groups.bitwise_right_shift_scalar(16);
@@ -133,7 +133,7 @@ impl PairBatch {
         })
     }
 
-    /// The same outside any graph.
+    /// The same batch outside any graph.
     pub(crate) fn without_autodiff(&self) -> Self {
         PairBatch {
             anchor: self.anchor.clone().without_autodiff(),
@@ -145,7 +145,7 @@ impl PairBatch {
         }
     }
 
-    /// True where a column is neither a negative of a row nor its positive, `[count, n]` for the rows from `first`.
+    /// The mask of columns that are neither a row's negative nor its positive, `[count, n]` for the rows from `first`.
     pub(crate) fn left_out(&self, first: usize, count: usize) -> Option<Tensor<2, Bool>> {
         let excluded = self.excluded.as_ref().map(|excluded| excluded.clone().narrow(0, first, count));
         let grouped = self.groups.as_ref().map(|groups| {

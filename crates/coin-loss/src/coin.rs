@@ -6,22 +6,23 @@
 //! L = L_gen + C
 //! ```
 //!
-//! `L_ctr` is the [`InfoNce`] of the hidden states of two wordings of the same instance. The cap keeps the
-//! contrastive term from outweighing the generation term in value.
+//! `L_ctr` is the [`InfoNce`] loss between the hidden states of two wordings of the same instances. The cap keeps the
+//! value of the contrastive term from exceeding that of the generation term.
 
 use burn::tensor::{Bool, Tensor};
 
 use crate::{Evaluation, InfoNce, InfoNceConfig, InfoNceOutput, LossError, PairBatch};
 
-/// How the contrastive term is scaled before it is added.
+/// Scaling of the contrastive term before it is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ScalePolicy {
-    /// `lambda`, then capped at the generation loss by a factor outside the graph (the released program's; default).
+    /// Multiplies by `lambda`, then caps at the generation loss with a factor outside the graph (the released program's
+    /// policy, and the default).
     #[default]
     DetachedCap,
-    /// `lambda` and nothing else.
+    /// Multiplies by `lambda` without a cap.
     Fixed,
-    /// Not scaled at all.
+    /// Does not scale the term.
     None,
 }
 
@@ -32,14 +33,14 @@ pub struct CoinLossConfig {
     pub temperature: f64,
     /// Weight of the contrastive term. Default 1000 (the paper's).
     pub lambda: f64,
-    /// How the term is scaled. Default [`ScalePolicy::DetachedCap`] (the released program's).
+    /// Scaling of the contrastive term. Default [`ScalePolicy::DetachedCap`] (the released program's).
     pub scale: ScalePolicy,
-    /// How the contrastive term is evaluated. Default [`Evaluation::Auto`] (ours).
+    /// Evaluation of the contrastive term. Default [`Evaluation::Auto`] (this crate's choice).
     pub evaluation: Evaluation,
 }
 
 impl CoinLossConfig {
-    /// The paper's settings.
+    /// Returns the paper's settings.
     pub fn new() -> Self {
         CoinLossConfig {
             temperature: 0.05,
@@ -67,18 +68,18 @@ impl CoinLossConfig {
         self
     }
 
-    /// Sets how the contrastive term is evaluated.
+    /// Sets the evaluation of the contrastive term.
     pub fn with_evaluation(mut self, evaluation: Evaluation) -> Self {
         self.evaluation = evaluation;
         self
     }
 
-    /// The loss with these settings.
+    /// Builds the loss.
     ///
     /// # Errors
-    /// [`LossError::Tile`], [`LossError::Temperature`] or [`LossError::Lambda`] if one is outside its domain.
+    /// [`LossError::Tile`], [`LossError::Temperature`] or [`LossError::Lambda`] if that setting is out of range.
     pub fn init(&self) -> Result<CoinLoss, LossError> {
-        // Within this its product with any contrastive loss is an f32.
+        // Up to this limit the product with any contrastive loss fits into f32.
         if !(0.0..=1e15).contains(&self.lambda) {
             return Err(LossError::Lambda(self.lambda));
         }
@@ -104,7 +105,7 @@ impl Default for CoinLossConfig {
 /// let original = Tensor::<2>::from_floats([[1.0, 0.0], [0.0, 1.0]], &device);
 /// let paraphrase = Tensor::<2>::from_floats([[0.0, 1.0], [1.0, 0.0]], &device);
 /// let output = CoinLossConfig::new().init()?.forward(generation, original, paraphrase, None);
-/// // The two wordings are as wrong as can be, yet the term is capped at the generation loss.
+/// // Each wording is closest to the wrong one, yet the term is capped at the generation loss.
 /// assert!((output.loss.into_scalar::<f32>() - 1.0).abs() < 1e-6);
 /// # Ok::<(), coin_loss::LossError>(())
 /// ```
@@ -115,26 +116,26 @@ pub struct CoinLoss {
     scale: ScalePolicy,
 }
 
-/// What [`CoinLoss::forward`] returns.
+/// The result of [`CoinLoss::forward`].
 #[derive(Debug, Clone)]
 pub struct CoinOutput {
-    /// The sum that is minimised, `[1]`, in nats.
+    /// The sum to minimize, `[1]`, in nats.
     pub loss: Tensor<1>,
-    /// The generation loss as given, `[1]`.
+    /// The generation loss that was passed in, `[1]`.
     pub generation: Tensor<1>,
-    /// The contrastive term as it enters the sum, `[1]`.
+    /// The scaled contrastive term, as added to the sum, `[1]`.
     pub scaled: Tensor<1>,
     /// The contrastive term before scaling, with its statistics.
     pub contrastive: InfoNceOutput,
 }
 
 impl CoinLoss {
-    /// The objective of a batch.
+    /// Computes the objective of a batch.
     ///
     /// # Shapes
     /// - generation: `[1]`, the sum of the two wordings' mean token losses, in nats
     /// - original, paraphrase: `[pairs, d_model]`, pooled hidden states
-    /// - excluded: `[pairs, pairs]`, true where a column is no negative of a row
+    /// - excluded: `[pairs, pairs]`, true where a column is not a negative of a row
     pub fn forward(
         &self,
         generation: Tensor<1>,
@@ -150,14 +151,14 @@ impl CoinLoss {
         self.forward_batch(generation, batch)
     }
 
-    /// The same with hard negatives, groups and row weights; anchors are the original wordings.
+    /// Like [`forward`](Self::forward), with hard negatives, groups and row weights. The anchors are the original wordings.
     pub fn forward_batch(&self, generation: Tensor<1>, batch: PairBatch) -> CoinOutput {
         let contrastive = InfoNce::fixed(self.contrastive).forward_batch(batch);
         let scaled = self.scale(generation.clone(), contrastive.loss.clone());
         CoinOutput { loss: generation.clone() + scaled.clone(), generation, scaled, contrastive }
     }
 
-    /// The contrastive term as it enters the sum, from the two losses, both `[1]`.
+    /// Scales the contrastive term for the sum. Both losses are `[1]`.
     pub fn scale(&self, generation: Tensor<1>, contrastive: Tensor<1>) -> Tensor<1> {
         match self.scale {
             ScalePolicy::None => contrastive,
@@ -166,7 +167,7 @@ impl CoinLoss {
                 let term = contrastive * self.lambda;
                 let (value, limit) = (term.clone().detach(), generation.detach());
                 let within = value.clone().lower_equal(limit.clone());
-                // Where the term is within the limit the quotient is not used; the floor keeps it finite there.
+                // The quotient is unused where the term is within the limit; the floor keeps it finite there.
                 let factor = (limit / value.clamp_min(1e-30)).clamp_max(self.lambda).mask_fill(within, 1.0);
                 term * factor
             }
@@ -192,22 +193,22 @@ mod tests {
     }
 
     #[test]
-    fn the_cap_by_hand() {
+    fn the_cap_matches_hand_computed_values() {
         // 1000 * 0.02 = 20 > 0.5: factor min(1000, 0.025) = 0.025; value 0.5, gradient 1000 * 0.025 = 25.
         let (value, gradient) = capped(0.5, 0.02, 1000.0);
         assert!((value - 0.5).abs() < 1e-6 && (gradient - 25.0).abs() < 1e-4);
-        // 1000 * 0.0001 = 0.1 <= 0.5: untouched.
+        // 1000 * 0.0001 = 0.1 <= 0.5: unchanged.
         let (value, gradient) = capped(0.5, 0.0001, 1000.0);
         assert!((value - 0.1).abs() < 1e-6 && (gradient - 1000.0).abs() < 1e-3);
         // lambda below the quotient: 0.1 * 6 = 0.6 > 0.5: factor min(0.1, 0.8333) = 0.1.
         let (value, gradient) = capped(0.5, 6.0, 0.1);
         assert!((value - 0.06).abs() < 1e-6 && (gradient - 0.01).abs() < 1e-6);
-        // Nothing to contrast.
+        // A contrastive loss of zero.
         assert_eq!(capped(0.5, 0.0, 1000.0).0, 0.0);
     }
 
     #[test]
-    fn lambda_must_be_a_weight() {
+    fn lambda_and_temperature_out_of_range_are_refused() {
         assert!(matches!(CoinLossConfig::new().with_lambda(-1.0).init(), Err(LossError::Lambda(_))));
         assert!(matches!(CoinLossConfig::new().with_temperature(0.0).init(), Err(LossError::Temperature(_))));
     }

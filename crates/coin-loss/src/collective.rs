@@ -1,16 +1,16 @@
-//! Batches that lie on several devices: ranks hold equal parts, and negatives are gathered across them.
+//! Batches spread over several devices. Each rank holds an equal part, and negatives are gathered across ranks.
 //!
-//! Every rank evaluates the loss of the whole batch over gathered rows ([`PairBatch::gathered`](crate::PairBatch)), of
-//! which only its own belong to its graph. The gradients of the ranks' parameters then add up, over ranks, to those of a
-//! single device that holds the whole batch: sum them with [`Collective::sum`], do not average them.
+//! Every rank evaluates the loss of the whole batch over the gathered rows ([`PairBatch::gathered`](crate::PairBatch)),
+//! but only its own rows are part of its graph. Summed over ranks, the parameter gradients equal those of a single device
+//! that holds the whole batch. Sum them with [`Collective::sum`]; do not average them.
 //!
-//! - [`Alone`]: one device, nothing to gather.
+//! - [`Alone`]: a single device.
 //! - [`LocalCollective`]: threads of one process, on any devices.
-//! - [`NetworkCollective`]: processes that reach each other by TCP.
-//! - [`DeviceCollective`]: burn's own collectives, on the devices that have them.
+//! - [`NetworkCollective`]: processes connected by TCP.
+//! - [`DeviceCollective`]: burn's own collectives, on the devices that support them.
 //!
-//! burn 0.22.1 has an all-reduce for CUDA (by NCCL) and none for the CPU, and no all-gather anywhere, which is why this
-//! is a trait.
+//! This is a trait because burn 0.22.1 has an all-reduce for CUDA (through NCCL) but not for the CPU, and no all-gather
+//! on any device.
 
 mod device;
 mod local;
@@ -24,8 +24,8 @@ pub use device::DeviceCollective;
 pub use local::LocalCollective;
 pub use network::{NetworkCollective, NetworkOptions};
 
-/// What a rank does together with the others. A call returns once all ranks have made it, with the same shapes and in
-/// the same order; results carry no graph and lie on the device of what was given.
+/// Operations across ranks. All ranks must make the same calls, in the same order and with the same shapes; a call
+/// returns once every rank has made it. Results are outside any graph, on the device of the input.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -44,32 +44,33 @@ pub use network::{NetworkCollective, NetworkOptions};
 /// # Ok::<(), coin_loss::collective::CollectiveError>(())
 /// ```
 pub trait Collective: Debug + Send + Sync {
-    /// This rank, from 0.
+    /// Index of this rank, from 0.
     fn rank(&self) -> usize;
 
-    /// Number of ranks.
+    /// Number of ranks (the world size).
     fn ranks(&self) -> usize;
 
-    /// The rows of all ranks in the order of ranks, `[n, d]` -> `[ranks * n, d]`, f32.
+    /// Gathers the rows of all ranks in rank order (all-gather), `[n, d]` -> `[ranks * n, d]`, f32.
     ///
     /// # Errors
-    /// A rank is gone, cannot be reached, or gave other shapes.
+    /// Fails if a rank is gone, cannot be reached, or passed other shapes.
     fn gather(&self, rows: Tensor<2>) -> Result<Tensor<2>, CollectiveError>;
 
-    /// The sum over ranks, `[n]` -> `[n]`, f32; the same on every rank to the bit, whatever the order in which they come.
+    /// Sums over ranks (all-reduce), `[n]` -> `[n]`, f32. The result is bit-identical on every rank and does not depend on
+    /// the order in which ranks arrive.
     ///
     /// # Errors
-    /// As [`gather`](Self::gather).
+    /// See [`gather`](Self::gather).
     fn sum(&self, values: Tensor<1>) -> Result<Tensor<1>, CollectiveError> {
         let all = self.gather(values.unsqueeze())?;
         let of_rank = |rank: usize| all.clone().narrow(0, rank, 1).squeeze_dim::<1>(0);
         Ok((1..self.ranks()).fold(of_rank(0), |sum, rank| sum + of_rank(rank)))
     }
 
-    /// As [`gather`](Self::gather), with the rank's own rows in its graph.
+    /// Like [`gather`](Self::gather), but keeps this rank's own rows in its graph.
     ///
     /// # Errors
-    /// As [`gather`](Self::gather).
+    /// See [`gather`](Self::gather).
     fn gather_with_graph(&self, rows: Tensor<2>) -> Result<Tensor<2>, CollectiveError> {
         let [n, _] = rows.dims();
         let all = self.gather(rows.clone().without_autodiff())?;
@@ -90,7 +91,7 @@ pub trait Collective: Debug + Send + Sync {
     }
 }
 
-/// The one rank of a batch that lies on one device.
+/// The only rank, for a batch on one device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Alone;
 
@@ -108,45 +109,45 @@ impl Collective for Alone {
     }
 }
 
-/// What can go wrong between ranks.
+/// A failure of a collective operation.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CollectiveError {
     /// A rank ended while others waited for it.
     #[error("rank {0} is gone")]
     Gone(usize),
-    /// A rank gave something else than the others.
+    /// A rank passed a different value or shape than the others.
     #[error("rank {rank} gave {got}, expected {expected}")]
     Disagreement {
         /// The rank.
         rank: usize,
-        /// What it gave.
+        /// The value or shape that it passed.
         got: String,
-        /// What the others gave.
+        /// The value or shape that the others passed.
         expected: String,
     },
-    /// A rank cannot be reached, or the address cannot be listened at.
+    /// A rank cannot be reached, or listening on the address failed.
     #[error("{what} at {address}: {source}")]
     Network {
-        /// What was tried.
+        /// The operation that failed.
         what: String,
-        /// Where.
+        /// The address.
         address: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// Values could not be read from the device.
-    #[error("cannot read from the device: {0}")]
+    #[error("cannot read values from the device: {0}")]
     Device(String),
-    /// The batch has a mask of excluded columns, which a rank knows for its own rows only.
-    #[error("a batch with a mask of excluded columns cannot be gathered; give groups instead")]
+    /// The batch has a mask of excluded columns, which each rank knows for its own rows only.
+    #[error("a batch with a mask of excluded columns cannot be gathered; use groups instead")]
     Excluded,
-    /// Ranks that cannot be: none, or a rank beyond their number.
+    /// An invalid rank: it is not below the number of ranks, or there are no ranks.
     #[error("rank {rank} of {ranks} ranks does not exist")]
     Rank {
         /// The rank.
         rank: usize,
-        /// Their number.
+        /// The number of ranks.
         ranks: usize,
     },
 }

@@ -1,8 +1,8 @@
-//! How the matrix of similarities is evaluated.
+//! Evaluation of the similarity matrix.
 
-/// Memory against time in [`InfoNce`](crate::InfoNce), for n pairs of width d.
+/// Trade-off between memory and time in [`InfoNce`](crate::InfoNce), for n pairs of width d.
 ///
-/// All give the same loss and the same gradients, up to rounding.
+/// All variants give the same loss and the same gradients, up to rounding.
 ///
 /// ```
 /// use burn::tensor::{Device, Distribution, Tensor};
@@ -18,14 +18,15 @@
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Evaluation {
-    /// Plain up to 512 pairs, tiled beyond (the default). Up to 4096 pairs, 64 MiB, the tiles are kept for the
-    /// gradients instead of being computed twice. [`Reduction::None`](crate::Reduction::None) is always plain.
+    /// Plain up to 512 pairs, tiled above (the default). Up to 4096 pairs (64 MiB) the tiles are kept for the gradients
+    /// instead of being computed twice. [`Reduction::None`](crate::Reduction::None) is always plain.
     #[default]
     Auto,
-    /// The n x n matrix as an ordinary graph: about seven matrices of that size with gradients.
+    /// Computes the n x n matrix in an ordinary autodiff graph. With gradients, about seven matrices of that size exist.
     Plain,
-    /// So many anchors at a time, at least 1; the last block may be smaller. Memory beyond inputs and their gradients:
-    /// two to three times n x d, and about four times n x tile, on the CPU for each core up to four. The gradients are
-    /// computed within `forward` where an input is part of a graph, in which case the similarities are computed twice.
+    /// Processes this many anchors at a time, at least 1; the last block may be smaller. Memory in addition to the inputs
+    /// and their gradients: two to three times n x d, plus about four times n x tile (on the CPU, per core, for up to
+    /// four cores). If an input is part of a graph, `forward` also computes the gradients, and the similarities are
+    /// computed twice.
     Tiled(usize),
 }

@@ -1,17 +1,17 @@
-//! InfoNCE with in-batch negatives (van den Oord et al. 2018; CoIN, Yan et al. 2024, equation 2; CLIP, Radford et al.
-//! 2021, for the symmetric form and the learnable temperature).
+//! InfoNCE with in-batch negatives (van den Oord et al. 2018; CoIN, Yan et al. 2024, equation 2). The symmetric form and
+//! the learnable temperature follow CLIP (Radford et al. 2021).
 //!
 //! ```text
 //! S_ij = sim(a_i, p_j) / temperature
-//! r_i  = log( sum_j exp(S_ij) + w sum_k exp(sim(a_i, h_ik) / temperature) )     over j that are not left out
+//! r_i  = log( sum_j exp(S_ij) + w sum_k exp(sim(a_i, h_ik) / temperature) )     over j that are not excluded
 //! c_i  = log   sum_j exp(S_ji)
 //! t_i  = (r_i - S_ii + c_i - S_ii) / 2          Direction::Symmetric
 //! t_i  =  r_i - S_ii                            Direction::AnchorToPositive
 //! L    = mean, sum, or all of t_i
 //! ```
 //!
-//! a are the anchors, p the positives, h the hard negatives with weight w. [`Evaluation`] says how
-//! the same value is computed for large batches.
+//! a are the anchors, p the positives, h the hard negatives with weight w. [`Evaluation`] bounds the memory for large
+//! batches.
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::log_softmax;
@@ -20,17 +20,17 @@ use burn::tensor::{Bool, DType, Device, Tensor};
 use crate::statistics::{LEFT_OUT, Tally, own};
 use crate::{Evaluation, LossError, PairBatch, Similarity, tiled};
 
-/// What a row is told apart from.
+/// The direction of the comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Direction {
-    /// Anchors find their positives, and positives their anchors; the mean of both (the paper's, and the default).
+    /// Anchors select their positives and positives their anchors; the mean of both (the paper's, and the default).
     #[default]
     Symmetric,
-    /// Anchors find their positives (a query and its documents).
+    /// Anchors select their positives, as a query selects its document.
     AnchorToPositive,
 }
 
-/// How the rows' terms become the loss.
+/// Reduction of the rows' terms to the loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Reduction {
     /// Their mean (the paper's, and the default).
@@ -38,7 +38,7 @@ pub enum Reduction {
     Mean,
     /// Their sum.
     Sum,
-    /// Each for itself; always evaluated in the plain form.
+    /// No reduction: one term per row. Always uses the plain evaluation.
     None,
 }
 
@@ -47,23 +47,23 @@ pub enum Reduction {
 pub struct InfoNceConfig {
     /// Divides the similarities. Default 0.05 (the paper's).
     pub temperature: f64,
-    /// The least a learnable temperature becomes. Default 0.01 (CLIP's: a scale of at most 100).
+    /// Minimum of a learnable temperature. Default 0.01 (CLIP's: a scale of at most 100).
     pub min_temperature: f64,
     /// Similarity of two rows. Default [`Similarity::Cosine`] (the paper's).
     pub similarity: Similarity,
-    /// Default [`Direction::Symmetric`] (the paper's).
+    /// Direction of the comparison. Default [`Direction::Symmetric`] (the paper's).
     pub direction: Direction,
-    /// Weight of each hard negative beside the in-batch ones, whose weight is 1; its logarithm is added to the logit.
-    /// 0 leaves hard negatives out. Default 1 (ours).
+    /// Weight of each hard negative; in-batch negatives have weight 1. The logarithm of the weight is added to the logit,
+    /// and 0 drops hard negatives. Default 1 (this crate's choice).
     pub hard_negative_weight: f64,
-    /// Default [`Reduction::Mean`] (the paper's).
+    /// Reduction of the rows' terms. Default [`Reduction::Mean`] (the paper's).
     pub reduction: Reduction,
-    /// Default [`Evaluation::Auto`] (ours).
+    /// Evaluation of the similarity matrix. Default [`Evaluation::Auto`] (this crate's choice).
     pub evaluation: Evaluation,
 }
 
 impl InfoNceConfig {
-    /// The paper's settings.
+    /// Returns the paper's settings.
     pub fn new() -> Self {
         InfoNceConfig {
             temperature: 0.05,
@@ -82,7 +82,7 @@ impl InfoNceConfig {
         self
     }
 
-    /// Sets the least a learnable temperature becomes.
+    /// Sets the minimum of a learnable temperature.
     pub fn with_min_temperature(mut self, temperature: f64) -> Self {
         self.min_temperature = temperature;
         self
@@ -112,25 +112,25 @@ impl InfoNceConfig {
         self
     }
 
-    /// Sets how the loss is evaluated.
+    /// Sets the evaluation.
     pub fn with_evaluation(mut self, evaluation: Evaluation) -> Self {
         self.evaluation = evaluation;
         self
     }
 
-    /// The loss with these settings and a fixed temperature.
+    /// Builds the loss with a fixed temperature.
     ///
     /// # Errors
-    /// [`LossError`] if a setting is outside its domain, or if rows are asked for one by one of the tiled form.
+    /// [`LossError`] if a setting is out of range, or if [`Reduction::None`] is combined with [`Evaluation::Tiled`].
     pub fn init(&self) -> Result<InfoNce, LossError> {
         self.check()?;
         Ok(InfoNce::fixed(*self))
     }
 
-    /// The loss with a temperature that is learned, starting from the one set; see [`InfoNce`].
+    /// Builds the loss with a learnable temperature, which starts at `temperature`; see [`InfoNce`].
     ///
     /// # Errors
-    /// As [`init`](Self::init), and [`LossError::InitialTemperature`] if it starts below the least.
+    /// As for [`init`](Self::init), and [`LossError::InitialTemperature`] if `temperature` is below `min_temperature`.
     pub fn init_learnable(&self, device: &Device) -> Result<InfoNce, LossError> {
         if self.temperature < self.min_temperature {
             return Err(LossError::InitialTemperature { start: self.temperature, least: self.min_temperature });
@@ -159,17 +159,17 @@ impl Default for InfoNceConfig {
     }
 }
 
-/// InfoNCE: each anchor should be nearer to its own positive than to every other row's. Formula and sources are on the
-/// [module page](self).
+/// InfoNCE: each anchor should be closer to its own positive than to the positives of other rows. Formula and sources are
+/// on the [module page](self).
 ///
-/// For pairs of views of the same thing. [`SupCon`](crate::SupCon) is the form for more than two views of it,
-/// [`CoinLoss`](crate::CoinLoss) adds a generation loss, and as the batch grows the loss tends to
+/// Use it for pairs of views of the same item. [`SupCon`](crate::SupCon) handles more than two views per item, and
+/// [`CoinLoss`](crate::CoinLoss) adds a generation loss. As the batch grows, the loss tends to
 /// [`alignment`](crate::alignment()) plus [`uniformity`](crate::uniformity()) (Wang and Isola 2020).
 ///
 /// **Temperature.** With [`init_learnable`](InfoNceConfig::init_learnable) the module has one parameter, the logarithm
-/// of the inverse temperature, `[1]`, as in CLIP. In `forward` the temperature is not let below its least, but the
-/// gradient passes as though it were, so that the parameter can come back. [`clamped`](Self::clamped), called after
-/// each optimizer step, is what CLIP does to keep the parameter itself in range.
+/// of the inverse temperature, `[1]`, as in CLIP. `forward` clamps the temperature to its minimum but passes the gradient
+/// as if it did not, so that the parameter can return to its range. Call [`clamped`](Self::clamped) after each optimizer
+/// step to keep the parameter itself in range, as CLIP does.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -192,7 +192,7 @@ pub struct InfoNce {
     config: InfoNceConfig,
 }
 
-/// What [`InfoNce::forward`] returns, on the inputs' device; reading a value synchronizes. Only `loss` has a graph.
+/// The result of [`InfoNce::forward`], on the inputs' device; reading a value synchronizes. Only `loss` has a graph.
 #[derive(Debug, Clone)]
 pub struct InfoNceOutput {
     /// The loss in nats, `[1]`; `[n]` with [`Reduction::None`].
@@ -200,15 +200,15 @@ pub struct InfoNceOutput {
     /// Each row's term, `[n]`, before weights. For a weighted sum with gradients use
     /// [`PairBatch::with_row_weights`], or [`Reduction::None`].
     pub per_row: Tensor<1>,
-    /// Share of anchors whose positive ranks above every negative of theirs, hard ones included, `[1]`; a tie is none.
+    /// Share of anchors whose positive ranks above all their negatives, hard ones included, `[1]`; a tie does not count.
     pub accuracy: Tensor<1>,
     /// Mean similarity of the positive pairs, `[1]`.
     pub similarity_positive: Tensor<1>,
-    /// Mean similarity of anchors and their negatives, hard ones included, `[1]`; 0 where there is none.
+    /// Mean similarity of anchors and their negatives, hard ones included, `[1]`; 0 if there are no negatives.
     pub similarity_negative: Tensor<1>,
 }
 
-/// What both evaluations find.
+/// The result of either evaluation.
 pub(crate) struct Evaluated {
     pub(crate) loss: Tensor<1>,
     pub(crate) per_row: Tensor<1>,
@@ -216,7 +216,7 @@ pub(crate) struct Evaluated {
 }
 
 impl InfoNce {
-    /// With a fixed temperature, from settings that were checked.
+    /// Builds the loss with a fixed temperature from settings that were checked.
     pub(crate) fn fixed(config: InfoNceConfig) -> Self {
         InfoNce { log_scale: None, config }
     }
@@ -225,14 +225,14 @@ impl InfoNce {
     ///
     /// # Shapes
     /// - anchor, positive: `[n, d]`; row i of one belongs to row i of the other
-    /// - excluded: `[n, n]`, true where column j is no negative of row i (a false negative: same task, same answer);
-    ///   the diagonal is never excluded, whatever it says
+    /// - excluded: `[n, n]`, true where column j is not a negative of row i (a false negative: same task, same answer);
+    ///   the diagonal is ignored
     ///
-    /// Everything is computed in f32 whatever the inputs' type. With `n = 1`, or with every negative excluded, the loss
-    /// is 0 and so are its gradients.
+    /// Everything is computed in f32, whatever the dtype of the inputs. With `n = 1`, or with every negative excluded, the
+    /// loss and its gradients are 0.
     ///
     /// # Panics
-    /// If the shapes disagree, or a batch is empty.
+    /// Panics if the shapes differ or the batch is empty.
     pub fn forward(&self, anchor: Tensor<2>, positive: Tensor<2>, excluded: Option<Tensor<2, Bool>>) -> InfoNceOutput {
         let batch = PairBatch::new(anchor, positive);
         self.forward_batch(match excluded {
@@ -241,10 +241,10 @@ impl InfoNce {
         })
     }
 
-    /// The same with hard negatives, groups and row weights; see [`PairBatch`].
+    /// Like [`forward`](Self::forward), with hard negatives, groups and row weights; see [`PairBatch`].
     ///
     /// # Panics
-    /// If the shapes disagree, or a batch is empty.
+    /// Panics if the shapes differ or the batch is empty.
     pub fn forward_batch(&self, mut batch: PairBatch) -> InfoNceOutput {
         let [n, d] = batch.anchor.dims();
         assert_eq!([n, d], batch.positive.dims(), "anchors and positives differ in shape");
@@ -269,17 +269,17 @@ impl InfoNce {
         InfoNceOutput { loss, per_row, accuracy, similarity_positive, similarity_negative }
     }
 
-    /// The settings.
+    /// Returns the settings.
     pub fn config(&self) -> &InfoNceConfig {
         &self.config
     }
 
-    /// The temperature in use, `[1]`, outside any graph.
+    /// Returns the current temperature, `[1]`, outside any graph.
     pub fn temperature(&self, device: &Device) -> Tensor<1> {
         self.scale(device).without_autodiff().recip()
     }
 
-    /// With the parameter of a learnable temperature moved into its range, to be called after an optimizer step.
+    /// Clamps the parameter of a learnable temperature to its range. Call it after an optimizer step.
     pub fn clamped(mut self) -> Self {
         let limit = self.max_log_scale();
         self.log_scale = self.log_scale.map(|log_scale| {
@@ -308,7 +308,7 @@ impl InfoNce {
         }
     }
 
-    /// The whole matrix at once, as an ordinary graph.
+    /// Evaluates the whole matrix at once in an ordinary graph.
     fn plain(&self, batch: &PairBatch, scale: Tensor<1>) -> Evaluated {
         let InfoNceConfig { similarity, direction, .. } = self.config;
         let [n, _] = batch.anchor.dims();

@@ -1,15 +1,16 @@
-//! Contrastive losses on [burn](https://burn.dev) tensors.
+//! Contrastive losses for [burn](https://burn.dev) tensors.
 //!
-//! - [`InfoNce`]: each anchor should be nearer to its own positive than to every other row's.
+//! - [`InfoNce`]: each anchor should be closer to its own positive than to the positives of other rows.
 //! - [`CoinLoss`]: the objective of Contrastive Instruction Tuning, a generation loss plus a scaled InfoNCE.
-//! - [`SupCon`]: each row should be nearer to all rows of its group than to the rest.
-//! - [`alignment()`] and [`uniformity()`]: how near positives are, and how evenly rows fill the sphere.
-//! - [`Pooling`]: one vector per row out of a sequence of hidden states.
+//! - [`SupCon`]: each row should be closer to all rows of its group than to the rest.
+//! - [`alignment()`] and [`uniformity()`]: how close positives are, and how evenly rows cover the sphere.
+//! - [`Pooling`]: reduces a sequence of hidden states to one vector per row.
 //!
-//! [`PairBatch`] adds hard negatives, groups of false negatives and row weights to the pairs, and [`Evaluation`] bounds
-//! the memory of large batches. [`collective`] gathers negatives across devices and processes. `docs/losses.md` in the repository says which loss is for which data.
+//! [`PairBatch`] adds hard negatives, groups of false negatives and row weights to the pairs. [`Evaluation`] bounds the
+//! memory of large batches. [`collective`] gathers negatives across devices and processes. `docs/losses.md` in the
+//! repository helps to choose a loss.
 //!
-//! The crate knows tensors and nothing else: no text, no model, no training loop.
+//! The crate works on tensors only: it contains no text handling, no model and no training loop.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -53,27 +54,27 @@ pub enum LossError {
     /// The temperature must be a positive number that f32 can divide by.
     #[error("temperature must be positive, between 1e-20 and 1e20, got {0}")]
     Temperature(f64),
-    /// A learnable temperature must not start below its least.
-    #[error("a learnable temperature of at least {least} cannot start at {start}")]
+    /// A learnable temperature must not start below its minimum.
+    #[error("initial temperature {start} is below the minimum of the learnable temperature, {least}")]
     InitialTemperature {
-        /// Where it was to start.
+        /// The initial temperature.
         start: f64,
-        /// The least allowed.
+        /// The minimum.
         least: f64,
     },
     /// The weight of hard negatives must be non-negative and finite.
     #[error("the weight of hard negatives must be non-negative and finite, got {0}")]
     HardNegativeWeight(f64),
-    /// A tile must hold a row.
-    #[error("a tile must hold at least one row")]
+    /// A tile must contain at least one row.
+    #[error("tile size must be at least 1 row, got 0")]
     Tile,
-    /// The tiled form has the gradient of the reduced loss only.
-    #[error("the tiled evaluation cannot give the rows' terms a graph: reduce them, or evaluate the plain form")]
+    /// Tiled evaluation computes the gradient of the reduced loss only.
+    #[error("tiled evaluation cannot return unreduced terms: use the mean or sum reduction, or the plain evaluation")]
     TiledRows,
     /// The weight of the contrastive term must be non-negative and finite.
     #[error("lambda must be from 0 to 1e15, got {0}")]
     Lambda(f64),
-    /// A pooling name that is not known.
+    /// An unknown pooling name.
     #[error("unknown pooling `{0}`, expected one of: last, average_all, average_first_last, max")]
     Pooling(String),
 }

@@ -1,7 +1,7 @@
-//! One vector per row out of a sequence of hidden states.
+//! Pooling of a sequence of hidden states to one vector per row.
 //!
-//! CoIN (Yan et al. 2024, section 3) pools at the last token. The released program offers three more, which there
-//! include padding; here every pooling sees real tokens only.
+//! CoIN (Yan et al. 2024, section 3) pools at the last token. The released program has three more poolings, which include
+//! padding. Here every pooling uses real tokens only.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use burn::tensor::{Bool, Int, Tensor};
 
 use crate::LossError;
 
-/// How a row's hidden states become one vector.
+/// Reduction of a row's hidden states to one vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pooling {
     /// The last real token (the paper's choice, and the default).
@@ -18,10 +18,10 @@ pub enum Pooling {
     Last,
     /// The mean over real tokens.
     AverageAll,
-    /// The mean of the first and the last real token. (The released program averages over the whole batch into one
-    /// vector, which makes its contrastive loss zero.)
+    /// The mean of the first and the last real token. (The released program averages the whole batch into one vector,
+    /// which makes its contrastive loss zero.)
     AverageFirstLast,
-    /// The maximum of every feature over real tokens.
+    /// The maximum of each feature over real tokens.
     Max,
 }
 
@@ -30,11 +30,11 @@ impl Pooling {
     ///
     /// # Shapes
     /// - hidden: `[batch, seq, d_model]`
-    /// - mask: `[batch, seq]`, true at real tokens, wherever the padding lies
+    /// - mask: `[batch, seq]`, true at real tokens; padding may be on either side
     /// - output: `[batch, d_model]`
     ///
-    /// A row without a real token pools to its first position (`Last`, `AverageFirstLast`), to zero (`AverageAll`) or
-    /// to the most negative number (`Max`); callers refuse such rows before they get here.
+    /// A row without real tokens pools to its first position (`Last`), the mean of its first and last position
+    /// (`AverageFirstLast`), zero (`AverageAll`) or -1e30 (`Max`). Callers should reject such rows.
     ///
     /// ```
     /// use burn::tensor::{Bool, Device, Tensor};
@@ -96,7 +96,7 @@ fn last_position(mask: Tensor<2, Bool>) -> Tensor<2, Int> {
 /// The position of each row's first true entry, `[batch, 1]`.
 fn first_position(mask: Tensor<2, Bool>) -> Tensor<2, Int> {
     let [_, seq] = mask.dims();
-    // The largest distance from the end belongs to the first real token.
+    // The first real token is the one farthest from the end.
     let from_end = Tensor::<1, Int>::arange(0..seq as i64, &mask.device()).flip([0]).unsqueeze::<2>();
     (mask.int() * from_end).max_dim(1).neg() + (seq as i64 - 1)
 }

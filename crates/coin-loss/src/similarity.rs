@@ -1,8 +1,8 @@
-//! How alike two rows are.
+//! Similarity of two rows.
 
 use burn::tensor::{DType, Tensor};
 
-/// Added to squared norms before the root, so that a zero vector has similarity 0 to everything instead of NaN.
+/// Added to squared norms before the root, so that a zero vector has similarity 0 to every row instead of NaN.
 pub(crate) const NORM_EPSILON: f64 = 1e-12;
 
 /// The similarity of two rows.
@@ -21,23 +21,23 @@ pub(crate) const NORM_EPSILON: f64 = 1e-12;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Similarity {
-    /// `x . y / sqrt((|x|^2 + 1e-12) (|y|^2 + 1e-12))`, between -1 and 1; 0 where one row is zero (the default).
+    /// `x . y / sqrt((|x|^2 + 1e-12) (|y|^2 + 1e-12))`, between -1 and 1; 0 if either row is zero (the default).
     #[default]
     Cosine,
-    /// `x . y`. The products over the temperature must stay below 1e30.
+    /// `x . y`. The products divided by the temperature must stay below 1e30.
     Dot,
 }
 
 impl Similarity {
-    /// Rows whose dot product is the similarity, f32, `[n, d]`.
+    /// Transforms rows so that their dot product is the similarity, f32, `[n, d]`.
     pub(crate) fn prepare(self, rows: Tensor<2>) -> Tensor<2> {
         self.prepare_with_length(rows).0
     }
 
-    /// The same with what the rows were divided by, `[n, 1]`, if they were.
+    /// Like [`prepare`](Self::prepare), and returns the divisors of the rows, `[n, 1]`, if they were normalized.
     ///
-    /// Before they are squared, rows are divided by their largest magnitude where it exceeds 1, which keeps them inside
-    /// f32's range. That factor is a constant for gradients: the result does not depend on it.
+    /// Rows whose largest magnitude exceeds 1 are first divided by it, so that their squares stay within f32's range. The
+    /// result does not depend on this factor, so it is a constant for gradients.
     pub(crate) fn prepare_with_length(self, rows: Tensor<2>) -> (Tensor<2>, Option<Tensor<2>>) {
         let rows = rows.cast(DType::F32);
         match self {
@@ -53,9 +53,9 @@ impl Similarity {
         }
     }
 
-    /// The gradient at the rows from the one at what they were prepared to, `[n, d]`, with their lengths.
+    /// Computes the gradient of the original rows from that of the prepared rows, `[n, d]`, and their lengths.
     ///
-    /// With u = x / sqrt(|x|^2 + eps) the derivative is `(I - u u^T) / sqrt(|x|^2 + eps)`, exactly.
+    /// With u = x / sqrt(|x|^2 + eps) the exact derivative is `(I - u u^T) / sqrt(|x|^2 + eps)`.
     pub(crate) fn pull_back(prepared: Tensor<2>, length: Option<Tensor<2>>, gradient: Tensor<2>) -> Tensor<2> {
         match length {
             Some(length) => {

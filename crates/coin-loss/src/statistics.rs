@@ -1,11 +1,11 @@
-//! How the positives rank among what an anchor is contrasted with.
+//! Statistics of positives and negatives: accuracy and mean similarities.
 
 use burn::tensor::{Bool, DType, Device, Tensor};
 
-/// What a left-out logit becomes: far below any other, finite so that no NaN arises in the backward pass.
+/// Value of an excluded logit: far below any other, but finite, so that the backward pass does not produce NaN.
 pub(crate) const LEFT_OUT: f64 = -1e30;
 
-/// Sums over rows, `[1]` each, from which the statistics of [`InfoNceOutput`](crate::InfoNceOutput) follow.
+/// Sums over rows, `[1]` each, for the statistics of [`InfoNceOutput`](crate::InfoNceOutput).
 pub(crate) struct Tally {
     positive: Tensor<1>,
     negative: Tensor<1>,
@@ -14,11 +14,11 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// The sums of a block of rows, and the block with its left-out entries filled.
+    /// Computes the sums of a block of rows, and the block with its excluded entries filled.
     ///
     /// - block: `[count, n]`, similarities times the scale, outside any graph; row 0 is row `first` of the batch
     /// - left_out: the same shape
-    /// - hard: `[count, k]`, as block
+    /// - hard: `[count, k]`, similarities to the hard negatives times the scale
     pub(crate) fn new(
         block: Tensor<2>,
         first: usize,
@@ -49,13 +49,13 @@ impl Tally {
         (Tally { positive, negative, negatives, right }, block)
     }
 
-    /// Of no row.
+    /// The sums over zero rows.
     pub(crate) fn empty(device: &Device) -> Self {
         let zero = Tensor::zeros([1], (device, DType::F32));
         Tally { positive: zero.clone(), negative: zero.clone(), negatives: zero.clone(), right: zero }
     }
 
-    /// The sums over both.
+    /// Adds two tallies.
     pub(crate) fn plus(self, other: Self) -> Self {
         Tally {
             positive: self.positive + other.positive,
@@ -65,7 +65,7 @@ impl Tally {
         }
     }
 
-    /// Accuracy, mean similarity of positives, mean similarity of negatives (0 where there is none) of `n` rows.
+    /// Returns accuracy, mean similarity of positives and mean similarity of negatives (0 if there are none) of `n` rows.
     pub(crate) fn finish(self, n: usize, scale: Tensor<1>) -> [Tensor<1>; 3] {
         let n = n as f64;
         // Without negatives the sum is a rounding error, not 0.
@@ -83,7 +83,7 @@ pub(crate) fn own(block: &Tensor<2>, first: usize) -> Tensor<2> {
     square.mask_fill(off, 0.0).sum_dim(1)
 }
 
-/// The largest entry of each row that is not the positive's, `[count, 1]`.
+/// The largest entry of each row, except the positive's, `[count, 1]`.
 fn best_negative(block: &Tensor<2>, first: usize) -> Tensor<2> {
     let [count, n] = block.dims();
     let diagonal = Tensor::<2, Bool>::diag_mask([count, count], 0, &block.device()).bool_not();

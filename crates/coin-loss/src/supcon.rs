@@ -6,7 +6,7 @@
 //! L    = mean of t_i over rows with a positive
 //! ```
 //!
-//! P(i) are the other rows of row i's group.
+//! P(i) is the set of other rows in row i's group.
 
 use burn::tensor::{Bool, DType, Int, Tensor};
 
@@ -16,14 +16,14 @@ use crate::{LossError, Similarity};
 /// Settings of [`SupCon`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SupConConfig {
-    /// Divides the similarities. Default 0.1 (the paper's, section 4.4 there).
+    /// Divides the similarities. Default 0.1 (the paper's, section 4.4).
     pub temperature: f64,
     /// Similarity of two rows. Default [`Similarity::Cosine`] (the paper's).
     pub similarity: Similarity,
 }
 
 impl SupConConfig {
-    /// The paper's settings.
+    /// Returns the paper's settings.
     pub fn new() -> Self {
         SupConConfig { temperature: 0.1, similarity: Similarity::Cosine }
     }
@@ -40,10 +40,10 @@ impl SupConConfig {
         self
     }
 
-    /// The loss with these settings.
+    /// Builds the loss.
     ///
     /// # Errors
-    /// [`LossError::Temperature`] unless the temperature lies between 1e-20 and 1e20.
+    /// [`LossError::Temperature`] unless the temperature is between 1e-20 and 1e20.
     pub fn init(&self) -> Result<SupCon, LossError> {
         LossError::check_temperature(self.temperature)?;
         Ok(SupCon { config: *self })
@@ -56,12 +56,12 @@ impl Default for SupConConfig {
     }
 }
 
-/// Supervised contrastive loss: each row should be nearer to every row of its group than to the rest. Formula and
-/// source are on the [module page](self).
+/// Supervised contrastive loss: each row should be closer to every row of its group than to the rest. Formula and source
+/// are on the [module page](self).
 ///
-/// For several paraphrases of an instance, or labeled rows. With two rows a group it is NT-Xent (Chen et al. 2020),
-/// which, unlike [`InfoNce`](crate::InfoNce), contrasts the anchors with each other too. The n x n matrix is evaluated
-/// whole.
+/// Use it for several paraphrases of an instance, or for labeled rows. With two rows per group it is NT-Xent (Chen et al.
+/// 2020), which, unlike [`InfoNce`](crate::InfoNce), also contrasts the anchors with each other. The full n x n matrix is
+/// held in memory.
 ///
 /// ```
 /// use burn::tensor::{Device, Int, Tensor};
@@ -72,7 +72,7 @@ impl Default for SupConConfig {
 /// let groups = Tensor::<1, Int>::from_data([0, 0, 0, 1, 1], &device);
 /// let output = SupConConfig::new().init()?.forward(rows, groups);
 /// assert_eq!(output.accuracy.into_scalar::<f32>(), 1.0);
-/// // The two other wordings of the first instance share what is at best log 2.
+/// // A row of the first instance divides its probability between two positives: its term is at least log 2.
 /// assert!(output.loss.into_scalar::<f32>() < 0.6);
 /// # Ok::<(), coin_loss::LossError>(())
 /// ```
@@ -81,18 +81,18 @@ pub struct SupCon {
     config: SupConConfig,
 }
 
-/// What [`SupCon::forward`] returns, on the inputs' device. Only `loss` has a graph.
+/// The result of [`SupCon::forward`], on the inputs' device. Only `loss` has a graph.
 #[derive(Debug, Clone)]
 pub struct SupConOutput {
     /// The loss in nats, `[1]`; 0 if no row has a positive.
     pub loss: Tensor<1>,
-    /// Each row's term, `[n]`; 0 for a row without a positive, which does not enter the mean.
+    /// Each row's term, `[n]`; 0 for a row without a positive, which is not part of the mean.
     pub per_row: Tensor<1>,
-    /// Share of rows with a positive whose nearest other row is of their group, `[1]`; a tie is none.
+    /// Among rows with a positive, the share whose nearest other row is in their group, `[1]`; a tie does not count.
     pub accuracy: Tensor<1>,
-    /// Mean similarity within groups, `[1]`; 0 where there is no such pair.
+    /// Mean similarity within groups, `[1]`; 0 if there is no such pair.
     pub similarity_positive: Tensor<1>,
-    /// Mean similarity across groups, `[1]`; 0 where there is no such pair.
+    /// Mean similarity across groups, `[1]`; 0 if there is no such pair.
     pub similarity_negative: Tensor<1>,
 }
 
@@ -101,10 +101,10 @@ impl SupCon {
     ///
     /// # Shapes
     /// - rows: `[n, d]`; computed in f32 whatever their type
-    /// - groups: `[n]`, equal for rows that belong together
+    /// - groups: `[n]`, equal for rows of the same group
     ///
     /// # Panics
-    /// As burn does, if the shapes disagree.
+    /// Panics in burn if the shapes differ.
     pub fn forward(&self, rows: Tensor<2>, groups: Tensor<1, Int>) -> SupConOutput {
         let [n, _] = rows.dims();
         let device = rows.device();
@@ -117,7 +117,7 @@ impl SupCon {
         let count = weight.clone().sum_dim(1);
 
         let logits = similarity.clone() / self.config.temperature;
-        // A row on its own has nothing but left-out columns; it has no positive either, so the weight drops it.
+        // A single row has only excluded columns. It has no positive either, so its weight of 0 drops it.
         let logits = logits.mask_fill(other.bool_not(), LEFT_OUT);
         let log_share = burn::tensor::activation::log_softmax(logits, 1).mask_fill(positive.clone().bool_not(), 0.0);
         let terms = (log_share.sum_dim(1) / count.clone().clamp_min(1.0)).neg();
@@ -179,7 +179,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
         #[test]
-        fn value_and_gradient_are_the_formulas(
+        fn value_and_gradient_match_the_formulas(
             rows in proptest::collection::vec(proptest::collection::vec(0.1f32..2.0, 3), 6),
             groups in proptest::collection::vec(0i32..4, 6),
         ) {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_without_a_positive_stay_out() {
+    fn rows_without_a_positive_are_left_out_of_the_mean() {
         let device = Device::flex().autodiff();
         let rows = Tensor::<2>::from_floats([[1.0, 0.0], [0.8, 0.6], [0.0, 0.0]], &device).require_grad();
         let loss = SupConConfig::new().with_temperature(1.0).init().unwrap();
@@ -217,7 +217,7 @@ mod tests {
         assert!((f64::from(per_row[0]) - term).abs() < 1e-6 && per_row[2] == 0.0);
         assert!((scalar(&output.similarity_positive) - 0.8).abs() < 1e-6);
         assert_eq!((scalar(&output.similarity_negative), scalar(&output.accuracy)), (0.0, 1.0));
-        // No row has one, and a row is alone: 0, with gradients of 0.
+        // No row has a positive, and a single row: the loss and its gradients are 0.
         for output in [
             loss.forward(rows.clone(), groups([0, 1, 2])),
             loss.forward(rows.clone().narrow(0, 0, 1), groups([0, 0, 0]).narrow(0, 0, 1)),

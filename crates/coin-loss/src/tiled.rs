@@ -1,7 +1,7 @@
-//! InfoNCE by blocks of anchors: memory grows with n x tile, never with n x n.
+//! InfoNCE by blocks of anchors: memory grows with n x tile instead of n x n.
 //!
-//! With scaled similarities `S_ij`, factors `g_i` of the rows' terms and `f` = 1/2 for the symmetric form and 1 for the
-//! one-sided, the loss `sum_i g_i t_i` has the derivative
+//! `S_ij` are the scaled similarities, `g_i` the factors of the rows' terms, and `f` is 1/2 for the symmetric form and 1
+//! for the one-sided form. The loss `sum_i g_i t_i` has the derivative
 //!
 //! ```text
 //! dL / dS_ij = f g_i exp(S_ij - r_i) + (symmetric) f g_j exp(S_ij - c_j) - (i = j) g_i
@@ -9,12 +9,14 @@
 //! c_j = log sum_i exp(S_ij)
 //! ```
 //!
-//! A first pass over the blocks finds r, and c as a running maximum and a running sum (streaming log-sum-exp, Milakov
-//! and Gimelshein 2018). A second makes the gradients of the inputs, block by block; S is computed again there unless it
-//! was small enough to keep. Autodiff would keep every block, so all of it runs outside the graph, and the result is
-//! tied into the graph as `L + sum((x - sg(x)) * dL/dx)`, sg = stop-gradient: the value is L exactly (the sum is 0), the
-//! gradient is the one computed. A loss scaled, capped or added to others is differentiated rightly, on every backend,
-//! since the upstream gradient of a scalar is a factor; second derivatives are 0.
+//! A first pass over the blocks computes r, and c as a running maximum and a running sum (streaming log-sum-exp, Milakov
+//! and Gimelshein 2018). A second pass computes the gradients of the inputs, block by block. It computes S again unless S
+//! was small enough to keep.
+//!
+//! Autodiff would keep every block, so both passes run outside the graph. The result enters the graph as
+//! `L + sum((x - sg(x)) * dL/dx)`, where sg is stop-gradient: the value is exactly L (the sum is 0) and the gradient is the
+//! computed one. The upstream gradient of a scalar is a factor, so a loss that is scaled, capped or added to others is
+//! differentiated correctly on every backend. Second derivatives are 0.
 
 use std::num::NonZero;
 use std::panic::resume_unwind;
@@ -26,24 +28,25 @@ use crate::info_nce::{Evaluated, hard_similarity};
 use crate::statistics::{LEFT_OUT, Tally, own};
 use crate::{Direction, InfoNceConfig, PairBatch, Reduction, Similarity};
 
-/// Pairs up to which `Evaluation::Auto` is plain.
+/// Number of pairs up to which `Evaluation::Auto` is plain.
 pub(crate) const PLAIN_ROWS: usize = 512;
 
-/// Similarities up to this number (64 MiB, 4096 x 4096) are kept between the passes where `keep` allows it.
+/// Largest number of similarities (64 MiB, 4096 x 4096) that is kept between the passes, if `keep` allows it.
 const KEPT: usize = 1 << 24;
 
-/// Columns of the positives' gradient that are added up at a time, so that the summand is small.
+/// Columns of the positives' gradient that are summed at a time, to keep the temporary small.
 const GRADIENT_COLUMNS: usize = 512;
 
-/// Blocks at a time on the CPU, at most: each has temporaries of its own.
+/// Most blocks at a time on the CPU; each needs its own temporaries.
 const AT_ONCE: usize = 4;
 
-/// Similarities of a block from which on a thread is worth its start.
+/// Number of similarities in a block from which a thread is worth starting.
 const WORTH_A_THREAD: usize = 1 << 16;
 
-/// Anchors of a block when the caller does not say: adding up the positives' gradients costs 3 n d memory accesses a
-/// block, while a block's own temporaries should be small; at most 2^22 similarities (16 MiB), and at least four blocks,
-/// for as many cores.
+/// Default number of anchors in a block.
+///
+/// Summing the positives' gradients costs 3 n d memory accesses per block, so blocks should be large; their temporaries
+/// should be small. A block has at most 2^22 similarities (16 MiB), and there are at least four blocks, for four cores.
 pub(crate) fn default_tile(n: usize, d: usize) -> usize {
     (d / 4)
         .clamp(64, 1024)
@@ -53,7 +56,7 @@ pub(crate) fn default_tile(n: usize, d: usize) -> usize {
         .max(1)
 }
 
-/// The loss of `batch` by blocks of `tile` anchors; `scale` is `[1]`, the inverse temperature.
+/// Computes the loss of `batch` in blocks of `tile` anchors; `scale` is the inverse temperature, `[1]`.
 pub(crate) fn evaluate(
     config: &InfoNceConfig,
     batch: &PairBatch,
@@ -95,7 +98,7 @@ pub(crate) fn evaluate(
     Evaluated { loss, per_row, statistics }
 }
 
-/// `loss` as a function of `input` with the given gradient; the value stays as it is.
+/// Makes `loss` a function of `input` with the given gradient, without changing its value.
 fn tie(loss: Tensor<1>, input: Option<Tensor<2>>, gradient: Option<Tensor<2>>) -> Tensor<1> {
     match (input, gradient) {
         (Some(input), Some(gradient)) => {
@@ -120,7 +123,7 @@ impl Needed {
     }
 }
 
-/// What the first pass leaves, `[n, 1]` each.
+/// Results of the first pass, `[n, 1]` each.
 struct Sums {
     /// `S_ii`
     own: Tensor<2>,
@@ -141,7 +144,7 @@ impl Sums {
     }
 }
 
-/// Gradients of the inputs that need one; of the hard negatives as `[n * k, d]`, of the scale as `[1, 1]`.
+/// Gradients of the inputs that need them; `[n * k, d]` for the hard negatives, `[1, 1]` for the scale.
 struct InputGradients {
     anchor: Option<Tensor<2>>,
     positive: Option<Tensor<2>>,
@@ -149,7 +152,7 @@ struct InputGradients {
     scale: Option<Tensor<2>>,
 }
 
-/// A batch outside any graph, and how it is cut.
+/// A batch outside any graph, and its division into blocks.
 struct Pass<'a> {
     config: &'a InfoNceConfig,
     batch: PairBatch,
@@ -157,7 +160,8 @@ struct Pass<'a> {
     factor: Tensor<2>,
     /// First row and number of rows.
     blocks: Vec<(usize, usize)>,
-    /// Blocks at a time. burn's CPU backend works element by element on the thread that asks; only products take all cores.
+    /// Blocks at a time. burn's CPU backend runs elementwise operations on the calling thread; only matrix products use
+    /// all cores.
     at_once: usize,
 }
 
@@ -183,21 +187,21 @@ impl Block {
     }
 }
 
-/// What the first pass finds in a block.
+/// Results of the first pass for a block.
 struct Seen {
     tally: Tally,
     /// `S_ii` and `r_i` of its rows.
     own: Tensor<2>,
     rows: Tensor<2>,
-    /// In the symmetric form the maximum of each column and the sum of exponentials above it, `[1, n]`.
+    /// In the symmetric form, the maximum of each column and the sum of exponentials relative to it, `[1, n]`.
     columns: Option<(Tensor<2>, Tensor<2>)>,
     kept: Option<(Block, Tensor<2>)>,
 }
 
-/// What the second pass makes of a block.
+/// Results of the second pass for a block.
 struct Pulled {
-    /// The anchors, prepared and scaled, `[count, d]`, and `dL / dS`, `[count, n]`, whose product is the block's share of the
-    /// positives' gradient.
+    /// The anchors, prepared and scaled, `[count, d]`, and `dL / dS`, `[count, n]`. Their product is the block's share of
+    /// the positives' gradient.
     anchor: Tensor<2>,
     pull: Tensor<2>,
     of_anchor: Option<Tensor<2>>,
@@ -207,9 +211,9 @@ struct Pulled {
 }
 
 impl Pass<'_> {
-    /// Does `work` on each of `items`, each on a thread of its own if there are several; results in their order.
+    /// Runs `work` on each of `items`, one thread per item, and returns the results in order.
     ///
-    /// What is computed does not depend on how many there are, so neither do the results.
+    /// The results do not depend on the number of items that run together.
     fn together<I: Send, T: Send>(&self, items: Vec<I>, work: impl Fn(I) -> T + Sync) -> Vec<T> {
         let work = &work;
         let mut items = items.into_iter();
@@ -222,7 +226,7 @@ impl Pass<'_> {
         })
     }
 
-    /// [`together`](Self::together) for any number of items, as many at a time as blocks.
+    /// Runs [`together`](Self::together) on any number of items, `at_once` at a time.
     fn in_turns<I: Send, T: Send>(&self, items: Vec<I>, work: impl Fn(I) -> T + Sync) -> Vec<T> {
         let (mut items, mut results) = (items.into_iter(), Vec::new());
         loop {
@@ -247,7 +251,7 @@ impl Pass<'_> {
         Block { first, count, anchor: anchor * self.factor.clone(), length, hard, hard_length }
     }
 
-    /// Blockwise, so that temporaries are no larger than a block.
+    /// Prepares rows by blocks, so that temporaries are not larger than a block.
     fn prepare_in_blocks(&self, rows: &Tensor<2>) -> Prepared {
         let prepare = |(first, count)| self.config.similarity.prepare_with_length(rows.clone().narrow(0, first, count));
         let (parts, lengths): (Vec<_>, Vec<_>) = self.in_turns(self.blocks.clone(), prepare).into_iter().unzip();
@@ -265,7 +269,7 @@ impl Pass<'_> {
         if self.config.reduction == Reduction::Mean { weights / n as f64 } else { weights }
     }
 
-    /// The first pass, with the blocks and their logits where they are to be kept.
+    /// Runs the first pass. Returns the blocks and their logits if `keep` is true.
     fn sums(&self, positive: &Tensor<2>, keep: bool) -> (Sums, Tally, Vec<(Block, Tensor<2>)>) {
         let (n, device) = (positive.dims()[0], positive.device());
         let mut tally = Tally::empty(&device);
@@ -278,7 +282,7 @@ impl Pass<'_> {
                 own_logits.push(seen.own);
                 rows.push(seen.rows);
                 if let Some((of_block, sum)) = seen.columns {
-                    // A column all left out so far counts too much, until its own row rescales it to nothing.
+                    // As long as every entry of a column is excluded, its sum is too large; its own row rescales it to 0.
                     let larger = maximum.clone().max_pair(of_block.clone());
                     total = total * (maximum - larger.clone()).exp() + sum * (of_block - larger.clone()).exp();
                     maximum = larger;
@@ -290,7 +294,7 @@ impl Pass<'_> {
         (Sums { own: Tensor::cat(own_logits, 0), rows: Tensor::cat(rows, 0), columns }, tally, kept)
     }
 
-    /// The first pass over one block.
+    /// Runs the first pass over one block.
     fn see(&self, (first, count): (usize, usize), positive: &Tensor<2>, keep: bool) -> Seen {
         let block = self.block(first, count);
         let logits = block.anchor.clone().matmul(positive.clone().transpose());
@@ -310,7 +314,7 @@ impl Pass<'_> {
         }
     }
 
-    /// The second pass; `weights` are the factors of the rows' terms.
+    /// Runs the second pass; `weights` are the factors of the rows' terms.
     fn gradients(
         &self,
         (positive, length): Prepared,
@@ -353,7 +357,7 @@ impl Pass<'_> {
         }
         let joined = |parts: Vec<Tensor<2>>, dim| (!parts.is_empty()).then(|| Tensor::cat(parts, dim));
         if let (Some(length), false) = (length, of_positive.is_empty()) {
-            // `Similarity::pull_back`, some columns at a time.
+            // `Similarity::pull_back`, in groups of columns.
             let part = |(at, width): (usize, usize)| positive.clone().narrow(1, at, width);
             let parts: Vec<_> = columns.iter().copied().zip(of_positive).collect();
             let dots = self.in_turns(parts.clone(), |(at, sum)| (part(at) * sum).sum_dim(1));
@@ -368,7 +372,7 @@ impl Pass<'_> {
         }
     }
 
-    /// A block with its scaled similarities, which are computed again unless they were kept.
+    /// Returns a block with its scaled similarities, which are computed again unless they were kept.
     fn second_look(
         &self,
         (first, count): (usize, usize),
@@ -386,7 +390,7 @@ impl Pass<'_> {
         })
     }
 
-    /// The second pass over one block.
+    /// Runs the second pass over one block.
     fn pulled(
         &self,
         (block, logits): (Block, Tensor<2>),
@@ -435,14 +439,14 @@ impl Pass<'_> {
             }
             None => (logits - of_block(&sums.rows)).exp() * mine.clone(),
         };
-        // The diagonal's share, taken off before the products so that what is left of it keeps its digits.
+        // Subtract the diagonal's share before the products, so that the remainder keeps its precision.
         let off = Tensor::<2, Bool>::diag_mask([count, count], 0, &pull.device());
         let diagonal = mine.expand([count, count]).mask_fill(off, 0.0);
         let square = pull.clone().narrow(1, first, count) - diagonal;
         pull.slice_assign([0..count, first..first + count], square)
     }
 
-    /// The derivative by the scaled similarities to the hard negatives, `[count, k]`.
+    /// The derivative with respect to the scaled similarities to the hard negatives, `[count, k]`.
     fn hard_pull(&self, block: &Block, logits: Tensor<2>, sums: &Sums, weights: &Tensor<2>) -> Tensor<2> {
         let of_block = |column: &Tensor<2>| column.clone().narrow(0, block.first, block.count);
         let share = if self.config.direction == Direction::Symmetric { 0.5 } else { 1.0 };

@@ -1,4 +1,4 @@
-//! A batch spread over ranks has the loss and the gradients of the whole one, over threads and over processes.
+//! A batch spread over ranks has the same loss and gradients as the whole batch, with threads and with processes.
 
 use std::process::Command;
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn rows(first: usize, count: usize, phase: f32, device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(values, [count, WIDTH]), device)
 }
 
-/// Groups beyond 16 bits, two of them shared by rows of different ranks.
+/// Group numbers that need more than 16 bits. Two of them are shared by rows of different ranks.
 fn groups(first: usize, count: usize, device: &Device) -> Tensor<1, Int> {
     let values: Vec<i32> = (first..first + count).map(|row| [70_001, 70_002, 5, -6][row % 4]).collect();
     Tensor::from_data(TensorData::new(values, [count]), device)
@@ -35,7 +35,7 @@ fn batch(first: usize, count: usize, device: &Device) -> (Tensor<2>, Tensor<2>, 
     (anchor, positive, batch)
 }
 
-/// Loss, gradients of anchors and of positives.
+/// Loss, gradients of the anchors, gradients of the positives.
 type Result = (f32, Vec<f32>, Vec<f32>);
 
 fn evaluate(batch: PairBatch, anchor: &Tensor<2>, positive: &Tensor<2>) -> Result {
@@ -50,16 +50,16 @@ fn whole() -> Result {
     evaluate(batch, &anchor, &positive)
 }
 
-/// Every rank's part, in the order of ranks.
+/// Evaluates one rank's part.
 fn of_rank(collective: &dyn Collective) -> Result {
     let (anchor, positive, batch) = batch(collective.rank() * ROWS, ROWS, &Device::flex().autodiff());
     evaluate(batch.gathered(collective).unwrap(), &anchor, &positive)
 }
 
-fn assert_parts_are_the_whole(parts: &[Result]) {
+fn assert_parts_equal_the_whole(parts: &[Result]) {
     let (loss, anchor, positive) = whole();
     for (rank, part) in parts.iter().enumerate() {
-        // The same numbers go through the same operations.
+        // Equal to the bit: the operations and their inputs are the same.
         assert_eq!(part.0, loss);
         let own = rank * ROWS * WIDTH..(rank + 1) * ROWS * WIDTH;
         assert_eq!(part.1, anchor[own.clone()]);
@@ -76,11 +76,11 @@ fn threads_give_the_gradients_of_the_whole_batch() {
             .collect();
         ranks.into_iter().map(|rank| rank.join().unwrap()).collect::<Vec<_>>()
     });
-    assert_parts_are_the_whole(&parts);
+    assert_parts_equal_the_whole(&parts);
 }
 
 #[test]
-fn many_rounds_stay_in_order_and_sums_are_the_same_everywhere() {
+fn many_rounds_stay_in_order_and_all_ranks_get_the_same_sums() {
     let sums = std::thread::scope(|scope| {
         let ranks: Vec<_> = LocalCollective::new(4)
             .into_iter()
@@ -105,7 +105,7 @@ fn many_rounds_stay_in_order_and_sums_are_the_same_everywhere() {
 }
 
 #[test]
-fn a_rank_that_is_gone_does_not_leave_the_others_waiting() {
+fn ranks_do_not_wait_for_a_rank_that_is_gone() {
     let mut ranks = LocalCollective::new(3);
     drop(ranks.remove(1));
     let error = ranks[0].gather(rows(0, 1, 0.0, &Device::flex())).unwrap_err();
@@ -113,7 +113,7 @@ fn a_rank_that_is_gone_does_not_leave_the_others_waiting() {
 }
 
 #[test]
-fn other_shapes_and_masks_are_refused() {
+fn different_shapes_and_masks_are_refused() {
     let errors = std::thread::scope(|scope| {
         let ranks: Vec<_> = LocalCollective::new(2)
             .into_iter()
@@ -185,7 +185,7 @@ fn processes_give_the_gradients_of_the_whole_batch() {
         let mut next = || -> Vec<f32> { fields.next().unwrap() };
         parts.push((next()[0], next(), next()));
     }
-    assert_parts_are_the_whole(&parts);
+    assert_parts_equal_the_whole(&parts);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! InfoNCE in its plain form against a reference in f64, and its properties.
+//! Plain InfoNCE compared with an f64 reference, and its properties.
 
 mod reference;
 
@@ -8,11 +8,11 @@ use proptest::prelude::*;
 use reference::{Case, distance, largest, numbers, scalar, values};
 
 #[test]
-fn losses_and_gradients_are_the_formulas() {
+fn losses_and_gradients_match_the_formulas() {
     for case in Case::all() {
         let (loss, gradient) = case.ours(Evaluation::Plain);
         let (expected, by_difference) = (case.loss(), case.gradient());
-        // f32 similarities over a temperature of 0.3: some 1e-6 per logit.
+        // f32 similarities divided by a temperature of 0.3: an error of about 1e-6 per logit.
         assert!((loss - expected).abs() < 1e-5 * (1.0 + expected.abs()), "{loss} {expected} {case:?}");
         assert!(largest(&by_difference) > 1e-3);
         let off = distance(&gradient, &by_difference);
@@ -21,7 +21,7 @@ fn losses_and_gradients_are_the_formulas() {
 }
 
 #[test]
-fn rows_one_by_one_have_graphs() {
+fn unreduced_terms_have_graphs() {
     let case = Case::new(5, 4, 9).with_weights(9);
     let (leaves, batch) = case.leaves(&Device::flex().autodiff());
     let rows = case.config.with_reduction(Reduction::None).init().unwrap().forward_batch(batch);
@@ -34,7 +34,7 @@ fn rows_one_by_one_have_graphs() {
 }
 
 #[test]
-fn statistics_by_hand() {
+fn statistics_match_hand_computed_values() {
     let device = Device::flex();
     let anchor = Tensor::<2>::from_floats([[1.0, 0.0], [0.0, 1.0], [1.0, 0.1]], &device);
     let positive = Tensor::<2>::from_floats([[1.0, 0.2], [0.0, 1.0], [1.0, 0.0]], &device);
@@ -50,7 +50,7 @@ fn statistics_by_hand() {
     let grouped = loss.forward_batch(batch.clone().with_groups(groups));
     assert_eq!(scalar(&grouped.accuracy), 1.0);
     assert!((scalar(&grouped.similarity_negative) - (0.196116 + 0.0995037) / 4.0).abs() < 1e-5);
-    // A hard negative that is the second anchor itself ties with its positive: wrong.
+    // A hard negative equal to the second anchor ties with its positive, which counts as wrong.
     let hard = Tensor::<2>::from_floats([[-1.0, 0.0], [0.0, 3.0], [-1.0, 0.0]], &device);
     let groups = burn::tensor::Tensor::from_data([4, 5, 4], &device);
     let output = loss.forward_batch(batch.with_groups(groups).with_hard_negative(hard));
@@ -70,14 +70,14 @@ fn zero_vectors_single_pairs_and_full_masks_are_defined() {
         assert_eq!(scalar(&output.accuracy), 1.0);
         assert_eq!(largest(&values(one.grad(&output.loss.backward()).unwrap())), 0.0);
 
-        // Zero rows are like nothing: similarity 0 to all, so the loss of three of them is log 3.
+        // Zero rows have similarity 0 to every row, so the loss of three of them is log 3.
         let zero = Tensor::<2>::zeros([3, 2], &device).require_grad();
         let output = loss.forward(zero.clone(), zero.clone(), None);
         assert!((scalar(&output.loss) - 3f64.ln()).abs() < 1e-6);
         assert_eq!(scalar(&output.accuracy), 0.0);
         assert!(values(zero.grad(&output.loss.backward()).unwrap()).iter().all(|value| value.is_finite()));
 
-        // Everything left out: nothing to contrast, whichever way it is said.
+        // All negatives excluded, by mask and by groups.
         let case = Case::new(3, 2, 4);
         let (leaves, batch) = case.clone().with_excluded(|_, _| true).leaves(&device);
         let output = loss.forward_batch(batch);
@@ -89,7 +89,7 @@ fn zero_vectors_single_pairs_and_full_masks_are_defined() {
 }
 
 #[test]
-fn no_finite_row_makes_a_nan() {
+fn finite_rows_never_give_nan() {
     let device = Device::flex().autodiff();
     for evaluation in [Evaluation::Plain, Evaluation::Tiled(2)] {
         let loss = InfoNceConfig::new().with_evaluation(evaluation).with_temperature(0.01).init().unwrap();
@@ -108,7 +108,7 @@ fn no_finite_row_makes_a_nan() {
 }
 
 #[test]
-fn half_precision_rows_are_contrasted_in_f32() {
+fn half_precision_rows_are_compared_in_f32() {
     let case = Case::new(6, 4, 12);
     for evaluation in [Evaluation::Plain, Evaluation::Tiled(4)] {
         let (_, full) = case.leaves(&Device::flex());
@@ -116,7 +116,7 @@ fn half_precision_rows_are_contrasted_in_f32() {
         let half = leaves[0].clone().cast(DType::F16);
         let loss = case.init(evaluation);
         let output = loss.forward(half, leaves[1].clone(), None);
-        // f16 keeps eleven bits of a cosine's factors.
+        // f16 keeps 11 bits of each factor of a cosine.
         assert!((scalar(&output.loss) - scalar(&loss.forward_batch(full).loss)).abs() < 5e-3);
         let gradient = values(leaves[0].grad(&output.loss.backward()).unwrap());
         assert!(distance(&gradient, &case.gradient()[..24]) < 5e-3);
@@ -137,7 +137,7 @@ fn a_learnable_temperature_has_the_gradient_of_its_logarithm() {
             let parameters = burn::optim::GradientsParams::from_grads(gradients, &loss);
             assert_eq!(parameters.len(), 1);
             let ours = scalar(&gradient_of_the_parameter(&loss, parameters));
-            // d loss / d log(1 / temperature), by difference.
+            // d loss / d log(1 / temperature), by finite differences.
             let step = 1e-5;
             let at = |by: f64| case.loss_at(0.3 * (-by).exp());
             let expected = (at(step) - at(-step)) / (2.0 * step);
@@ -160,31 +160,31 @@ fn gradient_of_the_parameter(loss: &coin_loss::InfoNce, gradients: burn::optim::
 }
 
 #[test]
-fn a_learned_temperature_stays_in_range_and_comes_back() {
+fn a_learnable_temperature_stays_in_range_and_can_rise_again() {
     use burn::optim::{GradientsParams, SgdConfig};
     let device = Device::flex().autodiff();
     let config = InfoNceConfig::new().with_temperature(0.011).with_evaluation(Evaluation::Plain);
     let mut loss = config.init_learnable(&device).unwrap();
     let eye = || Tensor::<2>::eye(3, &device);
-    // Nearly but not quite separated: colder is better, so a large step overshoots the least temperature.
+    // Nearly separated pairs: a lower temperature is better, so a large step overshoots the minimum.
     let near = eye() * 0.02 + 1.0;
     let mut optimizer = SgdConfig::new().init();
     let output = loss.forward(eye() + 1.0, near.clone(), None);
     let gradients = GradientsParams::from_grads(output.loss.backward(), &loss);
     loss = optimizer.step(10.0, loss, gradients);
     assert!((scalar(&loss.temperature(&device)) - 0.01).abs() < 1e-6);
-    // Pairs that contradict each other push it back up, through the limit.
+    // Contradictory pairs push the temperature up again, through the limit.
     let wrong = Tensor::<2>::from_floats([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]], &device);
     let mut clamped = loss.clamped();
     let output = clamped.forward(eye(), wrong, None);
     let gradients = GradientsParams::from_grads(output.loss.backward(), &clamped);
     clamped = optimizer.step(0.01, clamped, gradients);
-    // d loss / d log scale is the loss itself there, about 100: exp(-4.605 + 0.01 * 100) = 0.0272.
+    // There d loss / d log scale equals the loss, about 100: exp(-4.605 + 0.01 * 100) = 0.0272.
     assert!((scalar(&clamped.temperature(&device)) - 0.0272).abs() < 1e-3);
 }
 
 #[test]
-fn settings_outside_their_domain_are_refused() {
+fn settings_out_of_range_are_refused() {
     for bad in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-30] {
         assert!(matches!(InfoNceConfig::new().with_temperature(bad).init(), Err(LossError::Temperature(_))));
     }
@@ -201,7 +201,7 @@ fn settings_outside_their_domain_are_refused() {
 }
 
 #[test]
-fn hard_negatives_of_weight_zero_are_none() {
+fn hard_negatives_of_weight_zero_have_no_effect() {
     let with = Case::new(6, 4, 21).with_hard(2, 0.0, 21);
     let without = Case::new(6, 4, 21);
     for evaluation in [Evaluation::Plain, Evaluation::Tiled(4)] {
@@ -221,7 +221,7 @@ proptest! {
             .with_excluded(|i, j| bits >> ((i * n + j) % 64) & 1 == 1)
             .with_config(|config| config.with_temperature(t));
         let loss = scalar(&case.init(Evaluation::Plain).forward_batch(case.leaves(&Device::flex()).1).loss);
-        // About 2e-6 absolute per logit at a temperature of 0.05.
+        // The absolute error is about 2e-6 per logit at a temperature of 0.05.
         prop_assert!((loss - case.loss()).abs() < 1e-4 * (1.0 + case.loss()));
     }
 
@@ -238,20 +238,20 @@ proptest! {
     }
 
     #[test]
-    fn sides_may_be_swapped_and_cosines_scaled(n in 1usize..7, seed in 0u64..1000, factor in 0.5f64..50.0) {
+    fn swapping_sides_or_scaling_rows_does_not_change_the_cosine_loss(n in 1usize..7, seed in 0u64..1000, factor in 0.5f64..50.0) {
         let case = Case::new(n, 3, seed);
         let mut other = case.clone();
         std::mem::swap(&mut other.anchor, &mut other.positive);
         other.anchor.iter_mut().for_each(|value| *value *= factor);
         let loss = |case: &Case| scalar(&case.init(Evaluation::Plain).forward_batch(case.leaves(&Device::flex()).1).loss);
         prop_assert!((loss(&case) - loss(&other)).abs() < 1e-4);
-        // One direction alone is not symmetric, and dot products do not forgive a factor.
+        // One direction alone is not symmetric, and dot products depend on the factor.
         let dot = |case: &Case| case.clone().with_config(|config| config.with_similarity(Similarity::Dot));
         prop_assert!((loss(&dot(&other)) - dot(&other).loss()).abs() < 1e-4 * (1.0 + dot(&other).loss()));
     }
 
     #[test]
-    fn a_high_temperature_tells_nothing_apart(n in 1usize..9, seed in 0u64..1000) {
+    fn a_high_temperature_makes_all_rows_equally_likely(n in 1usize..9, seed in 0u64..1000) {
         let case = Case::new(n, 3, seed).with_config(|config| config.with_temperature(1e6));
         let loss = scalar(&case.init(Evaluation::Plain).forward_batch(case.leaves(&Device::flex()).1).loss);
         prop_assert!((loss - (n as f64).ln()).abs() < 1e-5);
@@ -259,14 +259,14 @@ proptest! {
 }
 
 #[test]
-fn a_low_temperature_asks_for_the_nearest_only() {
+fn at_a_low_temperature_only_the_nearest_row_counts() {
     let device = Device::flex();
     let rows =
         Tensor::<1>::from_floats(numbers(24, 5).iter().map(|&x| x as f32).collect::<Vec<_>>().as_slice(), &device)
             .reshape([6, 4]);
     let loss = InfoNceConfig::new().with_temperature(1e-4).with_direction(Direction::AnchorToPositive).init().unwrap();
     assert!(scalar(&loss.forward(rows.clone(), rows.clone(), None).loss) < 1e-6);
-    // Against the wrong rows the loss is the gap of similarities over the temperature.
+    // With the wrong positives the loss is the gap in similarity divided by the temperature.
     let wrong = rows.clone().flip([0]);
     assert!(scalar(&loss.forward(rows, wrong, None).loss) > 100.0);
 }

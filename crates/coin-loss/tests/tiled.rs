@@ -1,4 +1,4 @@
-//! The tiled evaluation against the reference in f64 and against the plain form.
+//! Tiled evaluation compared with the f64 reference and with the plain evaluation.
 
 mod reference;
 
@@ -8,10 +8,10 @@ use proptest::prelude::*;
 use reference::{Case, distance, largest, scalar, values};
 
 #[test]
-fn losses_and_gradients_are_the_formulas() {
+fn losses_and_gradients_match_the_formulas() {
     for case in Case::all() {
         let (expected, by_difference) = (case.loss(), case.gradient());
-        // Ragged, even, a row at a time, all at once.
+        // Tiles that do not divide the batch, that divide it, of one row, and of all rows.
         for tile in [3, 4, 1, 7, 100] {
             let (loss, gradient) = case.ours(Evaluation::Tiled(tile));
             assert!((loss - expected).abs() < 1e-5 * (1.0 + expected.abs()), "{tile}: {loss} {expected} {case:?}");
@@ -27,7 +27,7 @@ fn all(output: &InfoNceOutput) -> Vec<f64> {
 }
 
 #[test]
-fn every_output_is_that_of_the_plain_form() {
+fn every_output_matches_the_plain_evaluation() {
     for case in Case::all() {
         let output = |evaluation| all(&case.init(evaluation).forward_batch(case.leaves(&Device::flex()).1));
         let plain = output(Evaluation::Plain);
@@ -39,23 +39,23 @@ fn every_output_is_that_of_the_plain_form() {
 }
 
 #[test]
-fn a_large_batch_is_tiled_by_itself_and_agrees() {
-    // More rows than the plain form takes by itself, a ragged last block, at the paper's temperature.
+fn a_large_batch_is_tiled_by_default_and_agrees() {
+    // More rows than `Auto` evaluates plainly, a smaller last block, and the paper's temperature.
     let (n, d) = (1100, 24);
     let case = Case::new(n, d, 77).with_groups(|i| (i / 3) as i32).with_config(|config| config.with_temperature(0.05));
     let (plain, plain_gradient) = case.ours(Evaluation::Plain);
     for evaluation in [Evaluation::Auto, Evaluation::Tiled(300)] {
         let (tiled, gradient) = case.ours(evaluation);
         assert!((plain - tiled).abs() < 1e-5 * plain, "{plain} {tiled}");
-        // The gradient of a mean over 1100 rows is small itself.
+        // The gradient of a mean over 1100 rows is itself small.
         assert!(distance(&gradient, &plain_gradient) < 1e-5 * largest(&plain_gradient).min(1.0));
-        // Blocks of this size are worked on side by side, and still added up in their order.
+        // Blocks of this size run in parallel, but are summed in order.
         assert_eq!(case.ours(evaluation), (tiled, gradient));
     }
 }
 
 #[test]
-fn the_gradient_follows_what_is_done_with_the_loss() {
+fn the_gradient_follows_operations_on_the_loss() {
     let case = Case::new(6, 4, 31);
     let device = Device::flex().autodiff();
     let gradient = |evaluation| {
@@ -71,7 +71,7 @@ fn the_gradient_follows_what_is_done_with_the_loss() {
 }
 
 #[test]
-fn the_objective_of_coin_is_the_same_when_tiled() {
+fn the_coin_objective_is_the_same_when_tiled() {
     let case = Case::new(6, 4, 8);
     let device = Device::flex().autodiff();
     let run = |evaluation| {
@@ -79,7 +79,7 @@ fn the_objective_of_coin_is_the_same_when_tiled() {
         let generation = Tensor::<1>::from_floats([0.7], &device).require_grad();
         let loss = CoinLossConfig::new().with_evaluation(evaluation).init().unwrap();
         let output = loss.forward_batch(generation, batch);
-        // Capped: the scaled term has the generation loss's value.
+        // Capped: the scaled term equals the generation loss.
         assert!((scalar(&output.loss) - 1.4).abs() < 1e-5);
         values(leaves[0].grad(&output.loss.backward()).unwrap())
     };
@@ -88,7 +88,7 @@ fn the_objective_of_coin_is_the_same_when_tiled() {
 }
 
 #[test]
-fn only_inputs_of_a_graph_have_gradients() {
+fn only_inputs_in_a_graph_get_gradients() {
     let device = Device::flex().autodiff();
     let case = Case::new(5, 3, 2);
     let (leaves, _) = case.leaves(&device);
@@ -100,7 +100,7 @@ fn only_inputs_of_a_graph_have_gradients() {
         assert!(distance(&values(leaves[0].grad(&gradients).unwrap()), &case.gradient()[..15]) < 1e-5);
         assert!(leaves[1].grad(&gradients).is_none());
     }
-    // None is: a value, still on the autodiff device.
+    // No input is in a graph: the loss is a plain value, still on the autodiff device.
     let (anchor, positive) = (leaves[0].clone().inner().autodiff(), leaves[1].clone().inner().autodiff());
     let output = loss.forward(anchor, positive, None);
     assert!(output.loss.is_autodiff() && !output.loss.is_tracked());
@@ -108,7 +108,7 @@ fn only_inputs_of_a_graph_have_gradients() {
 }
 
 #[test]
-fn a_graph_may_lie_behind_the_inputs() {
+fn inputs_may_be_results_of_a_graph() {
     // Two views of one projection: the gradient meets in the weight.
     let device = Device::flex().autodiff();
     let case = Case::new(6, 4, 17);
@@ -146,8 +146,8 @@ proptest! {
         }
         let (plain, tiled) = (case.ours(Evaluation::Plain), case.ours(Evaluation::Tiled(tile)));
         prop_assert!((plain.0 - tiled.0).abs() < 1e-5 * (1.0 + plain.0));
-// A cosine's gradient is what is left of 1 / temperature across the row, over the row's length: where nothing is
-        // (d = 1), what remains is rounding of that size.
+        // A cosine's gradient is perpendicular to the row and scales with 1 / temperature over the row's length. With
+        // d = 1 it is 0, and what remains is rounding of that size.
         let lengths = [&case.anchor, &case.positive, &case.hard].map(|rows| {
             rows.chunks(d).map(|row| row.iter().map(|x| x * x).sum::<f64>().sqrt()).fold(f64::INFINITY, f64::min)
         });
@@ -157,8 +157,8 @@ proptest! {
 }
 
 #[test]
-fn logits_far_apart_do_not_underflow() {
-    // A column whose every similarity is far below its rows' maxima: exp(S - r) is 0 there, its own sum is not.
+fn widely_spread_logits_do_not_underflow() {
+    // All similarities of a column are far below the maxima of their rows: exp(S - r) is 0, the column's own sum is not.
     let device = Device::flex();
     let anchor = Tensor::<2>::from_floats([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2]], &device);
     let positive = Tensor::<2>::from_floats([[1.0, 0.0], [-1.0, 0.0], [1.0, 0.3]], &device);

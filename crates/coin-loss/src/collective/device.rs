@@ -1,15 +1,15 @@
-//! Ranks on devices with collectives of their own.
+//! Ranks on devices for which burn has collectives.
 
 use burn::tensor::distributed::{ReduceOperation, all_reduce};
 use burn::tensor::{DType, Device, Tensor};
 
 use super::{Collective, CollectiveError};
 
-/// A rank of burn's own collectives, which burn 0.22.1 has for CUDA (by NCCL) and for its remote devices: one thread of
-/// the process per device. An all-gather is an all-reduce of rows that stand among zeros.
+/// A rank of burn's own collectives: one thread of the process per device. burn 0.22.1 supports CUDA (through NCCL) and
+/// its remote devices. An all-gather is an all-reduce of rows padded with zeros.
 ///
 /// # Panics
-/// burn panics in the first call where the devices have no collectives, as the CPU's have none; use
+/// burn panics in the first call if the devices do not support collectives. The CPU does not; use
 /// [`LocalCollective`](super::LocalCollective) there.
 #[derive(Debug)]
 pub struct DeviceCollective {
@@ -18,7 +18,7 @@ pub struct DeviceCollective {
 }
 
 impl DeviceCollective {
-    /// The ranks, one for each of `devices` in their order, each for a thread of its own.
+    /// Creates one rank per device, in the order of `devices`. Use each in a separate thread.
     pub fn new(devices: &[Device]) -> Vec<Self> {
         let devices: Vec<Device> = devices.iter().map(|device| device.clone().inner()).collect();
         (0..devices.len()).map(|rank| DeviceCollective { rank, devices: devices.clone() }).collect()
@@ -38,7 +38,7 @@ impl Collective for DeviceCollective {
         let rows = rows.without_autodiff().cast(DType::F32);
         let [n, d] = rows.dims();
         let own = self.rank * n;
-        // Adding zeros changes no row.
+        // Every other rank adds zeros to these rows.
         let among = Tensor::<2>::zeros([self.ranks() * n, d], (&rows.device(), DType::F32));
         let among = among.slice_assign([own..own + n, 0..d], rows);
         Ok(all_reduce(among, ReduceOperation::Sum, self.devices.clone()).resolve())

@@ -1,4 +1,4 @@
-//! Ranks that are threads of one process.
+//! Ranks as threads of one process.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -6,10 +6,10 @@ use burn::tensor::{DType, Tensor};
 
 use super::{Collective, CollectiveError};
 
-/// A rank among threads of one process, each on a device of its own or all on one. What is gathered is moved from
-/// device to device by burn.
+/// A rank that runs in a thread of this process. The ranks may share a device or use different ones; burn moves gathered
+/// rows between devices.
 ///
-/// A rank that is dropped while others wait for it gives them [`CollectiveError::Gone`].
+/// If a rank is dropped while others wait for it, they get [`CollectiveError::Gone`].
 #[derive(Debug)]
 pub struct LocalCollective {
     rank: usize,
@@ -25,13 +25,13 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     given: Vec<Option<Tensor<2>>>,
-    /// Ranks that have taken what is given.
+    /// Number of ranks that have read `given`.
     taken: usize,
     gone: Option<usize>,
 }
 
 impl LocalCollective {
-    /// The ranks, one for each thread.
+    /// Creates the ranks, one for each thread.
     pub fn new(ranks: usize) -> Vec<Self> {
         let state = State { given: vec![None; ranks], taken: 0, gone: None };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
@@ -39,11 +39,11 @@ impl LocalCollective {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A rank that panicked is reported by its `gone`; the state itself is whole after every statement.
+        // A rank that panicked is reported by `gone`; the state is consistent after every statement.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `ready`; an error if a rank is gone before that.
+    /// Waits until `ready`; fails if a rank is gone before that.
     fn wait<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
@@ -71,7 +71,7 @@ impl Collective for LocalCollective {
     fn gather(&self, rows: Tensor<2>) -> Result<Tensor<2>, CollectiveError> {
         let rows = rows.without_autodiff().cast(DType::F32);
         let (device, shape) = (rows.device(), rows.dims());
-        // A fast rank waits here until the slowest has taken the round before.
+        // A fast rank waits here until the slowest has finished the previous round.
         let mut state = self.wait(self.state(), |state| state.given[self.rank].is_none())?;
         state.given[self.rank] = Some(rows);
         self.shared.changed.notify_all();

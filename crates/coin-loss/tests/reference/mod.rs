@@ -1,4 +1,4 @@
-//! InfoNCE written out in f64, entry by entry, with central differences as gradients; and batches to try it on.
+//! A reference InfoNCE in f64, entry by entry, with gradients by central differences, and batches to test with.
 #![allow(dead_code, missing_docs)]
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
@@ -22,7 +22,7 @@ pub struct Case {
     pub weights: Option<Vec<f64>>,
 }
 
-/// Numbers between -1 and 1 that do not repeat (a linear congruential generator).
+/// Distinct numbers between -1 and 1, from a linear congruential generator.
 pub fn numbers(count: usize, seed: u64) -> Vec<f64> {
     let mut state = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
     let next = |_| {
@@ -33,7 +33,7 @@ pub fn numbers(count: usize, seed: u64) -> Vec<f64> {
 }
 
 impl Case {
-    /// Pairs whose halves resemble each other, at a temperature where no softmax is saturated.
+    /// Pairs of similar rows, at a temperature where no softmax is saturated.
     pub fn new(n: usize, d: usize, seed: u64) -> Self {
         let anchor = numbers(n * d, seed);
         let noise = numbers(n * d, seed + 1000);
@@ -81,7 +81,7 @@ impl Case {
         self
     }
 
-    /// Every kind of batch and setting, small.
+    /// Small batches that cover every setting.
     pub fn all() -> Vec<Case> {
         let mut cases = Vec::new();
         for direction in [Direction::Symmetric, Direction::AnchorToPositive] {
@@ -146,7 +146,7 @@ impl Case {
         self.loss_at(self.config.temperature)
     }
 
-    /// Central differences by anchor, positive and hard negatives, one after the other; error about 1e-9.
+    /// Gradients of anchors, positives and hard negatives, in this order, by central differences; error about 1e-9.
     pub fn gradient(&self) -> Vec<f64> {
         let step = 1e-5;
         let lengths = [self.anchor.len(), self.positive.len(), self.hard.len()];
@@ -163,7 +163,7 @@ impl Case {
         self.config.with_evaluation(evaluation).init().unwrap()
     }
 
-    /// Leaves on an autodiff device, and the batch made of them.
+    /// Leaf tensors on `device`, and the batch built from them.
     pub fn leaves(&self, device: &Device) -> (Vec<Tensor<2>>, PairBatch) {
         let leaf = |values: &[f64]| {
             let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
