@@ -12,7 +12,7 @@ use burn::tensor::{Bool, Tensor};
 use crate::Similarity;
 use crate::statistics::LEFT_OUT;
 
-/// Added to squared distances before taking a root, which has no derivative at 0.
+/// Added to squared distances before taking a root, which is not differentiable at 0.
 const DISTANCE_EPSILON: f64 = 1e-12;
 
 /// Computes the mean distance between anchors and their positives, `[1]`, between 0 and `2^alpha`; smaller is better.
@@ -118,7 +118,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(16))]
 
         #[test]
-        fn values_and_gradients_match_the_formulas(rows in proptest::collection::vec(0.2f32..2.0, 12), alpha in 1.0f64..3.0) {
+        fn values_and_gradients_match_formulas(rows in proptest::collection::vec(0.2f32..2.0, 12), alpha in 1.0f64..3.0) {
             let other = [0.5f32, -1.0, 0.3, 1.0, 1.0, -0.2, 0.1, -0.4, 0.9, -1.0, 0.7, 0.0];
             let row = |rows: &[f64], at: usize| rows[at * 3..at * 3 + 3].to_vec();
             for alpha in [2.0, alpha] {

@@ -151,7 +151,8 @@ impl CoinLoss {
         self.forward_batch(generation, batch)
     }
 
-    /// Like [`forward`](Self::forward), with hard negatives, groups and row weights. The anchors are the original wordings.
+    /// Like [`forward`](Self::forward), with hard negatives, groups and row weights. The anchors are the original
+    /// wordings.
     pub fn forward_batch(&self, generation: Tensor<1>, batch: PairBatch) -> CoinOutput {
         let contrastive = InfoNce::fixed(self.contrastive).forward_batch(batch);
         let scaled = self.scale(generation.clone(), contrastive.loss.clone());

@@ -56,8 +56,8 @@ pub trait Collective: Debug + Send + Sync {
     /// Fails if a rank is gone, cannot be reached, or passed other shapes.
     fn gather(&self, rows: Tensor<2>) -> Result<Tensor<2>, CollectiveError>;
 
-    /// Sums over ranks (all-reduce), `[n]` -> `[n]`, f32. The result is bit-identical on every rank and does not depend on
-    /// the order in which ranks arrive.
+    /// Sums over ranks (all-reduce), `[n]` -> `[n]`, f32. The result is bit-identical on every rank and does not depend
+    /// on the order in which ranks arrive.
     ///
     /// # Errors
     /// See [`gather`](Self::gather).
@@ -142,7 +142,7 @@ pub enum CollectiveError {
     /// The batch has a mask of excluded columns, which each rank knows for its own rows only.
     #[error("a batch with a mask of excluded columns cannot be gathered; use groups instead")]
     Excluded,
-    /// An invalid rank: it is not below the number of ranks, or there are no ranks.
+    /// An invalid rank: it is not below the number of ranks, which may be 0.
     #[error("rank {rank} of {ranks} ranks does not exist")]
     Rank {
         /// The rank.

@@ -204,7 +204,7 @@ pub struct InfoNceOutput {
     pub accuracy: Tensor<1>,
     /// Mean similarity of the positive pairs, `[1]`.
     pub similarity_positive: Tensor<1>,
-    /// Mean similarity of anchors and their negatives, hard ones included, `[1]`; 0 if there are no negatives.
+    /// Mean similarity of anchors and their negatives, hard ones included, `[1]`; 0 without negatives.
     pub similarity_negative: Tensor<1>,
 }
 
@@ -228,8 +228,8 @@ impl InfoNce {
     /// - excluded: `[n, n]`, true where column j is not a negative of row i (a false negative: same task, same answer);
     ///   the diagonal is ignored
     ///
-    /// Everything is computed in f32, whatever the dtype of the inputs. With `n = 1`, or with every negative excluded, the
-    /// loss and its gradients are 0.
+    /// Everything is computed in f32, whatever the dtype of the inputs. With `n = 1`, or with every negative excluded,
+    /// the loss and its gradients are 0.
     ///
     /// # Panics
     /// Panics if the shapes differ or the batch is empty.

@@ -65,7 +65,7 @@ impl Tally {
         }
     }
 
-    /// Returns accuracy, mean similarity of positives and mean similarity of negatives (0 if there are none) of `n` rows.
+    /// Returns accuracy, mean similarity of positives and mean similarity of negatives (0 without negatives) of `n` rows.
     pub(crate) fn finish(self, n: usize, scale: Tensor<1>) -> [Tensor<1>; 3] {
         let n = n as f64;
         // Without negatives the sum is a rounding error, not 0.

@@ -90,9 +90,9 @@ pub struct SupConOutput {
     pub per_row: Tensor<1>,
     /// Among rows with a positive, the share whose nearest other row is in their group, `[1]`; a tie does not count.
     pub accuracy: Tensor<1>,
-    /// Mean similarity within groups, `[1]`; 0 if there is no such pair.
+    /// Mean similarity within groups, `[1]`; 0 without such pairs.
     pub similarity_positive: Tensor<1>,
-    /// Mean similarity across groups, `[1]`; 0 if there is no such pair.
+    /// Mean similarity across groups, `[1]`; 0 without such pairs.
     pub similarity_negative: Tensor<1>,
 }
 
@@ -117,7 +117,7 @@ impl SupCon {
         let count = weight.clone().sum_dim(1);
 
         let logits = similarity.clone() / self.config.temperature;
-        // A single row has only excluded columns. It has no positive either, so its weight of 0 drops it.
+        // A single row has only excluded columns. Its count of positives is 0 too, so it does not enter the mean.
         let logits = logits.mask_fill(other.bool_not(), LEFT_OUT);
         let log_share = burn::tensor::activation::log_softmax(logits, 1).mask_fill(positive.clone().bool_not(), 0.0);
         let terms = (log_share.sum_dim(1) / count.clone().clamp_min(1.0)).neg();

@@ -14,9 +14,9 @@
 //! was small enough to keep.
 //!
 //! Autodiff would keep every block, so both passes run outside the graph. The result enters the graph as
-//! `L + sum((x - sg(x)) * dL/dx)`, where sg is stop-gradient: the value is exactly L (the sum is 0) and the gradient is the
-//! computed one. The upstream gradient of a scalar is a factor, so a loss that is scaled, capped or added to others is
-//! differentiated correctly on every backend. Second derivatives are 0.
+//! `L + sum((x - sg(x)) * dL/dx)`, where sg is stop-gradient: the value is exactly L (the sum is 0) and the gradient is
+//! the computed one. The upstream gradient of a scalar is a factor, so a loss that is scaled, capped or added to others
+//! is differentiated correctly on every backend. Second derivatives are 0.
 
 use std::num::NonZero;
 use std::panic::resume_unwind;

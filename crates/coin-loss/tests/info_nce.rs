@@ -238,7 +238,7 @@ proptest! {
     }
 
     #[test]
-    fn swapping_sides_or_scaling_rows_does_not_change_the_cosine_loss(n in 1usize..7, seed in 0u64..1000, factor in 0.5f64..50.0) {
+    fn cosine_loss_ignores_order_of_sides_and_scale(n in 1usize..7, seed in 0u64..1000, factor in 0.5f64..50.0) {
         let case = Case::new(n, 3, seed);
         let mut other = case.clone();
         std::mem::swap(&mut other.anchor, &mut other.positive);
