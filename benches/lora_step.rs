@@ -1,10 +1,10 @@
-//! One LoRA training step of a random LLaMA: time and peak memory, for comparison with burn's own LoRA and with PyTorch.
+//! Time and peak memory of one LoRA training step of a random LLaMA, for comparison with burn's LoRA and with PyTorch.
 //!
-//! Command: `cargo bench -p coin-benches --bench lora_step -- --adapter ours` (or `burn`), with `--quantize int8|int4`,
-//! `--checkpointing`, and the shapes' flags; `benches/pytorch/lora_step.py` has the same ones.
-//! Output: one line of JSON. Seconds are wall time of a step: forward pass, cross entropy of the next token at every
+//! Command: `cargo bench -p coin-benches --bench lora_step -- --adapter ours` (or `burn`), optionally with
+//! `--quantize int8|int4`, `--checkpointing`, and flags for the shapes, which `benches/pytorch/lora_step.py` has too.
+//! Output: one line of JSON. Seconds are the wall time of a step: forward pass, cross entropy of the next token at every
 //! position, backward pass, AdamW on the adapters. `peak_mb` is the peak resident memory of the whole process in units
-//! of 10^6 bytes, read from /proc (0 where there is none).
+//! of 10^6 bytes, read from /proc (0 on systems without it).
 
 #![allow(missing_docs)]
 
@@ -77,7 +77,7 @@ fn options() -> Options {
                 });
             }
             "--checkpointing" => options.checkpointing = true,
-            // What cargo adds.
+            // Added by cargo.
             "--bench" => {}
             _ => panic!("unknown option {name}"),
         }
@@ -91,7 +91,7 @@ fn config(options: &Options) -> LlamaConfig {
         "intermediate_size": options.ff, "num_hidden_layers": options.layers,
         "num_attention_heads": options.heads, "max_position_embeddings": options.seq.max(2048),
     });
-    LlamaConfig::from_json("flags".as_ref(), &text.to_string()).expect("the flags give a model")
+    LlamaConfig::from_json("flags".as_ref(), &text.to_string()).expect("the flags describe a valid model")
 }
 
 fn model(options: &Options, device: &Device) -> Llama {
@@ -108,7 +108,7 @@ fn model(options: &Options, device: &Device) -> Llama {
             let targets = attention.flat_map(|a| [&a.q_proj, &a.k_proj, &a.v_proj, &a.o_proj]).map(|linear| {
                 match &linear.weight {
                     Weight::Dense(weight) => weight.id,
-                    Weight::Packed(_) => panic!("burn's LoRA does not know packed weights of ours"),
+                    Weight::Packed(_) => panic!("burn's LoRA does not support quantized weights"),
                 }
             });
             let group = ParamGroup::from_ids(targets.collect::<Vec<_>>());

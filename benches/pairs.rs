@@ -1,9 +1,9 @@
-//! Sampling, filling and tokenizing many pairs, beside the tokenizer alone on the same texts.
+//! Times sampling, filling and tokenizing of many pairs, compared with the tokenizer alone on the same texts.
 //!
 //! `cargo bench -p coin-benches --bench pairs -- [--pairs N] [--threads T] [--model DIR]` builds N pairs of the demo
-//! world's tasks (default 100,000, in parts of 20,000), tokenizes them with the tokenizer of DIR (default: the demo's own),
-//! and prints a line of JSON: seconds of sampling and filling, of tokenizing with masks, and of the tokenizer alone, and the
-//! throughput of the whole as a share of the tokenizer's.
+//! world's tasks (default 100,000, in parts of 20,000) and tokenizes them with the tokenizer in DIR (default: the demo's).
+//! It prints a line of JSON: the seconds of sampling and filling, of tokenizing with masks and of the tokenizer alone, and
+//! the total throughput as a share of the tokenizer's.
 
 #![allow(missing_docs)]
 

@@ -1,7 +1,7 @@
-//! Scoring a ledger of 90,000 generations: ten tasks, five levels, six instructions, 300 examples.
+//! Times scoring of a ledger with 90,000 generations: ten tasks, five levels, six instructions, 300 examples.
 //!
-//! `cargo bench -p coin-benches --bench score`: reading the file, the measures, 1000 bootstrap replicates beside them, and
-//! the tests between two runs.
+//! `cargo bench -p coin-benches --bench score` times reading the file, computing the metrics, computing them with 1000
+//! bootstrap replicates, and comparing two runs.
 
 #![allow(missing_docs)]
 
@@ -12,7 +12,7 @@ use coin::eval::levels::LEVELS;
 use coin::eval::{Bootstrap, Ledger, Record, ledger, metrics, statistics};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-/// Answers of which about four in five are right.
+/// Records of answers, about four in five of them correct.
 fn records(seed: u64, tasks: &[Task]) -> Vec<Record> {
     let mut state = seed;
     let mut uniform = || {
@@ -64,7 +64,7 @@ fn score(criterion: &mut Criterion) {
         bencher.iter(|| run().expect("answers in common"));
     });
     group.finish();
-    std::fs::remove_file(&path).expect("the file is there");
+    std::fs::remove_file(&path).expect("the file exists");
 }
 
 criterion_group!(benches, score);

@@ -1,4 +1,4 @@
-//! The list of cases, timed on every device: losses, layers, training steps, generation, evaluation, perturbation,
+//! Times the list of cases on every device: losses, layers, training steps, generation, evaluation, perturbation,
 //! tokenizing, pairs.
 //!
 //! ```sh
@@ -8,28 +8,28 @@
 //! cargo bench -p coin-benches --bench cases -- --scaling
 //! ```
 //!
-//! The first measures what the machine can do and then every case, and prints a Markdown table; the third a contrastive
-//! loss of that many pairs and that width, which need not be in the list; the last how cost grows with batch, length
-//! and width.
+//! The first command measures the machine's peak and then every case, and prints a Markdown table. The third measures a
+//! contrastive loss with that number of pairs and that width, which need not be in the list. The last measures how cost
+//! grows with batch, length and width.
 //!
-//! - `--device NAMES`: devices, separated by commas, as `coin` calls them; without it those of `COIN_BENCH_DEVICES`, or
-//!   all that this build finds. A GPU needs `--features cuda` or another's before `--`.
-//! - `--only PREFIXES`: the cases whose name begins so, separated by commas
-//! - `--at-most GFLOP`: leaves out cases that need more
-//! - `--memory GIB`: leaves out cases that need more memory beside their inputs, roughly (default 7)
-//! - `--variant NAME`: only the cases that are done so, such as `plain`, or `usual`
+//! - `--device NAMES`: comma-separated devices, named as in `coin`; by default those of `COIN_BENCH_DEVICES`, or all
+//!   devices that this build finds. A GPU needs a feature such as `--features cuda` before `--`.
+//! - `--only PREFIXES`: comma-separated prefixes of case names
+//! - `--at-most GFLOP`: skips cases that need more operations
+//! - `--memory GIB`: skips cases that need more memory in addition to their inputs, approximately (default 7)
+//! - `--variant NAME`: only cases of this variant, such as `plain` or `usual`
 //! - `--test`: runs each case once, without criterion and without measuring the peak
-//! - `--texts FILE`: writes the texts that are tokenized as a list in JSON, and nothing else
-//! - `--out FILE`: where the lines of JSON go, in place of standard output; it is overwritten
+//! - `--texts FILE`: only writes the texts to tokenize, as a JSON list
+//! - `--out FILE`: writes the lines of JSON to a file, which is overwritten, instead of standard output
 //!
-//! The number of threads is `RAYON_NUM_THREADS`, or that of the cores. `benches/pytorch/cases.py` has the same cases in
-//! PyTorch, and `benches/pytorch/alternate_cases.py` runs both by turns.
+//! The number of threads is `RAYON_NUM_THREADS`, by default the number of cores. `benches/pytorch/cases.py` has the same
+//! cases in PyTorch, and `benches/pytorch/alternate_cases.py` alternates between the two.
 //!
-//! Output: a line of JSON for each device's peak and for each case, with the fields of `training_step`; then the table.
-//! What is timed is described in `src/measure.rs`, what is counted in `src/flops.rs` and `src/bytes.rs`; the share of
-//! the peak is the least time that operations and bytes would take at the machine's peak, over the time taken.
-//! `memory_mb` is how much the peak resident memory grew beyond what was resident with the inputs; freed memory that
-//! the allocator has kept from earlier cases hides a part, so for a figure run one case alone, with `--test`.
+//! Output: a line of JSON for each device's peak and for each case, with the fields of `training_step`, then the table.
+//! `src/measure.rs` describes the timing, `src/flops.rs` and `src/bytes.rs` the counts. The share of the peak is the
+//! minimum time for the operations and bytes at the machine's peak, divided by the measured time. `memory_mb` is the
+//! growth of the peak resident memory over the memory that is resident with the inputs. The allocator keeps freed memory
+//! of earlier cases, which hides part of the growth; for an exact figure run a single case with `--test`.
 
 #![allow(missing_docs)]
 
@@ -54,13 +54,13 @@ use serde_json::{Map, Value, json};
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Runs of a large product and a large copy.
+/// Runs of the large product and of the large copy.
 const PEAK: Repeats = Repeats { warm_up: 1, steps: 5 };
 
-/// Timed runs of each point of a series.
+/// Timed runs per point of a series.
 const SCALING_RUNS: usize = 3;
 
-/// What `--variant` calls the usual way.
+/// Name of the usual variant in `--variant`.
 const USUAL: &str = "usual";
 
 fn main() {
@@ -94,9 +94,9 @@ fn fail(message: &dyn std::fmt::Display) -> ! {
     exit(2)
 }
 
-/// Where the lines of JSON go.
+/// Writer of the lines of JSON.
 struct Lines<'a> {
-    /// By device, what was measured on what.
+    /// Description of each device and of the machine, by device name.
     described: Vec<(String, Map<String, Value>)>,
     to: &'a mut dyn Write,
 }
@@ -110,7 +110,8 @@ impl Lines<'_> {
     }
 }
 
-/// The table of all cases on all devices. What does not run on the device is measured with the first one.
+/// Measures all cases on all devices and returns the table. Cases that always run on the CPU are measured once, with the
+/// first device.
 fn cases(options: &Options, devices: &[(String, Device)], lines: &mut Lines) -> String {
     let mut cases: Vec<Case> = match (options.only.is_empty(), options.loss.is_empty()) {
         (true, false) => Vec::new(),
@@ -124,7 +125,7 @@ fn cases(options: &Options, devices: &[(String, Device)], lines: &mut Lines) -> 
         }
         let fits = case.memory <= options.memory * (1u64 << 30) as f64;
         if !fits {
-            eprintln!("left out: {} needs {:.1} GiB", case.title(), case.memory / (1u64 << 30) as f64);
+            eprintln!("skipped: {} needs {:.1} GiB", case.title(), case.memory / (1u64 << 30) as f64);
         }
         fits && options.at_most.is_none_or(|most| case.flops <= most * 1e9)
     });
@@ -143,7 +144,7 @@ fn cases(options: &Options, devices: &[(String, Device)], lines: &mut Lines) -> 
     report::table(&rows)
 }
 
-/// A table for each device.
+/// Measures the series on each device and returns one table per device.
 fn scaling(devices: &[(String, Device)], lines: &mut Lines) -> Vec<String> {
     let of_device = |(name, device): &(String, Device)| {
         let mut measured = Vec::new();

@@ -1,38 +1,40 @@
-//! What the command line asks for.
+//! Command line options.
 
 use std::fmt::Display;
 use std::str::FromStr;
 
-/// Devices, where no flag names them.
+/// Environment variable with the default devices.
 const DEVICES: &str = "COIN_BENCH_DEVICES";
 
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Names of devices, all of which can be used.
+    /// Names of the devices.
     pub devices: Vec<String>,
-    /// What names of cases begin with; empty for all.
+    /// Prefixes of case names; empty for all cases.
     pub only: Vec<String>,
-    /// The way in which cases are done, if one is asked for.
+    /// Only cases of this variant.
     pub variant: Option<String>,
-    /// Batch and width of losses in addition to the list, or in place of it where nothing else is asked for.
+    /// Batch and width of losses to add to the list, or to measure instead of it if `only` is empty.
     pub loss: Vec<(usize, usize)>,
-    /// The most operations of a case, in 10^9.
+    /// Maximum operations of a case, in 10^9.
     pub at_most: Option<f64>,
-    /// The most memory of a case beside its inputs, in GiB.
+    /// Maximum memory of a case in addition to its inputs, in GiB.
     pub memory: f64,
-    /// Whether every case is run once and no more.
+    /// True to run every case only once.
     pub once: bool,
-    /// Whether to measure how cost grows, in place of the list.
+    /// True to measure the growth of cost instead of the list.
     pub scaling: bool,
-    /// File for the texts that are tokenized.
+    /// File for the texts to tokenize.
     pub texts: Option<String>,
     /// File for the lines of JSON.
     pub out: Option<String>,
 }
 
 impl Options {
+    /// Reads the command line.
+    ///
     /// # Errors
-    /// A flag is unknown or has no usable value.
+    /// Fails if a flag is unknown or its value is missing or invalid.
     pub fn from_arguments() -> Result<Self, String> {
         let mut devices = std::env::var(DEVICES).ok();
         let mut options = Options {
@@ -61,7 +63,7 @@ impl Options {
                 "--scaling" => options.scaling = true,
                 "--texts" => options.texts = Some(value()?),
                 "--out" => options.out = Some(value()?),
-                // What cargo adds.
+                // Added by cargo.
                 "--bench" => {}
                 _ => return Err(format!("unknown option {name}")),
             }

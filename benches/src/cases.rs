@@ -1,6 +1,6 @@
-//! The list of cases, family by family, the same for every device.
+//! The list of cases by family, the same for every device.
 //!
-//! A case knows what a run of it must compute and move before it is made; [`Case::prepare`] makes its inputs on a
+//! A case states how much a run must compute and move before its inputs exist; [`Case::prepare`] creates the inputs on a
 //! device. Inputs are the same in every program that has the case (`benches/pytorch/cases.py`), so that values can be
 //! compared.
 
@@ -19,13 +19,13 @@ use std::fmt;
 
 use burn::tensor::Device;
 
-/// Work that can be run again and again.
+/// Work that can be run repeatedly.
 pub trait Work {
-    /// Runs it once; complete on return.
+    /// Runs the work once, to completion.
     fn run(&mut self);
 
-    /// What it computes, outside any clock: root mean squares of its output and of the gradient of its first input. The
-    /// loss of a case that has one stands for the output.
+    /// Returns the computed values, outside the timed section: the root mean square of the output, and that of the
+    /// gradient of the first input. Cases with a loss return the loss in place of the output.
     fn values(&mut self) -> Option<[f64; 2]> {
         None
     }
@@ -37,31 +37,31 @@ impl<F: FnMut()> Work for F {
     }
 }
 
-/// Makes the inputs of a case on a device.
+/// Creates the inputs of a case on a device.
 pub type Prepare = Box<dyn Fn(&Device) -> Box<dyn Work>>;
 
 /// One entry of the list.
 pub struct Case {
-    /// Its name, beginning with that of its family: `loss/4096x512`.
+    /// Name, starting with that of the family: `loss/4096x512`.
     pub name: String,
-    /// How it is done, where there are several ways; empty for the usual one.
+    /// Name of the variant, if the case has several; empty for the usual one.
     pub variant: &'static str,
-    /// Whether it works on the device, rather than on the CPU whatever the device.
+    /// True if the case runs on the selected device, false if it always runs on the CPU.
     pub on_device: bool,
-    /// Floating-point operations of a run that [`flops`](crate::flops) counts; 0 where they are not counted.
+    /// Floating-point operations of a run, as counted by [`flops`](crate::flops); 0 if not counted.
     pub flops: f64,
-    /// Bytes that a run must move, as [`bytes`](crate::bytes) counts them; 0 where they are not counted.
+    /// Bytes that a run must move, as counted by [`bytes`](crate::bytes); 0 if not counted.
     pub bytes: f64,
-    /// Bytes that it needs beside its inputs, roughly.
+    /// Approximate memory in addition to the inputs, in bytes.
     pub memory: f64,
-    /// How many things a run gets through, and what they are.
+    /// Number of items that a run processes, and their unit.
     pub items: (f64, &'static str),
-    /// Makes it ready to run.
+    /// Creates the inputs.
     pub prepare: Prepare,
 }
 
 impl Case {
-    /// A case on the CPU without counted operations.
+    /// Creates a case that runs on the CPU, without counted operations.
     pub(crate) fn on_cpu(name: String, items: (f64, &'static str), work: impl Fn() -> Box<dyn Work> + 'static) -> Self {
         let prepare = Box::new(move |_: &Device| work());
         Case { name, variant: "", on_device: false, flops: 0.0, bytes: 0.0, memory: 0.0, items, prepare }
@@ -90,7 +90,7 @@ impl fmt::Debug for Case {
 /// Lists the cases of a family.
 pub type Family = fn() -> Vec<Case>;
 
-/// The families, by name, in the order in which they are measured.
+/// The families by name, in the order in which they are measured.
 pub const FAMILIES: [(&str, Family); 9] = [
     ("loss", loss::cases),
     ("lora", lora::cases),
@@ -103,7 +103,7 @@ pub const FAMILIES: [(&str, Family); 9] = [
     ("pairs", pairs::cases),
 ];
 
-/// The cases whose name begins with one of `prefixes`, or all if there is none.
+/// Returns the cases whose name starts with one of `prefixes`, or all cases if `prefixes` is empty.
 pub fn matching(prefixes: &[String]) -> Vec<Case> {
     let family = |name: &str| {
         let related = |prefix: &String| prefix.starts_with(name) || name.starts_with(prefix.as_str());
@@ -120,12 +120,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_begin_with_the_family_and_differ() {
+    fn names_start_with_the_family_and_are_unique() {
         let mut titles = HashSet::new();
         for (name, cases) in FAMILIES {
             for case in cases() {
                 assert_eq!(case.family(), name);
-                assert!(titles.insert(case.title()), "{case:?} is there twice");
+                assert!(titles.insert(case.title()), "{case:?} occurs twice");
             }
         }
     }
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn all_ways_to_evaluate_a_loss_agree() {
+    fn all_evaluations_of_a_loss_agree() {
         let cases = matching(&["loss/64x".to_owned(), "loss/1024x64".to_owned()]);
         let values = |case: &Case| {
             let mut work = (case.prepare)(&Device::flex());
@@ -159,7 +159,7 @@ mod tests {
         };
         for usual in cases.iter().filter(|case| case.variant.is_empty()) {
             let other = cases.iter().find(|other| other.name == usual.name && !other.variant.is_empty());
-            for (one, two) in values(usual).into_iter().zip(values(other.expect("another way"))) {
+            for (one, two) in values(usual).into_iter().zip(values(other.expect("another variant"))) {
                 assert!((one - two).abs() <= 1e-5 * one, "{usual:?}: {one} and {two}");
             }
         }

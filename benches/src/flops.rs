@@ -1,36 +1,36 @@
-//! Floating-point operations, counted from the shapes: two for each multiplication of a matrix product, and nothing for
-//! what is done element by element.
+//! Floating-point operations, counted from the shapes: two for each multiplication of a matrix product, none for
+//! elementwise work.
 //!
-//! What work needs is counted, not what a program does. What is computed twice to save memory is counted once; the scores
-//! of keys that a query must not see are counted, although a fused kernel may leave them out. The base is frozen, so no
-//! weight of it has a gradient, and what stands before the first adapter has none either.
+//! The count is what a workload needs, not what a program does. Values that a program computes twice to save memory count
+//! once. Scores of masked keys count, although a fused kernel may skip them. The base is frozen, so its weights do not
+//! have gradients, and neither does anything before the first adapter.
 
 use crate::decoder::Size;
 
-/// The contrastive loss of `batch` pairs of `width` numbers: the similarities forward, and two products of their size
+/// Contrastive loss of `batch` pairs of `width` numbers: the similarities forward, and two products of the same size
 /// backward.
 pub fn of_loss(batch: usize, width: usize) -> f64 {
     3.0 * product(batch, width, batch)
 }
 
-/// A frozen square matrix with an adapter on `rows` rows: the matrix forward, and backward to the input; the adapter's
-/// two products forward, and four backward.
+/// Frozen square matrix with an adapter on `rows` rows: the matrix forward, and backward to the input; the adapter's two
+/// products forward, and four backward.
 pub fn of_lora_linear(rows: usize, width: usize, rank: usize) -> f64 {
     2.0 * product(rows, width, width) + 6.0 * product(rows, width, rank)
 }
 
-/// Attention of `seq` queries over as many keys, in all heads together `width` wide: two products forward, four
+/// Attention of `seq` queries over as many keys, with a total width of `width` over all heads: two products forward, four
 /// backward.
 pub fn of_attention(rows: usize, seq: usize, width: usize) -> f64 {
     6.0 * rows as f64 * product(seq, width, seq)
 }
 
-/// One training step over `rows` rows of `seq` tokens, of which the last `supervised` are.
+/// One training step on `rows` rows of `seq` tokens, the last `supervised` of which are supervised.
 ///
-/// - linear layers: forward, and the gradient of their input but for q, k and v of the first layer
-/// - attention, and adapters on q, k, v and o, less one product for each adapter that needs no input gradient
-/// - the last layer but for its k and v: where a supervised token is predicted, and at the last token
-/// - head, where a supervised token is predicted: forward, and the gradient of its input
+/// - linear layers: forward, and the input gradient, except for q, k and v of the first layer
+/// - attention, and adapters on q, k, v and o, minus one product for each adapter that does not need an input gradient
+/// - the last layer, except its k and v: only at positions that predict a supervised token, and at the last token
+/// - head, at positions that predict a supervised token: forward, and the input gradient
 pub fn of_training(size: &Size, rank: usize, rows: usize, seq: usize, supervised: usize) -> f64 {
     let Size { width, layers, vocab, .. } = *size;
     assert!(layers > 1 && supervised < seq, "a decoder of several layers, and rows with a prompt");
@@ -44,19 +44,19 @@ pub fn of_training(size: &Size, rank: usize, rows: usize, seq: usize, supervised
     (linear + adapters - unneeded) as f64 + attention - unseen + head
 }
 
-/// Continuing `rows` prompts of `seq` tokens by `new` tokens, with a cache and the head at last positions only.
+/// Generation of `new` tokens after `rows` prompts of `seq` tokens, with a cache, and the head at the last position only.
 pub fn of_generation(size: &Size, rank: usize, rows: usize, seq: usize, new: usize) -> f64 {
     rows as f64 * (of_tokens(size, rank, 0, seq) + of_continuation(size, rank, seq, new))
 }
 
-/// Writing `new` tokens behind `seq` that the decoder has seen.
+/// Generation of `new` tokens after `seq` tokens that are already in the cache.
 pub fn of_continuation(size: &Size, rank: usize, seq: usize, new: usize) -> f64 {
     let others: f64 = (1..new).map(|at| of_tokens(size, rank, seq + at - 1, seq + at)).sum();
     others + new as f64 * product(1, size.width, size.vocab)
 }
 
-/// The decoder, without head, on the tokens from place `first` to `end` of a row, the earlier ones in the cache. The last
-/// layer has keys and values of all of them, and the rest of the last one alone.
+/// The decoder without head on the tokens `first..end` of a row; earlier tokens are in the cache. The last layer computes
+/// keys and values for all of these tokens, and everything else for the last one only.
 pub fn of_tokens(size: &Size, rank: usize, first: usize, end: usize) -> f64 {
     let Size { width, layers, .. } = *size;
     let adapter = 2 * rank * width;
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
     use crate::decoder::SIZES;
 
-    /// Matrix products as they are written down one by one: rows, inner, columns.
+    /// The operations of several matrix products, each given as rows, inner, columns.
     fn sum(products: &[[usize; 3]]) -> f64 {
         products.iter().map(|&[rows, inner, columns]| (2 * rows * inner * columns) as f64).sum()
     }
@@ -94,7 +94,7 @@ mod tests {
     fn an_adapted_matrix_has_eight_products() {
         let (n, d, r) = (10, 7, 3);
         let forward = [[n, d, d], [n, d, r], [n, r, d]];
-        // Of the input by way of the matrix, of the product with A, of B, of A, and of the input by way of A.
+        // Gradients of the input through the matrix, of the product with A, of B, of A, and of the input through A.
         let backward = [[n, d, d], [n, d, r], [r, n, d], [d, n, r], [n, r, d]];
         assert_eq!(of_lora_linear(n, d, r), sum(&forward) + sum(&backward));
     }
@@ -116,10 +116,10 @@ mod tests {
         let feed_forward = sum(&[[tokens, size.width, size.ff]; 3]);
         let layer =
             4.0 * of_lora_linear(tokens, size.width, rank) + 2.0 * feed_forward + of_attention(rows, seq, size.width);
-        // Neither the matrices nor the adapters of q, k and v of the first layer pass a gradient on.
+        // In the first layer neither the matrices nor the adapters of q, k and v need an input gradient.
         let unneeded = 3.0 * sum(&[[tokens, size.width, size.width], [tokens, size.width, rank]]);
         let head = 2.0 * sum(&[[rows * supervised, size.width, size.vocab]]);
-        // 13 positions of a row are queries of nothing in the last layer.
+        // 13 positions of a row are not queried in the last layer.
         let left_out = rows * 13;
         let queries = 2.0 * of_lora_linear(left_out, size.width, rank)
             + 2.0 * sum(&[[left_out, size.width, size.ff]; 3])
@@ -134,7 +134,7 @@ mod tests {
         let alone: f64 = (0..10).map(|at| of_tokens(size, 16, at, at + 1)).sum();
         let whole = of_tokens(size, 16, 0, 10);
         let scores = |layers: usize, count: usize| (layers * 2 * 2 * size.width * count) as f64;
-        // Nine tokens need no query in the last layer where they come together: its q, o, feed-forward and scores.
+        // Processed together, nine tokens skip q, o, feed-forward and scores in the last layer.
         let queries = sum(&[[9, size.width, size.width]; 2])
             + sum(&[[9, size.width, size.ff]; 3])
             + 2.0 * sum(&[[9, size.width, 16], [9, 16, size.width]])

@@ -1,4 +1,4 @@
-//! Greedy generation of a random model, adapters merged into it: prompts that share no beginning, all in one batch.
+//! Greedy generation with a random model and merged adapters. The prompts have no common prefix and form one batch.
 
 use burn::tensor::Device;
 use coin::model::generate::{GenerateOptions, generate};
@@ -7,23 +7,23 @@ use coin::model::{FloatType, Llama, WeightFormat, adapter};
 use crate::decoder::{self, Size};
 use crate::{bytes, flops};
 
-/// Tokens after each prompt.
+/// Tokens generated per prompt.
 pub const NEW_TOKENS: usize = 7;
 
-/// What is continued.
+/// A generation workload.
 #[derive(Debug, Clone, Copy)]
 pub struct Generation {
     /// The model.
     pub size: Size,
-    /// Number type of its weights.
+    /// Dtype of the weights.
     pub dtype: FloatType,
-    /// Prompts.
+    /// Number of prompts.
     pub rows: usize,
-    /// Tokens of each.
+    /// Tokens per prompt.
     pub seq: usize,
 }
 
-/// A model and prompts for it.
+/// A model and its prompts.
 #[derive(Debug)]
 pub struct Generator {
     model: Llama,
@@ -32,17 +32,17 @@ pub struct Generator {
 }
 
 impl Generation {
-    /// Floating-point operations of continuing all prompts.
+    /// Floating-point operations for all prompts.
     pub fn flops(&self) -> f64 {
         flops::of_generation(&self.size, 0, self.rows, self.seq, NEW_TOKENS)
     }
 
-    /// Bytes that must be moved for it.
+    /// Bytes that must be moved for all prompts.
     pub fn bytes(&self) -> f64 {
         bytes::of_generation(&self.size, NEW_TOKENS)
     }
 
-    /// A random model on `device`, and `steps` different batches of prompts.
+    /// Creates a random model on `device` and `steps` different batches of prompts.
     pub fn prepare(&self, steps: usize, device: &Device) -> Generator {
         let format = WeightFormat { dtype: self.dtype, ..WeightFormat::default() };
         let base = Llama::with_format(&self.size.config(self.seq), format, 1, device);
@@ -67,7 +67,7 @@ impl Generation {
 }
 
 impl Generator {
-    /// Continues a batch; past the batches that there are, the first ones come again. Complete on return.
+    /// Generates for one batch and waits for the result. After the last batch, the first one is used again.
     pub fn step(&self, number: usize) {
         let prompts = &self.batches[number % self.batches.len()];
         let continuations = generate(&self.model, prompts, &self.settings, |_, _| false);

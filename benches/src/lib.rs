@@ -1,13 +1,13 @@
-//! What the benches of the coin crates share, and the list of cases. Each bench is a file or folder beside `src/`.
+//! Code shared by the benches of the coin crates, and the list of cases. Each bench is a file or folder next to `src/`.
 //!
-//! - [`cases`]: the list: every operation and task whose cost is of interest, with what it must compute and move
-//! - [`measure`]: a case timed, by criterion or, where a run is long, by the clock alone
+//! - [`cases`]: the benchmarked operations and tasks, with the operations and bytes that they need
+//! - [`measure`]: times a case with criterion, or with a plain clock if a run is long
 //! - [`report`]: a case's line of JSON, and the Markdown table with the share of the machine's peak
-//! - [`scaling`]: how the cost of a step grows with batch, length and width
-//! - [`training`], [`generation`]: a training step and greedy generation of a random [`decoder`]
-//! - [`peak`]: what the machine can do
-//! - [`flops`], [`bytes`]: what work must compute and move, from its shapes
-//! - [`timing`], [`machine`]: runs timed, and what a figure was measured on
+//! - [`scaling`]: growth of the cost of a step with batch, length and width
+//! - [`training`], [`generation`]: a training step and greedy generation with a random [`decoder`]
+//! - [`peak`]: peak speed of the machine
+//! - [`flops`], [`bytes`]: operations and bytes that a workload needs, from its shapes
+//! - [`timing`], [`machine`]: timing of runs, and description of the machine
 
 pub mod bytes;
 pub mod cases;

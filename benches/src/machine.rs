@@ -1,5 +1,5 @@
-//! What a figure was measured on: processor, source, memory and processor time of this process. What cannot be found
-//! out is 0 or `unknown`.
+//! Description of the machine and the source, and memory and processor time of this process. Values that cannot be
+//! determined are 0 or `unknown`.
 
 use std::fs::read_to_string;
 use std::process::Command;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::timing::object;
 
-/// The fields of a report that say what was measured on what.
+/// The report fields that describe program, device and machine.
 pub fn described(device: &str, dtype: &str) -> Map<String, Value> {
     object(json!({
         "program": "coin",
@@ -17,7 +17,7 @@ pub fn described(device: &str, dtype: &str) -> Map<String, Value> {
     }))
 }
 
-/// Threads that a step may use.
+/// Number of threads that a step may use.
 pub fn threads() -> usize {
     let asked = std::env::var("RAYON_NUM_THREADS").ok().and_then(|text| text.parse().ok());
     asked.filter(|&threads| threads > 0).unwrap_or_else(cores)
@@ -27,7 +27,7 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Family, model and stepping stand beside the name, which says little on virtual machines.
+/// Processor name with family, model and stepping, because the name alone is often generic on virtual machines.
 fn cpu() -> String {
     let text = read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
@@ -44,7 +44,7 @@ fn cpu() -> String {
     )
 }
 
-/// The commit of the sources, with `dirty` where tracked files differ from it.
+/// The commit of the sources, followed by `dirty` if tracked files differ from it.
 fn commit() -> String {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
@@ -64,7 +64,7 @@ pub fn peak_mb() -> f64 {
     line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).map_or(0.0, |kib| kib * 1.024e-3)
 }
 
-/// Lets the peak begin anew with what is resident now, where the system can do that.
+/// Resets the peak to the memory that is resident now, if the system supports it.
 pub fn forget_peak() {
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
@@ -72,7 +72,7 @@ pub fn forget_peak() {
 /// Processor time of this process so far, user and system, in steps of 10 ms.
 pub fn cpu_seconds() -> f64 {
     let stat = read_to_string("/proc/self/stat").unwrap_or_default();
-    // The second field is a name in parentheses, which may hold spaces; user and system time are fields 14 and 15.
+    // The second field is a name in parentheses, which may contain spaces; user and system time are fields 14 and 15.
     let behind_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     let ticks = behind_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok());
     ticks.sum::<f64>() / 100.0

@@ -1,8 +1,8 @@
-//! A case, timed on a device.
+//! Timing of a case on a device.
 //!
-//! criterion warms a case up, decides how often to run it, and reports spread and change since the last time; it takes
-//! ten samples at least. A case whose run is long gets fewer, by the same clock. Either way every run is timed for
-//! itself, and the median of the runs is what counts.
+//! criterion warms a case up, decides how often to run it, and reports the spread and the change since the last time. It
+//! takes at least ten samples. Cases with long runs get fewer runs, timed by the same clock. In both cases every run is
+//! timed separately, and the result is the median.
 
 use std::time::Duration;
 
@@ -13,31 +13,32 @@ use crate::cases::{Case, Work};
 use crate::machine;
 use crate::timing::Timing;
 
-/// Seconds for which criterion runs a case before the timed runs, and for which it times it.
+/// Seconds of criterion's warm-up, and of its measurement.
 const WARM_UP: f64 = 0.1;
 const MEASUREMENT: f64 = 0.4;
 
-/// Seconds of a run beyond which a case gets a few runs without criterion, at least two, and how long these take
-/// together.
+/// Above `LONG` seconds per run, a case gets a few runs without criterion: as many as fit into `FEW` seconds, at least
+/// two.
 const LONG: f64 = 0.2;
 const FEW: f64 = 1.2;
 
-/// Seconds of a run on the CPU beyond which the first one is all there is. Other devices compile kernels in theirs.
+/// Above this many seconds per run on the CPU, only the first run is timed. On other devices the first run compiles
+/// kernels.
 const VERY_LONG: f64 = 4.0;
 
-/// What a case took, and what it computed.
+/// Times and values of a case.
 #[derive(Debug)]
 pub struct Measured {
-    /// Its runs.
+    /// The timed runs.
     pub timing: Timing,
     /// See [`Work::values`].
     pub values: Option<[f64; 2]>,
 }
 
-/// Prepares and runs `case`; only `once` where that is asked for.
+/// Prepares and runs `case`; runs it a single time if `once` is true.
 pub fn measure(criterion: &mut Criterion, case: &Case, name: &str, device: &Device, once: bool) -> Measured {
     let mut work = (case.prepare)(device);
-    // Of what the case needs beside its inputs.
+    // The peak then covers the memory that the case needs in addition to its inputs.
     machine::forget_peak();
     let mut first = Timing::begin();
     first.add(1, |_| work.run());
@@ -56,7 +57,7 @@ pub fn measure(criterion: &mut Criterion, case: &Case, name: &str, device: &Devi
     Measured { timing, values }
 }
 
-/// Has criterion run `work`, and keeps the times of the runs after its warm-up.
+/// Runs `work` with criterion and keeps the times of the runs after the warm-up.
 fn sample(criterion: &mut Criterion, name: &str, first: &Timing, work: &mut dyn Work) -> Timing {
     let (group, rest) = name.split_once('/').expect("a device and a case");
     let mut timing = Timing::begin_after(first);
@@ -84,7 +85,7 @@ mod tests {
     #[test]
     fn a_long_case_gets_few_runs() {
         let measured = measure(&mut Criterion::default(), &case(250), "cpu", &Device::flex(), false);
-        // Four where the machine does nothing else.
+        // Four on an idle machine.
         assert!((2..=4).contains(&measured.timing.runs()), "{:?}", measured.timing);
         assert!(measured.timing.median() >= 0.25, "{:?}", measured.timing);
         assert_eq!(measure(&mut Criterion::default(), &case(1), "cpu", &Device::flex(), true).timing.runs(), 1);

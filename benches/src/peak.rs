@@ -1,4 +1,4 @@
-//! What the machine can do: a large product of matrices, large tensors read and written once, and a large copy.
+//! Peak speed of the machine: a large matrix product, large tensors that are read and written once, and a large copy.
 
 use burn::tensor::{Device, Distribution, Tensor};
 use serde_json::{Map, Value, json};
@@ -8,15 +8,15 @@ use crate::timing::{Repeats, Timing, object, rounded};
 
 /// Rows and columns of the matrices.
 const SIDE: usize = 2048;
-/// Elements of the long tensors: 256 MiB each.
+/// Elements of the long tensors, 256 MiB each.
 const LONG: usize = 1 << 26;
 
-/// Operations and bytes a second that a device reaches at best.
+/// Peak operations and bytes per second of a device.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Peak {
-    /// Of a large product in f32.
+    /// Operations per second of a large product in f32.
     pub flops: f64,
-    /// Of a large copy: read and written.
+    /// Bytes per second that a large copy reads and writes.
     pub bytes: f64,
 }
 
@@ -30,8 +30,8 @@ impl Peak {
         }))
     }
 
-    /// The share of the peak at which work that needs so many operations and bytes ran, and whether the bytes decide
-    /// it; `None` for work of which neither was counted.
+    /// Returns the share of the peak that a run reached, and true if the bytes are the limit. `None` if neither operations
+    /// nor bytes were counted.
     pub fn share(&self, flops: f64, bytes: f64, seconds: f64) -> Option<(f64, bool)> {
         let (computing, moving) = (flops / self.flops, bytes / self.bytes);
         let least = computing.max(moving);
@@ -39,15 +39,15 @@ impl Peak {
     }
 }
 
-/// The peak of `device`, as the cases' shares refer to it: the fastest run counts.
+/// Measures the peak of `device`, the reference for the shares of cases. The fastest run counts.
 pub fn measure(device: &Device, repeats: Repeats) -> Peak {
     let flops = 2.0 * (SIDE as f64).powi(3) / product(device, repeats).quantile(0.0);
     Peak { flops, bytes: 8.0 * LONG as f64 / copy(device, repeats).quantile(0.0) }
 }
 
-/// The product, the copy, and what a program pays for new memory: a multiple and a sum of long tensors whose results
-/// are allocated inside the clock. All in f32; bytes are those a kernel must move: two tensors for the multiple, three
-/// for the sum.
+/// Measures the product, the copy, and the cost of new memory: a multiple and a sum of long tensors whose results are
+/// allocated inside the timed section. All in f32. Bytes are those that a kernel must move: two tensors for the multiple,
+/// three for the sum.
 pub fn report(device: &Device, repeats: Repeats) -> Map<String, Value> {
     let gb = |tensors: usize, timing: &Timing| rounded((4 * tensors * LONG) as f64 / timing.median() / 1e9, 2);
     let product = product(device, repeats);
@@ -71,8 +71,8 @@ fn product(device: &Device, repeats: Repeats) -> Timing {
     timed(device, repeats, || a.clone().matmul(b.clone()))
 }
 
-/// On the CPU into memory that was written before, a part a thread; elsewhere a multiple, as memory is not given back
-/// there.
+/// On the CPU, a copy into memory that was written before, one part per thread. On other devices a multiple, because
+/// their allocators keep freed memory.
 fn copy(device: &Device, repeats: Repeats) -> Timing {
     if *device != Device::flex() {
         let long = long(device);
@@ -111,9 +111,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_share_is_of_what_binds() {
+    fn the_share_is_that_of_the_limiting_resource() {
         let peak = Peak { flops: 100.0, bytes: 10.0 };
-        // A second of computing, two of moving, done in four.
+        // One second of computing and two of moving, done in four.
         assert_eq!(peak.share(100.0, 20.0, 4.0), Some((0.5, true)));
         assert_eq!(peak.share(100.0, 5.0, 4.0), Some((0.25, false)));
         assert_eq!(peak.share(0.0, 0.0, 4.0), None);

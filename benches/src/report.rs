@@ -1,4 +1,4 @@
-//! What was measured: lines of JSON and a Markdown table.
+//! Reports: lines of JSON and a Markdown table.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,7 @@ use crate::measure::Measured;
 use crate::peak::Peak;
 use crate::timing::{object, rounded, significant};
 
-/// A case's line, to which what [`machine::described`](crate::machine::described) says is added.
+/// Returns a case's line of JSON, without the fields of [`machine::described`](crate::machine::described).
 pub fn line(case: &Case, measured: &Measured, peak: Option<Peak>) -> Map<String, Value> {
     let seconds = measured.timing.median();
     let mut line = measured.timing.fields(case.flops);
@@ -29,7 +29,7 @@ pub fn line(case: &Case, measured: &Measured, peak: Option<Peak>) -> Map<String,
     line
 }
 
-/// The share of the peak, if it is known; see [`Peak::share`].
+/// Returns the share of the peak, if it is known; see [`Peak::share`].
 fn share(case: &Case, seconds: f64, peak: Option<Peak>) -> Option<(f64, bool)> {
     peak.and_then(|peak| peak.share(case.flops, case.bytes, seconds))
 }
@@ -37,7 +37,7 @@ fn share(case: &Case, seconds: f64, peak: Option<Peak>) -> Option<(f64, bool)> {
 /// One row of the table.
 #[derive(Debug, Clone)]
 pub struct Row {
-    /// Its cells.
+    /// The cells.
     cells: Vec<String>,
 }
 
@@ -46,7 +46,7 @@ const COLUMNS: [&str; 9] =
     ["case", "device", "seconds", "quartiles", "a second", "GFLOP", "MB", "GFLOP/s", "share of peak"];
 
 impl Row {
-    /// Of a case on the device called `device`.
+    /// Creates the row of a case on the device named `device`.
     pub fn new(case: &Case, device: &str, measured: &Measured, peak: Option<Peak>) -> Self {
         let timing = &measured.timing;
         let seconds = timing.median();
@@ -70,12 +70,12 @@ impl Row {
     }
 }
 
-/// The rows as a Markdown table.
+/// Formats the rows as a Markdown table.
 pub fn table(rows: &[Row]) -> String {
     markdown(&COLUMNS, rows.iter().map(|row| row.cells.clone()))
 }
 
-/// A Markdown table.
+/// Formats a Markdown table.
 pub fn markdown(columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     let head = line(columns.iter().map(|&column| column.to_owned()).collect());
@@ -83,7 +83,7 @@ pub fn markdown(columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> St
     head + &rule + &rows.map(line).collect::<String>()
 }
 
-/// A number with three significant digits, or all digits before the point.
+/// Formats a number with three significant digits, or all digits before the decimal point.
 pub fn figure(value: f64) -> String {
     let digits = if value > 0.0 { value.log10().floor() as i32 } else { 0 };
     format!("{value:.*}", (2 - digits).max(0) as usize)

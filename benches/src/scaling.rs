@@ -1,4 +1,4 @@
-//! How cost grows: the seconds of a step over one of its sizes, the others fixed, and the exponent that fits them.
+//! Growth of cost: the seconds of a step as a function of one size, with the others fixed, and the fitted exponent.
 
 use burn::tensor::Device;
 use serde_json::{Map, Value, json};
@@ -9,27 +9,27 @@ use crate::report::{figure, markdown};
 use crate::timing::{Repeats, Timing, object, rounded, significant};
 use crate::training::TrainingStep;
 
-/// A step over one of its sizes.
+/// A step at several values of one of its sizes.
 #[derive(Debug)]
 pub struct Series {
-    /// What is measured: `training step`.
+    /// Name of the workload: `training step`.
     pub work: &'static str,
-    /// Which size grows: `pairs`.
+    /// Name of the size that grows: `pairs`.
     pub axis: &'static str,
-    /// The sizes that do not.
+    /// The fixed sizes.
     pub fixed: String,
-    /// The values of the size, each with its case.
+    /// The values of the growing size, each with its case.
     pub points: Vec<(usize, Case)>,
 }
 
-/// The series that are measured.
+/// The series to measure.
 pub fn series() -> Vec<Series> {
     let small = TrainingStep::of(SIZES[0]);
     let training = |axis, fixed: &str, steps: Vec<(usize, TrainingStep)>| {
         let case = |(at, step)| (at, decoder::training_step(format!("training/{axis} {at}"), step));
         Series { work: "training step", axis, fixed: fixed.to_owned(), points: steps.into_iter().map(case).collect() }
     };
-    let usual = |batch: usize, width: usize| loss::of_size(batch, width).into_iter().next().expect("the usual one");
+    let usual = |batch: usize, width: usize| loss::of_size(batch, width).into_iter().next().expect("the usual variant");
     vec![
         training(
             "pairs",
@@ -60,19 +60,19 @@ fn wide(width: usize) -> TrainingStep {
     TrainingStep { pairs: 2, ..TrainingStep::of(size) }
 }
 
-/// A point of a series, measured.
+/// A measured point of a series.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
-    /// The value of the size that grows.
+    /// The value of the growing size.
     pub at: usize,
-    /// The median of the runs.
+    /// The median of the runs, in seconds.
     pub seconds: f64,
     /// Floating-point operations of a run.
     pub flops: f64,
 }
 
 impl Series {
-    /// Measures every point: a run to warm up, then so many.
+    /// Measures every point: one run to warm up, then `runs` timed runs.
     pub fn measure(&self, device: &Device, runs: usize) -> Vec<Point> {
         let point = |(at, case): &(usize, Case)| {
             let mut work = (case.prepare)(device);
@@ -82,7 +82,7 @@ impl Series {
         self.points.iter().map(point).collect()
     }
 
-    /// The line of JSON of its points.
+    /// Returns the line of JSON for the points.
     pub fn line(&self, points: &[Point]) -> Map<String, Value> {
         object(json!({
             "mode": "scaling",
@@ -97,7 +97,7 @@ impl Series {
     }
 }
 
-/// The series as a Markdown table.
+/// Formats the series as a Markdown table.
 pub fn table(measured: &[(Series, Vec<Point>)]) -> String {
     let row = |(series, points): &(Series, Vec<Point>)| {
         let seconds = |point: &Point| format!("{}: {}", point.at, figure(point.seconds));
@@ -120,7 +120,7 @@ fn last(points: &[Point]) -> &[Point] {
     &points[points.len().saturating_sub(2)..]
 }
 
-/// The slope of the line that fits the logarithms best: `value` grows with the size's power of it.
+/// The exponent of growth: the slope of the least-squares line through the logarithms of size and `value`.
 fn exponent(points: &[Point], value: fn(&Point) -> f64) -> f64 {
     let logarithms: Vec<[f64; 2]> = points.iter().map(|point| [(point.at as f64).ln(), value(point).ln()]).collect();
     let count = points.len() as f64;
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_exponent_of_a_power_is_found() {
+    fn the_exponent_of_a_power_law_is_recovered() {
         let point = |at: usize| Point { at, seconds: 3.0 * (at as f64).powf(1.5), flops: at as f64 };
         let points: Vec<Point> = [2, 4, 8, 100].map(point).into();
         assert!((exponent(&points, |point| point.seconds) - 1.5).abs() < 1e-12);

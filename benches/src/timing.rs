@@ -1,4 +1,4 @@
-//! Runs, timed.
+//! Timing of runs.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::machine;
 
-/// How often something is run.
+/// Number of runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Repeats {
     /// Runs before the timed ones.
@@ -15,12 +15,12 @@ pub struct Repeats {
     pub steps: usize,
 }
 
-/// What timed runs took.
+/// The times of a series of runs.
 #[derive(Debug, Clone)]
 pub struct Timing {
     /// Wall time of each run.
     seconds: Vec<f64>,
-    /// Wall time of all runs, and processor time of the process during them, of all threads.
+    /// Wall time of all runs, and processor time of all threads of the process during them.
     wall_seconds: f64,
     cpu_seconds: f64,
     /// Peak memory before the first run.
@@ -28,17 +28,17 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// Without a run so far.
+    /// Creates a timing without runs.
     pub fn begin() -> Self {
         Timing { seconds: Vec::new(), wall_seconds: 0.0, cpu_seconds: 0.0, peak_mb_before: machine::peak_mb() }
     }
 
-    /// Without a run so far, for what was run before as `first`.
+    /// Creates a timing without runs that keeps the peak memory from before `first`, an earlier run of the same work.
     pub fn begin_after(first: &Timing) -> Self {
         Timing { peak_mb_before: first.peak_mb_before, ..Timing::begin() }
     }
 
-    /// Runs `step` with its number, warm-up first. Every call must be complete when it returns.
+    /// Calls `step` with the number of each run, warm-up first. `step` must return only when its work is complete.
     pub fn of(repeats: Repeats, mut step: impl FnMut(usize)) -> Self {
         let mut timing = Timing::begin();
         (0..repeats.warm_up).for_each(&mut step);
@@ -46,7 +46,7 @@ impl Timing {
         timing
     }
 
-    /// Runs `step` so often, and returns what that took.
+    /// Calls `step` `runs` times and returns the total time.
     pub fn add(&mut self, runs: usize, mut step: impl FnMut(usize)) -> Duration {
         let spent = machine::cpu_seconds();
         let mut total = Duration::ZERO;
@@ -62,7 +62,7 @@ impl Timing {
         total
     }
 
-    /// Leaves out of the times those first runs that began within so many seconds.
+    /// Drops the times of the runs that began in the first `warm_up` seconds.
     pub fn forget(&mut self, warm_up: f64) {
         let mut until = 0.0;
         let within = self.seconds.iter().take_while(|&&seconds| {
@@ -74,17 +74,17 @@ impl Timing {
         self.seconds.drain(..count);
     }
 
-    /// Timed runs.
+    /// Number of timed runs.
     pub fn runs(&self) -> usize {
         self.seconds.len()
     }
 
-    /// The median of the runs.
+    /// The median of the runs, in seconds.
     pub fn median(&self) -> f64 {
         self.quantile(0.5)
     }
 
-    /// Linear between the two nearest runs.
+    /// A quantile of the runs in seconds, interpolated linearly between the two nearest runs.
     pub fn quantile(&self, share: f64) -> f64 {
         let mut seconds = self.seconds.clone();
         seconds.sort_by(f64::total_cmp);
@@ -93,12 +93,12 @@ impl Timing {
         below + (above - below) * place.fract()
     }
 
-    /// How much the peak resident memory has grown since before the first run, in units of 10^6 bytes.
+    /// Growth of the peak resident memory since before the first run, in units of 10^6 bytes.
     pub fn memory_mb(&self) -> f64 {
         machine::peak_mb() - self.peak_mb_before
     }
 
-    /// The fields of a report: `flops` are those of a run.
+    /// Returns the fields of a report; `flops` are the operations of one run.
     pub fn fields(&self, flops: f64) -> Map<String, Value> {
         let share = self.cpu_seconds / self.wall_seconds / machine::threads() as f64;
         object(json!({
@@ -114,7 +114,7 @@ impl Timing {
     }
 }
 
-/// The map of a JSON object.
+/// Returns the map of a JSON object.
 pub fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
@@ -122,15 +122,15 @@ pub fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// To so many decimals.
+/// Rounds to `decimals` decimals.
 pub fn rounded(value: f64, decimals: i32) -> f64 {
     let unit = 10f64.powi(decimals);
     (value * unit).round() / unit
 }
 
-/// To five significant digits.
+/// Rounds to five significant digits.
 pub fn significant(value: f64) -> f64 {
-    format!("{value:.4e}").parse().expect("a number that was just written")
+    format!("{value:.4e}").parse().expect("a formatted number can be parsed")
 }
 
 #[cfg(test)]
@@ -142,13 +142,13 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_lie_between_the_nearest_runs() {
+    fn quantiles_are_interpolated() {
         let timing = of(&[4.0, 1.0, 2.0, 3.0]);
         assert_eq!([0.0, 0.25, 0.5, 1.0].map(|share| timing.quantile(share)), [1.0, 1.75, 2.5, 4.0]);
     }
 
     #[test]
-    fn the_warm_up_is_left_out() {
+    fn the_warm_up_is_dropped() {
         let mut timing = of(&[0.5, 0.5, 0.5, 0.1, 0.1]);
         timing.forget(1.0);
         assert_eq!(timing.seconds, [0.1, 0.1]);

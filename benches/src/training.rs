@@ -1,4 +1,4 @@
-//! A training step as `coin train` takes it: objective under preset `paper`, clipping, AdamW.
+//! A training step as in `coin train`: the objective of preset `paper`, gradient clipping, AdamW.
 
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
@@ -14,26 +14,26 @@ use coin::train::optimizer::clip_global_norm;
 use crate::decoder::{self, Size};
 use crate::{bytes, flops};
 
-/// Largest norm of the gradients, and the learning rate: the trainer's defaults.
+/// Maximum gradient norm and learning rate: the trainer's defaults.
 const MAX_NORM: f64 = 1.0;
 const RATE: f64 = 1e-4;
 
-/// What a step works on.
+/// Sizes of a training step.
 #[derive(Debug, Clone, Copy)]
 pub struct TrainingStep {
     /// The model.
     pub size: Size,
-    /// Number type of its weights.
+    /// Dtype of the weights.
     pub dtype: FloatType,
-    /// Pairs, all in one micro-batch.
+    /// Number of pairs, all in one micro-batch.
     pub pairs: usize,
-    /// Tokens of a row.
+    /// Tokens per row.
     pub seq: usize,
-    /// Tokens of the answer, at a row's end.
+    /// Answer tokens at the end of a row.
     pub supervised: usize,
 }
 
-/// A model in training, with the pairs of its next steps.
+/// A model in training, with the pairs of its steps.
 pub struct Training {
     model: Llama,
     objective: StepObjective,
@@ -43,7 +43,7 @@ pub struct Training {
 }
 
 impl TrainingStep {
-    /// A step of `size`, in f32 and with its usual numbers of pairs and tokens.
+    /// Creates a step of `size` in f32 with the default numbers of pairs and tokens.
     pub fn of(size: Size) -> Self {
         TrainingStep { size, dtype: FloatType::F32, pairs: size.pairs, seq: size.seq, supervised: decoder::SUPERVISED }
     }
@@ -58,12 +58,12 @@ impl TrainingStep {
         bytes::of_training(&self.size)
     }
 
-    /// Tokens of a step, both wordings.
+    /// Number of tokens in a step, both wordings included.
     pub fn tokens(&self) -> usize {
         2 * self.pairs * self.seq
     }
 
-    /// A random model on `device`, and token ids for `steps` different steps.
+    /// Creates a random model on `device` and token ids for `steps` different steps.
     pub fn prepare(&self, steps: usize, device: &Device) -> Training {
         let format = WeightFormat { dtype: self.dtype, ..WeightFormat::default() };
         let base = Llama::with_format(&self.size.config(self.seq), format, 1, &device.clone().autodiff());
@@ -87,7 +87,7 @@ impl TrainingStep {
         }
     }
 
-    /// The pairs of a step: the two wordings differ but for the answer.
+    /// The pairs of a step: the two wordings differ except in the answer.
     fn batch(&self, step: usize) -> Vec<PairRow> {
         let row = |pair: usize, wording: usize| {
             let prompt = self.seq - self.supervised;
@@ -104,7 +104,7 @@ impl TrainingStep {
 }
 
 impl Training {
-    /// Takes a step; past the pairs that there are, the first ones come again. Complete on return.
+    /// Runs a step to completion. After the last batch, the first one is used again.
     pub fn step(&mut self, number: usize) -> StepValues {
         let rows: Vec<&PairRow> = self.batches[number % self.batches.len()].iter().collect();
         let step = self.objective.step(&self.model, &rows, rows.len(), number as u64);
@@ -115,7 +115,7 @@ impl Training {
         values
     }
 
-    /// Numbers of the adapters.
+    /// Number of trained parameters.
     pub fn trained_parameters(&self) -> usize {
         adapter::parameters(&self.model)
     }

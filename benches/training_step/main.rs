@@ -1,5 +1,4 @@
-//! What a training step of `coin train` costs, what greedy generation does, and what the machine can do; for comparison
-//! with PyTorch.
+//! Times a training step of `coin train`, greedy generation, and the machine's peak, for comparison with PyTorch.
 //!
 //! ```sh
 //! cargo bench -p coin-benches --bench training_step -- --size small
@@ -7,16 +6,17 @@
 //! cargo bench -p coin-benches --bench training_step -- --peak
 //! ```
 //!
-//! The first takes a step on pairs, the second continues 32 prompts by 7 tokens, the third has no model: a large
-//! product of matrices, large tensors read and written. `--device` and `--dtype` are those of `coin train`; a GPU
-//! needs `--features cuda` or another's before `--`.
+//! The first command times a step on pairs. The second generates 7 tokens after each of 32 prompts. The third does not
+//! use a model: it times a large matrix product and reading and writing of large tensors. `--device` and `--dtype` are
+//! those of `coin train`; a GPU needs a feature such as `--features cuda` before `--`.
 //!
-//! `benches/pytorch/training_step.py` has the same flags, and `benches/pytorch/alternate_training.py` runs both by
-//! turns. The number of threads is `RAYON_NUM_THREADS`, or that of the cores.
+//! `benches/pytorch/training_step.py` has the same flags, and `benches/pytorch/alternate_training.py` alternates between
+//! the two. The number of threads is `RAYON_NUM_THREADS`, by default the number of cores.
 //!
-//! Output: one line of JSON. Seconds are wall time of a step; `peak_mb` is the peak resident memory of the whole
-//! process in units of 10^6 bytes, without that of a GPU; `cpu_share` is the processor time of the process during the
-//! timed steps over their wall time and the number of threads; `flops` are those of a step, as `src/flops.rs` counts them.
+//! Output: one line of JSON. Seconds are the wall time of a step. `peak_mb` is the peak resident memory of the whole
+//! process in units of 10^6 bytes, without GPU memory. `cpu_share` is the processor time of the process during the timed
+//! steps, divided by their wall time and the number of threads. `flops` are the operations of a step, as counted by
+//! `src/flops.rs`.
 
 #![allow(missing_docs)]
 
@@ -56,7 +56,7 @@ fn main() {
 fn training(options: &Options, device: &Device) -> Map<String, Value> {
     let &Options { size, dtype, pairs, seq, supervised, repeats, .. } = options;
     let work = TrainingStep { size, dtype, pairs, seq, supervised };
-    // Making token ids is outside the clock.
+    // Token ids are created outside the timed section.
     let mut training = work.prepare(repeats.warm_up + repeats.steps, device);
     let mut values = Vec::new();
     let timing = Timing::of(repeats, |step| values.push(training.step(step)));

@@ -1,4 +1,4 @@
-//! What the command line asks for.
+//! Command line options.
 
 use coin::model::FloatType;
 use coin_benches::decoder::{PROMPT, SIZES, SUPERVISED, Size};
@@ -10,20 +10,22 @@ pub struct Options {
     pub device: String,
     pub dtype: FloatType,
     pub pairs: usize,
-    /// Tokens of a training row, or of a prompt to continue.
+    /// Tokens per training row or prompt.
     pub seq: usize,
-    /// Tokens of the answer, at a training row's end.
+    /// Answer tokens at the end of a training row.
     pub supervised: usize,
     pub repeats: Repeats,
-    /// Rows to continue, in place of a training step.
+    /// Number of prompts; generates instead of training.
     pub generate: Option<usize>,
-    /// Whether to measure the machine in place of a model.
+    /// True to measure the machine instead of a model.
     pub peak: bool,
 }
 
 impl Options {
+    /// Reads the command line.
+    ///
     /// # Panics
-    /// A flag is unknown or has no usable value.
+    /// Panics if a flag is unknown or its value is missing or invalid.
     pub fn from_arguments() -> Self {
         let (mut size, mut device, mut dtype) = (SIZES[0], "cpu".to_owned(), FloatType::F32);
         let (mut pairs, mut seq, mut generate) = (None, None, None);
@@ -43,7 +45,7 @@ impl Options {
                 "--warm-up" => repeats.warm_up = number(value()),
                 "--generate" => generate = Some(number(value())),
                 "--peak" => peak = true,
-                // What cargo adds.
+                // Added by cargo.
                 "--bench" => {}
                 _ => panic!("unknown option {name}"),
             }

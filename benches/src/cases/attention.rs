@@ -1,5 +1,5 @@
-//! Causal attention without its projections: scores, softmax and mixture of values, forward, and backward to q, k and
-//! v.
+//! Causal attention without its projections: scores, softmax and weighted sum of values, forward, and backward to q, k
+//! and v.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use coin::model::fused;
@@ -8,17 +8,17 @@ use super::pass::Pass;
 use super::{Case, inputs};
 use crate::{bytes, flops};
 
-/// Heads and their width.
+/// Number of heads and width of a head.
 const HEADS: [[usize; 2]; 2] = [[6, 48], [16, 64]];
-/// Tokens of a row.
+/// Tokens per row.
 const LENGTHS: [usize; 4] = [64, 128, 256, 512];
-/// Rows of a batch.
+/// Rows per batch.
 const ROWS: usize = 8;
 
-/// Added to the score of a key that a query must not see, as the model does.
+/// Added to the scores of masked keys, as in the model.
 const MASKED: f32 = -1e9;
 
-/// A case for each shape of heads and each length.
+/// One case per shape of heads and length.
 pub fn cases() -> Vec<Case> {
     HEADS.into_iter().flat_map(|heads| LENGTHS.map(|seq| case(heads, seq))).collect()
 }

@@ -1,4 +1,4 @@
-//! A training step on pairs and greedy generation, by size of the model.
+//! A training step on pairs, and greedy generation, for each model size.
 
 use coin::model::FloatType;
 
@@ -7,18 +7,18 @@ use crate::decoder::{PROMPT, SIZES, Size};
 use crate::generation::{Generation, NEW_TOKENS};
 use crate::training::TrainingStep;
 
-/// Prompts that are continued together.
+/// Prompts per batch.
 const PROMPTS: usize = 32;
 
-/// Batches that are made before the clock runs.
+/// Batches that are created before timing starts.
 const BATCHES: usize = 4;
 
-/// A training step for each size.
+/// One training step per size.
 pub fn training() -> Vec<Case> {
     SIZES.map(|size| training_step(format!("training/{}", size.name), TrainingStep::of(size))).into()
 }
 
-/// The case of a step.
+/// Creates the case of a training step.
 pub fn training_step(name: String, step: TrainingStep) -> Case {
     Case {
         name,
@@ -39,7 +39,7 @@ pub fn training_step(name: String, step: TrainingStep) -> Case {
     }
 }
 
-/// Generation for each size.
+/// One generation case per size.
 pub fn generation() -> Vec<Case> {
     let case = |size: Size| {
         let work = Generation { size, dtype: FloatType::F32, rows: PROMPTS, seq: PROMPT };

@@ -1,4 +1,4 @@
-//! GLUE evaluation: the demo's base model on CoLA of the demo world, every instruction, answers of 7 tokens.
+//! GLUE evaluation: the demo's base model on the demo world's CoLA, with every instruction and answers of 7 tokens.
 
 use std::path::PathBuf;
 
@@ -16,17 +16,17 @@ use super::{Case, Work, tokenizing};
 use crate::decoder::Size;
 use crate::{flops, machine};
 
-/// Examples; each is asked under every instruction.
+/// Number of examples; each is combined with every instruction.
 const EXAMPLES: usize = 50;
 
-/// Once stopping where the answer is certain, as `coin eval` does, and once writing all tokens.
+/// One case that stops a row once its answer is certain, as `coin eval` does, and one that generates all tokens.
 pub fn cases() -> Vec<Case> {
     let prompts = prompts();
     let case = |variant, full_decode| Case {
         name: "evaluation/cola".to_owned(),
         variant,
         on_device: true,
-        // Where rows stop early, what they need is not known beforehand.
+        // If rows stop early, the operations are not known in advance.
         flops: if full_decode { needed(&prompts) } else { 0.0 },
         bytes: 0.0,
         memory: 0.0,
@@ -65,7 +65,7 @@ fn prompts() -> Vec<Vec<u32>> {
     prompts
 }
 
-/// Operations of answering in full: what prompts have in common at their beginning is computed once.
+/// Operations of generating all tokens. Common prefixes of prompts are computed once.
 fn needed(prompts: &[Vec<u32>]) -> f64 {
     let (size, new) = (demo_size(), evaluation(true).max_new_tokens);
     let mut sorted: Vec<&Vec<u32>> = prompts.iter().collect();
@@ -95,7 +95,7 @@ fn demo_size() -> Size {
     }
 }
 
-/// A model and what it is asked.
+/// An evaluation, its model and its ledger.
 struct Run {
     evaluation: Evaluation,
     model: LlamaModel,
@@ -126,7 +126,7 @@ impl Work for Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        // A ledger that was never begun is not there.
+        // The ledger does not exist if the case never ran.
         let _ = std::fs::remove_file(&self.ledger);
     }
 }

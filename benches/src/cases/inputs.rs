@@ -1,13 +1,13 @@
-//! Numbers for inputs, the same in both languages.
+//! Input numbers, the same in both languages.
 
 use burn::tensor::{DType, Device, Shape, Tensor, TensorData};
 
-/// `count` numbers between -1 and 1, well mixed; another `seed` gives others.
+/// Returns `count` pseudorandom numbers between -1 and 1, determined by `seed`.
 pub fn numbers(count: usize, seed: u32) -> Vec<f32> {
     (0..count as u32).map(|at| number(at, seed)).collect()
 }
 
-/// A tensor of [`numbers`] times `factor`.
+/// Creates a tensor of [`numbers`] times `factor`.
 pub fn tensor<const D: usize>(shape: [usize; D], seed: u32, factor: f32, device: &Device) -> Tensor<D> {
     let values = numbers(shape.iter().product(), seed).into_iter().map(|value| value * factor).collect();
     Tensor::from_data(TensorData::new(values, Shape::from(shape)), (device, DType::F32))

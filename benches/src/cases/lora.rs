@@ -1,4 +1,4 @@
-//! A frozen square matrix with an adapter of rank 16, in training: forward, and backward to input and adapter.
+//! Training of a frozen square matrix with an adapter of rank 16: forward, and backward to input and adapter.
 
 use burn::module::Param;
 use burn::tensor::{Device, Tensor};
@@ -12,11 +12,11 @@ use crate::{bytes, flops};
 
 /// Width of input and output.
 const WIDTHS: [usize; 4] = [288, 768, 1024, 4096];
-/// Rows of a batch, and tokens of each.
+/// Rows per batch, and tokens per row.
 const ROWS: usize = 4;
 const SEQ: usize = 128;
 
-/// A case for each width.
+/// One case per width.
 pub fn cases() -> Vec<Case> {
     let case = |width: usize| Case {
         name: format!("lora/{width}"),

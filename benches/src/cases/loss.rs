@@ -1,4 +1,4 @@
-//! The contrastive loss, forward and backward to both inputs.
+//! Contrastive loss, forward, and backward to both inputs.
 
 use burn::tensor::{Device, Tensor};
 use coin::loss::{Evaluation, InfoNceConfig};
@@ -7,27 +7,27 @@ use super::pass::Pass;
 use super::{Case, inputs};
 use crate::{bytes, flops};
 
-/// Pairs.
+/// Numbers of pairs.
 const BATCHES: [usize; 4] = [64, 1024, 4096, 16384];
-/// Numbers of a row.
+/// Widths of a row.
 const WIDTHS: [usize; 3] = [64, 512, 4096];
 
-/// Up to how many pairs `Evaluation::Auto` is plain.
+/// Number of pairs up to which `Evaluation::Auto` is plain.
 const AUTO_IS_PLAIN: usize = 512;
 
-/// For each size the usual evaluation, which is plain for small batches and tiled for large ones, and the other one.
+/// For each size, the usual evaluation (plain for small batches, tiled for large ones) and the other one.
 pub fn cases() -> Vec<Case> {
     BATCHES.into_iter().flat_map(|batch| WIDTHS.into_iter().flat_map(move |width| of_size(batch, width))).collect()
 }
 
-/// The two cases of a size.
+/// Returns the two cases of a size.
 pub fn of_size(batch: usize, width: usize) -> [Case; 2] {
     let other = match batch > AUTO_IS_PLAIN {
         true => (Evaluation::Plain, "plain"),
         false => (Evaluation::Tiled(batch.div_ceil(4)), "tiled"),
     };
     [(Evaluation::Auto, ""), other].map(|(evaluation, variant)| {
-        // Matrices of all similarities, and of the inputs' size: docs/losses.md.
+        // Matrices of all similarities, and matrices of the inputs' size; see docs/losses.md.
         let (of_similarities, of_inputs) = match (evaluation, batch) {
             (Evaluation::Plain, _) => (7, 4),
             (_, ..=4096) => (1, 5),
@@ -46,7 +46,7 @@ pub fn of_size(batch: usize, width: usize) -> [Case; 2] {
     })
 }
 
-/// Loss and gradients of two inputs `[batch, width]`.
+/// Loss and gradients for two inputs, `[batch, width]` each.
 fn work(batch: usize, width: usize, evaluation: Evaluation, device: &Device) -> Pass<2, 1> {
     let loss = InfoNceConfig::new().with_evaluation(evaluation).init().expect("the settings are valid");
     let device = device.clone().autodiff();

@@ -1,4 +1,4 @@
-//! Pairs of the demo world: sampled and filled, tokenized with masks, and padded to batches.
+//! Pairs of the demo world: sampling and filling templates, tokenizing with masks, and padding to batches.
 
 use burn::tensor::Device;
 use coin::data::tokenize::{TokenizeOptions, tokenize_pairs};
@@ -10,14 +10,14 @@ use coin::model::{TextTokenizer, TokenBatch};
 use super::{Case, Work, tokenizing};
 use crate::machine;
 
-/// Pairs of a run.
+/// Pairs per run.
 const PAIRS: usize = 800;
-/// Rows of a padded batch.
+/// Rows per padded batch.
 const ROWS: usize = 32;
-/// Tokens of a row at most.
+/// Maximum number of tokens per row.
 const MAX_TOKENS: usize = 512;
 
-/// The three steps from instances to batches; tokenizing with each tokenizer there is.
+/// The three steps from instances to batches, with one tokenizing case per available tokenizer.
 pub fn cases() -> Vec<Case> {
     let items = (PAIRS as f64, "pairs");
     let mut cases = vec![Case::on_cpu("pairs/sampling".to_owned(), items, || Box::new(sampling()))];
@@ -28,7 +28,7 @@ pub fn cases() -> Vec<Case> {
     let padding = Case {
         on_device: true,
         prepare: Box::new(|device| Box::new(padding(device.clone()))),
-        ..Case::on_cpu("pairs/batches".to_owned(), items, || unreachable!("it is prepared on a device"))
+        ..Case::on_cpu("pairs/batches".to_owned(), items, || unreachable!("this case is prepared on a device"))
     };
     cases.push(padding);
     cases
@@ -55,7 +55,7 @@ fn tokenizing(tokenizer: TextTokenizer) -> impl Work {
     }
 }
 
-/// Rows of like length together, padded, as tensors.
+/// Groups rows of similar length and pads them to tensors.
 fn padding(device: Device) -> impl Work {
     let tokenizer = tokenizing::demo();
     let rows = tokenize_pairs(
@@ -79,28 +79,28 @@ fn padding(device: Device) -> impl Work {
     }
 }
 
-/// How pairs are tokenized.
+/// Options for tokenizing pairs.
 pub fn options(tokenizer: &TextTokenizer) -> TokenizeOptions {
     TokenizeOptions { max_tokens: MAX_TOKENS, ..TokenizeOptions::new(tokenizer.bos()) }
 }
 
-/// Training instances of one of the world's [`FAMILIES`].
+/// Returns training instances of one of the world's [`FAMILIES`].
 pub fn instances(family: &str, count: usize) -> Vec<Instance> {
     World::new(WORLD_SEED).training(family, count).expect("a task of the world")
 }
 
-/// `count` pairs of instances of a family.
+/// Builds `count` pairs from instances of a family.
 pub fn build(templates: &TemplateSet, instances: &[Instance], family: &str, count: usize, seed: u64) -> Vec<Pair> {
     let task = Task::named(family).expect("a task of the world");
     PairBuilder::new(templates, seed).build(&task, instances, count).expect("the world has pairs").0
 }
 
-/// `count` pairs of all families.
+/// Builds `count` pairs of all families.
 pub fn sampled(count: usize) -> Vec<Pair> {
     demo::pairs(1, count).expect("the world has pairs")
 }
 
-/// The two texts of a pair, each with the answer.
+/// Returns the two texts of a pair, each with the answer.
 pub fn texts(template: &PromptTemplate, pair: &Pair) -> [String; 2] {
     [&pair.original_instruction, &pair.paraphrased_instruction]
         .map(|text| format!("{}{}", template.fill(text).render(), pair.targets))

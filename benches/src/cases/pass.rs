@@ -6,20 +6,20 @@ use super::Work;
 
 /// An operation on `input` with gradients. The gradient of the output is 1 everywhere.
 pub struct Pass<const I: usize, const O: usize> {
-    /// The first input; it gets a gradient.
+    /// The first input, which gets a gradient.
     pub input: Tensor<I>,
     /// The operation.
     pub forward: Box<dyn FnMut() -> Tensor<O>>,
-    /// The same without anything random, if there is something random in it.
+    /// The deterministic form of the operation, if `forward` is random.
     pub exact: Option<Box<dyn Fn() -> Tensor<O>>>,
-    /// Where it runs.
+    /// The device.
     pub device: Device,
     /// Output and gradient of the last run.
     pub last: Option<(Tensor<O>, Tensor<I>)>,
 }
 
 impl<const I: usize, const O: usize> Pass<I, O> {
-    /// With nothing random in `forward`.
+    /// Creates a pass with a deterministic `forward`.
     pub fn new(input: Tensor<I>, forward: impl FnMut() -> Tensor<O> + 'static) -> Self {
         let device = input.device();
         Pass { input, forward: Box::new(forward), exact: None, device, last: None }
@@ -35,7 +35,7 @@ impl<const I: usize, const O: usize> Pass<I, O> {
 
 impl<const I: usize, const O: usize> Work for Pass<I, O> {
     fn run(&mut self) {
-        // What the last run left would be memory of this one.
+        // Otherwise the result of the last run would count toward the memory of this one.
         self.last = None;
         let output = (self.forward)();
         self.last = Some(self.finish(output));

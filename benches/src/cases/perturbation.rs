@@ -1,4 +1,4 @@
-//! Every attack on the repository's instructions for GLUE, on one thread.
+//! Every attack, on the repository's GLUE instructions, on one thread.
 
 use coin::core::stream;
 use coin::data::Task;
@@ -6,7 +6,7 @@ use coin::perturb::{ATTACK_NAMES, Protected, attack_named, files};
 
 use super::{Case, Work};
 
-/// A case for each attack.
+/// One case per attack.
 pub fn cases() -> Vec<Case> {
     let count = instructions().len() as f64;
     let case = |name: &'static str| {
@@ -20,7 +20,7 @@ fn work(name: &'static str) -> impl Work {
     let attack = attack_named(name).expect("a built-in attack");
     let mut seed = 0;
     move || {
-        // Another seed each time, so that no run repeats the last one's choices.
+        // A different seed for each run, so that runs do not repeat the same choices.
         seed += 1;
         for (text, protected) in &instructions {
             std::hint::black_box(attack.perturb(text, protected, &mut stream::keyed(seed, &[name])));
@@ -28,7 +28,7 @@ fn work(name: &'static str) -> impl Work {
     }
 }
 
-/// The instructions, and what is protected in them.
+/// The instructions and their protected words.
 fn instructions() -> Vec<(String, Protected)> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/coin-eval/instructions/glue.json");
     let clean = files::read_clean(path.as_ref()).expect("the instructions ship with the repository");

@@ -1,4 +1,4 @@
-//! Tokenizing the texts of pairs of the demo world: with the demo's tokenizer, and with LLaMA's where it is at hand.
+//! Tokenizing the texts of the demo world's pairs, with the demo's tokenizer and, if it is available, LLaMA's.
 
 use std::path::{Path, PathBuf};
 
@@ -8,13 +8,13 @@ use coin::model::{LlamaConfig, TextTokenizer};
 use super::{Case, Work, pairs};
 use crate::machine;
 
-/// Pairs whose texts are tokenized, two of each.
+/// Number of pairs; each has two texts.
 const PAIRS: usize = 800;
 
-/// LLaMA's tokenizer in the folder of test data.
+/// Path of LLaMA's tokenizer in the test data folder.
 const REAL: &str = "tokenizer/llama/tokenizer.json";
 
-/// A case for each tokenizer, on all threads.
+/// One case per tokenizer, on all threads.
 pub fn cases() -> Vec<Case> {
     let texts = texts();
     let case = |(name, tokenizer): (&'static str, TextTokenizer)| {
@@ -32,14 +32,14 @@ pub fn cases() -> Vec<Case> {
     tokenizers().into_iter().map(case).collect()
 }
 
-/// The texts, both wordings of each pair with its answer.
+/// The texts: both wordings of each pair, with the answer.
 pub fn texts() -> Vec<String> {
     let pairs = pairs::sampled(PAIRS);
     let template = PromptTemplate::default();
     pairs.iter().flat_map(|pair| pairs::texts(&template, pair)).collect()
 }
 
-/// The tokenizers there are, by name.
+/// The available tokenizers by name.
 pub fn tokenizers() -> Vec<(&'static str, TextTokenizer)> {
     let real = real_path().map(|path| ("llama", read(&path, 32000)));
     std::iter::once(("demo", demo())).chain(real).collect()
@@ -59,7 +59,7 @@ fn demo_path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/coin/assets/demo-base")
 }
 
-/// Where LLaMA's tokenizer is, if it is there.
+/// The path of LLaMA's tokenizer, if it exists.
 fn real_path() -> Option<PathBuf> {
     let path = PathBuf::from(std::env::var_os("COIN_TEST_DATA")?).join(REAL);
     path.exists().then_some(path)
@@ -71,12 +71,12 @@ fn read(path: &Path, vocab: usize) -> TextTokenizer {
     TextTokenizer::from_bytes(path, &bytes, &config).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Tokenizes every text for itself and counts the tokens, without those that a model wants around a text.
+/// Tokenizes each text separately and counts the tokens, without special tokens.
 pub fn count(tokenizer: &TextTokenizer, texts: &[String]) -> usize {
     texts.iter().map(|text| tokenizer.inner().encode(text.as_str(), false).expect("a text").len()).sum()
 }
 
-/// As [`count`], in as many parts at once.
+/// Like [`count`], split over `threads` threads.
 pub fn count_on_threads(tokenizer: &TextTokenizer, texts: &[String], threads: usize) -> usize {
     std::thread::scope(|scope| {
         let parts = texts.chunks(texts.len().div_ceil(threads).max(1));
