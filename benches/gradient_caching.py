@@ -1,11 +1,11 @@
-"""What gradient caching costs: `coin train` with and without it, by turns, on the same pairs in the same micro-batches.
+"""Measures the cost of gradient caching: alternates `coin train` with and without it, on the same pairs and micro-batches.
 
     cargo build --release -p coin
     python benches/gradient_caching.py --model DIR --pairs pairs.jsonl
 
-Every round trains twice: under preset `paper`, which contrasts within a micro-batch and caches nothing, and under preset
-`strict`, which contrasts the whole effective batch. Prints the median seconds of a step (the first two are left out),
-the process's peak memory, and the ratios between the two. The model is any folder that `coin train` reads.
+Every round trains twice: under preset `paper`, which contrasts within a micro-batch without caching, and under preset
+`strict`, which contrasts the whole effective batch. Prints the median seconds per step (without the first two steps), the
+peak memory of the process, and the ratios between the two. The model may be any folder that `coin train` reads.
 """
 
 import argparse
@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def train(options: argparse.Namespace, preset: str, folder: pathlib.Path) -> tuple[float, float]:
-    """Median seconds of a step, peak memory in MB."""
+    """Returns the median seconds per step and the peak memory in MB."""
     run = folder / preset
     config = folder / f"{preset}.toml"
     config.write_text(
@@ -44,21 +44,21 @@ def train(options: argparse.Namespace, preset: str, folder: pathlib.Path) -> tup
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--model", required=True, help="folder in Hugging Face's layout")
-    add("--pairs", required=True, help="pairs, as JSON lines")
-    add("--batch-pairs", type=int, default=64, help="pairs per optimiser step (%(default)s)")
-    add("--micro-batch-pairs", type=int, default=2, help="pairs at a time (%(default)s)")
-    add("--steps", type=int, default=3, help="timed steps of a run (%(default)s)")
-    add("--rounds", type=int, default=3, help="runs of each kind (%(default)s)")
-    add("--device", default="cpu", help="device, or several separated by commas (%(default)s)")
-    add("--coin", default=str(ROOT / "target/release/coin"), help="the command (%(default)s)")
+    add("--model", required=True, help="model folder in Hugging Face's layout")
+    add("--pairs", required=True, help="file of pairs, JSON lines")
+    add("--batch-pairs", type=int, default=64, help="pairs per optimizer step (%(default)s)")
+    add("--micro-batch-pairs", type=int, default=2, help="pairs per micro-batch (%(default)s)")
+    add("--steps", type=int, default=3, help="timed steps per run (%(default)s)")
+    add("--rounds", type=int, default=3, help="runs of each preset (%(default)s)")
+    add("--device", default="cpu", help="device, or comma-separated devices (%(default)s)")
+    add("--coin", default=str(ROOT / "target/release/coin"), help="path of the coin command (%(default)s)")
     options = parser.parse_args()
     results: dict[str, list[tuple[float, float]]] = {"paper": [], "strict": []}
     for _ in range(options.rounds):
         for preset, found in results.items():
             with tempfile.TemporaryDirectory() as folder:
                 found.append(train(options, preset, pathlib.Path(folder)))
-    print("| preset | seconds a step | peak MB |\n|---|---|---|")
+    print("| preset | seconds per step | peak MB |\n|---|---|---|")
     for preset, found in results.items():
         seconds, memory = (statistics.median(values) for values in zip(*found))
         print(f"| {preset} | {seconds:.2f} | {memory:.0f} |")

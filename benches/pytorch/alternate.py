@@ -1,9 +1,9 @@
-"""Runs the LoRA training step of this project, of burn's own LoRA and of PyTorch + peft by turns, and prints ratios.
+"""Alternates between the LoRA training steps of this project, of burn's LoRA and of PyTorch + peft, and prints ratios.
 
     python alternate.py --runs 3 --threads 2 [--width 288 --layers 6 ...]
 
-Ratios are to PyTorch's. Flags that are not known here go to all programs. The Rust side is built by cargo in the bench
-profile before the first round.
+Ratios are relative to the first program, which is PyTorch unless `--only` excludes it. Unknown flags are passed to all
+programs. The Rust side is built by cargo in the bench profile before the first round.
 """
 
 import argparse
@@ -26,8 +26,8 @@ VARIANTS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3, help="rounds (%(default)s)")
-    parser.add_argument("--threads", type=int, default=2, help="threads of every program (%(default)s)")
-    parser.add_argument("--only", help="names of programs, separated by commas")
+    parser.add_argument("--threads", type=int, default=2, help="threads per program (%(default)s)")
+    parser.add_argument("--only", help="comma-separated names of programs")
     options, flags = parser.parse_known_args()
     names = [name for name in [PYTORCH, *VARIANTS] if not options.only or name in options.only.split(",")]
     ours = built("lora_step") if names != [PYTORCH] else ""
@@ -52,7 +52,7 @@ def main() -> None:
         ]
         for name, runs in results.items()
     ]
-    print(table(["program", "seconds a step", "ratio", "peak MB", "before the first step"], rows))
+    print(table(["program", "seconds per step", "ratio", "peak MB", "before the first step"], rows))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Runs the list of cases in Rust and in PyTorch by turns, and prints a Markdown table for each family.
+"""Runs the list of cases alternately in Rust and in PyTorch, and prints a Markdown table for each family.
 
     python alternate_cases.py --rounds 3 --out cases.jsonl
 
-A round takes the families in order, and of each first the Rust side and then PyTorch's, released and tuned. Cases that
-need more than `--at-most` GFLOP, and families that PyTorch has not in `cases.py`, run in the first round only. Both
-sides compute the same from the same inputs; where counts, values or gradients differ, the exit code is 1.
+A round runs the families in order, each first in Rust and then in PyTorch, released and tuned. Cases that need more than
+`--at-most` GFLOP, and families without PyTorch cases in `cases.py`, run in the first round only. Both sides compute the
+same values from the same inputs; if counts, values or gradients differ, the exit code is 1.
 
-A cell says: seconds; x how often those of coin, with the smallest and the largest of a round; share of the machine's
-peak, which is the better of both programs' own, of their medians. `--out` keeps the line of JSON of every case, with
-its round. The Rust side is built by cargo in the bench profile before the first round.
+A cell contains the seconds, the ratio to coin's seconds (median, with the smallest and the largest of a round), and the
+share of the machine's peak. The peak is the better of the two programs' median peaks. `--out` saves the line of JSON of
+every case, with its round. The Rust side is built by cargo in the bench profile before the first round.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from turns import HERE, built, machine, median, ratios, run, spread, table
 BOTH = ["loss", "lora", "attention", "tokenizing"]
 ALONE = ["training", "generation", "evaluation", "perturbation", "pairs"]
 COIN = "coin"
-# The largest relative difference of a value or of the size of a gradient.
+# Maximum relative difference of a value or of a gradient's root mean square.
 TOLERANCE = 1e-4
 
 
@@ -32,12 +32,12 @@ def program(line: dict) -> str:
 
 
 def figure(value: float) -> str:
-    """With three significant digits, or all digits before the point."""
+    """Formats with three significant digits, or all digits before the decimal point."""
     return f"{value:.3g}" if 1e-4 < value < 1000 else f"{value:.0f}" if value >= 1000 else f"{value:.2e}"
 
 
 class Peak:
-    """The machine's: the better program's median; unknown where there are no lines."""
+    """Peak of the machine: the better program's median; unknown without peak lines."""
 
     def __init__(self, lines: dict[str, list[dict]]):
         best = lambda field: 1e9 * max((median(runs, field) for runs in lines.values()), default=math.inf)
@@ -76,15 +76,15 @@ def family_table(cases: dict[str, dict[str, list[dict]]], peak: Peak) -> str:
 
 
 def differences(cases: dict[str, dict[str, list[dict]]]) -> tuple[list[str], float]:
-    """What the programs do not agree on, and the largest difference of values that they should."""
+    """Returns descriptions of disagreements between the programs, and the largest relative difference of values."""
     found, largest = [], 0.0
     for name, results in cases.items():
         ours = results[COIN][0]
         for program, (line, *_) in results.items():
             if any(line[field] != ours[field] for field in ("bytes", "items") if line[field]):
-                found.append(f"{name}: {program} has other counts than coin")
+                found.append(f"{name}: {program} has different counts than coin")
             if line["flops"] and ours["flops"] and line["flops"] != ours["flops"]:
-                found.append(f"{name}: {program} has other counts than coin")
+                found.append(f"{name}: {program} has different counts than coin")
             for one, other in zip(line["values"] or [], ours["values"] or []):
                 largest = max(largest, difference := abs(one - other) / max(abs(one), abs(other)))
                 if not difference <= TOLERANCE:
@@ -95,18 +95,18 @@ def differences(cases: dict[str, dict[str, list[dict]]]) -> tuple[list[str], flo
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--families", default=",".join([*BOTH, *ALONE]), help="separated by commas (%(default)s)")
-    add("--rounds", type=int, default=3, help="runs of each program (%(default)s)")
-    add("--threads", type=int, default=2, help="threads of every program (%(default)s)")
-    add("--at-most", type=float, default=100, help="GFLOP of a case beyond the first round (%(default)s)")
+    add("--families", default=",".join([*BOTH, *ALONE]), help="comma-separated families (%(default)s)")
+    add("--rounds", type=int, default=3, help="runs per program (%(default)s)")
+    add("--threads", type=int, default=2, help="threads per program (%(default)s)")
+    add("--at-most", type=float, default=100, help="GFLOP above which a case runs in the first round only (%(default)s)")
     add("--device", default="cpu", help="cpu, cuda or cuda:i (%(default)s)")
-    add("--features", help="features of the Rust side, such as cuda")
+    add("--features", help="cargo features of the Rust side, such as cuda")
     add("--test", action="store_true", help="run each case once")
-    add("--out", help="file for all lines of JSON")
+    add("--out", help="output file for all lines of JSON")
     options = parser.parse_args()
     families = options.families.split(",")
     if unknown := [family for family in families if family not in [*BOTH, *ALONE]]:
-        parser.error(f"--families: {unknown[0]} is none of {', '.join([*BOTH, *ALONE])}")
+        parser.error(f"--families {unknown[0]}: expected one of {', '.join([*BOTH, *ALONE])}")
 
     coin = built("cases", options.features)
     python = [sys.executable, str(HERE / "cases.py"), "--threads", str(options.threads)]
@@ -151,7 +151,7 @@ def main() -> None:
         print(f"\n{family}:\n\n{family_table(cases, peak)}")
         of_family, difference = differences(cases)
         found, largest = found + of_family, max(largest, difference)
-    print(f"\nValues and gradients differ by {largest:.1e} at most.")
+    print(f"\nValues and gradients differ by at most {largest:.1e}.")
     for text in found:
         print(text, file=sys.stderr)
     sys.exit(1 if found else 0)

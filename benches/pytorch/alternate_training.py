@@ -1,10 +1,10 @@
-"""Runs a training step on pairs in Rust and in two ways of writing it in PyTorch by turns, and prints a Markdown table.
+"""Alternates between a training step on pairs in Rust and two PyTorch versions of it, and prints a Markdown table.
 
     python alternate_training.py --sizes small,medium --rounds 3 --generate 32 --out training.jsonl
 
-Ratios are to coin's, with the smallest and the largest of a round behind. `--out` keeps the line of JSON of every run,
-with its round. `--peak` puts the machine's own speed beside, measured by turns too. Flags that are not known here go to
-all programs. The Rust side is built by cargo in the bench profile before the first round.
+Ratios are relative to coin, followed by the smallest and the largest of a round. `--out` saves the line of JSON of every
+run, with its round. `--peak` also measures the speed of the machine, alternating between the programs. Unknown flags are
+passed to all programs. The Rust side is built by cargo in the bench profile before the first round.
 """
 
 import argparse
@@ -61,25 +61,25 @@ def title(line: dict) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--sizes", default="small,medium", help=f"of {', '.join(SIZES)} (%(default)s)")
-    add("--rounds", type=int, default=3, help="runs of each program (%(default)s)")
-    add("--threads", type=int, default=2, help="threads of every program (%(default)s)")
-    add("--generate", type=int, metavar="ROWS", help="time greedy generation after so many prompts, too")
-    add("--no-training", action="store_true", help="time generation alone")
-    add("--variants", default="released,tuned", help="PyTorch's sides (%(default)s)")
-    add("--peak", action="store_true", help="measure the machine, too")
-    add("--out", help="file for all lines of JSON")
-    add("--features", help="features of the Rust side, such as cuda; --device then goes to all programs")
+    add("--sizes", default="small,medium", help=f"comma-separated sizes out of {', '.join(SIZES)} (%(default)s)")
+    add("--rounds", type=int, default=3, help="runs per program (%(default)s)")
+    add("--threads", type=int, default=2, help="threads per program (%(default)s)")
+    add("--generate", type=int, metavar="ROWS", help="also time greedy generation after this many prompts")
+    add("--no-training", action="store_true", help="time generation only")
+    add("--variants", default="released,tuned", help="comma-separated PyTorch variants (%(default)s)")
+    add("--peak", action="store_true", help="also measure the machine")
+    add("--out", help="output file for all lines of JSON")
+    add("--features", help="cargo features of the Rust side, such as cuda; --device then goes to all programs")
     options, flags = parser.parse_known_args()
     sizes = options.sizes.split(",")
     if unknown := [size for size in sizes if size not in SIZES]:
-        parser.error(f"--sizes: {unknown[0]} is none of {', '.join(SIZES)}")
+        parser.error(f"--sizes {unknown[0]}: expected one of {', '.join(SIZES)}")
 
     variants = options.variants.split(",")
     if unknown := [variant for variant in variants if variant not in VARIANTS]:
-        parser.error(f"--variants: {unknown[0]} is none of {', '.join(VARIANTS)}")
+        parser.error(f"--variants {unknown[0]}: expected one of {', '.join(VARIANTS)}")
     if options.no_training and not options.generate:
-        parser.error("--no-training leaves nothing to time without --generate")
+        parser.error("--no-training requires --generate")
 
     python = [sys.executable, str(HERE / "training_step.py"), "--threads", str(options.threads)]
     programs = {COIN: [built("training_step", options.features)]}

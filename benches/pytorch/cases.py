@@ -1,22 +1,21 @@
-"""The cases of `benches/cases` in PyTorch: contrastive loss, LoRA linear, attention; and tokenizing with Hugging Face's
+"""The cases of `benches/cases` in PyTorch: contrastive loss, LoRA linear and attention, and tokenizing with Hugging Face's
 library.
 
     python cases.py --only loss/4096,lora --threads 2
     python cases.py --loss 8192x4096
     python cases.py --check
 
-Every case is there twice:
+Every case has two variants:
 
-released  as the released program and its libraries write it: the cosine of every pair of rows by broadcasting
-          (`[batch, batch, width]`), peft's own layer, attention with a matrix of scores (transformers' `eager`), texts
+released  as in the released program and its libraries: the cosine of every pair of rows by broadcasting
+          (`[batch, batch, width]`), peft's layer, attention with a matrix of scores (transformers' `eager`), texts
           tokenized one by one
-tuned     the best that can be written in PyTorch's eager mode: normalised rows multiplied, the adapter added to the
-          product in place, `scaled_dot_product_attention`, texts tokenized in one batch on all threads
+tuned     the fastest form in PyTorch's eager mode: product of normalized rows, the adapter added to the product in
+          place, `scaled_dot_product_attention`, texts tokenized in one batch on all threads
 
-Inputs, number of runs and fields of the lines of JSON are those of the Rust side; `variant` and the libraries' versions
-are added. Evaluation is compared by `glue_eval.py`, perturbation by `textattack_perturb.py`, training steps and
-generation by `training_step.py`. `--check` compares the numbers of operations with those that torch's `FlopCounterMode`
-counts.
+Inputs, number of runs and fields of the lines of JSON are those of the Rust side, plus `variant` and the libraries'
+versions. `glue_eval.py` compares evaluation, `textattack_perturb.py` perturbation, and `training_step.py` training steps
+and generation. `--check` compares the operation counts with those of torch's `FlopCounterMode`.
 """
 
 import argparse
@@ -51,7 +50,7 @@ WARM_UP, MEASUREMENT, LONG, FEW, VERY_LONG = 0.1, 0.4, 0.2, 1.2, 4.0
 
 @dataclass
 class Work:
-    """Something to run, and what it computes."""
+    """A function to run, and the values that it computes."""
 
     run: Callable[[], object]
     values: Callable[[], list[float] | None] = lambda: None
@@ -63,14 +62,14 @@ class Case:
     variant: str
     flops: float
     bytes: float
-    # Beside its inputs, roughly.
+    # Approximate memory in addition to the inputs.
     memory: float
     items: tuple[float, str]
     prepare: Callable[[str], Work]
 
 
 def numbers(shape: tuple, seed: int, device: str, factor: float = 1.0) -> torch.Tensor:
-    """Numbers between -1 and 1, those of `benches/src/cases/inputs.rs`, times `factor`."""
+    """The numbers between -1 and 1 of `benches/src/cases/inputs.rs`, times `factor`."""
     count, low = math.prod(shape), 0xFFFFFFFF
     values = torch.empty(count)
     for first in range(0, count, 1 << 22):
@@ -88,7 +87,7 @@ def root_mean_square(tensor: torch.Tensor) -> float:
 
 
 def forward_and_backward(inputs: list[torch.Tensor], forward, exact=None) -> Work:
-    """Gradients of all `inputs`; that of the output is 1 everywhere. `exact` is `forward` without anything random."""
+    """Computes the gradients of all `inputs`, with output gradient 1. `exact` is the deterministic form of `forward`."""
     last = []
 
     def run(forward=forward) -> None:
@@ -112,7 +111,7 @@ def forward_and_backward(inputs: list[torch.Tensor], forward, exact=None) -> Wor
 
 def loss_cases(sizes: list[tuple[int, int]]) -> Iterator[Case]:
     for batch, width in sizes:
-        # What both ways keep at once: tensors of all similarities, those by width, and tensors of the inputs' size.
+        # Tensors alive at once: of all similarities, of similarities by width, and of the inputs' size.
         matrices = {"released": (2, 6, 4), "tuned": (5, 0, 2)}
         for variant, (squares, cubes, rows) in matrices.items():
             memory = 4.0 * (squares * batch**2 + cubes * batch**2 * width + rows * batch * width)
@@ -267,7 +266,7 @@ def complete(device: str) -> None:
 
 
 def measure(case: Case, options: argparse.Namespace) -> tuple[Timing, list[float] | None]:
-    """As `benches/src/measure.rs`; what criterion does there is a warm-up and a stretch of runs here."""
+    """Measures as `benches/src/measure.rs` does; a warm-up and a series of runs replace criterion."""
     work = case.prepare(options.device)
     forget_peak()
     timing = lambda: Timing(options.threads, lambda: complete(options.device))
@@ -311,7 +310,7 @@ def line(case: Case, timing: Timing, values: list[float] | None) -> dict:
 
 
 def peak(options: argparse.Namespace) -> dict:
-    """A large product and a large copy; the fastest run counts."""
+    """Measures a large product and a large copy; the fastest run counts."""
     side, long = 2048, 1 << 26
 
     def fastest(step) -> float:
@@ -329,10 +328,10 @@ def peak(options: argparse.Namespace) -> dict:
 
 
 def check(cases: list[Case], device: str) -> bool:
-    """Whether torch counts as many operations as we do, for the smallest case of each kind."""
+    """Returns True if the operation counts equal torch's for the smallest case of each kind."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    # Rows that are broadcast are multiplied without a matrix product, and torch does not count a CPU's fused attention.
+    # Broadcast rows are multiplied without a matrix product, and torch does not count fused attention on the CPU.
     counted = {("loss", "tuned"), ("lora", "released"), ("lora", "tuned"), ("attention", "released")}
     agree = True
     for case in cases:
@@ -353,16 +352,16 @@ def flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     size = lambda text: tuple(int(part) for part in text.split("x"))
-    add("--only", type=lambda text: text.split(","), default=[], help="what names of cases begin with")
-    add("--variant", choices=["released", "tuned"], help="only this way")
-    add("--loss", type=size, action="append", default=[], help="a loss of this size, such as 8192x4096")
-    add("--at-most", type=float, default=math.inf, help="leave out cases that need more GFLOP")
-    add("--memory", type=float, default=7.0, help="leave out cases that need more GiB beside inputs (%(default)s)")
+    add("--only", type=lambda text: text.split(","), default=[], help="comma-separated prefixes of case names")
+    add("--variant", choices=["released", "tuned"], help="only cases of this variant")
+    add("--loss", type=size, action="append", default=[], help="measure a loss of this size, such as 8192x4096")
+    add("--at-most", type=float, default=math.inf, help="skip cases that need more GFLOP")
+    add("--memory", type=float, default=7.0, help="skip cases that need more GiB in addition to inputs (%(default)s)")
     add("--device", default="cpu", help="cpu, cuda or cuda:i (%(default)s)")
-    add("--threads", type=int, default=os.cpu_count(), help="threads (%(default)s)")
-    add("--texts", help="texts to tokenize, from the Rust side's --texts; without it nothing is tokenized")
+    add("--threads", type=int, default=os.cpu_count(), help="number of threads (%(default)s)")
+    add("--texts", help="texts from the Rust side's --texts; without them, tokenizing is skipped")
     add("--test", action="store_true", help="run each case once, without measuring the peak")
-    add("--check", action="store_true", help="compare numbers of operations with torch's, and time nothing")
+    add("--check", action="store_true", help="only compare operation counts with torch's")
     return parser.parse_args()
 
 
@@ -388,7 +387,7 @@ def main() -> None:
         print(json.dumps({**peak(options), **machine}), flush=True)
     for case in cases:
         if case.memory > options.memory * 2**30:
-            print(f"left out: {case.name} ({case.variant}) needs {case.memory / 2**30:.1f} GiB", file=sys.stderr)
+            print(f"skipped: {case.name} ({case.variant}) needs {case.memory / 2**30:.1f} GiB", file=sys.stderr)
         elif case.flops <= options.at_most * 1e9:
             print(json.dumps({**line(case, *measure(case, options)), **machine}), flush=True)
 

@@ -1,16 +1,17 @@
-"""Contrastive Instruction Tuning step by step in PyTorch, to compare a run of ours with.
+"""Contrastive Instruction Tuning in PyTorch, for comparison with a run of `coin train` step by step.
 
     python coin_steps.py --model DIR --make-adapter START --rank 8 --seed 1
-    python coin_steps.py --model DIR --adapter START --pairs pairs.jsonl --out theirs.jsonl
-    python compare_metrics.py ours/metrics.jsonl theirs.jsonl
+    python coin_steps.py --model DIR --adapter START --pairs pairs.jsonl --out pytorch.jsonl
+    python compare_metrics.py coin-run/metrics.jsonl pytorch.jsonl
 
-Model, adapters, AdamW and schedule are those of transformers, peft and torch. Written here are the collator and the
-objective, as preset `paper` has them (docs/method.md): every micro-batch is an objective of its own, cap included,
-and gradients and values are averaged over micro-batches; rows that are too long are cut on the right; supervision
-begins after as many tokens as the prompt has alone; what is left over at the end of an epoch is dropped.
+Model, adapters, AdamW and schedule are those of transformers, peft and torch. This program implements the collator and
+the objective as in preset `paper` (docs/method.md). Every micro-batch has a separate objective, cap included, and
+gradients and values are averaged over micro-batches. Rows that are too long are truncated on the right. Supervision starts
+after as many tokens as the prompt has when tokenized alone. An incomplete batch at the end of an epoch is dropped.
 
-Pairs are taken in the order of the file in every epoch. The first form saves an adapter to start both runs from: its B
-is not zero, so that every weight has a gradient in the first step, and it has no dropout, whose draws would differ.
+Every epoch reads the pairs in the order of the file. The first command saves an adapter from which both runs start. Its B
+is not zero, so that every weight has a gradient in the first step, and it does not use dropout, because random draws would
+differ.
 """
 
 import argparse
@@ -35,27 +36,27 @@ IGNORED = -100
 def flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Contrastive Instruction Tuning step by step in PyTorch.")
     add = parser.add_argument
-    add("--model", required=True, help="folder in Hugging Face's layout")
-    add("--make-adapter", metavar="DIR", help="save a starting adapter there and stop")
+    add("--model", required=True, help="model folder in Hugging Face's layout")
+    add("--make-adapter", metavar="DIR", help="save a starting adapter in this folder and exit")
     add("--rank", type=int, default=8, help="rank of --make-adapter (%(default)s)")
     add("--alpha", type=int, default=16, help="alpha of --make-adapter (%(default)s)")
     add("--seed", type=int, default=1, help="seed of --make-adapter (%(default)s)")
     add("--adapter", help="PEFT adapter to start from")
-    add("--pairs", help="pairs, as JSON lines")
-    add("--out", help="metrics, as JSON lines")
-    add("--steps", type=int, default=50, help="optimiser steps (%(default)s)")
-    add("--batch-pairs", type=int, default=16, help="pairs per optimiser step (%(default)s)")
+    add("--pairs", help="file of pairs, JSON lines")
+    add("--out", help="output file for metrics, JSON lines")
+    add("--steps", type=int, default=50, help="optimizer steps (%(default)s)")
+    add("--batch-pairs", type=int, default=16, help="pairs per optimizer step (%(default)s)")
     add("--micro-batch-pairs", type=int, default=2, help="pairs that are contrasted with each other (%(default)s)")
-    add("--max-tokens", type=int, default=256, help="longest row (%(default)s)")
-    add("--learning-rate", type=float, default=1e-4, help="peak rate (%(default)s)")
-    add("--warmup-ratio", type=float, default=0.1, help="share of the steps in which the rate rises (%(default)s)")
-    add("--max-grad-norm", type=float, default=1.0, help="largest norm of the gradient (%(default)s)")
-    add("--temperature", type=float, default=0.05, help="divides cosines (%(default)s)")
+    add("--max-tokens", type=int, default=256, help="maximum tokens per row (%(default)s)")
+    add("--learning-rate", type=float, default=1e-4, help="peak learning rate (%(default)s)")
+    add("--warmup-ratio", type=float, default=0.1, help="share of the steps that warm up the rate (%(default)s)")
+    add("--max-grad-norm", type=float, default=1.0, help="maximum gradient norm (%(default)s)")
+    add("--temperature", type=float, default=0.05, help="temperature, divides the cosines (%(default)s)")
     add("--lambda", type=float, default=1000.0, dest="weight", help="weight of the contrastive term (%(default)s)")
-    add("--pooling", choices=sorted(POOLINGS), default="last", help="one vector per row (%(default)s)")
-    add("--objective", choices=["coin", "cit"], default="coin", help="what is minimised (%(default)s)")
+    add("--pooling", choices=sorted(POOLINGS), default="last", help="pooling of hidden states (%(default)s)")
+    add("--objective", choices=["coin", "cit"], default="coin", help="objective to minimize (%(default)s)")
     add("--threads", type=int, default=2, help="threads of PyTorch (%(default)s)")
-    add("--double", action="store_true", help="compute in float64, to tell rounding from disagreement")
+    add("--double", action="store_true", help="compute in float64, to distinguish rounding from disagreement")
     options = parser.parse_args()
     if not options.make_adapter:
         missing = [name for name in ("adapter", "pairs", "out") if getattr(options, name) is None]
@@ -73,18 +74,18 @@ def flags() -> argparse.Namespace:
 
 
 def row(tokenizer, instruction: str, target: str, limit: int) -> tuple[list[int], list[int]]:
-    """Ids and labels of a text; labels are IGNORED on the prompt."""
+    """Returns ids and labels of a text; labels are IGNORED on the prompt."""
     prompt = instruction + MARKER
     ids = tokenizer(prompt + target).input_ids
     before = len(tokenizer(prompt).input_ids)
     labels = ([IGNORED] * before + ids[before:])[:limit]
     if all(label == IGNORED for label in labels):
-        raise ValueError(f"no token of the target within {limit} tokens")
+        raise ValueError(f"the first {limit} tokens do not contain a token of the target")
     return ids[:limit], labels
 
 
 def read_pairs(path: str, tokenizer, limit: int) -> list[tuple]:
-    """Rows of the original and of the paraphrase of every pair."""
+    """Returns the rows of the original and the paraphrase of every pair."""
     pairs = []
     for number, line in enumerate(Path(path).read_text(encoding="utf-8").split("\n"), 1):
         if not line.strip():
@@ -98,16 +99,16 @@ def read_pairs(path: str, tokenizer, limit: int) -> list[tuple]:
                 )
             )
         except KeyError as error:
-            sys.exit(f"{path}, line {number}: no {error}")
+            sys.exit(f"{path}, line {number}: missing field {error}")
         except ValueError as error:
             sys.exit(f"{path}, line {number}: {error}")
     if len(pairs) % 2:
-        sys.exit(f"{path}: {len(pairs)} pairs, expected an even number: every two are a couple")
+        sys.exit(f"{path}: {len(pairs)} pairs, expected an even number, because pairs come in couples")
     return pairs
 
 
 def collate(rows: list[tuple[list[int], list[int]]]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Ids, labels and mask, padded on the left to a multiple of 8."""
+    """Returns ids, labels and mask, padded on the left to a multiple of 8."""
     length = -(-max(len(ids) for ids, _ in rows) // 8) * 8
 
     def padded(value: int, lists: list[list[int]]) -> torch.Tensor:
@@ -125,7 +126,7 @@ def first_and_last(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return (hidden[torch.arange(len(hidden)), first] + hidden[:, -1]) / 2
 
 
-# All padding is on the left, so that the last real token is the last of the row.
+# All padding is on the left, so the last real token is the last of the row.
 POOLINGS = {
     "last": lambda hidden, mask: hidden[:, -1],
     "average_all": lambda hidden, mask: (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True),
@@ -135,16 +136,16 @@ POOLINGS = {
 
 
 def wording(model, rows: list, pooling: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean token loss and pooled hidden states, `[pairs, d_model]`, of one wording of the pairs."""
+    """Returns mean token loss and pooled hidden states, `[pairs, d_model]`, of one wording of the pairs."""
     ids, labels, mask = collate(rows)
     output = model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
     nats = functional.cross_entropy(output.logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED)
-    # The last of the hidden states is the one after the last norm.
+    # The last entry of `hidden_states` is taken after the final norm.
     return nats, POOLINGS[pooling](output.hidden_states[-1], mask)
 
 
 def objective(model, pairs: list[tuple], options: argparse.Namespace) -> tuple[torch.Tensor, dict[str, float]]:
-    """What a micro-batch minimises, and its values."""
+    """Returns the loss of a micro-batch and its metrics."""
     originals, paraphrases = zip(*pairs)
     nats, original = wording(model, originals, options.pooling)
     other_nats, paraphrase = wording(model, paraphrases, options.pooling)
@@ -178,7 +179,7 @@ def objective(model, pairs: list[tuple], options: argparse.Namespace) -> tuple[t
 
 
 def in_double(model: torch.nn.Module) -> torch.nn.Module:
-    """Float64 throughout; transformers' norm and rotary tables would go through float32 otherwise."""
+    """Converts the model to float64; transformers' norm and rotary tables would otherwise pass through float32."""
 
     def norm(self, hidden):
         variance = hidden.pow(2).mean(-1, keepdim=True)
@@ -196,7 +197,7 @@ def in_double(model: torch.nn.Module) -> torch.nn.Module:
             module.forward = norm.__get__(module)
         elif kind == "LlamaRotaryEmbedding":
             if module.rope_type != "default":
-                sys.exit(f"--double: rope type `{module.rope_type}` is not handled")
+                sys.exit(f"--double: rope type `{module.rope_type}` is not supported")
             width = 2 * len(module.inv_freq)
             powers = torch.arange(0, width, 2, dtype=torch.float64) / width
             module.frequencies = module.config.rope_theta**-powers
@@ -225,12 +226,12 @@ def run(options: argparse.Namespace) -> None:
     pairs = read_pairs(options.pairs, tokenizer, options.max_tokens)
     batches = len(pairs) // options.batch_pairs
     if batches == 0:
-        sys.exit(f"{options.pairs}: {len(pairs)} pairs are less than a batch of {options.batch_pairs}")
+        sys.exit(f"{options.pairs}: {len(pairs)} pairs are fewer than a batch of {options.batch_pairs}")
 
     base = AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32)
     model = PeftModel.from_pretrained(base, options.adapter, is_trainable=True).train()
     if any(config.lora_dropout for config in model.peft_config.values()):
-        print("the adapter has dropout: the run cannot be compared step by step", file=sys.stderr)
+        print("warning: the adapter uses dropout, so the runs cannot be compared step by step", file=sys.stderr)
     if options.double:
         model = in_double(model)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -1,11 +1,11 @@
-"""Compares the optimiser steps of two runs, field by field.
+"""Compares the optimizer steps of two runs, field by field.
 
-    python compare_metrics.py ours/metrics.jsonl theirs.jsonl [--tolerance 1e-4]
+    python compare_metrics.py coin-run/metrics.jsonl pytorch.jsonl [--tolerance 1e-4]
 
-Prints the largest relative difference of every field that both files have, |a - b| / max(|a|, |b|), and the step where
-it is. Lines of held-out evaluation are passed over, and so are `epoch` and `seconds`. Exit code 1 if the losses differ
-by more than the tolerance at any step, if tokens or pairs differ at all, or if one file has steps that the other has
-not; 2 if a file cannot be compared.
+Prints the largest relative difference, |a - b| / max(|a|, |b|), of every field that both files have, and the step where
+it occurs. Lines of held-out evaluation are skipped, and so are the fields `epoch` and `seconds`. The exit code is 1 if
+the losses differ by more than the tolerance at any step, if tokens or pairs differ at all, or if one file has steps that
+the other lacks; 2 if a file cannot be compared.
 """
 
 import argparse
@@ -35,37 +35,37 @@ def read(path: str) -> dict[int, dict[str, float]]:
             if "split" in metrics:
                 continue
             if metrics["step"] in steps:
-                stop(f"{path}, line {number}: step {metrics['step']} is there twice")
+                stop(f"{path}, line {number}: step {metrics['step']} occurs twice")
             steps[metrics["step"]] = metrics
     except OSError as error:
         stop(str(error))
     except (ValueError, TypeError, KeyError) as error:
-        stop(f"{path}, line {number}: no line of metrics: {error!r}")
+        stop(f"{path}, line {number}: not a line of metrics: {error!r}")
     if not steps:
-        stop(f"{path}: no optimiser step")
+        stop(f"{path}: no optimizer steps")
     missing = [field for field in COMPARED if any(field not in metrics for metrics in steps.values())]
     if missing:
-        stop(f"{path}: no `{missing[0]}`")
+        stop(f"{path}: missing field `{missing[0]}`")
     return steps
 
 
 def difference(a: float | None, b: float | None) -> float:
-    """Relative to the larger of the two; infinite where one is no finite number (JSON's null among them)."""
+    """Difference relative to the larger of the two; infinite if either is null or not a finite number."""
     if a is None or b is None or not (math.isfinite(a) and math.isfinite(b)):
         return math.inf
     return abs(a - b) / max(abs(a), abs(b)) if a != b else 0.0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Compares the optimiser steps of two runs, field by field.")
+    parser = argparse.ArgumentParser(description="Compares the optimizer steps of two runs, field by field.")
     parser.add_argument("ours")
     parser.add_argument("theirs")
-    parser.add_argument("--tolerance", type=float, default=1e-4, help="of the losses, relative (%(default)s)")
+    parser.add_argument("--tolerance", type=float, default=1e-4, help="relative tolerance of the losses (%(default)s)")
     options = parser.parse_args()
     ours, theirs = read(options.ours), read(options.theirs)
     common = sorted(ours.keys() & theirs.keys())
     if not common:
-        stop("the two files have no step in common")
+        stop("the two files do not have a step in common")
 
     failed = False
     print(f"{len(common)} steps\n{'field':<26}{'largest':>11}{'step':>6}{'ours':>24}{'theirs':>24}")
@@ -77,12 +77,12 @@ def main() -> None:
         beyond = name in COMPARED and largest > options.tolerance or name in COUNTS and largest > 0
         failed |= beyond
         a, b = values[worst]
-        print(f"{name:<26}{largest:>11.2e}{worst:>6}{a!s:>24}{b!s:>24}{'  beyond' if beyond else ''}")
+        print(f"{name:<26}{largest:>11.2e}{worst:>6}{a!s:>24}{b!s:>24}{'  above tolerance' if beyond else ''}")
     for path, steps in ((options.ours, ours), (options.theirs, theirs)):
         alone = sorted(steps.keys() - set(common))
         if alone:
             failed = True
-            print(f"{len(alone)} steps only in {path}, the first {alone[0]}")
+            print(f"{len(alone)} steps only in {path}, the first is {alone[0]}")
     sys.exit(1 if failed else 0)
 
 

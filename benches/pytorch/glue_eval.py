@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The evaluation loop of the released program, in transformers, on the prompts of a finished `coin eval`.
+"""Runs the released program's evaluation loop in transformers on the prompts of a finished `coin eval`.
 
-Every prompt is generated alone: batch 1, greedy `generate`, as many new tokens as `coin eval` was given. The new tokens are
+Every prompt is a batch of 1, with greedy `generate` and the same number of new tokens as in `coin eval`. The new tokens are
 compared with those in the ledger, so the evaluation must have been run with `--full-decode`. Prints how many continuations
-are the same, how many of those that differ hold a near-tie, and the throughput of this loop.
+are the same, how many differ at a near-tie, how many differ otherwise, and the throughput of this loop.
 
-The ledger of a likelihood scorer is compared too: the log-likelihood of each label word, tokenized together with the prompt.
+A ledger with likelihoods is compared by the log-likelihood of each label word, tokenized together with the prompt.
 
     python glue_eval.py MODEL EVALUATION [--adapter DIR] [--limit N] [--threads N] [--new-tokens N]
 """
@@ -31,7 +31,7 @@ def tokenizer_of(folder):
 
 
 def prompts_of(evaluation):
-    """(task, level, instruction, row) -> prompt, from the result files."""
+    """Reads the prompts from the result files: (task, level, instruction, row) -> prompt."""
     prompts = {}
     for path in sorted(glob.glob(os.path.join(evaluation, "results/*/*/len_*_shot_prompt*.csv"))):
         task, level = path.split(os.sep)[-3:-1]
@@ -48,7 +48,7 @@ def encode(model, tokenizer, text):
 
 
 def compare_likelihoods(model, tokenizer, prompts, records, evaluation):
-    """Sums over the tokens behind those that the prompt shares with all prompts that go on with a label word."""
+    """Compares log-likelihoods, summed over the tokens after the prefix shared by the prompt and its label-word rows."""
     with open(os.path.join(evaluation, "tasks.json"), encoding="utf-8") as file:
         labels = {task["name"]: task["labels"] for task in json.load(file)}
     largest = 0.0
@@ -65,7 +65,7 @@ def compare_likelihoods(model, tokenizer, prompts, records, evaluation):
             theirs = sum(scores[at - 1, row[at]].item() for at in range(shared, len(row)))
             assert len(row) - shared == ours["tokens"], (record, len(row) - shared)
             largest = max(largest, abs(theirs - ours["sum"]))
-    print(f"{len(records)} prompts: log-likelihoods of label words differ by {largest:.1e} at most")
+    print(f"{len(records)} prompts: log-likelihoods of label words differ by at most {largest:.1e}")
 
 
 def main():
@@ -73,7 +73,7 @@ def main():
     parser.add_argument("model")
     parser.add_argument("evaluation")
     parser.add_argument("--adapter")
-    parser.add_argument("--limit", type=int, help="only so many prompts, spread evenly over all")
+    parser.add_argument("--limit", type=int, help="compare only this many prompts, evenly spaced")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--new-tokens", type=int, default=7)
     arguments = parser.parse_args()
@@ -125,7 +125,7 @@ def main():
     print(f"{len(records)} continuations: {same} the same, {near} differ at a near-tie, {len(wrong)} differ otherwise")
     for key, theirs, ours in wrong[:5]:
         print(f"  {key}: transformers {theirs}, coin {ours}")
-    print(f"transformers: {len(records) / spent:.1f} generations a second on {arguments.threads} threads")
+    print(f"transformers: {len(records) / spent:.1f} generations per second on {arguments.threads} threads")
     raise SystemExit(1 if wrong else 0)
 
 

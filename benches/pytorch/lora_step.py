@@ -2,9 +2,10 @@
 
     python lora_step.py --threads 2
 
-A step is: forward pass, cross entropy of the next token at every position, backward pass, AdamW on the adapters. All in
-f32, LoRA with dropout 0.05 on q, k, v and o, the base frozen, no gradient checkpointing. Prints one line of JSON;
-seconds are wall time, `peak_mb` is the peak resident memory of the whole process in units of 10^6 bytes.
+A step consists of the forward pass, cross entropy of the next token at every position, the backward pass, and AdamW on
+the adapters. Everything is f32, with LoRA and dropout 0.05 on q, k, v and o, a frozen base, and without gradient
+checkpointing. Prints one line of JSON; seconds are wall time, `peak_mb` is the peak resident memory of the whole process
+in units of 10^6 bytes.
 """
 
 import argparse
@@ -30,9 +31,9 @@ def flags() -> argparse.Namespace:
         ("layers", 6, "decoder layers"),
         ("heads", 6, "attention heads"),
         ("ff", 768, "width inside the feed-forward block"),
-        ("vocab", 32000, "token ids"),
-        ("batch", 8, "rows of a step"),
-        ("seq", 128, "tokens of a row"),
+        ("vocab", 32000, "number of token ids"),
+        ("batch", 8, "rows per step"),
+        ("seq", 128, "tokens per row"),
         ("rank", 16, "rank of the adapters; alpha is twice the rank"),
         ("steps", 12, "timed steps"),
         ("warm-up", 2, "steps before the timed ones"),

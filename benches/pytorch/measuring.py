@@ -1,4 +1,4 @@
-"""What the PyTorch programs share: runs timed, and what a figure was measured on; as the Rust side has them."""
+"""Code shared by the PyTorch programs: timing of runs and description of the machine, as on the Rust side."""
 
 import os
 import resource
@@ -42,7 +42,7 @@ def peak_mb() -> float:
 
 
 def forget_peak() -> None:
-    """Lets the peak begin anew with what is resident now, where the system can do that."""
+    """Resets the peak to the memory that is resident now, if the system supports it."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -50,7 +50,7 @@ def forget_peak() -> None:
 
 
 def described(device: str, dtype: str, threads: int) -> dict:
-    """The fields of a report that say what was measured on what."""
+    """Returns the report fields that describe program, device and machine."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "program": "PyTorch",
@@ -64,7 +64,7 @@ def described(device: str, dtype: str, threads: int) -> dict:
 
 
 class Timing:
-    """Times runs of `step` one by one; `complete` returns when the device has done its work."""
+    """Times each run of `step`; `complete` returns when the device has finished its work."""
 
     def __init__(self, threads: int, complete=lambda: None):
         self.threads, self.complete = threads, complete
@@ -73,7 +73,7 @@ class Timing:
         self.spent = 0.0
 
     def add(self, runs: int, step) -> float:
-        """Calls `step` with the numbers from 0; returns the seconds of all runs."""
+        """Calls `step` with the numbers from 0; returns the total seconds."""
         spent = time.process_time()
         for number in range(runs):
             start = time.perf_counter()
@@ -88,7 +88,7 @@ class Timing:
         return statistics.median(self.seconds)
 
     def fields(self, flops: float) -> dict:
-        # Linear between the two nearest, as the Rust side has them.
+        # Interpolated linearly between the two nearest runs, as on the Rust side.
         several = len(self.seconds) > 1
         lower, median, upper = (
             statistics.quantiles(self.seconds, n=4, method="inclusive") if several else self.seconds * 3
@@ -106,5 +106,5 @@ class Timing:
 
 
 def significant(value: float) -> float:
-    """To five significant digits."""
+    """Rounds to five significant digits."""
     return float(f"{value:.4e}")

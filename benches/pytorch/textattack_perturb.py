@@ -1,13 +1,12 @@
-"""Perturbs the repository's instructions for GLUE with TextAttack on one thread.
+"""Perturbs the repository's GLUE instructions with TextAttack on one thread.
 
     python textattack_perturb.py --rounds 3
 
-The transformation is DeepWordBug's: one of swap, substitution, deletion or insertion of a character in a word, by
-TextAttack's `Augmenter`. Stop words and the words in quotes, which are the label words, are left alone, no word is
-changed twice, and 0.37 of an instruction's words change, as ours do with the default settings. Prints one line of JSON;
-`instructions_per_second` is the median of the rounds, after one round of warm-up. Attacks on words need vectors that
-TextAttack downloads, so they are left out. The Rust side is
-`cargo bench -p coin-benches --bench cases -- --only perturbation/deepwordbug`.
+The transformation is DeepWordBug's: a swap, substitution, deletion or insertion of a character in a word, applied by
+TextAttack's `Augmenter`. Stop words and quoted words (the label words) are protected, no word is changed twice, and 0.37
+of an instruction's words change, as with coin's default settings. Prints one line of JSON; `instructions_per_second` is
+the median of the rounds, after one round of warm-up. Word-level attacks need vectors that TextAttack downloads, so they
+are not included. The Rust side is `cargo bench -p coin-benches --bench cases -- --only perturbation/deepwordbug`.
 """
 
 import argparse
@@ -27,7 +26,7 @@ STOP_WORDS = (
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ["OMP_NUM_THREADS"] = "1"
-# TextAttack reads NLTK's list of stop words when it is imported; ours stands in for it, so that no download is needed.
+# TextAttack reads NLTK's stop words on import. STOP_WORDS replaces that list, so that a download is not needed.
 NLTK_DATA = tempfile.TemporaryDirectory()
 os.environ["NLTK_DATA"] = NLTK_DATA.name
 (pathlib.Path(NLTK_DATA.name) / "corpora/stopwords").mkdir(parents=True)
@@ -65,7 +64,7 @@ def main() -> None:
     clean = json.loads(INSTRUCTIONS.read_text(encoding="utf-8"))["clean"]
     texts = [text for instructions in clean.values() for text in instructions]
     labels = {label for text in texts for label in quoted(text)}
-    # A word that ends in a quote has the quote in it, for TextAttack.
+    # For TextAttack, a closing quote is part of the word.
     labels |= {f"{label}'" for label in labels}
     augmenter = Augmenter(
         CompositeTransformation(

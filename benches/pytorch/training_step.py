@@ -5,15 +5,15 @@
     python training_step.py --variant tuned --size small --generate 32
     python training_step.py --peak
 
-Two ways to write the same step of Contrastive Instruction Tuning, preset `paper`, one micro-batch:
+There are two variants of the same step of Contrastive Instruction Tuning (preset `paper`, one micro-batch):
 
-released  as the released program has it: a pass of its own for each wording with labels, so that the head runs at
-          every position, and all layers' hidden states kept; generation prompt by prompt
-tuned     the best that can be written without leaving PyTorch's eager mode: both wordings in one pass of the decoder,
-          the head at supervised positions only, fused AdamW; generation in one batch, adapters merged into the base
+released  as in the released program: a separate pass with labels for each wording, so that the head runs at every
+          position, and the hidden states of all layers are kept; generation prompt by prompt
+tuned     the fastest form in PyTorch's eager mode: both wordings in one pass of the decoder, the head at supervised
+          positions only, fused AdamW; generation in one batch, with adapters merged into the base
 
-Both use `sdpa` attention, and generate with a key-value cache. Shapes, token ids and fields of the line of JSON are
-those of `benches/training_step`; `variant` and the libraries' versions are added.
+Both use `sdpa` attention and generate with a key-value cache. Shapes, token ids and fields of the line of JSON are those
+of `benches/training_step`, plus `variant` and the libraries' versions.
 """
 
 import argparse
@@ -41,11 +41,11 @@ PROMPT = 100
 NEW_TOKENS = 7
 DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
 
-# The paper's.
+# The paper's settings.
 RANK = 16
 TEMPERATURE = 0.05
 LAMBDA = 1000.0
-# The trainer's.
+# The trainer's defaults.
 MAX_NORM = 1.0
 RATE = 1e-4
 
@@ -53,17 +53,17 @@ RATE = 1e-4
 def flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--variant", choices=["released", "tuned"], default="tuned", help="how it is written (%(default)s)")
+    add("--variant", choices=["released", "tuned"], default="tuned", help="variant of the program (%(default)s)")
     add("--size", choices=list(SIZES), default="small", help="size of the model (%(default)s)")
     add("--device", default="cpu", help="cpu, cuda or cuda:i (%(default)s)")
-    add("--dtype", choices=list(DTYPES), default="f32", help="number type of the base (%(default)s)")
-    add("--pairs", type=int, help="pairs of a step (4, 2, 2 by size)")
-    add("--seq", type=int, help="tokens of a row (128, 128, 64 by size), or of a prompt (100)")
-    add("--supervised", type=int, default=8, help="tokens of the answer, at a row's end (%(default)s)")
+    add("--dtype", choices=list(DTYPES), default="f32", help="dtype of the base (%(default)s)")
+    add("--pairs", type=int, help="pairs per step (4, 2, 2 by size)")
+    add("--seq", type=int, help="tokens per row (128, 128, 64 by size) or per prompt (100)")
+    add("--supervised", type=int, default=8, help="answer tokens at the end of a row (%(default)s)")
     add("--steps", type=int, default=6, help="timed steps (%(default)s)")
     add("--warm-up", type=int, default=2, help="steps before the timed ones (%(default)s)")
-    add("--generate", type=int, metavar="ROWS", help="continue so many prompts, in place of a training step")
-    add("--peak", action="store_true", help="measure the machine in place of a model")
+    add("--generate", type=int, metavar="ROWS", help="generate after this many prompts instead of training")
+    add("--peak", action="store_true", help="measure the machine instead of a model")
     add("--threads", type=int, default=os.cpu_count(), help="threads of PyTorch (%(default)s)")
     options = parser.parse_args()
     options.pairs = options.pairs or PAIRS[options.size]
@@ -115,7 +115,7 @@ def described(options: argparse.Namespace) -> dict:
 
 
 def timed(options: argparse.Namespace, step) -> measuring.Timing:
-    """Runs `step` with its number, warm-up first."""
+    """Calls `step` with the number of each run, warm-up first."""
     on_cuda = options.device.startswith("cuda")
     timing = measuring.Timing(options.threads, torch.cuda.synchronize if on_cuda else lambda: None)
     for number in range(options.warm_up):
@@ -126,7 +126,7 @@ def timed(options: argparse.Namespace, step) -> measuring.Timing:
 
 
 def fields(options: argparse.Namespace, timing: measuring.Timing, flops: float, tokens: int) -> dict:
-    """Of a work of so many operations and tokens."""
+    """Returns the report fields for work with this many operations and tokens."""
     fields = {**timing.fields(flops), "tokens_per_second": round(tokens / timing.median, 1)}
     if options.device.startswith("cuda"):
         fields["device_peak_mb"] = round(torch.cuda.max_memory_allocated() / 1e6, 1)
@@ -146,7 +146,7 @@ def build(options: argparse.Namespace) -> torch.nn.Module:
         num_attention_heads=size["heads"],
         max_position_embeddings=max(2048, options.seq),
         use_cache=options.generate is not None,
-        # A random model's end of text would end rows at random.
+        # A random model would end rows at random positions.
         eos_token_id=None,
         attn_implementation="sdpa",
     )
@@ -162,12 +162,12 @@ def build(options: argparse.Namespace) -> torch.nn.Module:
 
 
 def token(row: int, at: int, step: int, vocab: int) -> int:
-    """The token at a place, the same in both languages: all rows differ from their first token on."""
+    """The token at a position, the same in both languages. Rows differ from their first token on."""
     return (row * 7919 + at * 104_729 + step * 31) % vocab
 
 
 def pairs(options: argparse.Namespace, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids of the originals and of the paraphrases, `[pairs, seq]`; the two wordings differ but for the answer."""
+    """Ids of the originals and of the paraphrases, `[pairs, seq]`; the two wordings differ except in the answer."""
     vocab, prompt = SIZES[options.size]["vocab"], options.seq - options.supervised
 
     def wording(number: int) -> torch.Tensor:
@@ -184,7 +184,7 @@ def pairs(options: argparse.Namespace, step: int) -> tuple[torch.Tensor, torch.T
 
 
 def objective(generation: torch.Tensor, original: torch.Tensor, paraphrase: torch.Tensor) -> tuple:
-    """Loss and contrastive loss from the generation loss and the pooled rows, `[pairs, d_model]`."""
+    """Computes loss and contrastive loss from the generation loss and the pooled rows, `[pairs, d_model]`."""
     cosine = functional.cosine_similarity(original.float()[:, None], paraphrase.float()[None], dim=-1)
     logits, own = cosine / TEMPERATURE, torch.arange(len(cosine), device=cosine.device)
     contrastive = (functional.cross_entropy(logits, own) + functional.cross_entropy(logits.T, own)) / 2
@@ -215,7 +215,7 @@ def tuned(model: torch.nn.Module, wordings: tuple, supervised: int) -> tuple:
     logits = causal.lm_head(hidden[:, -supervised - 1 : -1]).float()
     nats = functional.cross_entropy(logits.flatten(0, 1), ids[:, -supervised:].flatten(), reduction="none")
     count = len(wordings[0])
-    # Means over the originals and over the paraphrases, added up; both have as many supervised tokens.
+    # The sum of the means over originals and over paraphrases; both have the same number of supervised tokens.
     generation = nats.sum() / (count * supervised)
     return *objective(generation, hidden[:count, -1], hidden[count:, -1]), generation
 

@@ -1,7 +1,7 @@
-"""What the programs share that run others by turns: the Rust side built, a program run, ratios and Markdown.
+"""Code shared by the programs that alternate between others: building the Rust side, running a program, ratios, Markdown.
 
-By turns, because a shared machine drifts: every round runs each program once, and what counts are medians over rounds,
-and of ratios the median of those within a round.
+Runs alternate because the speed of a shared machine drifts. Every round runs each program once. Results are medians over
+rounds; a ratio is computed within each round before taking the median.
 """
 
 import json
@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def built(bench: str, features: str | None = None) -> str:
-    """Builds one of the Rust side's benches and returns its path; the same file is run throughout."""
+    """Builds one of the Rust side's benches and returns the path of its program, which is used for all runs."""
     command = ["cargo", "bench", "--quiet", "-p", "coin-benches", "--bench", bench, "--no-run"]
     if features:
         command += ["--features", features]
@@ -31,12 +31,12 @@ def built(bench: str, features: str | None = None) -> str:
 
 
 def run(command: list[str], threads: int) -> list[dict]:
-    """The lines of JSON that a program prints."""
-    # Waiting OpenMP threads that spin make PyTorch several times slower where another program wants a core.
+    """Runs a program and returns the lines of JSON that it prints."""
+    # Spinning OpenMP threads make PyTorch several times slower if another program needs a core.
     environment = dict(
         os.environ, RAYON_NUM_THREADS=str(threads), OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="PASSIVE"
     )
-    # criterion keeps its own results below the folder it runs in.
+    # criterion stores its results under the working directory.
     output = subprocess.run(command, cwd=HERE.parent.parent, env=environment, capture_output=True, text=True)
     if output.returncode:
         sys.exit(f"{output.stderr}{' '.join(command)}: exit code {output.returncode}")
@@ -48,24 +48,24 @@ def median(runs: list[dict], field: str) -> float:
 
 
 def ratios(theirs: list[dict], ours: list[dict], field: str) -> list[float]:
-    """Ascending, one per round."""
+    """Returns the ratios in ascending order, one per round."""
     return sorted(one[field] / other[field] for one, other in zip(theirs, ours))
 
 
 def spread(ratios: list[float]) -> str:
-    """Their median, with the smallest and the largest behind where they differ."""
+    """Formats the median, followed by the smallest and the largest if they differ."""
     behind = f" ({ratios[0]:.2f} to {ratios[-1]:.2f})" if ratios[0] != ratios[-1] else ""
     return f"{statistics.median(ratios):.2f}{behind}"
 
 
 def table(columns: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
+    """Formats a Markdown table."""
     lines = [f"| {' | '.join(row)} |" for row in [columns, *rows]]
     return "\n".join([lines[0], "|" + "---|" * len(columns), *lines[1:]])
 
 
 def machine(line: dict) -> str:
-    """What a line was measured on, in words."""
+    """Describes the machine of a line in words."""
     return (
         f"{line['cpu']}, {line['cores']} cores, {line['threads']} threads, {line['device']}, {line['dtype']}; "
         f"commit {line['commit']}"

@@ -1,4 +1,4 @@
-//! Greedy generation with a random model and merged adapters. The prompts have no common prefix and form one batch.
+//! Greedy generation with a random model and merged adapters. The prompts form one batch and do not share a prefix.
 
 use burn::tensor::Device;
 use coin::model::generate::{GenerateOptions, generate};

@@ -19,7 +19,7 @@ use crate::{flops, machine};
 /// Number of examples; each is combined with every instruction.
 const EXAMPLES: usize = 50;
 
-/// One case that stops a row once its answer is certain, as `coin eval` does, and one that generates all tokens.
+/// Two cases: rows stop once the answer is certain, as in `coin eval`, or generate all tokens.
 pub fn cases() -> Vec<Case> {
     let prompts = prompts();
     let case = |variant, full_decode| Case {
