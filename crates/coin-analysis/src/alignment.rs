@@ -1,13 +1,13 @@
-//! How near the states under perturbed instructions are to those under the clean ones.
+//! Similarity of hidden states under perturbed instructions to those under clean instructions.
 //!
-//! For every state at a perturbed level, the cosine with the clean state of the same task, instruction and example:
+//! For every state at a perturbed level, this is the cosine with the clean state of the same task, instruction and example:
 //!
 //! ```text
 //! cos(h, h_clean) = h·h_clean / (|h| |h_clean|)
 //! ```
 //!
-//! This is the ledger's `cosine_to_clean`; here with its spread, as a mean hides a few instructions that break. Sums are in
-//! f64. The paper argues with a map (its figure 3); the numbers are ours.
+//! The ledger records this cosine as `cosine_to_clean`. Here its distribution is reported, because a mean hides a few
+//! instructions that fail. Sums are in f64. The paper shows a map instead (figure 3); this metric is not from the paper.
 
 use std::collections::HashMap;
 
@@ -18,23 +18,23 @@ use crate::distribution::Distribution;
 use crate::states::CLEAN;
 use crate::{AnalysisError, Representations};
 
-/// Cosines with the clean states, of a perturbed level.
+/// Cosines of a perturbed level with the clean states.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LevelAlignment {
-    /// The task; `None` for all tasks together, where every state counts the same.
+    /// The task; `None` for all tasks together, with every state weighted equally.
     pub task: Option<String>,
     /// The perturbation level.
     pub level: String,
     /// The cosines.
     pub cosine: Distribution,
-    /// States left out, as they have no clean counterpart or one of the two is zero.
+    /// Number of states excluded because they do not have a clean counterpart or one of the two is zero.
     pub unpaired: usize,
 }
 
-/// The alignment of each perturbed level: first all tasks together, then each task; levels in their order.
+/// Computes the alignment of each perturbed level: first over all tasks together, then per task, with levels in file order.
 ///
-/// A task and level of which no state is paired has no entry.
+/// A task and level without paired states does not get an entry.
 ///
 /// # Errors
 /// [`AnalysisError::Invalid`] if no perturbed state has a clean counterpart.
@@ -54,7 +54,7 @@ pub fn alignment(states: &Representations) -> Result<Vec<LevelAlignment>, Analys
     for (index, label) in states.labels().enumerate().filter(|(_, label)| label.level == CLEAN) {
         clean.insert((label.task, label.instruction, label.row), index);
     }
-    // By level and task, as the cosine of each state or none.
+    // By level and task: the cosine of each state, or `None`.
     let mut found: HashMap<(&str, &str), Vec<Option<f64>>> = HashMap::new();
     for (index, label) in states.labels().enumerate().filter(|(_, label)| label.level != CLEAN) {
         let reference = clean.get(&(label.task, label.instruction, label.row));

@@ -1,28 +1,28 @@
-//! Distances between hidden states, for the analyses that compare every state with every other.
+//! Distances between hidden states, for analyses that compare every state with every other.
 //!
-//! Both distances come from differences of coordinates, so that near states keep their relative precision, which
-//! `1 - u·v` and `|x|^2 + |y|^2 - 2 x·y` lose:
+//! Both distances are computed from differences of coordinates. For states that are close together this keeps the relative
+//! precision that `1 - u·v` and `|x|^2 + |y|^2 - 2 x·y` lose:
 //!
 //! ```text
 //! Euclidean:  |x - y|
 //! cosine:     1 - cos(x, y) = |x/|x| - y/|y||^2 / 2
 //! ```
 //!
-//! Differences are squared and added in f32 over 256 coordinates at a time, in eight lanes; those sums are added in f64.
-//! The order is the same on every processor and for any number of threads, and so is the result.
+//! Squared differences are summed in f32 over 256 coordinates at a time, in eight lanes, and those sums are added in f64.
+//! The order, and therefore the result, is the same on every processor and with any number of threads.
 
 use rayon::prelude::*;
 
 use crate::AnalysisError;
 
-/// How far two states are from each other.
+/// The distance between two states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Distance {
-    /// 1 - cosine, from 0 to 2. The default, as the contrastive loss compares states by their cosine.
+    /// 1 - cosine, from 0 to 2. The default, because the contrastive loss compares states by cosine.
     #[default]
     Cosine,
-    /// The length of the difference.
+    /// The length of the difference vector.
     Euclidean,
 }
 
@@ -34,7 +34,7 @@ pub struct Points<'a> {
 }
 
 impl<'a> Points<'a> {
-    /// The rows of `values`, each of `width` numbers.
+    /// Creates points from the rows of `values`, each of `width` numbers.
     ///
     /// # Errors
     /// [`AnalysisError::Invalid`] if `width` is 0 or does not divide the number of values, or a value is not finite.
@@ -46,39 +46,42 @@ impl<'a> Points<'a> {
     /// ```
     pub fn new(values: &'a [f32], width: usize) -> Result<Self, AnalysisError> {
         if width == 0 || !values.len().is_multiple_of(width) {
-            return Err(AnalysisError::Invalid(format!("{} values are no rows of {width}", values.len())));
+            return Err(AnalysisError::Invalid(format!(
+                "{} values cannot be divided into rows of {width}",
+                values.len()
+            )));
         }
         if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-            return Err(AnalysisError::Invalid(format!("point {} has a coordinate that is not finite", at / width)));
+            return Err(AnalysisError::Invalid(format!("a coordinate of point {} is not finite", at / width)));
         }
         Ok(Points { values, width })
     }
 
-    /// How many points there are.
+    /// Number of points.
     pub fn len(&self) -> usize {
         self.values.len() / self.width
     }
 
-    /// Whether there is none.
+    /// True if the list is empty.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
-    /// Coordinates of each point.
+    /// Number of coordinates of each point.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// The coordinates of a point.
+    /// The coordinates of the point `index`.
     ///
     /// # Panics
-    /// If there is no point `index`, as a slice does.
+    /// If `index` is out of bounds.
     pub fn row(&self, index: usize) -> &'a [f32] {
         &self.values[index * self.width..][..self.width]
     }
 }
 
-/// Sum of products in f64.
+/// Dot product, accumulated in f64.
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
 }
@@ -90,16 +93,16 @@ pub fn cosine(a: &[f32], b: &[f32]) -> Option<f64> {
 }
 
 const LANES: usize = 8;
-/// Groups of lanes that are added in f32, and that stay in the first cache.
+/// Number of lane groups that are summed in f32; they fit in the L1 cache.
 const CHUNK: usize = 32;
-/// Points that one group of lanes is compared with at once.
+/// Number of points that a lane group is compared with at once.
 const COLUMNS: usize = 8;
-/// Points whose distances are in memory at once, per thread; also how often a point is used while it is in the cache.
+/// Number of points per thread whose distances are in memory at once; a cached point is reused as often.
 const ROWS: usize = 32;
-/// Lengths from which squares may leave the range of f32.
+/// Largest length whose square is safely within the range of f32.
 const LONGEST: f64 = 1e18;
 
-/// Points made ready for comparing all with all: of length 1 under cosine, padded with zeros to whole lanes.
+/// Points prepared for all-pairs comparison: normalized to length 1 for cosine, and padded with zeros to whole lanes.
 pub(crate) struct DistanceRows {
     lanes: Vec<[f32; LANES]>,
     stride: usize,
@@ -108,7 +111,7 @@ pub(crate) struct DistanceRows {
 
 impl DistanceRows {
     /// # Errors
-    /// A point of length 0 under cosine, or one too long for f32.
+    /// A point has length 0 under cosine, or its length is too large for f32.
     pub(crate) fn new(points: Points, distance: Distance) -> Result<Self, AnalysisError> {
         let stride = points.width().div_ceil(LANES);
         let mut lanes = vec![[0.0; LANES]; points.len() * stride];
@@ -117,12 +120,12 @@ impl DistanceRows {
             let length = dot(row, row).sqrt();
             let scale = match distance {
                 Distance::Cosine if length == 0.0 => {
-                    return Err(AnalysisError::Invalid(format!("point {index} is zero and has no cosine")));
+                    return Err(AnalysisError::Invalid(format!("point {index} is zero, so its cosine is undefined")));
                 }
                 Distance::Cosine => 1.0 / length,
                 Distance::Euclidean if length > LONGEST => {
                     return Err(AnalysisError::Invalid(format!(
-                        "point {index} has length {length:e}, more than {LONGEST:e}"
+                        "point {index} has length {length:e}, expected at most {LONGEST:e}"
                     )));
                 }
                 Distance::Euclidean => 1.0,
@@ -139,12 +142,12 @@ impl DistanceRows {
         self.lanes.len() / self.stride
     }
 
-    /// A point's coordinates, with the zeros after them.
+    /// The coordinates of a point, including the zero padding.
     pub(crate) fn point(&self, index: usize) -> &[f32] {
         self.lanes[index * self.stride..][..self.stride].as_flattened()
     }
 
-    /// Calls `of` with each point and its distances to all points (itself at 0), on all threads; results in order.
+    /// Calls `of` on all threads with each point and its distances to all points (0 to itself). Results are in order.
     pub(crate) fn per_point<T: Send>(&self, of: impl Fn(usize, &[f64]) -> T + Sync) -> Vec<T> {
         let count = self.len();
         let blocks: Vec<Vec<T>> = (0..count.div_ceil(ROWS))
@@ -163,21 +166,21 @@ impl DistanceRows {
     fn block(&self, first: usize, out: &mut [f64]) {
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has what the function is compiled for.
+            // SAFETY: the processor supports AVX2, as checked above.
             unsafe { self.block_avx2(first, out) };
             return;
         }
         self.block_portable(first, out);
     }
 
-    /// The same operations in wider registers: no fused multiply-add, which would round differently.
+    /// The same operations in wider registers, without fused multiply-add, which would round differently.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
     fn block_avx2(&self, first: usize, out: &mut [f64]) {
         self.block_portable(first, out);
     }
 
-    /// Distances of the points from `first` on to all, as rows of `out`.
+    /// Writes the distances from the points starting at `first` to all points into the rows of `out`.
     #[inline(always)]
     fn block_portable(&self, first: usize, out: &mut [f64]) {
         let count = self.len();
@@ -204,7 +207,7 @@ impl DistanceRows {
     }
 }
 
-/// Adds to `sums` the squared distances of a part of a point from the same part of others.
+/// Adds to `sums` the squared distances between a chunk of a point and the same chunk of other points.
 #[inline(always)]
 fn add_squares(point: &[[f32; LANES]], others: [&[[f32; LANES]]; COLUMNS], sums: &mut [f64; COLUMNS]) {
     let mut partial = [[0.0f32; LANES]; COLUMNS];
@@ -227,8 +230,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distances_agree_with_f64_whatever_the_sizes() {
-        // 37 points fill no whole block, 11 and 300 coordinates no whole lane or chunk.
+    fn distances_match_f64_for_any_size() {
+        // 37 points do not fill a block; 11 and 300 coordinates do not fill a lane or a chunk.
         for width in [1, 11, 300] {
             let values: Vec<f32> =
                 (0..37 * width).map(|index| ((index * 7919 + 13) % 1009) as f32 / 500.0 - 1.0).collect();
@@ -255,7 +258,7 @@ mod tests {
 
     #[cfg(target_arch = "x86_64")]
     #[test]
-    fn wide_registers_change_no_bit() {
+    fn wide_registers_give_identical_bits() {
         let values: Vec<f32> = (0..40 * 100).map(|index| ((index * 7919) % 1013) as f32 * 0.37).collect();
         let rows = DistanceRows::new(Points::new(&values, 100).unwrap(), Distance::Euclidean).unwrap();
         let mut portable = vec![0.0; 8 * 40];
@@ -266,13 +269,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_point_is_refused() {
+    fn invalid_points_are_rejected() {
         let message = |result: Result<DistanceRows, AnalysisError>| result.err().unwrap().to_string();
-        assert_eq!(Points::new(&[1.0; 5], 2).unwrap_err().to_string(), "5 values are no rows of 2");
+        assert_eq!(Points::new(&[1.0; 5], 2).unwrap_err().to_string(), "5 values cannot be divided into rows of 2");
         let nan = Points::new(&[1.0, 1.0, f32::NAN, 1.0], 2).unwrap_err().to_string();
-        assert_eq!(nan, "point 1 has a coordinate that is not finite");
+        assert_eq!(nan, "a coordinate of point 1 is not finite");
         let zero = Points::new(&[1.0, 0.0, 0.0, 0.0], 2).unwrap();
-        assert_eq!(message(DistanceRows::new(zero, Distance::Cosine)), "point 1 is zero and has no cosine");
+        assert_eq!(message(DistanceRows::new(zero, Distance::Cosine)), "point 1 is zero, so its cosine is undefined");
         let long = Points::new(&[1e20, 0.0], 2).unwrap();
         assert!(message(DistanceRows::new(long, Distance::Euclidean)).starts_with("point 0 has length 1"));
         assert!(DistanceRows::new(long, Distance::Cosine).is_ok());

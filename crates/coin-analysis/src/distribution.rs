@@ -1,29 +1,29 @@
-//! Mean, spread and quantiles of a list of numbers.
+//! Mean, standard deviation and quantiles of a list of numbers.
 
 use crate::AnalysisError;
 
-/// The shares of [`Distribution::quantiles`].
+/// The probabilities of [`Distribution::quantiles`].
 pub const QUANTILES: [f64; 7] = [0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0];
 
-/// What a list of numbers looks like; all in f64.
+/// Summary statistics of a list of numbers, computed in f64.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Distribution {
-    /// How many numbers there are.
+    /// Number of values.
     pub count: usize,
-    /// Their mean.
+    /// Mean.
     pub mean: f64,
-    /// Their population standard deviation (divisor `count`).
+    /// Population standard deviation (divisor `count`).
     pub std: f64,
-    /// Minimum, 5 %, 25 %, median, 75 %, 95 % and maximum ([`QUANTILES`]), interpolated linearly as numpy does by default.
+    /// Minimum, 5 %, 25 %, median, 75 %, 95 % and maximum ([`QUANTILES`]), with linear interpolation as in numpy by default.
     pub quantiles: [f64; 7],
 }
 
 impl Distribution {
-    /// The distribution of `values`.
+    /// Computes the distribution of `values`.
     ///
     /// # Errors
-    /// [`AnalysisError::Invalid`] if there is none, or one is no number.
+    /// [`AnalysisError::Invalid`] if `values` is empty or contains NaN.
     ///
     /// ```
     /// let distribution = coin_analysis::Distribution::of(vec![1.0, 4.0, 2.0, 3.0])?;
@@ -33,7 +33,7 @@ impl Distribution {
     /// ```
     pub fn of(mut values: Vec<f64>) -> Result<Self, AnalysisError> {
         if values.is_empty() || values.iter().any(|value| value.is_nan()) {
-            return Err(AnalysisError::Invalid("a distribution needs numbers, and at least one".to_owned()));
+            return Err(AnalysisError::Invalid("a distribution needs at least one value, and no NaN".to_owned()));
         }
         values.sort_by(f64::total_cmp);
         let count = values.len();
@@ -47,7 +47,7 @@ impl Distribution {
         Ok(Distribution { count, mean, std, quantiles })
     }
 
-    /// Half of the numbers are at most this.
+    /// The median.
     pub fn median(&self) -> f64 {
         self.quantiles[3]
     }
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_numpys() {
+    fn quantiles_match_numpy() {
         // numpy.quantile([0.1, 0.9, 0.4, 0.6, 0.2, 0.5], [0, .05, .25, .5, .75, .95, 1])
         let distribution = Distribution::of(vec![0.1, 0.9, 0.4, 0.6, 0.2, 0.5]).unwrap();
         let expected = [0.1, 0.125, 0.25, 0.45, 0.575, 0.825, 0.9];
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_has_no_distribution() {
+    fn empty_lists_and_nan_are_rejected() {
         assert!(Distribution::of(vec![]).is_err());
         assert!(Distribution::of(vec![1.0, f64::NAN]).is_err());
     }

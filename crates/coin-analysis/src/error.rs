@@ -1,4 +1,4 @@
-//! The one error type of this crate.
+//! The error type of this crate.
 
 use std::path::PathBuf;
 
@@ -13,18 +13,18 @@ pub enum AnalysisError {
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's error.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// A file does not hold hidden states in the expected form.
+    /// A file does not hold hidden states in the expected format.
     #[error("{path}: {message}")]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What was found and what was expected.
+        /// The content found and the content expected.
         message: String,
     },
-    /// From a file or an output folder.
+    /// An error with a file or an output folder.
     #[error(transparent)]
     Core(#[from] CoreError),
     /// A value outside its domain.

@@ -1,15 +1,15 @@
-//! Analysis of hidden states that carry labels: task, level, instruction, example, class.
+//! Analysis of hidden states labeled with task, level, instruction, example and class.
 //!
-//! | items | what they measure |
+//! | items | purpose |
 //! |---|---|
 //! | [`Representations`], [`RepresentationWriter`] | the states and their labels, in one safetensors file |
-//! | [`alignment`] | how near perturbed states are to clean ones |
-//! | [`silhouette`] | how well groups of states separate |
-//! | [`separation`], [`auroc`] | how well the cosine tells kinds of pairs apart |
-//! | [`umap`], [`trustworthiness`] | a map of the states in the plane, and how much of its neighborhoods is true |
-//! | [`StateMap`] | one run's states on a map, with these numbers |
+//! | [`alignment`] | similarity of perturbed states to clean states |
+//! | [`silhouette`] | separation of groups of states |
+//! | [`separation`], [`auroc`] | how well the cosine distinguishes kinds of pairs |
+//! | [`umap`], [`trustworthiness`] | a map of the states in the plane, and how well it preserves neighborhoods |
+//! | [`StateMap`] | a map of one run's states, with these metrics |
 //!
-//! Nothing here knows a model, a task's content or an evaluation: whoever has labeled vectors can use it.
+//! The crate does not depend on a model, on the content of a task or on an evaluation. It works with any labeled vectors.
 
 /// The README's example, compiled and run as a test.
 #[cfg(doctest)]

@@ -1,11 +1,12 @@
-//! How well the cosine of two states tells what the two prompts have in common; the argument for hard negatives.
+//! Measures how well the cosine of two states predicts what their prompts have in common. This motivates hard negatives.
 //!
-//! Pairs of states are of three kinds: the same example in another wording (a positive of the contrastive loss), another
-//! example of the same task in the same wording (its hard negative), and a prompt of another task. The area under the ROC
-//! curve (AUROC) is the probability that a pair of one kind has a larger cosine than a pair of another, ties counting half:
-//! the Mann-Whitney statistic U / (m n) (Hanley and McNeil 1982, <https://doi.org/10.1148/radiology.143.1.7063747>).
-//! Where it is near 1 against other tasks, these are told apart already, and are poor negatives; where it is low
-//! against hard negatives, there is something to learn (section 2 of the paper, which does not measure it).
+//! There are three kinds of pairs: the same example in another wording (a positive of the contrastive loss), another
+//! example of the same task in the same wording (a hard negative), and a prompt of another task. The area under the ROC
+//! curve (AUROC) is the probability that a pair of one kind has a larger cosine than a pair of another, with ties counted as
+//! half: the Mann-Whitney statistic U / (m n) (Hanley and McNeil 1982, <https://doi.org/10.1148/radiology.143.1.7063747>).
+//! An AUROC near 1 for positives against other tasks means that the model already distinguishes tasks, so other tasks are poor
+//! negatives. A low AUROC against hard negatives means that there is something to learn (section 2 of the paper argues this
+//! without measuring it).
 
 use coin_core::stream;
 use rand::seq::index;
@@ -15,23 +16,23 @@ use crate::distance::cosine;
 use crate::distribution::Distribution;
 use crate::{AnalysisError, Representations, StateLabel};
 
-/// What two prompts have in common.
+/// The kind of a pair of prompts, by what they have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PairKind {
-    /// The same example of a task; another level or instruction.
+    /// The same example of a task, with another level or instruction.
     OtherWording,
-    /// The same task, level and instruction; an example of another class: the paper's hard negative.
+    /// The same task, level and instruction, with an example of another class: the paper's hard negative.
     OtherInstance,
-    /// Another task, whatever the level and instruction.
+    /// Another task, with any level and instruction.
     OtherTask,
 }
 
 impl PairKind {
-    /// The three kinds, from what is most to what is least alike.
+    /// The three kinds, from most to least similar.
     pub const ALL: [PairKind; 3] = [PairKind::OtherWording, PairKind::OtherInstance, PairKind::OtherTask];
 
-    /// The kind of a pair, if it is of one.
+    /// Returns the kind of a pair, or `None` if it does not belong to any.
     fn of(a: &StateLabel, b: &StateLabel) -> Option<PairKind> {
         let same_wording = (a.level, a.instruction) == (b.level, b.instruction);
         match (a.task == b.task, a.row == b.row) {
@@ -51,7 +52,7 @@ impl PairKind {
     }
 }
 
-/// The cosines of the three kinds, and how well they tell the kinds apart.
+/// Cosines of the three kinds of pairs, and how well the cosine distinguishes them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Separation {
@@ -61,7 +62,7 @@ pub struct Separation {
     pub other_instance: Distribution,
     /// Cosines with other tasks.
     pub other_task: Distribution,
-    /// AUROC of other wording against other instance: how well hard negatives are told from positives.
+    /// AUROC of other wording against other instance: how well positives are distinguished from hard negatives.
     pub wording_or_instance: f64,
     /// AUROC of other wording against other task.
     pub wording_or_task: f64,
@@ -69,12 +70,13 @@ pub struct Separation {
     pub instance_or_task: f64,
 }
 
-/// Compares every state with `partners` states of each kind, chosen by `seed`, or with all where there are no more.
+/// Compares every state with `partners` states of each kind, sampled with `seed`, or with all of them if there are fewer.
 ///
-/// Takes time n^2 for the choice, and n · partners · d for the cosines.
+/// Sampling takes time n^2, the cosines n · partners · d.
 ///
 /// # Errors
-/// [`AnalysisError::Invalid`] if there is no pair of some kind, as with a single task or wording, or a state is zero.
+/// [`AnalysisError::Invalid`] if one kind does not have any pair (for example with a single task or wording), or if a state is
+/// zero.
 pub fn separation(states: &Representations, partners: usize, seed: u64) -> Result<Separation, AnalysisError> {
     let labels: Vec<StateLabel> = states.labels().collect();
     let mut cosines = PairKind::ALL.map(|_| Vec::new());
@@ -93,7 +95,7 @@ pub fn separation(states: &Representations, partners: usize, seed: u64) -> Resul
                 let value = cosine(states.state(index), states.state(candidates[chosen]));
                 let zero = || {
                     AnalysisError::Invalid(format!(
-                        "a hidden state of task `{task}`, row {row}, or one compared with it is zero"
+                        "the hidden state of task `{task}`, row {row}, or a state compared with it is zero"
                     ))
                 };
                 cosines[kind as usize].push(value.ok_or_else(zero)?);
@@ -102,7 +104,7 @@ pub fn separation(states: &Representations, partners: usize, seed: u64) -> Resul
     }
     for (kind, cosines) in PairKind::ALL.iter().zip(&cosines) {
         if cosines.is_empty() {
-            return Err(AnalysisError::Invalid(format!("no two hidden states are of kind `{}`", kind.name())));
+            return Err(AnalysisError::Invalid(format!("no pair of hidden states is of kind `{}`", kind.name())));
         }
     }
     let [wording, instance, task] = cosines;
@@ -116,10 +118,10 @@ pub fn separation(states: &Representations, partners: usize, seed: u64) -> Resul
     })
 }
 
-/// The probability that a number of `positives` is larger than one of `negatives`, ties counting half.
+/// Returns the probability that a value of `positives` is larger than a value of `negatives`, with ties counted as half.
 ///
 /// # Errors
-/// [`AnalysisError::Invalid`] if a list is empty or has a value that is no number.
+/// [`AnalysisError::Invalid`] if a list is empty or contains NaN.
 ///
 /// ```
 /// // Of the six pairs, 0.9 wins three; 0.4 wins one, ties one and loses one.
@@ -131,7 +133,7 @@ pub fn auroc(positives: &[f64], negatives: &[f64]) -> Result<f64, AnalysisError>
     let mut all: Vec<(f64, bool)> = positives.iter().map(|value| (*value, true)).collect();
     all.extend(negatives.iter().map(|value| (*value, false)));
     if positives.is_empty() || negatives.is_empty() || all.iter().any(|(value, _)| value.is_nan()) {
-        return Err(AnalysisError::Invalid("an AUROC needs numbers, and at least one on each side".to_owned()));
+        return Err(AnalysisError::Invalid("an AUROC needs at least one value on each side, and no NaN".to_owned()));
     }
     all.sort_by(|a, b| a.0.total_cmp(&b.0));
     // Twice the number of wins, so that a tie is a whole number.
@@ -165,8 +167,8 @@ mod tests {
     }
 
     #[test]
-    fn kinds_are_told_apart_where_states_are() {
-        // The task decides the quadrant, the row turns by 20 degrees, the level by 60.
+    fn separated_states_separate_the_kinds() {
+        // The task sets the half plane; the row rotates by 20 degrees, the level by 60.
         let found = separation(
             &states(|label| {
                 let task = if label.task == "cola" { 0.0 } else { 180.0 };
@@ -180,25 +182,25 @@ mod tests {
         let near = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-6, "{found} {expected}");
         near(found.other_wording.mean, 0.5); // cos 60
         near(found.other_instance.mean, 20f64.to_radians().cos());
-        // Both directions of the 16 pairs of a cola with an sst2 state; 8 states with one partner of the other kinds each.
+        // 16 pairs of a cola and an sst2 state in both directions; for the other kinds, 8 states with one partner each.
         assert_eq!((found.other_task.count, found.other_wording.count, found.other_instance.count), (32, 8, 8));
         assert_eq!((found.wording_or_instance, found.wording_or_task, found.instance_or_task), (0.0, 1.0, 1.0));
     }
 
     #[test]
-    fn partners_are_the_seeds_and_kinds_must_be_there() {
+    fn the_seed_determines_partners_and_every_kind_is_required() {
         let states = states(|label| label.row as f32 * 7.0 + label.level.len() as f32 * label.task.len() as f32);
         let few = separation(&states, 2, 5).unwrap();
         assert_eq!(few.other_task.count, 16);
         assert_eq!(separation(&states, 2, 5).unwrap(), few);
         let error = separation(&states.only(|label| label.task == "cola"), 2, 5).unwrap_err();
-        assert_eq!(error.to_string(), "no two hidden states are of kind `other_task`");
+        assert_eq!(error.to_string(), "no pair of hidden states is of kind `other_task`");
         let error = separation(&states.only(|label| label.level == "clean"), 2, 5).unwrap_err();
-        assert_eq!(error.to_string(), "no two hidden states are of kind `other_wording`");
+        assert_eq!(error.to_string(), "no pair of hidden states is of kind `other_wording`");
     }
 
     #[test]
-    fn an_area_needs_two_sides() {
+    fn auroc_needs_values_on_both_sides() {
         assert!(auroc(&[], &[1.0]).is_err());
         assert!(auroc(&[f64::NAN], &[1.0]).is_err());
         assert_eq!(auroc(&[0.0], &[-0.0]).unwrap(), 0.5);

@@ -1,15 +1,15 @@
-//! How well groups of states are separated: the silhouette coefficient.
+//! The silhouette coefficient, which measures how well groups of states are separated.
 //!
-//! For a point i of group A, with a(i) the mean distance to the other points of A and b(i) the smallest, over the other
-//! groups, of the mean distance to that group's points (Rousseeuw 1987, <https://doi.org/10.1016/0377-0427(87)90125-7>):
+//! For a point i of group A, let a(i) be the mean distance to the other points of A, and b(i) the mean distance to the points
+//! of the nearest other group (Rousseeuw 1987, <https://doi.org/10.1016/0377-0427(87)90125-7>):
 //!
 //! ```text
-//! s(i) = (b(i) - a(i)) / max(a(i), b(i))        from -1 to 1; 0 where A has one point only
+//! s(i) = (b(i) - a(i)) / max(a(i), b(i))        from -1 to 1; 0 if A has only one point
 //! ```
 //!
-//! The coefficient is the mean of s(i). Near 1: tight groups far apart; near 0: the groups lie in one another. A robust
-//! model has a low one by level or clean/perturbed, and a high one by class. All distances are taken, a block of rows at a time:
-//! memory grows with n, time with n^2 d.
+//! The coefficient is the mean of s(i). Near 1, groups are tight and far apart; near 0, they overlap. A robust model has a
+//! low coefficient by level or clean/perturbed, and a high one by class. All pairwise distances are computed, a block of rows
+//! at a time: memory grows with n, time with n^2 d.
 
 use coin_core::stream;
 use rand::seq::index;
@@ -18,14 +18,14 @@ use serde::{Deserialize, Serialize};
 use crate::distance::DistanceRows;
 use crate::{AnalysisError, Distance, Points};
 
-/// How to compute a silhouette.
+/// Settings of [`silhouette`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SilhouetteOptions {
     /// The distance; [`Distance::Cosine`] by default.
     pub distance: Distance,
-    /// The most points to take, chosen by `seed` without regard to groups; all by default.
+    /// Maximum number of points, sampled with `seed` regardless of group; all by default.
     pub sample: Option<usize>,
-    /// Seed of the choice; 42 by default.
+    /// Seed of the sample; 42 by default.
     pub seed: u64,
 }
 
@@ -35,25 +35,25 @@ impl Default for SilhouetteOptions {
     }
 }
 
-/// How well groups are separated.
+/// Silhouette coefficients of all points, of each group, and of each point.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Silhouette {
-    /// The mean over all points taken.
+    /// The mean over all sampled points.
     pub mean: f64,
-    /// Each group of which points were taken, by number, with the mean over them.
+    /// Number and mean of each group with sampled points.
     pub groups: Vec<(usize, f64)>,
-    /// The points taken, in ascending order.
+    /// Indices of the sampled points, in ascending order.
     pub points: Vec<usize>,
-    /// s(i) of each point taken.
+    /// s(i) of each sampled point.
     pub values: Vec<f64>,
 }
 
-/// The silhouette of `points`, of which `groups` has the groups' numbers from 0.
+/// Computes the silhouette of `points`. `groups` holds the group number of each point, from 0.
 ///
 /// # Errors
-/// [`AnalysisError::Invalid`] if the lists differ in length, if the points taken are of fewer than two groups or have each a
-/// group of its own, or if a point has no cosine.
+/// [`AnalysisError::Invalid`] if the lists differ in length, if the sampled points belong to fewer than two groups or every
+/// group has one point, or if the cosine of a point is undefined.
 ///
 /// ```
 /// use coin_analysis::{Distance, Points, SilhouetteOptions, silhouette};
@@ -66,7 +66,7 @@ pub struct Silhouette {
 /// ```
 pub fn silhouette(points: Points, groups: &[usize], options: &SilhouetteOptions) -> Result<Silhouette, AnalysisError> {
     if groups.len() != points.len() {
-        return Err(AnalysisError::Invalid(format!("{} groups for {} points", groups.len(), points.len())));
+        return Err(AnalysisError::Invalid(format!("got {} group numbers for {} points", groups.len(), points.len())));
     }
     let taken = match options.sample {
         Some(count) if count < points.len() => {
@@ -78,12 +78,13 @@ pub fn silhouette(points: Points, groups: &[usize], options: &SilhouetteOptions)
         _ => (0..points.len()).collect(),
     };
     let own: Vec<usize> = taken.iter().map(|index| groups[*index]).collect();
-    // Group numbers may be sparse: groups that were taken are numbered anew.
+    // Group numbers may be sparse, so the sampled groups are renumbered.
     let mut present = own.clone();
     present.sort_unstable();
     present.dedup();
     if present.len() < 2 || present.len() == own.len() {
-        let message = format!("a silhouette of {} points needs 2 groups or more, and fewer than points", own.len());
+        let message =
+            format!("a silhouette of {} points needs at least 2 groups, and fewer groups than points", own.len());
         return Err(AnalysisError::Invalid(format!("{message}; there are {}", present.len())));
     }
     let own: Vec<usize> = own.iter().map(|group| present.partition_point(|other| other < group)).collect();
@@ -107,7 +108,7 @@ pub fn silhouette(points: Points, groups: &[usize], options: &SilhouetteOptions)
         let a = sums[group] / (sizes[group] - 1) as f64;
         let others = (0..sizes.len()).filter(|other| *other != group);
         let b = others.map(|other| sums[other] / sizes[other] as f64).fold(f64::INFINITY, f64::min);
-        // All points in one place.
+        // All points coincide.
         if a.max(b) == 0.0 { 0.0 } else { (b - a) / a.max(b) }
     });
 
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_of_one_counts_zero_and_numbers_may_be_sparse() {
+    fn a_group_of_one_scores_zero_and_group_numbers_may_be_sparse() {
         let found = line(&[0.0, 2.0, 8.0], &[5, 5, 2], &SilhouetteOptions::default()).unwrap();
         // a = 2, b = 8 and 6.
         assert_eq!(found.values, [0.75, 4.0 / 6.0, 0.0]);
@@ -142,15 +143,15 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_separated_is_refused() {
+    fn too_few_or_too_many_groups_are_rejected() {
         let message = |groups: &[usize]| line(&[0.0, 1.0, 2.0], groups, &SilhouetteOptions::default()).unwrap_err();
-        assert_eq!(message(&[0, 0]).to_string(), "2 groups for 3 points");
+        assert_eq!(message(&[0, 0]).to_string(), "got 2 group numbers for 3 points");
         assert!(message(&[1, 1, 1]).to_string().ends_with("there are 1"));
         assert!(message(&[0, 1, 2]).to_string().ends_with("there are 3"));
     }
 
     #[test]
-    fn a_sample_is_the_seeds() {
+    fn the_seed_determines_the_sample() {
         let values: Vec<f32> = (0..200).map(|index| (index % 17) as f32).collect();
         let groups: Vec<usize> = (0..200).map(|index| index % 2).collect();
         let options = SilhouetteOptions { sample: Some(50), ..SilhouetteOptions::default() };

@@ -1,36 +1,36 @@
-//! The states of one run on a map, with the numbers that say how far to trust it.
+//! A map of one run's states, with metrics that show how far to trust it.
 
 use crate::{AnalysisError, Grouping, Representations, SilhouetteOptions, StateLabel, UmapOptions};
 use crate::{silhouette, trustworthiness, umap};
 
-/// Hidden states of one run, placed in the plane.
+/// A map of one run's hidden states in the plane.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StateMap {
     /// The run's name.
     pub run: String,
-    /// The task whose prompts are shown; names the classes.
+    /// The task whose prompts are shown, which determines the class names.
     pub task: String,
-    /// How points were placed, such as `UMAP`.
+    /// The method that placed the points, such as `UMAP`.
     pub method: String,
-    /// One for each prompt.
+    /// One point per prompt.
     pub points: Vec<MapPoint>,
-    /// Mean silhouette, from -1 to 1, of the hidden states grouped by level: near 0 where perturbed prompts lie among the
+    /// Mean silhouette, from -1 to 1, of the hidden states grouped by level. Near 0 if perturbed prompts are mixed with the
     /// clean ones.
     pub silhouette_level: Option<f64>,
-    /// The same grouped by class: near 1 where the classes lie apart.
+    /// Mean silhouette of the hidden states grouped by class. Near 1 if the classes are well separated.
     pub silhouette_class: Option<f64>,
-    /// How much of the map's neighborhoods is true, to 1: see [`trustworthiness`].
+    /// The share of neighborhoods that the map preserves, at most 1; see [`trustworthiness`].
     pub trustworthiness: Option<f64>,
 }
 
 impl StateMap {
-    /// The map by UMAP of the states of `task`, with its silhouettes and its trustworthiness.
+    /// Computes a UMAP map of the states of `task`, with its silhouettes and its trustworthiness.
     ///
-    /// Silhouettes need two groups and one of two states, trustworthiness more than twice `options.neighbors` states; they are none where those are
-    /// lacking.
+    /// A silhouette is `None` unless there are at least two groups and one of them has two states. Trustworthiness is `None`
+    /// unless there are more than `2 * options.neighbors` states.
     ///
     /// # Errors
-    /// [`AnalysisError::Invalid`] if there is no state of `task`, or as [`umap`].
+    /// [`AnalysisError::Invalid`] if there is no state of `task`; otherwise the same as [`umap`].
     ///
     /// ```
     /// use coin_analysis::{Representations, StateLabel, StateMap, UmapOptions};
@@ -48,7 +48,7 @@ impl StateMap {
     pub fn of(run: &str, task: &str, states: &Representations, options: &UmapOptions) -> Result<Self, AnalysisError> {
         let states = states.only(|label| label.task == task);
         if states.is_empty() {
-            return Err(AnalysisError::Invalid(format!("run `{run}` has no hidden state of task `{task}`")));
+            return Err(AnalysisError::Invalid(format!("run `{run}` does not have a hidden state of task `{task}`")));
         }
         let points = states.points()?;
         let places = umap(points, options)?;
@@ -76,12 +76,12 @@ impl StateMap {
     }
 }
 
-/// One prompt on a map. Coordinates have no unit; points that are no numbers are left out.
+/// A prompt on a map. Coordinates do not have a unit; points that are not finite are not drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MapPoint {
-    /// To the right.
+    /// Horizontal coordinate, increasing to the right.
     pub x: f64,
-    /// Upwards.
+    /// Vertical coordinate, increasing upwards.
     pub y: f64,
     /// The perturbation level of the instruction.
     pub level: String,

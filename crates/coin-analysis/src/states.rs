@@ -1,8 +1,9 @@
-//! The hidden states of a run with what they are states of.
+//! The hidden states of a run and their labels.
 //!
-//! A state is the model's last hidden state, after the last norm, at the last prompt token: what the paper maps in two dimensions
-//! and what its contrastive loss pulls together. All states of a run are in one safetensors file, described in `docs/formats.md`, which `numpy` and
-//! `torch` open as it is. [`RepresentationWriter`] writes it while a run goes on, without holding the states in memory.
+//! A state is the model's last hidden state, after the last norm, at the last prompt token. The paper maps these states in two
+//! dimensions, and its contrastive loss pulls them together. All states of a run are in one safetensors file, described in
+//! `docs/formats.md`, which can be opened directly with `numpy` and `torch`. [`RepresentationWriter`] writes the file during a
+//! run without holding the states in memory.
 
 mod file;
 mod labels;
@@ -15,41 +16,41 @@ pub use writer::RepresentationWriter;
 use crate::{AnalysisError, Points};
 use labels::Labels;
 
-/// The level that others are compared with.
+/// The level that other levels are compared with.
 pub(crate) const CLEAN: &str = "clean";
 
-/// What one hidden state is the state of.
+/// The label of a hidden state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateLabel<'a> {
     /// The task's name.
     pub task: &'a str,
     /// The perturbation level, such as `clean`.
     pub level: &'a str,
-    /// Which of the level's instructions, from 0.
+    /// Zero-based index of the instruction within the level.
     pub instruction: usize,
-    /// The example's row number in its data set.
+    /// Row number of the example in its data set.
     pub row: usize,
     /// The example's class.
     pub gold: usize,
-    /// The class that the model answered, -1 if its answer names none; `None` where only states were computed. Either all
-    /// states of a file have one or none has.
+    /// The class that the model answered, or -1 if the answer does not name a class. `None` if only states were computed. In a
+    /// file, either all states have a predicted class or none has.
     pub predicted: Option<i64>,
 }
 
-/// By what states are grouped.
+/// The label that states are grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grouping {
     /// The task.
     Task,
     /// The perturbation level.
     Level,
-    /// Clean or not.
+    /// Clean or perturbed.
     Perturbed,
-    /// The task's class: the same number in two tasks is two groups.
+    /// The class within the task; the same class number in two tasks makes two groups.
     Gold,
 }
 
-/// The hidden states of one run, `[n, d_model]`, with their labels.
+/// The hidden states of a run, `[n, d_model]`, with their labels.
 ///
 /// ```
 /// use coin_analysis::{Representations, StateLabel};
@@ -75,16 +76,16 @@ pub struct Representations {
 }
 
 impl Representations {
-    /// No states yet, of the model with this fingerprint.
+    /// An empty set of states of the model with the fingerprint `model`.
     pub fn new(model: impl Into<String>) -> Self {
         Representations { model: model.into(), width: 0, labels: Labels::default(), hidden: Vec::new() }
     }
 
-    /// Adds a state. The first one decides the width.
+    /// Adds a state. The first state sets the width.
     ///
     /// # Errors
-    /// [`AnalysisError::Invalid`] if the state has another width, is empty or not finite, if there is one with the same
-    /// task, level, instruction and row, or if only some states have a predicted class.
+    /// [`AnalysisError::Invalid`] if the state has a different width, is empty or is not finite; if a state with the same
+    /// task, level, instruction and row exists; or if only some states have a predicted class.
     pub fn push(&mut self, label: &StateLabel, state: &[f32]) -> Result<(), AnalysisError> {
         check(label, state, &mut self.width)?;
         self.labels.push(label)?;
@@ -92,19 +93,19 @@ impl Representations {
         Ok(())
     }
 
-    /// Reads a file that [`write`](Self::write) or a [`RepresentationWriter`] wrote.
+    /// Reads a file written by [`write`](Self::write) or a [`RepresentationWriter`].
     ///
     /// # Errors
-    /// [`AnalysisError::Io`] if the file cannot be read; [`AnalysisError::Malformed`] if it is cut short, is no safetensors file,
-    /// lacks a tensor or a name, or has one of another type or shape.
+    /// [`AnalysisError::Io`] if the file cannot be read; [`AnalysisError::Malformed`] if it is truncated, is not a safetensors
+    /// file, or has a missing name or a missing or mistyped tensor.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, AnalysisError> {
         file::read(path.as_ref())
     }
 
-    /// Writes all states to `path`, whole or not at all.
+    /// Writes all states to `path` atomically.
     ///
     /// # Errors
-    /// [`AnalysisError::Io`]; [`AnalysisError::Invalid`] if there are none.
+    /// [`AnalysisError::Io`]; [`AnalysisError::Invalid`] if the set is empty.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), AnalysisError> {
         file::write(path.as_ref(), &self.model, self.width, &self.labels, &mut |writer| {
             self.hidden.iter().try_for_each(|value| writer.write_all(&value.to_le_bytes()))
@@ -116,35 +117,35 @@ impl Representations {
         &self.model
     }
 
-    /// How many states there are.
+    /// Number of states.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there is none.
+    /// True if the set is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// `d_model`; 0 where there is no state.
+    /// `d_model`, or 0 if the set is empty.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// The tasks, in the order in which they first came.
+    /// The tasks, in order of first appearance.
     pub fn tasks(&self) -> &[String] {
         &self.labels.tasks
     }
 
-    /// The levels, in the order in which they first came.
+    /// The levels, in order of first appearance.
     pub fn levels(&self) -> &[String] {
         &self.labels.levels
     }
 
-    /// What a state is the state of.
+    /// The label of the state `index`.
     ///
     /// # Panics
-    /// If there is no state `index`, as a slice does.
+    /// If `index` is out of bounds.
     pub fn label(&self, index: usize) -> StateLabel<'_> {
         self.labels.get(index)
     }
@@ -154,10 +155,10 @@ impl Representations {
         (0..self.len()).map(|index| self.label(index))
     }
 
-    /// A state, `[d_model]`.
+    /// The state `index`, `[d_model]`.
     ///
     /// # Panics
-    /// If there is no state `index`, as a slice does.
+    /// If `index` is out of bounds.
     pub fn state(&self, index: usize) -> &[f32] {
         &self.hidden[index * self.width..][..self.width]
     }
@@ -165,12 +166,12 @@ impl Representations {
     /// All states, `[n, d_model]`.
     ///
     /// # Errors
-    /// [`AnalysisError::Invalid`] if there is none.
+    /// [`AnalysisError::Invalid`] if the set is empty.
     pub fn points(&self) -> Result<Points<'_>, AnalysisError> {
         Points::new(&self.hidden, self.width)
     }
 
-    /// The states whose labels `keep` is true of, such as those of one task.
+    /// Returns the states whose labels satisfy `keep`, such as those of one task.
     pub fn only(&self, keep: impl Fn(&StateLabel) -> bool) -> Representations {
         let mut labels = Labels::default();
         let mut hidden = Vec::new();
@@ -181,7 +182,8 @@ impl Representations {
         Representations { model: self.model.clone(), width: self.width, labels, hidden }
     }
 
-    /// The group of each state, as numbers from 0 in the order in which groups first come, with their names.
+    /// Returns the group number of each state and the names of the groups. Groups are numbered from 0 in order of first
+    /// appearance.
     pub fn groups(&self, by: Grouping) -> (Vec<usize>, Vec<String>) {
         let mut names: Vec<String> = Vec::new();
         let of = |label: StateLabel| match by {
@@ -195,7 +197,7 @@ impl Representations {
     }
 }
 
-/// Refuses what is no state of a model with states of `width` numbers; a width of 0 is not decided yet.
+/// Checks that `state` has `width` finite values. A width of 0 is not set yet and is set here.
 fn check(label: &StateLabel, state: &[f32], width: &mut usize) -> Result<(), AnalysisError> {
     let refused = |what: String| {
         let StateLabel { task, level, instruction, row, .. } = label;
@@ -204,7 +206,7 @@ fn check(label: &StateLabel, state: &[f32], width: &mut usize) -> Result<(), Ana
         )))
     };
     if state.is_empty() || (*width > 0 && state.len() != *width) {
-        return refused(format!("{} numbers, expected {}", state.len(), (*width).max(1)));
+        return refused(format!("{} values, expected {}", state.len(), (*width).max(1)));
     }
     if state.iter().any(|value| !value.is_finite()) {
         return refused("not finite".to_owned());

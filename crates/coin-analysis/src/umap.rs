@@ -1,22 +1,22 @@
-//! States in the plane: UMAP.
+//! UMAP: a map of states in the plane.
 //!
 //! McInnes, Healy and Melville 2018, <https://arxiv.org/abs/1802.03426>, in four steps:
 //!
-//! 1. the `neighbors` nearest points of each, exactly: every distance is computed ([`graph`]);
-//! 2. a fuzzy graph: from i to its neighbor j the weight exp(-max(0, d_ij - rho_i) / sigma_i), with rho_i the distance to
-//!    the nearest and sigma_i such that the weights of a point add up to log2(neighbors); the two directions are joined to
-//!    w_ij + w_ji - w_ij w_ji ([`graph`]);
-//! 3. a start from the two main directions of the points (principal components; umap-learn's default is spectral);
-//! 4. stochastic gradient descent on the cross-entropy between the graph's weights and 1 / (1 + a d^(2b)), by
+//! 1. Find the `neighbors` nearest points of each point, exactly, by computing every distance ([`graph`]).
+//! 2. Build a fuzzy graph. The weight from i to its neighbor j is exp(-max(0, d_ij - rho_i) / sigma_i), with rho_i the
+//!    distance to the nearest neighbor, and sigma_i such that the weights of a point add up to log2(neighbors). The two
+//!    directions are combined to w_ij + w_ji - w_ij w_ji ([`graph`]).
+//! 3. Initialize the positions with the first two principal components of the points (umap-learn's default is spectral).
+//! 4. Minimize the cross-entropy between the graph's weights and 1 / (1 + a d^(2b)) by stochastic gradient descent with
 //!    sampled edges and negative samples.
 //!
-//! Written here because no crate at hand is both reproducible and small: umap-rs draws from an unseeded generator on
-//! racing threads, the others bring 85 crates or more. One thread moves the points, so a map depends on points, options and
-//! seed alone.
+//! The crate has its own implementation because no available crate is both reproducible and small: umap-rs draws from an
+//! unseeded generator on racing threads, and the others bring in 85 crates or more. Here one thread moves the points, so a map
+//! depends only on points, options and seed.
 //!
-//! A map shows who is whose neighbor. Distances between groups, their sizes and their density mean nothing, and neither do
-//! the positions: maps of two models cannot be laid over each other. [`trustworthiness`] tells how much of the
-//! neighborhoods is true.
+//! A map shows which points are neighbors. Distances between groups, their sizes and their densities do not have a meaning.
+//! Neither do positions, so maps of two models cannot be overlaid. [`trustworthiness`] measures how well a map preserves
+//! neighborhoods.
 
 mod curve;
 mod graph;
@@ -32,19 +32,19 @@ pub use trust::trustworthiness;
 use crate::distance::DistanceRows;
 use crate::{AnalysisError, Distance, Points};
 
-/// How to draw a map.
+/// Settings of [`umap`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct UmapOptions {
-    /// How many points, itself among them, make a point's neighborhood; 15, as in umap-learn. Fewer show more detail.
+    /// Number of points in a point's neighborhood, itself included. Fewer show more detail. Default 15, as in umap-learn.
     pub neighbors: usize,
-    /// How near points of the map may come, in its units; 0.1, as in umap-learn.
+    /// Minimum distance of points on the map, in map units. Default 0.1, as in umap-learn.
     pub min_distance: f64,
-    /// The distance between points; [`Distance::Cosine`], ours.
+    /// The distance between states. Default [`Distance::Cosine`] (this project's).
     pub metric: Distance,
-    /// Passes over the graph; by default 500 up to 10,000 points and 200 beyond, as in umap-learn.
+    /// Number of passes over the graph. Default 500 up to 10,000 points and 200 above, as in umap-learn.
     pub epochs: Option<usize>,
-    /// Seed of start and sampling; 42.
+    /// Seed of initialization and sampling. Default 42.
     pub seed: u64,
 }
 
@@ -54,11 +54,11 @@ impl Default for UmapOptions {
     }
 }
 
-/// The place of each point in the plane.
+/// Computes the position of each point in the plane.
 ///
 /// # Errors
-/// [`AnalysisError::Invalid`] if `neighbors` is below 2 or not below the number of points, `min_distance` is not from 0 to below
-/// 3, `epochs` is 0, or a point has no cosine.
+/// [`AnalysisError::Invalid`] if `neighbors` is less than 2 or not less than the number of points, `min_distance` is not in
+/// [0, 3), `epochs` is 0, or the cosine of a point is undefined.
 ///
 /// ```
 /// use coin_analysis::{Points, UmapOptions, umap};
@@ -93,20 +93,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_outside_their_domain_are_refused() {
+    fn invalid_settings_are_rejected() {
         let points = Points::new(&[1.0, 2.0, 3.0, 4.0], 1).unwrap();
         let refused = |options| umap(points, &options).unwrap_err().to_string();
         let few = UmapOptions { neighbors: 3, ..UmapOptions::default() };
-        assert_eq!(refused(UmapOptions { neighbors: 4, ..few.clone() }), "4 neighbors of 4 points: expected 2 to 3");
-        assert_eq!(refused(UmapOptions { neighbors: 1, ..few.clone() }), "1 neighbors of 4 points: expected 2 to 3");
+        assert_eq!(
+            refused(UmapOptions { neighbors: 4, ..few.clone() }),
+            "neighbors is 4, expected 2 to 3 for 4 points"
+        );
+        assert_eq!(
+            refused(UmapOptions { neighbors: 1, ..few.clone() }),
+            "neighbors is 1, expected 2 to 3 for 4 points"
+        );
         assert_eq!(refused(UmapOptions { epochs: Some(0), ..few.clone() }), "a map needs at least 1 epoch");
         let far = refused(UmapOptions { min_distance: 3.0, ..few.clone() });
-        assert_eq!(far, "min_distance is 3, expected 0 to below 3");
+        assert_eq!(far, "min_distance is 3, expected at least 0 and less than 3");
         assert!(umap(points, &few).is_ok());
     }
 
     #[test]
-    fn points_in_one_place_get_finite_places() {
+    fn coinciding_points_get_finite_positions() {
         let points = Points::new(&[1.0; 60], 3).unwrap();
         for metric in [Distance::Cosine, Distance::Euclidean] {
             let options = UmapOptions { neighbors: 5, epochs: Some(20), metric, ..UmapOptions::default() };
@@ -116,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_is_its_seeds() {
+    fn the_seed_determines_the_map() {
         let values: Vec<f32> = (0..300).map(|index| ((index * 7919 + 13) % 1009) as f32 / 500.0 - 1.0).collect();
         let points = Points::new(&values, 3).unwrap();
         let options = UmapOptions { epochs: Some(30), ..UmapOptions::default() };

@@ -1,4 +1,4 @@
-//! Silhouette, AUROC and UMAP against scikit-learn and umap-learn, on the points of
+//! Compares silhouette, AUROC and UMAP with scikit-learn and umap-learn, on the points of
 //! `fixtures/make_representations.py`.
 
 use coin_analysis::{
@@ -21,7 +21,7 @@ fn coordinates(points: &Value) -> Vec<f32> {
 const DISTANCES: [(&str, Distance); 2] = [("cosine", Distance::Cosine), ("euclidean", Distance::Euclidean)];
 
 #[test]
-fn silhouettes_are_scikit_learns() {
+fn silhouettes_match_scikit_learn() {
     let fixture = fixture();
     let values = coordinates(&fixture["points"]);
     let groups: Vec<usize> = numbers(&fixture["groups"]).into_iter().map(|group| group as usize).collect();
@@ -31,7 +31,7 @@ fn silhouettes_are_scikit_learns() {
         let expected = numbers(&fixture["silhouette"][name]);
         assert_eq!(found.values.len(), expected.len());
         for (found, expected) in found.values.iter().zip(&expected) {
-            // Coordinates of unit vectors are rounded to f32, and squares added in f32.
+            // Coordinates of unit vectors are rounded to f32, and squares are added in f32.
             assert!((found - expected).abs() < 1e-6, "{name}: {found} {expected}");
         }
         let mean = expected.iter().sum::<f64>() / 120.0;
@@ -43,7 +43,7 @@ fn silhouettes_are_scikit_learns() {
 }
 
 #[test]
-fn areas_are_scikit_learns() {
+fn auroc_matches_scikit_learn() {
     let auroc_of = &fixture()["auroc"];
     let (positives, negatives) = (numbers(&auroc_of["positives"]), numbers(&auroc_of["negatives"]));
     assert!(positives.iter().any(|value| negatives.contains(value)), "the fixture has ties");
@@ -52,7 +52,7 @@ fn areas_are_scikit_learns() {
 }
 
 #[test]
-fn fuzzy_graphs_are_umap_learns() {
+fn fuzzy_graphs_match_umap_learn() {
     let fixture = fixture();
     let values = coordinates(&fixture["points"]);
     for (name, metric) in DISTANCES {
@@ -64,14 +64,14 @@ fn fuzzy_graphs_are_umap_learns() {
         for (edge, expected) in once.iter().zip(expected) {
             let expected = numbers(expected);
             assert_eq!((edge.from as f64, edge.to as f64), (expected[0], expected[1]), "{name}");
-            // umap-learn keeps sigma, rho and weights in f32, and both stop at 1e-5 in the sum of a point's weights.
+            // umap-learn stores sigma, rho and weights in f32. Both stop at a tolerance of 1e-5 in the sum of a point's weights.
             assert!((edge.weight - expected[2]).abs() < 1e-5, "{name}: {edge:?} {expected:?}");
         }
     }
 }
 
 #[test]
-fn maps_are_as_true_as_umap_learns() {
+fn maps_are_as_trustworthy_as_umap_learn() {
     let fixture = fixture();
     let values = coordinates(&fixture["points"]);
     let points = Points::new(&values, 6).unwrap();
@@ -79,12 +79,12 @@ fn maps_are_as_true_as_umap_learns() {
         let theirs: Vec<[f32; 2]> = coordinates(&fixture["umap"][name]["map"]).as_chunks().0.to_vec();
         let expected = fixture["umap"][name]["trustworthiness"].as_f64().unwrap();
         let found = trustworthiness(points, metric, &theirs, 10).unwrap();
-        // Near-equal distances may change places where they are rounded to f32.
+        // Nearly equal distances may swap ranks when they are rounded to f32.
         assert!((found - expected).abs() < 1e-4, "{name}: {found} {expected}");
         for seed in 0..3 {
             let options = UmapOptions { neighbors: 10, metric, seed, ..UmapOptions::default() };
             let ours = trustworthiness(points, metric, &umap(points, &options).unwrap(), 10).unwrap();
-            // Seeds of umap-learn differ by up to 0.01 here.
+            // umap-learn's results vary by up to 0.01 between seeds here.
             assert!(ours > expected - 0.01, "{name}: {ours} {expected}");
         }
     }

@@ -1,4 +1,4 @@
-//! The one error type of this crate.
+//! The error type of this crate.
 
 use std::path::PathBuf;
 
@@ -11,29 +11,29 @@ pub enum CoreError {
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's error.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// A file does not have the expected form.
+    /// A file does not have the expected format.
     #[error("{path}:{line}: {message}")]
     Malformed {
         /// The file.
         path: PathBuf,
         /// Line, counted from 1.
         line: usize,
-        /// What was found and what was expected.
+        /// The content found and the content expected.
         message: String,
     },
-    /// An output folder holds files of the names that this program writes, and they are not this program's.
-    #[error("{path} holds {found}, and this program did not make that folder; choose another one")]
+    /// An output folder that this program did not create contains files or folders with names that it would write.
+    #[error("{path} contains {found} but was not created by this program; choose another folder")]
     ForeignFolder {
         /// The folder.
         path: PathBuf,
         /// The names found, comma separated.
         found: String,
     },
-    /// Another process writes to an output folder.
-    #[error("{path}: another process writes to this folder; wait for it, or choose another one")]
+    /// Another process is writing to an output folder.
+    #[error("{path}: another process is writing to this folder; wait until it finishes or choose another folder")]
     Locked {
         /// The folder.
         path: PathBuf,

@@ -1,17 +1,17 @@
-//! Files read as text and written whole or not at all.
+//! Reads text files and writes files atomically.
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use crate::CoreError;
 
-/// How the names of files begin that are being written.
+/// Prefix of the names of partially written files.
 pub const PARTIAL: &str = ".partial-";
 
-/// Writes the file `path` so that a reader sees the old content or the whole new one, never a part.
+/// Writes the file `path` atomically: a reader sees either the old content or the complete new content.
 ///
-/// `write` fills a temporary file in the same folder, which is flushed, synchronised with the disk and then
-/// renamed to `path`. If `write` fails, the temporary file is removed and `path` stays as it was.
+/// `write` fills a temporary file in the same folder, which is flushed, synchronized with the disk and then
+/// renamed to `path`. If `write` fails, the temporary file is removed and `path` is unchanged.
 ///
 /// # Errors
 /// [`CoreError::Io`] with `path`, also if its folder does not exist.
@@ -31,10 +31,10 @@ pub fn write_atomically(
     replace(path, write).map_err(CoreError::io(path))
 }
 
-/// As [`write_atomically`], for callers with an error type of their own.
+/// As [`write_atomically`], for callers with their own error type.
 ///
 /// # Errors
-/// What the system said.
+/// The operating system's error.
 pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     if path.is_dir() {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder, expected a file"));
@@ -42,7 +42,7 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(PARTIAL);
-    // A temporary file is private by default; the result shall have the permissions of an ordinary new file.
+    // A temporary file is private by default; the result should have the permissions of an ordinary new file.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut temporary = builder.tempfile_in(folder)?;
@@ -55,19 +55,19 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
     Ok(())
 }
 
-/// Checks that files can be made in `folder`.
+/// Checks that files can be created in `folder`.
 ///
 /// # Errors
 /// [`CoreError::Io`] with `folder`.
 pub fn check_writable(folder: &Path) -> Result<(), CoreError> {
     tempfile::Builder::new().prefix(PARTIAL).tempfile_in(folder).map(|_| ()).map_err(|error| {
-        // The temporary name says nothing to anybody.
+        // Leaves out the temporary file's name, which would not help the user.
         CoreError::io(folder)(error.kind().into())
     })
 }
 
-/// Whether `name` can be a file's name everywhere and names nothing else: letters, digits, `_`, `-` and `.`, which it does not
-/// begin with.
+/// True if `name` is a portable file name and not a path: it consists of letters, digits, `_`, `-` and `.`, and does not begin
+/// with `.`.
 ///
 /// ```
 /// use coin_core::file::is_plain_name;
@@ -79,10 +79,10 @@ pub fn is_plain_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && name.chars().all(plain)
 }
 
-/// The text of the file `path`, without a byte order mark.
+/// Reads the text of the file `path`, without a byte order mark.
 ///
 /// # Errors
-/// [`CoreError::Io`] if it cannot be read, [`CoreError::Malformed`] with the line if it is not UTF-8.
+/// [`CoreError::Io`] if the file cannot be read; [`CoreError::Malformed`] with the line if it is not UTF-8.
 pub fn read_to_string(path: impl AsRef<Path>) -> Result<String, CoreError> {
     let path = path.as_ref();
     let bytes = std::fs::read(path).map_err(CoreError::io(path))?;
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+    fn a_failed_write_keeps_the_old_file_and_leaves_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
         write_atomically(&path, |writer| writer.write_all(b"old")).unwrap();

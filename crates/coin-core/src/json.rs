@@ -1,21 +1,22 @@
-//! JSON in which no key of an object stands twice.
+//! Parses JSON and rejects objects with duplicate keys.
 //!
-//! `serde_json` keeps the last of two values with one key and says nothing. In a file that people edit, the second `"cola"` is a
-//! mistake, and the instructions under the first would be left out of an evaluation.
+//! If a key is repeated, `serde_json` silently keeps the last value. In a file that people edit, a second `"cola"` is a mistake,
+//! and the instructions under the first would be missing from an evaluation.
 
 use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// Reads a value from the text `json`.
+/// Parses a value from the text `json`.
 ///
 /// # Errors
-/// As [`serde_json::from_str`], and if an object at any depth has a key twice; the message names it with line and column.
+/// Same as [`serde_json::from_str`], and if an object at any depth has a duplicate key; the message names the key, line and
+/// column.
 ///
 /// ```
 /// let sets = coin_core::json::from_str::<serde_json::Value>(r#"{"clean": {"cola": ["a"], "cola": ["b"]}}"#);
-/// assert_eq!(sets.unwrap_err().to_string(), "the key `cola` stands twice in one object at line 1 column 32");
+/// assert_eq!(sets.unwrap_err().to_string(), "duplicate key `cola` in an object at line 1 column 32");
 /// assert_eq!(coin_core::json::from_str::<Vec<u8>>("[1, 2]")?, [1, 2]);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
@@ -27,13 +28,13 @@ pub fn from_str<T: DeserializeOwned>(json: &str) -> serde_json::Result<T> {
 /// As [`from_str`], from bytes.
 ///
 /// # Errors
-/// As [`from_str`], and if the bytes are not UTF-8.
+/// Same as [`from_str`], and if the bytes are not UTF-8.
 pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
     serde_json::from_slice::<Unique>(json)?;
     serde_json::from_slice(json)
 }
 
-/// Any JSON value in which no key stands twice.
+/// Any JSON value without duplicate keys.
 struct Unique;
 
 impl<'de> Deserialize<'de> for Unique {
@@ -84,10 +85,7 @@ impl<'de> Visitor<'de> for UniqueVisitor {
         let mut seen = HashSet::new();
         while let Some(key) = entries.next_key::<String>()? {
             if seen.contains(&key) {
-                return Err(A::Error::custom(format_args!(
-                    "the key `{}` stands twice in one object",
-                    crate::quote::cut(&key)
-                )));
+                return Err(A::Error::custom(format_args!("duplicate key `{}` in an object", crate::quote::cut(&key))));
             }
             entries.next_value::<Unique>()?;
             seen.insert(key);
@@ -101,10 +99,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_twice_is_refused_at_any_depth() {
+    fn duplicate_keys_are_rejected_at_any_depth() {
         let refused = |json: &str| from_str::<serde_json::Value>(json).unwrap_err().to_string();
-        assert!(refused(r#"{"a": 1, "a": 1}"#).starts_with("the key `a` stands twice"));
-        assert!(refused(r#"[{"b": {"c": 1, "\u0063": 2}}]"#).starts_with("the key `c` stands twice"));
+        assert!(refused(r#"{"a": 1, "a": 1}"#).starts_with("duplicate key `a`"));
+        assert!(refused(r#"[{"b": {"c": 1, "\u0063": 2}}]"#).starts_with("duplicate key `c`"));
         let whole = r#"{"a": {"x": 1}, "b": {"x": [1.5, -2, null, true, "s"]}}"#;
         assert_eq!(
             from_str::<serde_json::Value>(whole).unwrap(),
@@ -114,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn other_faults_are_those_of_serde_json() {
+    fn other_errors_match_serde_json() {
         for json in ["", "{", "[1,]", "{\"a\" 1}", "nul"] {
             let ours = from_str::<serde_json::Value>(json).unwrap_err().to_string();
             assert_eq!(ours, serde_json::from_str::<serde_json::Value>(json).unwrap_err().to_string());

@@ -1,10 +1,10 @@
-//! Shared ground of the workspace's crates. No tensors, no models, no tasks.
+//! Helpers shared by the crates of the workspace. No tensors, models or tasks.
 //!
 //! - [`stream`]: seeded random streams that do not depend on order
-//! - [`file`]: files written whole or not at all
-//! - [`output_folder`]: folders of results, with an owner and a lock
-//! - [`json`]: JSON in which no key stands twice
-//! - [`quote`]: text from outside, cut and made printable for messages
+//! - [`file`]: atomic file writes
+//! - [`output_folder`]: folders of results, with a marker and a lock
+//! - [`json`]: JSON without duplicate keys
+//! - [`quote`]: untrusted text, truncated and made printable for messages
 
 pub mod error;
 pub mod file;

@@ -1,11 +1,12 @@
-//! Folders of results: whose they are, and who writes to them now.
+//! Output folders: their ownership and locking.
 //!
-//! A folder that this program writes to holds the file [`MARKER`]. It says whose folder it is, and the process that writes holds the
-//! system's lock on it, which ends with the process, however that ends. One rule serves every command:
+//! A folder that this program writes to contains the file [`MARKER`]. The marker shows that the folder belongs to this program. The
+//! writing process holds a file lock on it, which the operating system releases when the process ends for any reason. All commands
+//! follow one rule:
 //!
-//! - a folder with the marker is this program's;
-//! - a folder without it is taken over unless it holds something of a name that the command would write or remove. A log or a run file
-//!   beside the results is no obstacle; a stranger's `summary.json` is.
+//! - A folder with the marker belongs to this program.
+//! - A folder without the marker is taken over unless it contains a name that the command would write or remove. A log or a run file
+//!   is allowed; a `summary.json` that this program did not write is an error.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
@@ -14,13 +15,13 @@ use std::path::{Path, PathBuf};
 use crate::CoreError;
 use crate::file::PARTIAL;
 
-/// The file that marks a folder as this program's, and whose lock its writer holds.
+/// The file that marks a folder as this program's; the writer holds a lock on it.
 pub const MARKER: &str = ".coin.lock";
 
-const TEXT: &str = "The program `coin` writes its results to this folder, and locks this file while it does.\n";
+const TEXT: &str = "The program `coin` writes its results to this folder and locks this file while it is running.\n";
 
-/// Refuses a folder that this program did not make, before anything is written: `written` are the names of files and folders that the
-/// caller would write, replace or remove in it. A folder that is absent or empty is fine.
+/// Rejects a folder that this program did not create, before anything is written. `written` lists the names of files and folders that
+/// the caller would write, replace or remove in it. A missing or empty folder is accepted.
 ///
 /// # Errors
 /// [`CoreError::ForeignFolder`]; [`CoreError::Io`] if the folder cannot be read or `path` is a file.
@@ -37,7 +38,7 @@ pub fn check(path: &Path, written: &[&str]) -> Result<(), CoreError> {
         }
         Ok(_) => {}
     }
-    // A broken link is something of that name, too.
+    // A broken symbolic link also counts.
     let found: Vec<&str> = written.iter().copied().filter(|name| path.join(name).symlink_metadata().is_ok()).collect();
     match found.is_empty() {
         true => Ok(()),
@@ -45,7 +46,7 @@ pub fn check(path: &Path, written: &[&str]) -> Result<(), CoreError> {
     }
 }
 
-/// A folder that no other process of this program writes to while this value lives.
+/// A folder that no other process of this program can write to while this value is alive.
 #[derive(Debug)]
 #[must_use = "the folder is unlocked when this is dropped"]
 pub struct OutputFolder {
@@ -55,13 +56,13 @@ pub struct OutputFolder {
 }
 
 impl OutputFolder {
-    /// Makes the folder `path` if need be, marks it, locks it, and removes partial files that a killed writer left in it.
+    /// Creates the folder `path` if it does not exist, marks and locks it, and removes partial files left by a killed writer.
     ///
     /// On a file system without locks the folder is not locked.
     ///
     /// # Errors
-    /// As [`check`], whose `written` it takes; [`CoreError::Locked`] if another process, or another value of this one, holds the
-    /// folder.
+    /// Same as [`check`], which also describes `written`; [`CoreError::Locked`] if the folder is held by another process or by
+    /// another value in this process.
     ///
     /// ```
     /// use coin_core::output_folder::OutputFolder;
@@ -80,7 +81,7 @@ impl OutputFolder {
         let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&marker);
         let mut lock = options.map_err(CoreError::io(&marker))?;
         match lock.try_lock() {
-            // A file system without locks is no reason not to work.
+            // Continues without a lock if the file system does not support locks.
             Ok(()) | Err(TryLockError::Error(_)) => {}
             Err(TryLockError::WouldBlock) => return Err(CoreError::Locked { path: path.to_owned() }),
         }
@@ -97,7 +98,7 @@ impl OutputFolder {
     }
 }
 
-/// Removes from `folder` the partial files and folders of writers that were killed. The caller holds the folder's lock.
+/// Removes partial files and folders of killed writers from `folder`. The caller must hold the lock of the folder.
 ///
 /// # Errors
 /// [`CoreError::Io`].
@@ -121,13 +122,13 @@ mod tests {
     const NAMES: [&str; 2] = ["summary.json", "results"];
 
     #[test]
-    fn a_foreign_folder_is_refused_and_stays_as_it_is() {
+    fn a_foreign_folder_is_rejected_and_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("results")).unwrap();
         std::fs::write(folder.path().join("results/mine.csv"), "1").unwrap();
         let error = OutputFolder::claim(folder.path(), &NAMES).unwrap_err().to_string();
         assert!(
-            error.ends_with("holds results, and this program did not make that folder; choose another one"),
+            error.ends_with("contains results but was not created by this program; choose another folder"),
             "{error}"
         );
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -140,19 +141,19 @@ mod tests {
     }
 
     #[test]
-    fn other_files_beside_the_results_are_no_obstacle_and_stay() {
+    fn unrelated_files_are_allowed_and_kept() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("log.txt"), "1").unwrap();
         let _held = OutputFolder::claim(folder.path(), &NAMES).unwrap();
         std::fs::write(folder.path().join("summary.json"), "{}").unwrap();
         drop(_held);
-        // Its own results of an earlier time are.
+        // A marked folder may contain earlier results.
         let _held = OutputFolder::claim(folder.path(), &NAMES).unwrap();
         assert_eq!(std::fs::read_to_string(folder.path().join("log.txt")).unwrap(), "1");
     }
 
     #[test]
-    fn what_killed_writers_left_is_removed() {
+    fn partial_files_of_killed_writers_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(format!("{PARTIAL}x")), "").unwrap();
         std::fs::create_dir(folder.path().join(format!("{PARTIAL}y"))).unwrap();

@@ -1,15 +1,16 @@
-//! Text from outside in messages: cut, and without control characters.
+//! Untrusted text in messages: truncated, and without control characters.
 //!
-//! A row of a damaged file, a server's answer or a name in a configuration may be megabytes long or hold the escape sequences of a
-//! terminal. Every message that repeats such text passes it through [`cut`], and what is printed as it is through [`printable`].
+//! A row of a damaged file, a server's answer or a name in a configuration may be megabytes long or contain terminal escape
+//! sequences. Every message that quotes such text passes it through [`cut`]; text that is printed in full passes through [`printable`].
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Characters of a text that a message repeats.
+/// Maximum number of characters of a text that a message quotes.
 pub const LONGEST: usize = 200;
 
-/// `text` as a message repeats it: [`printable`], on one line, and at most [`LONGEST`] characters of it, followed by how long it was.
+/// Returns `text` for quoting in a message: [`printable`], on one line, and truncated to [`LONGEST`] characters, followed by its
+/// original length.
 ///
 /// ```
 /// use coin_core::quote::cut;
@@ -31,7 +32,7 @@ pub fn cut(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// `text` with its control characters written as escapes; line feeds and tabs stay.
+/// Returns `text` with control characters escaped, except line feeds and tabs.
 ///
 /// ```
 /// assert_eq!(coin_core::quote::printable("a\u{1b}]0;title\u{7}\n"), "a\\u{1b}]0;title\\u{7}\n");
@@ -40,7 +41,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     escape(text, &['\n', '\t'])
 }
 
-/// Whether a terminal may do something else with `c` than show it: control characters, and those that turn the direction of text.
+/// True if a terminal may interpret `c` instead of showing it: control characters, and characters that change text direction.
 fn is_unsafe(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -65,14 +66,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_cut_by_characters() {
+    fn text_is_truncated_by_characters() {
         let longest = "é".repeat(LONGEST);
         assert_eq!(cut(&longest), longest);
         assert_eq!(cut(&format!("{longest}é")), format!("{longest}… (201 characters)"));
     }
 
     #[test]
-    fn what_a_terminal_would_obey_is_written_out() {
+    fn control_characters_are_escaped() {
         assert_eq!(cut("\u{9b}2J\u{202e}evil\r"), "\\u{9b}2J\\u{202e}evil\\r");
         assert_eq!(printable("tab\tline\r\n"), "tab\tline\\r\n");
         assert!(matches!(printable("as it is: ü 漢 🙂"), Cow::Borrowed(_)));

@@ -1,14 +1,14 @@
 //! Seeded random streams that do not depend on order.
 //!
-//! There is no global generator. Every random decision draws from a ChaCha8 stream of its own, keyed by the
-//! run's seed and a list of parts that name the item and the operation, so a result stays the same whatever the
-//! number of threads, the batch size or the order of the work.
+//! There is no global generator. Every random decision draws from its own ChaCha8 stream, keyed by the run's seed and a
+//! list of parts that name the item and the operation. A result therefore does not depend on the number of threads, the
+//! batch size or the order of the work.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use sha2::{Digest, Sha256};
 
-/// The stream of (`seed`, `key`): the key's parts name the operation and the item, such as
+/// Returns the stream of (`seed`, `key`). The parts of `key` name the operation and the item, such as
 /// `["positive", "cola", "17"]`. Parts are length-prefixed before hashing, so `["ab", "c"]` and `["a", "bc"]` differ.
 ///
 /// ```

@@ -1,6 +1,7 @@
-//! The safetensors file: its header, written before the tensors, and read with its faults named.
+//! Reads and writes the safetensors file.
 //!
-//! The header is written here, as the crate's own serializer wants all tensors in memory; it is read by the crate.
+//! The header is written here, because the serializer of the safetensors crate needs all tensors in memory. It is parsed with
+//! the crate.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -16,10 +17,10 @@ use crate::AnalysisError;
 
 const FORMAT: &str = "coin.representations";
 const VERSION: &str = "1";
-/// The most bytes of a header, as in the safetensors crate.
+/// Maximum size of a header in bytes, as in the safetensors crate.
 const MAX_HEADER: u64 = 100_000_000;
 
-/// Writes a file whose states, `[n, width]` in little-endian f32, `write_states` writes.
+/// Writes a file. `write_states` writes the states, `[n, width]` in little-endian f32.
 pub(super) fn write(
     path: &Path,
     model: &str,
@@ -64,7 +65,7 @@ pub(super) fn write(
     }
     tensor("hidden", "F32", json!([count, width]), 4 * count * width);
     let mut header = Value::Object(header).to_string().into_bytes();
-    // Spaces after the header align the tensors, so that they can be used where a file is mapped into memory.
+    // Spaces after the header align the tensors, so that a memory-mapped file can be used directly.
     header.resize(header.len().next_multiple_of(8), b' ');
 
     coin_core::file::replace(path, |writer| {
@@ -87,21 +88,21 @@ pub(super) fn read(path: &Path) -> Result<Representations, AnalysisError> {
     let (header, start) = read_header(&mut reader, size).map_err(|fault| fault.named(path))?;
 
     let names = header.metadata().clone().unwrap_or_default();
-    let text = |key: &str| names.get(key).ok_or_else(|| malformed(format!("no `{key}` in its metadata")));
+    let text = |key: &str| names.get(key).ok_or_else(|| malformed(format!("`{key}` is missing from the metadata")));
     if text("format")? != FORMAT || text("version")? != VERSION {
         let found = format!("is `{}` version {}", text("format")?, text("version")?);
         return Err(malformed(format!("{found}, expected `{FORMAT}` version {VERSION}")));
     }
     let list = |key: &str| -> Result<Vec<String>, AnalysisError> {
-        serde_json::from_str(text(key)?).map_err(|error| malformed(format!("`{key}` is no list of names: {error}")))
+        serde_json::from_str(text(key)?).map_err(|error| malformed(format!("`{key}` is not a list of names: {error}")))
     };
     let (tasks, levels, model) = (list("tasks")?, list("levels")?, text("model")?.clone());
-    let info = |name: &str| header.info(name).ok_or_else(|| malformed(format!("no tensor `{name}`")));
+    let info = |name: &str| header.info(name).ok_or_else(|| malformed(format!("the tensor `{name}` is missing")));
     let [count, width] = info("hidden")?.shape[..] else {
         return Err(malformed(format!("`hidden` has shape {:?}, expected [n, d_model]", info("hidden")?.shape)));
     };
     if count == 0 || width == 0 {
-        return Err(malformed(format!("`hidden` has shape [{count}, {width}], expected states")));
+        return Err(malformed(format!("`hidden` has shape [{count}, {width}], expected at least one state")));
     }
 
     let mut bytes = |info: &TensorInfo| -> Result<Vec<u8>, AnalysisError> {
@@ -129,7 +130,8 @@ pub(super) fn read(path: &Path) -> Result<Representations, AnalysisError> {
             usize::try_from(column[index]).map_err(|_| malformed(format!("`{name}` of state {index} is negative")))
         };
         let name = |key: &str, names: &[String], column: &[i64]| {
-            let unknown = || malformed(format!("`{key}` of state {index} is {}, which has no name", column[index]));
+            let unknown =
+                || malformed(format!("`{key}` of state {index} is {}, which does not have a name", column[index]));
             usize::try_from(column[index]).ok().and_then(|at| names.get(at).cloned()).ok_or_else(unknown)
         };
         let label = StateLabel {
@@ -171,9 +173,9 @@ impl Fault {
     }
 }
 
-/// The header, checked against the file's size, and where the tensors start.
+/// Reads the header, checks it against the file size, and returns it with the offset of the tensors.
 fn read_header(reader: &mut impl Read, size: u64) -> Result<(Metadata, u64), Fault> {
-    let short = |what: String| Fault::Form(format!("is cut short or no safetensors file: {what}"));
+    let short = |what: String| Fault::Form(format!("is truncated or not a safetensors file: {what}"));
     if size < 8 {
         return Err(short(format!("{size} bytes")));
     }
@@ -181,12 +183,12 @@ fn read_header(reader: &mut impl Read, size: u64) -> Result<(Metadata, u64), Fau
     reader.read_exact(&mut length).map_err(Fault::Io)?;
     let length = u64::from_le_bytes(length);
     if length > MAX_HEADER || length > size - 8 {
-        return Err(short(format!("a header of {length} bytes in a file of {size}")));
+        return Err(short(format!("a header of {length} bytes in a file of {size} bytes")));
     }
     let mut header = vec![0; length as usize];
     reader.read_exact(&mut header).map_err(Fault::Io)?;
     let header: Metadata =
-        serde_json::from_slice(&header).map_err(|error| Fault::Form(format!("no safetensors header: {error}")))?;
+        serde_json::from_slice(&header).map_err(|error| Fault::Form(format!("invalid safetensors header: {error}")))?;
     let (data, expected) = (size - 8 - length, header.data_len() as u64);
     if data != expected {
         return Err(short(format!("{data} bytes of tensors, expected {expected}")));

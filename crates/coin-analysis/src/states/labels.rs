@@ -1,4 +1,4 @@
-//! The labels of many states, in columns.
+//! Labels of states, stored in columns.
 
 use std::collections::HashSet;
 
@@ -15,12 +15,12 @@ pub(super) struct Labels {
     pub(super) instruction: Vec<usize>,
     pub(super) row: Vec<usize>,
     pub(super) gold: Vec<usize>,
-    /// As long as the other columns, or empty.
+    /// As long as the other columns, or empty if there are no predictions.
     pub(super) predicted: Vec<i64>,
     seen: HashSet<[usize; 4]>,
 }
 
-/// The place of `name` in `names`, where it is put if it is new.
+/// Returns the index of `name` in `names`, adding it if it is new.
 pub(super) fn intern(names: &mut Vec<String>, name: &str) -> usize {
     names.iter().position(|known| known == name).unwrap_or_else(|| {
         names.push(name.to_owned());
@@ -34,7 +34,7 @@ impl Labels {
     }
 
     /// # Errors
-    /// There is such a label, or only some have a predicted class.
+    /// The label exists already, or only some labels have a predicted class.
     pub(super) fn push(&mut self, label: &StateLabel) -> Result<(), AnalysisError> {
         let StateLabel { task, level, instruction, row, .. } = label;
         let refused = |what: &str| {
@@ -47,13 +47,13 @@ impl Labels {
         }
         let key = [intern(&mut self.tasks, task), intern(&mut self.levels, level), *instruction, *row];
         if self.seen.contains(&key) {
-            return refused("there is one already");
+            return refused("the label exists already");
         }
         self.push_distinct(label);
         Ok(())
     }
 
-    /// As [`push`](Self::push), for a label that is known to fit.
+    /// As [`push`](Self::push), for a label that is known to be valid.
     pub(super) fn push_distinct(&mut self, label: &StateLabel) {
         let key =
             [intern(&mut self.tasks, label.task), intern(&mut self.levels, label.level), label.instruction, label.row];

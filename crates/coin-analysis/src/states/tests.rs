@@ -15,7 +15,7 @@ fn states() -> Representations {
     states
 }
 
-/// What reading says of the file after `change`.
+/// The error of reading the file after `change`.
 fn fault(change: impl FnOnce(&mut Vec<u8>)) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("states.safetensors");
@@ -27,7 +27,7 @@ fn fault(change: impl FnOnce(&mut Vec<u8>)) -> String {
     error.strip_prefix(&format!("{}: ", path.display())).expect("the path comes first").to_owned()
 }
 
-/// Replaces a text of the header by one of the same length.
+/// Replaces a text in the header with one of the same length.
 fn edit(bytes: &mut [u8], from: &str, to: &str) {
     assert_eq!(from.len(), to.len());
     let at = bytes.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
@@ -67,7 +67,7 @@ fn the_safetensors_crate_reads_it() {
 }
 
 #[test]
-fn halves_are_read() {
+fn half_precision_is_read() {
     // 1.5, -2, 0.25 and so on are exact in 16 bits.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("half.safetensors");
@@ -80,7 +80,7 @@ fn halves_are_read() {
         ("BF1", states.state(0).iter().flat_map(|value| half::bf16::from_f32(*value).to_le_bytes()).collect()),
     ] {
         let mut bytes = whole[..whole.len() - 16].to_vec();
-        // `BF16` is one letter longer than `F32`: a space of the shape makes room.
+        // `BF16` is one character longer than `F32`, so the header grows by one byte.
         match name {
             "F16" => edit(&mut bytes, "\"F32\"", "\"F16\""),
             _ => {
@@ -98,23 +98,23 @@ fn halves_are_read() {
 }
 
 #[test]
-fn faults_of_files_are_named() {
-    assert_eq!(fault(|bytes| bytes.truncate(5)), "is cut short or no safetensors file: 5 bytes");
-    assert!(fault(|bytes| bytes.truncate(100)).starts_with("is cut short or no safetensors file: a header of"));
+fn errors_name_the_fault() {
+    assert_eq!(fault(|bytes| bytes.truncate(5)), "is truncated or not a safetensors file: 5 bytes");
+    assert!(fault(|bytes| bytes.truncate(100)).starts_with("is truncated or not a safetensors file: a header of"));
     let cut = fault(|bytes| bytes.truncate(bytes.len() - 4));
-    assert_eq!(cut, "is cut short or no safetensors file: 296 bytes of tensors, expected 300");
+    assert_eq!(cut, "is truncated or not a safetensors file: 296 bytes of tensors, expected 300");
     let long = fault(|bytes| bytes.extend([0; 4]));
-    assert_eq!(long, "is cut short or no safetensors file: 304 bytes of tensors, expected 300");
-    assert!(fault(|bytes| bytes[8] = b'?').starts_with("no safetensors header: "));
-    assert_eq!(fault(|bytes| edit(bytes, "\"row\"", "\"raw\"")), "no tensor `row`");
+    assert_eq!(long, "is truncated or not a safetensors file: 304 bytes of tensors, expected 300");
+    assert!(fault(|bytes| bytes[8] = b'?').starts_with("invalid safetensors header: "));
+    assert_eq!(fault(|bytes| edit(bytes, "\"row\"", "\"raw\"")), "the tensor `row` is missing");
     assert_eq!(fault(|bytes| edit(bytes, "\"F32\"", "\"I32\"")), "`hidden` is I32, expected F32, F16 or BF16");
     assert_eq!(fault(|bytes| edit(bytes, "[5,3]", "[3,5]")), "`pred` is I64 [5], expected I64 [3]");
     assert_eq!(fault(|bytes| edit(bytes, "[5,3]", "[ 15]")), "`hidden` has shape [15], expected [n, d_model]");
     let wrong = fault(|bytes| edit(bytes, "coin.representations", "coin.representatives"));
     assert_eq!(wrong, "is `coin.representatives` version 1, expected `coin.representations` version 1");
-    assert_eq!(fault(|bytes| edit(bytes, "\"levels\":", "\"levals\":")), "no `levels` in its metadata");
+    assert_eq!(fault(|bytes| edit(bytes, "\"levels\":", "\"levals\":")), "`levels` is missing from the metadata");
     let unknown = fault(|bytes| edit(bytes, r#"[\"cola\",\"sst2\"]"#, r#"[\"cola\"         ]"#));
-    assert_eq!(unknown, "`task` of state 4 is 1, which has no name");
+    assert_eq!(unknown, "`task` of state 4 is 1, which does not have a name");
     // The last coordinate of the last state.
     let nan = fault(|bytes| bytes.splice(bytes.len() - 4.., f32::NAN.to_le_bytes()).for_each(drop));
     assert_eq!(nan, "state 4 is not finite");
@@ -123,17 +123,17 @@ fn faults_of_files_are_named() {
 }
 
 #[test]
-fn states_that_do_not_fit_are_refused() {
+fn invalid_states_are_rejected() {
     let mut states = states();
     let mut refused = |label: &StateLabel, state: &[f32]| states.push(label, state).unwrap_err().to_string();
     let name = "hidden state of task `cola`, level `clean`, instruction 1, row 5: ";
-    assert_eq!(refused(&label("clean", 5), &[1.0]), format!("{name}1 numbers, expected 3"));
+    assert_eq!(refused(&label("clean", 5), &[1.0]), format!("{name}1 values, expected 3"));
     assert_eq!(refused(&label("clean", 5), &[1.0, f32::INFINITY, 0.0]), format!("{name}not finite"));
     let silent = StateLabel { predicted: None, ..label("clean", 5) };
     let message = format!("{name}either all states have a predicted class or none has");
     assert_eq!(refused(&silent, &[1.0; 3]), message);
-    assert!(refused(&label("clean", 4), &[1.0; 3]).ends_with("row 4: there is one already"));
-    assert_eq!(states, self::states(), "a refused state changes nothing");
+    assert!(refused(&label("clean", 4), &[1.0; 3]).ends_with("row 4: the label exists already"));
+    assert_eq!(states, self::states(), "a rejected state does not change anything");
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("none.safetensors");

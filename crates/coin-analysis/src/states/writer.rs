@@ -1,4 +1,4 @@
-//! States written while a run goes on.
+//! Writes states during a run.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, Write};
@@ -8,10 +8,10 @@ use super::labels::Labels;
 use super::{StateLabel, check, file};
 use crate::AnalysisError;
 
-/// Writes states one after the other, without holding them in memory; labels, some 100 bytes each, are kept.
+/// Writes states one at a time without holding them in memory. Labels, about 100 bytes each, stay in memory.
 ///
-/// States go to an unnamed temporary file beside the result, which takes as much room as the result until
-/// [`finish`](Self::finish) has copied it. A run that ends without `finish` leaves nothing.
+/// States go to an unnamed temporary file in the same folder, which needs as much space as the result until
+/// [`finish`](Self::finish) has copied it. A run that ends without `finish` does not leave a file.
 ///
 /// ```
 /// use coin_analysis::{RepresentationWriter, Representations, StateLabel};
@@ -36,10 +36,10 @@ pub struct RepresentationWriter {
 }
 
 impl RepresentationWriter {
-    /// A writer of the file `path`, for states of the model with the fingerprint `model`.
+    /// Creates a writer for the file `path`, for states of the model with the fingerprint `model`.
     ///
     /// # Errors
-    /// [`AnalysisError::Io`] if no file can be made in the folder of `path`.
+    /// [`AnalysisError::Io`] if a file cannot be created in the folder of `path`.
     pub fn create(path: impl Into<PathBuf>, model: impl Into<String>) -> Result<Self, AnalysisError> {
         let path = path.into();
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -48,10 +48,10 @@ impl RepresentationWriter {
         Ok(RepresentationWriter { path, model: model.into(), width: 0, labels, states })
     }
 
-    /// Adds a state, `[d_model]`. The first one decides the width.
+    /// Adds a state, `[d_model]`. The first state sets the width.
     ///
     /// # Errors
-    /// As [`Representations::push`](super::Representations::push), and [`AnalysisError::Io`].
+    /// Same as [`Representations::push`](super::Representations::push), and [`AnalysisError::Io`].
     pub fn push(&mut self, label: &StateLabel, state: &[f32]) -> Result<(), AnalysisError> {
         check(label, state, &mut self.width)?;
         self.labels.push(label)?;
@@ -59,20 +59,20 @@ impl RepresentationWriter {
         write().map_err(AnalysisError::io(&self.path))
     }
 
-    /// How many states there are.
+    /// Number of states written so far.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there is none.
+    /// True if no state has been written yet.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Writes the file, whole or not at all.
+    /// Writes the file atomically.
     ///
     /// # Errors
-    /// [`AnalysisError::Io`]; [`AnalysisError::Invalid`] if there is no state.
+    /// [`AnalysisError::Io`]; [`AnalysisError::Invalid`] if no state was written.
     pub fn finish(self) -> Result<(), AnalysisError> {
         let path = self.path;
         let mut states = self.states.into_inner().map_err(|error| AnalysisError::io(&path)(error.into_error()))?;

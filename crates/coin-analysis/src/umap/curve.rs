@@ -1,8 +1,8 @@
-//! How a distance in the plane counts as nearness.
+//! The curve that converts a distance in the plane to a nearness.
 //!
-//! Nearness in the plane is 1 / (1 + a d^(2b)), smooth everywhere. It is fitted to what is wanted, 1 up to `min_distance` and
-//! exp(-(d - min_distance)) from there on, by least squares at 300 distances from 0 to 3 (section 3.2 and appendix
-//! C of McInnes et al. 2018; the grid is umap-learn's).
+//! Nearness in the plane is 1 / (1 + a d^(2b)), which is smooth everywhere. It is fitted by least squares at 300 distances
+//! from 0 to 3 to the target curve: 1 up to `min_distance` and exp(-(d - min_distance)) above (section 3.2 and appendix C of
+//! McInnes et al. 2018; the grid is the one of umap-learn).
 
 use crate::AnalysisError;
 
@@ -17,14 +17,14 @@ const FARTHEST: f64 = 3.0;
 const STEPS: usize = 300;
 
 impl Curve {
-    /// The curve for points that may come as near as `min_distance`.
+    /// Fits the curve for the given minimum distance of points.
     pub(super) fn new(min_distance: f64) -> Result<Self, AnalysisError> {
         if !(0.0..FARTHEST).contains(&min_distance) {
             return Err(AnalysisError::Invalid(format!(
-                "min_distance is {min_distance}, expected 0 to below {FARTHEST}"
+                "min_distance is {min_distance}, expected at least 0 and less than {FARTHEST}"
             )));
         }
-        // Levenberg-Marquardt in (ln a, b), which keeps a above 0.
+        // Levenberg-Marquardt in (ln a, b), which keeps a positive.
         let (mut log_a, mut b, mut damping) = (0.0, 1.0, 1e-3);
         let mut error = squared_error(log_a, b, min_distance);
         for _ in 0..200 {
@@ -62,7 +62,7 @@ impl Curve {
     }
 }
 
-/// The grid's distances with the nearness wanted there.
+/// The distances of the grid, each with its target nearness.
 fn wanted(min_distance: f64) -> impl Iterator<Item = (f64, f64)> {
     (0..STEPS).map(move |step| {
         let x = FARTHEST * step as f64 / (STEPS - 1) as f64;
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fits_are_umap_learns() {
+    fn fits_match_umap_learn() {
         // umap.umap_.find_ab_params(1.0, min_dist) of umap-learn 0.5.12.
         for (min_distance, a, b) in CASES {
             let curve = Curve::new(min_distance).unwrap();

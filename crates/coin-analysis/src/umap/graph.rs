@@ -1,35 +1,35 @@
 //! Nearest neighbors, and the fuzzy graph of UMAP.
 //!
-//! Algorithms 2 and 3 of McInnes et al. 2018, with the exact neighbors. As in umap-learn a point counts among its own
-//! neighbors, at distance 0, and rho is the smallest distance above 0, so that copies of a point do not hide the rest.
+//! Algorithms 2 and 3 of McInnes et al. 2018, with exact neighbors. As in umap-learn, a point is its own neighbor at
+//! distance 0, and rho is the smallest distance above 0, so that duplicates of a point do not hide its other neighbors.
 
 use crate::AnalysisError;
 use crate::distance::DistanceRows;
 
-/// The nearest points of each point, itself first, with their distances, ascending; equal distances by index.
+/// The nearest points of each point, itself first, with their distances in ascending order; ties are ordered by index.
 pub(super) type Neighbors = Vec<Vec<(usize, f64)>>;
 
-/// An edge of the graph, in one of its two directions.
+/// A directed edge of the graph.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Edge {
-    /// Where it starts.
+    /// Index of the point where it starts.
     pub from: usize,
-    /// Where it ends.
+    /// Index of the point where it ends.
     pub to: usize,
-    /// How certain it is, above 0 and at most 1.
+    /// Certainty of the edge, in (0, 1].
     pub weight: f64,
 }
 
-/// How exactly sigma is sought: umap-learn's tolerance and number of halvings.
+/// Tolerance and maximum number of bisections in the search for sigma; both are umap-learn's.
 const TOLERANCE: f64 = 1e-5;
 const HALVINGS: usize = 64;
-/// The smallest sigma, as a share of the mean distance; umap-learn's.
+/// The smallest sigma as a share of the mean distance, as in umap-learn.
 const SMALLEST: f64 = 1e-3;
 
-/// The fuzzy graph of points: each edge in both directions, ordered by start and end.
+/// Computes the fuzzy graph of points. Each edge is present in both directions; edges are ordered by start and end.
 ///
 /// # Errors
-/// As [`umap`](super::umap).
+/// Same as [`umap`](super::umap).
 pub fn fuzzy_graph(
     points: crate::Points,
     neighbors: usize,
@@ -39,12 +39,12 @@ pub fn fuzzy_graph(
     Ok(edges(&self::neighbors(&rows, neighbors)?))
 }
 
-/// The `count` nearest points of each, itself among them.
+/// The `count` nearest points of each point, itself included.
 pub(super) fn neighbors(rows: &DistanceRows, count: usize) -> Result<Neighbors, AnalysisError> {
     let points = rows.len();
     if count < 2 || count >= points {
         let expected = format!("expected 2 to {}", points.saturating_sub(1));
-        return Err(AnalysisError::Invalid(format!("{count} neighbors of {points} points: {expected}")));
+        return Err(AnalysisError::Invalid(format!("neighbors is {count}, {expected} for {points} points")));
     }
     Ok(rows.per_point(|own, distances| {
         let mut order: Vec<usize> = (0..points).filter(|other| *other != own).collect();
@@ -56,7 +56,7 @@ pub(super) fn neighbors(rows: &DistanceRows, count: usize) -> Result<Neighbors, 
     }))
 }
 
-/// The graph of the neighborhoods.
+/// Builds the graph from the neighborhoods.
 pub(super) fn edges(neighbors: &Neighbors) -> Vec<Edge> {
     let all = neighbors.iter().flatten().map(|(_, distance)| distance);
     let mean = all.sum::<f64>() / neighbors.iter().map(Vec::len).sum::<usize>() as f64;
@@ -83,7 +83,8 @@ fn nearness(distance: f64, rho: f64, sigma: f64) -> f64 {
     if distance <= rho || sigma == 0.0 { 1.0 } else { (-(distance - rho) / sigma).exp() }
 }
 
-/// The distance from which nearness falls, and how fast, for a neighborhood; `mean` is that of all neighborhoods.
+/// Returns rho, the distance from which nearness decreases, and sigma, the scale of the decrease, for a neighborhood. `mean` is
+/// the mean distance over all neighborhoods.
 fn scale(near: &[(usize, f64)], mean: f64) -> (f64, f64) {
     let rho = near.iter().map(|(_, distance)| *distance).find(|distance| *distance > 0.0).unwrap_or(0.0);
     let target = (near.len() as f64).log2();
@@ -111,7 +112,7 @@ mod tests {
 
     #[test]
     fn three_points_on_a_line_by_hand() {
-        // 0, 1, 3 with 2 neighbors each: every point has one other, at weight 1, so 0-1 and 1-2 are certain.
+        // Points 0, 1, 3 with 2 neighbors each: every point has one other neighbor, at weight 1, so 0-1 and 1-2 are certain.
         let points = Points::new(&[0.0, 1.0, 3.0], 1).unwrap();
         let edges = fuzzy_graph(points, 2, Distance::Euclidean).unwrap();
         let edge = |from, to| Edge { from, to, weight: 1.0 };
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_distances_go_by_index() {
+    fn ties_are_ordered_by_index() {
         let rows = DistanceRows::new(Points::new(&[0.0, 1.0, -1.0, 1.0], 1).unwrap(), Distance::Euclidean).unwrap();
         assert_eq!(neighbors(&rows, 3).unwrap()[0], [(0, 0.0), (1, 1.0), (2, 1.0)]);
     }

@@ -1,15 +1,15 @@
-//! Stochastic gradient descent in the plane.
+//! Optimizes the positions in the plane by stochastic gradient descent.
 //!
-//! Section 4.2 of McInnes et al. 2018. In each epoch an edge is drawn so often that over all epochs the strongest
-//! is drawn in each and another in proportion to its weight. A drawn edge pulls its ends together, and pushes its start from
-//! five points drawn at random. With s = d^2, the gradients per coordinate difference are
+//! Section 4.2 of McInnes et al. 2018. The strongest edge is drawn in every epoch, and other edges in proportion to their
+//! weights. A drawn edge pulls its two points together and pushes its start away from five points drawn at random. With
+//! s = d^2, the gradients per coordinate difference are
 //!
 //! ```text
 //! attraction  -2 a b s^(b-1) / (1 + a s^b)
 //! repulsion    2 b / ((0.001 + s) (1 + a s^b))
 //! ```
 //!
-//! each step clipped to 4 and scaled by a rate that falls from 1 to 0. These numbers are umap-learn's.
+//! Each step is clipped to 4 and scaled by a rate that decreases from 1 to 0. These numbers are umap-learn's.
 
 use coin_core::stream;
 use rand::Rng;
@@ -17,18 +17,18 @@ use rand::Rng;
 use super::curve::Curve;
 use super::graph::Edge;
 
-/// Points that a drawn edge pushes its start from.
+/// Number of random points that a drawn edge pushes its start away from.
 const NEGATIVES: usize = 5;
-/// The farthest that one force moves a point, at rate 1.
+/// Largest step per coordinate at rate 1.
 const LARGEST: f64 = 4.0;
-/// Keeps repulsion finite for points in one place.
+/// Keeps repulsion finite for coinciding points.
 const SOFTENING: f64 = 1e-3;
 
 /// Moves `places` for `epochs` epochs.
 pub(super) fn optimize(places: &mut [[f64; 2]], edges: &[Edge], curve: Curve, epochs: usize, seed: u64) {
     let mut random = stream::keyed(seed, &["umap", "layout"]);
     let strongest = edges.iter().map(|edge| edge.weight).fold(0.0, f64::max);
-    // Draws per epoch, and draws owed: an edge is drawn when it is owed a whole one.
+    // Each edge accumulates its draws per epoch, and is drawn when a whole draw is owed.
     let mut drawn: Vec<(Edge, f64)> = edges.iter().map(|edge| (*edge, 0.0)).collect();
     for epoch in 0..epochs {
         let rate = 1.0 - epoch as f64 / epochs as f64;
@@ -89,7 +89,7 @@ mod tests {
         let nearness = |x: f64| 1.0 / (1.0 + curve.a * (x * x).powf(curve.b));
         let slope = |f: &dyn Fn(f64) -> f64, x: f64| (f(x + 1e-6) - f(x - 1e-6)) / 2e-6;
         for x in [0.4, 1.0, 2.5] {
-            // Attraction climbs log v; repulsion climbs log(1 - v), but for the softening in s.
+            // Attraction is the gradient of log v; repulsion that of log(1 - v), except for the softening in s.
             let (pull, push) = (attraction([x, 0.0], [0.0; 2], curve), repulsion([x, 0.0], [0.0; 2], curve));
             assert!((pull[0] - slope(&|x| nearness(x).ln(), x)).abs() < 1e-6);
             let exact = slope(&|x| (1.0 - nearness(x)).ln(), x);
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn edges_are_drawn_in_proportion_and_steps_clipped() {
-        // Two points, one edge: they end nearer than they began, wherever the negatives fall.
+        // Two points with one edge end closer together than they began, whatever negatives are drawn.
         let mut places = [[0.0, 0.0], [9.0, 0.0]];
         let edges = [Edge { from: 0, to: 1, weight: 0.5 }, Edge { from: 1, to: 0, weight: 0.5 }];
         optimize(&mut places, &edges, Curve { a: 1.5, b: 0.9 }, 100, 1);

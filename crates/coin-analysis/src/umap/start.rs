@@ -1,8 +1,7 @@
-//! Where points start: their two principal components.
+//! Initial positions: the first two principal components of the points.
 //!
-//! The components are found by orthogonal iteration on X^T X, of the centered points X, in f64. A start that keeps the
-//! points' large-scale order is what a map owes it to (Kobak and Linderman 2021,
-//! <https://doi.org/10.1038/s41587-020-00809-z>).
+//! The components are computed in f64 by orthogonal iteration on X^T X, with X the centered points. The global structure of a
+//! map comes from its initialization (Kobak and Linderman 2021, <https://doi.org/10.1038/s41587-020-00809-z>).
 
 use coin_core::stream;
 use rand::Rng;
@@ -10,14 +9,14 @@ use rayon::prelude::*;
 
 use crate::distance::DistanceRows;
 
-/// Iterations: enough for a start, which need not be exact.
+/// Number of iterations; initial positions do not need to be exact.
 const ITERATIONS: usize = 30;
-/// The square that points start in, from 0; umap-learn's.
+/// Side of the square of initial positions, starting at 0, as in umap-learn.
 const SIDE: f64 = 10.0;
-/// How far equal points are moved apart, so that they can part.
+/// Noise that separates equal points, so that they can move apart.
 const NOISE: f64 = 1e-3;
 
-/// A place for each point: its principal components, each stretched to 0 to 10, with a little noise.
+/// Returns the initial position of each point: its principal components, each scaled to [0, 10], with a little noise.
 pub(super) fn start(rows: &DistanceRows, seed: u64) -> Vec<[f64; 2]> {
     let mut random = stream::keyed(seed, &["umap", "start"]);
     let width = rows.point(0).len();
@@ -64,7 +63,7 @@ fn project(rows: &DistanceRows, mean: &[f64], axes: &[Vec<f64>; 2]) -> Vec<[f64;
     (0..rows.len()).into_par_iter().map(place).collect()
 }
 
-/// Makes the axes of length 1 and perpendicular; an axis along which there is nothing becomes 0.
+/// Orthonormalizes the axes. An axis without variance becomes 0.
 fn orthonormalize([first, second]: &mut [Vec<f64>; 2]) {
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let unit = |axis: &mut [f64]| {
@@ -75,7 +74,7 @@ fn orthonormalize([first, second]: &mut [Vec<f64>; 2]) {
     let before = dot(second, second).sqrt();
     let along = dot(first, second);
     second.iter_mut().zip(&*first).for_each(|(second, first)| *second -= along * first);
-    // What is left of an axis in the first one's direction is rounding.
+    // If the second axis is parallel to the first, only rounding errors are left of it.
     if dot(second, second).sqrt() <= 1e-12 * before {
         second.fill(0.0);
     }
@@ -88,8 +87,8 @@ mod tests {
     use crate::{Distance, Points};
 
     #[test]
-    fn main_directions_come_first() {
-        // A grid, 30 long, 5 wide and 1 high, turned so that no axis is a coordinate.
+    fn positions_are_principal_components() {
+        // A grid, 30 long, 5 wide and 1 high, rotated in the plane so that its two longest axes are not coordinate axes.
         let mut values = Vec::new();
         let mut grid = Vec::new();
         for x in 0..16 {

@@ -1,22 +1,23 @@
-//! How much of a map's neighborhoods is true.
+//! Trustworthiness: how well a map preserves neighborhoods.
 //!
-//! Trustworthiness (Venna and Kaski 2001) of a map of n points, with U(i) those of i's k nearest in the map that are not among
-//! its k nearest in truth, and r(i, j) the rank of j among i's neighbors in truth, the nearest having 1:
+//! For a map of n points (Venna and Kaski 2001), let U(i) be those of the k nearest points of i on the map that are not among
+//! its k nearest points in the original space, and r(i, j) the rank of j among the neighbors of i in the original space,
+//! with the nearest at rank 1:
 //!
 //! ```text
 //! T(k) = 1 - 2 / (n k (2n - 3k - 1)) * sum_i sum_{j in U(i)} (r(i, j) - k)
 //! ```
 //!
-//! 1 if every neighbor in the map is a neighbor in truth; a random map has about 0.5.
+//! It is 1 if every neighbor on the map is a neighbor in the original space; a random map has about 0.5.
 
 use crate::distance::DistanceRows;
 use crate::{AnalysisError, Distance, Points};
 
-/// The trustworthiness of `map` with respect to `neighbors` neighbors; the point itself is not counted.
+/// Computes the trustworthiness of `map` for `neighbors` neighbors, not counting the point itself.
 ///
 /// # Errors
-/// [`AnalysisError::Invalid`] if the map has another number of points, a place that is not finite, or `neighbors` is not from 1
-/// to below half the number of points.
+/// [`AnalysisError::Invalid`] if the map has a different number of points or a position that is not finite, or if `neighbors` is
+/// 0 or at least half the number of points.
 ///
 /// ```
 /// use coin_analysis::{Distance, Points, trustworthiness};
@@ -33,11 +34,11 @@ pub fn trustworthiness(
 ) -> Result<f64, AnalysisError> {
     let count = points.len();
     if map.len() != count {
-        return Err(AnalysisError::Invalid(format!("a map of {} places for {count} points", map.len())));
+        return Err(AnalysisError::Invalid(format!("the map has {} positions for {count} points", map.len())));
     }
     if neighbors == 0 || 2 * neighbors >= count {
-        let message = format!("trustworthiness of {count} points for {neighbors} neighbors");
-        return Err(AnalysisError::Invalid(format!("{message}: expected at least 1 and below half the points")));
+        let message = format!("trustworthiness of {count} points: neighbors is {neighbors}");
+        return Err(AnalysisError::Invalid(format!("{message}, expected at least 1 and less than half the points")));
     }
     let places = DistanceRows::new(Points::new(map.as_flattened(), 2)?, Distance::Euclidean)?;
     let order = |own: usize, distances: &[f64]| {
@@ -71,10 +72,10 @@ mod tests {
 
     #[test]
     fn a_swapped_pair_by_hand() {
-        // Truth 0 1 2 4 with k = 1; the map moves the last point next to the first.
+        // The points 0, 1, 2.5, 4.5 with k = 1; the map moves the last point next to the first.
         let points = Points::new(&[0.0, 1.0, 2.5, 4.5], 1).unwrap();
         let map = [[0.0, 0.0], [1.0, 0.0], [2.5, 0.0], [-0.5, 0.0]];
-        // Nearest in the map: 0 -> 3 (rank 3, excess 2), 1 -> 0, 2 -> 1, 3 -> 0 (rank 3, excess 2).
+        // Nearest on the map: 0 -> 3 (rank 3, excess 2), 1 -> 0, 2 -> 1, 3 -> 0 (rank 3, excess 2).
         let found = trustworthiness(points, Distance::Euclidean, &map, 1).unwrap();
         assert!((found - (1.0 - 2.0 / (4.0 * (8.0 - 4.0)) * 4.0)).abs() < 1e-12, "{found}");
         assert!(trustworthiness(points, Distance::Euclidean, &map[..3], 1).is_err());
