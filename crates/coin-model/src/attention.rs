@@ -9,25 +9,25 @@ use crate::linear::{ForwardContext, LoraLinear};
 use crate::rope::Rotary;
 use crate::{KvCache, LlamaConfig, TokenBatch};
 
-/// Added to the score of a key that must not be seen; finite, so that a padding row's softmax has no NaN.
+/// Added to the score of a masked key. Finite, so that the softmax of a padding position does not produce NaN.
 pub(crate) const MASKED: f32 = -1e9;
 
-/// Where a batch's tokens stand and what they see: made once, used by every layer.
+/// Positions and attention mask of a batch, computed once and used by every layer.
 #[derive(Debug, Clone)]
 pub struct Geometry {
     /// The rotation of each of the batch's `seq` positions.
     pub rotary: Rotary,
-    /// `[batch or 1, 1, queries, seen + seq]`, f32: 0, or a large negative number at keys that must not be seen. The
-    /// queries are the last ones of the batch's positions; a layer's output has only these.
+    /// `[batch or 1, 1, queries, seen + seq]`, f32: 0, or a large negative number at masked keys. The queries are the last
+    /// positions of the batch; a layer outputs only these.
     pub bias: Tensor<4>,
 }
 
 impl Geometry {
-    /// The geometry of `batch` behind what `cache` has seen.
+    /// The geometry of `batch` after the positions in `cache`.
     pub(crate) fn new(config: &LlamaConfig, batch: &TokenBatch, cache: Option<&KvCache>, device: &Device) -> Self {
         let seq = batch.seq;
         let start = |row: usize| cache.map_or(0, |cache| cache.lengths[row]);
-        // Rows that are all alike share one row of positions and masks.
+        // If all rows are full, they share one row of positions and mask.
         let alike = batch.is_full() && cache.is_none_or(KvCache::is_full);
         let rows = if alike { 1 } else { batch.rows() };
         let positions: Vec<Vec<usize>> = (0..rows)
@@ -55,7 +55,7 @@ impl Geometry {
         }
     }
 
-    /// The same with the last `count` positions as queries; at most all are.
+    /// The same geometry with only the last `count` positions as queries, or all of them if there are fewer.
     pub(crate) fn with_queries(&self, count: usize) -> Self {
         let [_, _, queries, _] = self.bias.dims();
         match count < queries {
@@ -88,7 +88,7 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// Attends, and adds this call's keys and values to `cache` if there is one.
+    /// Applies attention. Keys and values are appended to `cache` if one is given.
     ///
     /// # Shapes
     /// - x: `[batch, seq, d_model]`

@@ -1,4 +1,4 @@
-//! Ragged rows of token ids as one padded batch.
+//! Rows of token ids of different lengths, padded into one batch.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use crate::ModelError;
 
-/// Where the padding of a shorter row stands.
+/// The side on which shorter rows are padded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PaddingSide {
     /// Before the tokens: every row ends at the last position.
@@ -20,17 +20,17 @@ pub enum PaddingSide {
 pub struct TokenBatch {
     /// `[batch, seq]`
     pub ids: Tensor<2, Int>,
-    /// Where each row's tokens stand.
+    /// The positions of each row's tokens.
     pub spans: Vec<Range<usize>>,
     /// Padded length, in tokens.
     pub seq: usize,
 }
 
 impl TokenBatch {
-    /// Pads `rows` with `pad_id` to the longest of them, rounded up to a multiple of `multiple_of`.
+    /// Pads `rows` with `pad_id` to the length of the longest row, rounded up to a multiple of `multiple_of`.
     ///
     /// # Errors
-    /// [`ModelError::Invalid`] if there is no row or one of them is empty, that is, would be padding only.
+    /// [`ModelError::Invalid`] if `rows` is empty or a row is empty, since such a row would consist of padding only.
     pub fn padded(
         rows: &[Vec<u32>],
         side: PaddingSide,
@@ -39,7 +39,7 @@ impl TokenBatch {
         device: &Device,
     ) -> Result<Self, ModelError> {
         if let Some(row) = rows.iter().position(Vec::is_empty) {
-            return Err(ModelError::Invalid(format!("row {row} of the batch has no token")));
+            return Err(ModelError::Invalid(format!("row {row} of the batch is empty, expected at least one token")));
         }
         let Some(longest) = rows.iter().map(Vec::len).max() else {
             return Err(ModelError::Invalid("a batch needs at least one row".to_owned()));
@@ -60,10 +60,10 @@ impl TokenBatch {
         Ok(TokenBatch { ids: Tensor::from_data(TensorData::new(ids, [rows.len(), seq]), device), spans, seq })
     }
 
-    /// [`padded`](Self::padded) on the left.
+    /// Calls [`padded`](Self::padded) with [`PaddingSide::Left`].
     ///
     /// # Errors
-    /// As [`padded`](Self::padded).
+    /// Same as [`padded`](Self::padded).
     pub fn left_padded(
         rows: &[Vec<u32>],
         pad_id: u32,
@@ -78,7 +78,7 @@ impl TokenBatch {
         self.spans.len()
     }
 
-    /// Whether no row has padding.
+    /// True if no row has padding.
     pub(crate) fn is_full(&self) -> bool {
         self.spans.iter().all(|span| *span == (0..self.seq))
     }

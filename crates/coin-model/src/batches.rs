@@ -1,4 +1,4 @@
-//! Rows of token ids as batches behind a shared cache: what generation and scoring have in common.
+//! Batches of rows that share a cached prefix, for generation and scoring.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,33 +6,34 @@ use std::sync::{OnceLock, mpsc};
 
 use crate::{KvCache, Llama, ModelError, TokenBatch};
 
-/// Some rows that run together. All are of one group.
+/// Rows that run together. All belong to one group.
 #[derive(Debug)]
 pub(crate) struct Batch {
     group: usize,
     pub(crate) rows: Vec<usize>,
 }
 
-/// What the rows of one group begin with, and its cache once a batch has needed it.
+/// The prefix that the rows of a group share, and its cache, which is filled when a batch first needs it.
 #[derive(Debug)]
 struct Prefix {
     ids: Vec<u32>,
     cache: OnceLock<KvCache>,
 }
 
-/// How some rows are run.
+/// The batches in which rows are run, and the prefixes they share.
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     pub(crate) model: &'a Llama,
     rows: &'a [Vec<u32>],
-    /// What all rows begin with.
+    /// The prefix that all rows share.
     shared: Prefix,
     groups: Vec<Prefix>,
     pub(crate) batches: Vec<Batch>,
 }
 
 impl<'a> Plan<'a> {
-    /// Batches of at most `batch_size` rows of similar length. A row needs room for `new_tokens` more, `copies` times.
+    /// Divides `rows` into batches of at most `batch_size` rows of similar length. Each row needs room for `new_tokens`
+    /// more tokens, `copies` times.
     pub(crate) fn new(
         model: &'a Llama,
         rows: &'a [Vec<u32>],
@@ -43,7 +44,7 @@ impl<'a> Plan<'a> {
         memory: Option<usize>,
     ) -> Result<Self, ModelError> {
         if !groups.is_empty() && groups.len() != rows.len() {
-            return Err(ModelError::Invalid(format!("{} groups are named for {} rows", groups.len(), rows.len())));
+            return Err(ModelError::Invalid(format!("got {} group ids for {} rows", groups.len(), rows.len())));
         }
         let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for row in 0..rows.len() {
@@ -65,8 +66,8 @@ impl<'a> Plan<'a> {
         Ok(Plan { model, rows, shared, groups: prefixes, batches })
     }
 
-    /// The cache of a batch's prefix with room for `new_tokens` behind its longest row, and what follows the prefix in
-    /// each row: at least one token.
+    /// Returns the cache of a batch's prefix, with room for `new_tokens` after its longest row, and the tokens that follow
+    /// the prefix in each row. There is at least one such token per row.
     pub(crate) fn start(&self, batch: usize, new_tokens: usize) -> Result<(KvCache, Vec<Vec<u32>>), ModelError> {
         let Batch { group, rows } = &self.batches[batch];
         let prefix = &self.groups[*group];
@@ -80,7 +81,7 @@ impl<'a> Plan<'a> {
         Ok((cache, input))
     }
 
-    /// The cache of a group's prefix, which goes on from that of all rows where there are several groups.
+    /// The cache of a group's prefix. With several groups it extends the cache of the prefix that all rows share.
     fn cache<'b>(&'b self, prefix: &'b Prefix) -> Result<&'b KvCache, ModelError> {
         if let Some(cache) = prefix.cache.get() {
             return Ok(cache);
@@ -113,7 +114,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// What the rows `members` begin with; at least one token of each stays behind it. Nothing for a single row.
+/// The longest common prefix of the rows `members` that leaves at least one token of each row. Empty for a single row.
 fn prefix(rows: &[Vec<u32>], members: &[usize]) -> Prefix {
     let length = match members {
         [first, rest @ ..] if !rest.is_empty() => rest.iter().fold(rows[*first].len() - 1, |length, &row| {
@@ -126,7 +127,7 @@ fn prefix(rows: &[Vec<u32>], members: &[usize]) -> Prefix {
     Prefix { ids, cache: OnceLock::new() }
 }
 
-/// How many of `members`, sorted by length, one batch takes.
+/// The number of rows that fit in one batch, taken from the front of `members`, which are sorted by length.
 fn fitting(
     model: &Llama,
     rows: &[Vec<u32>],
@@ -138,7 +139,7 @@ fn fitting(
 ) -> usize {
     let most = batch_size.clamp(1, members.len());
     let Some(memory) = memory else { return most };
-    // The longest row counts for all, as shorter ones are padded.
+    // Every row counts as the longest, because shorter rows are padded.
     let fits = |count: &usize| {
         let length = rows[members[*count - 1]].len();
         count * row_bytes(model, length, length.saturating_add(new_tokens), copies) <= memory
@@ -146,22 +147,22 @@ fn fitting(
     (1..=most).rev().find(fits).unwrap_or(1)
 }
 
-/// Bytes that one row of `prompt` tokens, `length` with its new ones, takes: its keys and values, and the activations of the
-/// layer that is being computed.
+/// Bytes needed by one row of `prompt` tokens (`length` including new tokens): its keys and values, and the activations of
+/// the layer being computed.
 fn row_bytes(model: &Llama, prompt: usize, length: usize, copies: usize) -> usize {
     let config = model.config();
     let size = model.embedding.val().dtype().size();
     let heads = config.num_attention_heads;
     let head_dim = config.head_dim.unwrap_or(config.hidden_size / heads.max(1));
     let kv = 2 * config.num_hidden_layers * config.num_key_value_heads.unwrap_or(heads) * head_dim * length * size;
-    // Residual stream, its norm, q and the mixed values; gate, up and their product; scores and their softmax in f32.
+    // Residual stream, its norm, q and the attention output; gate, up and their product; scores and their softmax in f32.
     let layer =
         prompt * (4 * config.hidden_size + 3 * config.intermediate_size) * size + 2 * 4 * heads * prompt * prompt;
     copies * kv + layer + 3 * 4 * config.vocab_size
 }
 
-/// Runs `count` jobs on `threads` threads and hands their results to `finished` in the order of the jobs, up to the first that
-/// failed. After an error no further job is begun.
+/// Runs `count` jobs on `threads` threads and passes their results to `finished` in job order, up to the first job that
+/// fails. No further job starts after an error.
 pub(crate) fn run_in_order<T: Send, E: From<ModelError>>(
     count: usize,
     threads: usize,
@@ -169,7 +170,7 @@ pub(crate) fn run_in_order<T: Send, E: From<ModelError>>(
     mut finished: impl FnMut(T) -> Result<(), E>,
 ) -> Result<(), E> {
     let next = AtomicUsize::new(0);
-    // Bounded, so that results do not pile up before a slow receiver.
+    // Bounded, so that results do not pile up if the receiver is slow.
     let (sender, receiver) = mpsc::sync_channel(threads.max(1));
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads.clamp(1, count.max(1)))
@@ -179,7 +180,7 @@ pub(crate) fn run_in_order<T: Send, E: From<ModelError>>(
                 scope.spawn(move || {
                     loop {
                         let index = next.fetch_add(1, Ordering::Relaxed);
-                        // The receiver is gone once a result was refused.
+                        // The receiver is dropped after `finished` returns an error.
                         if index >= count || sender.send((index, job(index))).is_err() {
                             return;
                         }
@@ -193,7 +194,7 @@ pub(crate) fn run_in_order<T: Send, E: From<ModelError>>(
         let outcome = 'received: loop {
             let Ok((index, result)) = receiver.recv() else { break Ok(()) };
             if result.is_err() {
-                // Jobs before it still end, and what they found is not lost.
+                // Jobs already running still finish, and the results of earlier jobs are kept.
                 next.store(count, Ordering::Relaxed);
             }
             waiting.insert(index, result);
@@ -211,7 +212,7 @@ pub(crate) fn run_in_order<T: Send, E: From<ModelError>>(
         outcome?;
         match ended_early {
             0 => Ok(()),
-            _ => Err(E::from(ModelError::Invalid(format!("{ended_early} generation threads ended early")))),
+            _ => Err(E::from(ModelError::Invalid(format!("{ended_early} generation threads panicked")))),
         }
     })
 }
@@ -223,7 +224,7 @@ mod tests {
     use burn::tensor::Device;
 
     #[test]
-    fn results_come_in_order_whoever_is_first() {
+    fn results_come_in_job_order() {
         let mut seen = Vec::new();
         let job = |index: usize| {
             std::thread::sleep(std::time::Duration::from_millis(if index.is_multiple_of(3) { 5 } else { 0 }));
@@ -238,12 +239,12 @@ mod tests {
     }
 
     #[test]
-    fn the_first_error_ends_it() {
+    fn the_first_error_stops_further_jobs() {
         let begun = AtomicUsize::new(0);
         let job = |index: usize| {
             begun.fetch_add(1, Ordering::Relaxed);
             if index > 3 {
-                // Longer than it takes for the error to be seen, however the threads are scheduled.
+                // Long enough for the error to be noticed under any thread scheduling.
                 std::thread::sleep(std::time::Duration::from_millis(20));
             }
             if index == 3 { Err(ModelError::Invalid("job 3".to_owned())) } else { Ok(index) }
@@ -275,9 +276,9 @@ mod tests {
     }
 
     #[test]
-    fn groups_must_name_every_row() {
+    fn every_row_needs_a_group() {
         let model = Llama::new(&tiny(), 11, &Device::flex()).unwrap();
         let error = Plan::new(&model, &[vec![1]], &[0, 0], 4, 1, 4, None).unwrap_err();
-        assert_eq!(error.to_string(), "2 groups are named for 1 rows");
+        assert_eq!(error.to_string(), "got 2 group ids for 1 rows");
     }
 }

@@ -1,10 +1,10 @@
-//! Keys and values of the tokens a generation has already seen.
+//! The key-value cache: keys and values of the tokens already processed.
 
 use burn::tensor::{Int, Tensor};
 
 use crate::TokenBatch;
 
-/// One layer's keys and values. The tensors are allocated once, for the whole sequence, and filled from the front.
+/// Keys and values of one layer. The tensors are allocated once, for the whole sequence, and filled from the front.
 #[derive(Debug, Clone, Default)]
 pub struct LayerCache {
     /// Keys and values, `[batch, kv_heads, capacity, head_dim]` each.
@@ -15,7 +15,7 @@ pub struct LayerCache {
 }
 
 impl LayerCache {
-    /// Adds keys and values, `[batch, kv_heads, seq, head_dim]`, and returns all that have been seen.
+    /// Appends keys and values, `[batch, kv_heads, seq, head_dim]`, and returns all keys and values so far.
     pub(crate) fn extend(&mut self, k: Tensor<4>, v: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
         let [batch, heads, seq, width] = k.dims();
         let end = self.seen + seq;
@@ -53,19 +53,19 @@ impl LayerCache {
     }
 }
 
-/// The cache of a batch: a [`LayerCache`] per layer, and how the rows are padded.
+/// The cache of a batch: a [`LayerCache`] per layer, and the padding of each row.
 #[derive(Debug, Clone)]
 pub struct KvCache {
     pub(crate) layers: Vec<LayerCache>,
-    /// Real tokens seen so far, per row.
+    /// Number of tokens so far per row, padding excluded.
     pub(crate) lengths: Vec<usize>,
-    /// For every row and every cached position, whether it is a real token.
+    /// For each row and cached position, true if it holds a token and not padding.
     pub(crate) real: Vec<Vec<bool>>,
 }
 
 impl KvCache {
     /// An empty cache for `batch` rows of a model with `layers` layers, with room for `capacity` positions, padding
-    /// included. More positions are allowed, but then the tensors are copied to larger ones.
+    /// included. A cache that exceeds its capacity is copied to larger tensors.
     pub fn new(layers: usize, batch: usize, capacity: usize) -> Self {
         KvCache {
             layers: vec![LayerCache { capacity, ..LayerCache::default() }; layers],
@@ -84,12 +84,12 @@ impl KvCache {
         self.real.first().map_or(0, Vec::len)
     }
 
-    /// Whether no row has padding.
+    /// True if no row has padding.
     pub(crate) fn is_full(&self) -> bool {
         self.lengths.iter().all(|&length| length == self.seen())
     }
 
-    /// Notes that `batch` was added.
+    /// Records the lengths and padding of an added `batch`.
     pub(crate) fn extend(&mut self, batch: &TokenBatch) {
         for (row, span) in batch.spans.iter().enumerate() {
             self.lengths[row] += span.len();

@@ -1,4 +1,4 @@
-//! One decoder layer: attention and feed-forward, each behind an RMSNorm and inside a residual connection.
+//! A decoder layer: attention and feed-forward, each preceded by an RMSNorm and wrapped in a residual connection.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -8,12 +8,12 @@ use crate::cache::LayerCache;
 use crate::fused;
 use crate::linear::{ForwardContext, LINEAR_PATHS, LoraLinear};
 
-/// Root-mean-square normalisation (Zhang and Sennrich 2019), computed in f32.
+/// Root-mean-square normalization (Zhang and Sennrich 2019), computed in f32.
 #[derive(Module, Debug)]
 pub struct RmsNorm {
     /// `[d_model]`
     pub weight: Param<Tensor<1>>,
-    /// Added inside the root.
+    /// Added under the square root.
     pub epsilon: f64,
 }
 
@@ -48,16 +48,16 @@ impl FeedForward {
 pub struct DecoderLayer {
     /// Norm before attention.
     pub input_norm: RmsNorm,
-    /// Attention.
+    /// The attention block.
     pub attention: Attention,
     /// Norm before the feed-forward block.
     pub post_attention_norm: RmsNorm,
-    /// Feed-forward.
+    /// The feed-forward block.
     pub feed_forward: FeedForward,
 }
 
 impl DecoderLayer {
-    /// `[batch, seq, d_model]` -> `[batch, queries, d_model]`, where queries are those of the geometry; see
+    /// `[batch, seq, d_model]` -> `[batch, queries, d_model]`, where the geometry sets the number of queries. See
     /// [`Attention::forward`] for the other arguments.
     pub fn forward(
         &self,

@@ -1,7 +1,7 @@
-//! Dropout masks of our own, keyed by (seed, step, layer, row, position).
+//! Dropout masks keyed by (seed, step, layer, row, position).
 //!
-//! A device's global generator would make a row's mask depend on which rows share its batch. Here the mask of a row is
-//! the same in any batch, micro-batch and padding, so that a second forward pass over the same rows repeats the first.
+//! With a device's global generator, a row's mask would depend on the other rows in its batch. Here a row has the same mask
+//! in any batch or micro-batch and with any padding, so a second forward pass over the same rows repeats the first.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use rayon::prelude::*;
 
 use crate::fused::Kept;
 
-/// What a training step's masks are drawn from.
+/// The key that the dropout masks of a training step are derived from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DropoutKey {
     /// The run's seed.
     pub seed: u64,
-    /// The optimiser step.
+    /// The optimizer step.
     pub step: u64,
-    /// A number per row of the batch that names the row within the step's whole effective batch.
+    /// For each row of the batch, its number within the step's whole effective batch.
     pub rows: Vec<u64>,
 }
 
@@ -28,8 +28,8 @@ impl DropoutKey {
     /// The mask of one module as a tensor: 0 where dropped, `1 / (1 - probability)` elsewhere.
     ///
     /// # Shapes
-    /// - spans: where each row's tokens stand
-    /// - positions: those of the padded batch that the mask is for
+    /// - spans: the positions of each row's tokens
+    /// - positions: the positions of the padded batch that the mask covers
     /// - output: `[batch, positions, width]`
     pub(crate) fn mask(
         &self,
@@ -46,7 +46,7 @@ impl DropoutKey {
         Tensor::from_data(TensorData::new(values, [spans.len(), count, width]), device)
     }
 
-    /// What one module keeps of `[batch, positions, width]` values; at padding it is nothing.
+    /// The dropout mask of one module, `[batch, positions, width]`; padding is always dropped.
     pub(crate) fn kept(
         &self,
         module: u64,
@@ -55,7 +55,7 @@ impl DropoutKey {
         positions: Range<usize>,
         width: usize,
     ) -> Kept {
-        // 16 bits a value: the probability is exact to 1/65536.
+        // 16 bits per value: the probability is exact to 1/65536.
         let threshold = (probability * 65536.0).round() as u32;
         let factor = (1.0 / (1.0 - probability)) as f32;
         let mut flags = vec![0u8; spans.len() * positions.len() * width];
@@ -70,7 +70,7 @@ impl DropoutKey {
                 part.copy_from_slice(&value.to_le_bytes());
             }
             let mut rng = ChaCha8Rng::from_seed(seed);
-            // Two bytes a value, from the row's first token on; the generator counts in words of four.
+            // Two bytes per value, counted from the row's first token; the generator counts in four-byte words.
             let skipped = (wanted.start - span.start) * width * 2;
             rng.set_word_pos(skipped as u128 / 4);
             bytes.resize(skipped % 4 + wanted.len() * width * 2, 0);
@@ -100,9 +100,9 @@ mod tests {
     }
 
     #[test]
-    fn the_last_positions_are_part_of_the_whole() {
+    fn masks_of_the_last_positions_match_the_whole() {
         let key = DropoutKey { seed: 7, step: 3, rows: vec![5, 9] };
-        // An odd width: a row may begin within a word of the generator's.
+        // With an odd width, a row may begin in the middle of one of the generator's words.
         for width in [5, 8] {
             let mask = |positions| key.mask(1, 0.25, &[0..6, 2..6], positions, width, &Device::flex());
             for first in 0..6 {

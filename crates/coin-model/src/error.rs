@@ -1,8 +1,8 @@
-//! The one error type of this crate.
+//! The error type of this crate.
 
 use std::path::PathBuf;
 
-/// What can go wrong with a model: every variant names the file, key or setting at fault.
+/// An error of this crate. Every variant names the file, key or setting at fault.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
@@ -11,18 +11,18 @@ pub enum ModelError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// A file does not have the form that was expected.
+    /// A file does not have the expected format.
     #[error("{path}: {message}")]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What was found and what was expected.
+        /// The content found and the content expected.
         message: String,
     },
-    /// A setting of a configuration that this crate does not implement.
+    /// A configuration setting that this crate does not implement.
     #[error("{path}: `{key}` = {value} is not supported, expected {expected}")]
     Unsupported {
         /// The file.
@@ -31,15 +31,15 @@ pub enum ModelError {
         key: String,
         /// Its value.
         value: String,
-        /// What would have been accepted.
+        /// The accepted values.
         expected: String,
     },
-    /// A weight file whose tensors are not those of the configuration.
+    /// A weight file whose tensors do not match the configuration.
     #[error("{path}: weights do not fit the model: {problems}")]
     Weights {
         /// The file.
         path: PathBuf,
-        /// Missing, unexpected and mis-shaped tensors.
+        /// Tensors that are missing, unexpected or of the wrong shape.
         problems: String,
     },
     /// A value outside its domain.
@@ -48,7 +48,7 @@ pub enum ModelError {
 }
 
 impl ModelError {
-    /// A [`Weights`](ModelError::Weights) error with at most the first eight problems spelled out.
+    /// A [`Weights`](ModelError::Weights) error that lists at most the first eight problems.
     pub(crate) fn weights(path: impl Into<PathBuf>, mut problems: Vec<String>) -> Self {
         let total = problems.len();
         if total > 8 {

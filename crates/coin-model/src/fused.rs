@@ -1,8 +1,10 @@
-//! The parts of a decoder that are more than one operation of burn's, each as one operation with its own backward pass on
-//! the CPU backend: less memory is written, every core works, and nothing is kept that can be computed again.
+//! Fused operations of the decoder for the CPU backend.
 //!
-//! Each function has the plain version beside it, made of burn's operations. It runs on every other backend and number
-//! type, and it is what the tests compare with.
+//! Each replaces several burn operations and has its own backward pass. Fusing writes less memory, uses every core, and
+//! keeps nothing for the backward pass that can be recomputed.
+//!
+//! Each function also has a plain version made of burn operations. The plain version runs on every other backend and
+//! dtype, and the tests compare the fused version with it.
 
 mod autodiff;
 mod cpu;
@@ -18,22 +20,22 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::{DType, Device, Int, Tensor};
 
-/// Which values of a matrix are kept by dropout, and what the kept ones are multiplied by.
+/// A dropout mask over the values of a matrix, and the factor that kept values are multiplied by.
 #[derive(Debug, Clone)]
 pub struct Kept {
-    /// 1 where a value is kept, 0 where it is dropped, in the matrix's order.
+    /// 1 where a value is kept, 0 where it is dropped, in the order of the matrix.
     pub(crate) flags: Arc<Vec<u8>>,
     /// `1 / (1 - probability)`
     pub(crate) factor: f32,
 }
 
-/// What the fused operations compute, on matrices of f32. The functions of this module say what each does.
+/// The fused operations, on f32 matrices. The functions of this module document what each computes.
 #[backend_extension(Flex, Autodiff)]
 pub trait Fused: Backend {
     /// x `[rows, width]`, weight `[width]` -> `[rows, width]`
     fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f32) -> FloatTensor<Self>;
 
-    /// gate, up and the output have one shape.
+    /// gate, up and the output have the same shape.
     fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self>;
 
     /// x `[batch, seq, heads, head_dim]`, tables `[batch or 1, seq, 1, head_dim]`
@@ -65,12 +67,12 @@ pub trait Fused: Backend {
     fn cross_entropy(logits: FloatTensor<Self>, targets: IntTensor<Self>) -> FloatTensor<Self>;
 }
 
-/// Whether a tensor is f32 on the CPU backend, where the operations are fused.
+/// True if the tensor is f32 on the CPU backend, where the operations are fused.
 pub fn runs_fused<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.dtype() == DType::F32 && tensor.device().inner() == Device::flex()
 }
 
-/// Root-mean-square normalisation over the last axis, times `weight`: `[batch, seq, width]` -> the same shape.
+/// Root-mean-square normalization over the last axis, times `weight`: `[batch, seq, width]` -> the same shape.
 pub(crate) fn rms_norm(x: Tensor<3>, weight: Tensor<1>, epsilon: f64) -> Tensor<3> {
     if !(runs_fused(&x) && weight.dtype() == DType::F32) {
         return plain::rms_norm(x, weight, epsilon);
@@ -101,11 +103,11 @@ pub(crate) fn rotate(x: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> 
     Tensor::from_dispatch(<Dispatch as Fused>::rotate(x.into_dispatch(), cos.into_dispatch(), sin.into_dispatch()))
 }
 
-/// Attention with a bias added to the scores, which are divided by the root of `head_dim`; softmax in f32.
+/// Attention. Scores are divided by `sqrt(head_dim)` before the bias is added; softmax is computed in f32.
 ///
 /// # Shapes
 /// - q: `[batch, heads, seq, head_dim]`
-/// - k, v: `[batch, kv_heads, keys, head_dim]`; `heads / kv_heads` queries share a key
+/// - k, v: `[batch, kv_heads, keys, head_dim]`; `heads / kv_heads` query heads share a key head
 /// - bias: `[batch or 1, 1, seq, keys]`, f32
 /// - output: `[batch, seq, heads * head_dim]`
 pub fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, bias: Tensor<4>) -> Tensor<3> {
@@ -116,7 +118,7 @@ pub fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, bias: Tensor<4>) -> Tens
     Tensor::from_dispatch(<Dispatch as Fused>::attend(q, k, v, bias))
 }
 
-/// `x W`, `[rows, d_in]` -> `[rows, d_out]`; fused where no gradient goes to the matrix.
+/// `x W`, `[rows, d_in]` -> `[rows, d_out]`; fused if the matrix does not need a gradient.
 pub(crate) fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
     if !(runs_fused(&x) && weight.dtype() == DType::F32) || weight.is_tracked() {
         return x.matmul(weight);
@@ -124,8 +126,8 @@ pub(crate) fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
     Tensor::from_dispatch(<Dispatch as Fused>::frozen_linear(x.into_dispatch(), weight.into_dispatch()))
 }
 
-/// `x W + scale * dropout(x) A B`, `[rows, d_in]` -> `[rows, d_out]`, for a matrix that gets no gradient and tensors that run
-/// fused; [`LoraLinear::forward`](crate::LoraLinear::forward) has the plain version.
+/// `x W + scale * dropout(x) A B`, `[rows, d_in]` -> `[rows, d_out]`, for a matrix that does not need a gradient and
+/// tensors that run fused. [`LoraLinear::forward`](crate::LoraLinear::forward) has the plain version.
 pub(crate) fn lora_linear(
     x: Tensor<2>,
     weight: Tensor<2>,
@@ -140,7 +142,7 @@ pub(crate) fn lora_linear(
 /// The negative log-probability of each row's target: logits `[rows, vocab]`, targets `[rows]` -> `[rows]`, f32.
 ///
 /// # Panics
-/// On the CPU backend, if a target is not below `vocab`.
+/// On the CPU backend, if a target is `vocab` or greater.
 pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
     if !runs_fused(&logits) {
         return plain::cross_entropy(logits, targets);

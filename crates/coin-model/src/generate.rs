@@ -1,8 +1,8 @@
-//! Generation with a key-value cache: greedy, or with [`Sampling`].
+//! Generation with a key-value cache, greedy or with [`Sampling`].
 //!
-//! What all rows share at their beginning is computed once, and what the rows of a group share once per group. Rows are run in
-//! batches of similar length, and a row leaves its batch as soon as it is done. The output head runs at the last position
-//! only.
+//! The prefix that all rows share is computed once, and the prefix that the rows of a group share is computed once per
+//! group. Rows run in batches of similar length, and a row leaves its batch as soon as it is done. The output head runs only
+//! at the last position.
 
 use std::collections::BTreeMap;
 
@@ -16,34 +16,34 @@ use crate::{Llama, ModelError, TokenBatch};
 /// Settings of [`generate`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct GenerateOptions {
-    /// Tokens generated per row at most.
+    /// Maximum number of tokens generated per row.
     pub max_new_tokens: usize,
-    /// Rows per batch at most.
+    /// Maximum number of rows per batch.
     pub batch_size: usize,
-    /// Bytes that the cache and the activations of one batch may take: batches of long rows are cut to it, down to one row.
-    /// Without it every batch has `batch_size` rows.
+    /// Bytes that the cache and the activations of one batch may take. Batches of long rows get fewer rows to fit, but at
+    /// least one. `None` means that every batch has `batch_size` rows.
     pub memory: Option<usize>,
-    /// Batches that run at once. On a CPU one batch of a small model keeps hardly more than one core busy.
+    /// Number of batches that run at the same time. On a CPU, one batch of a small model uses little more than one core.
     pub threads: usize,
     /// Ids that end a row; they are not part of the output.
     pub eos: Vec<u32>,
-    /// Whether to return hidden states.
+    /// True to return hidden states.
     pub hidden: bool,
-    /// How tokens are drawn; without it the most probable one is taken.
+    /// Settings of sampling; `None` takes the most probable token.
     pub sampling: Option<Sampling>,
 }
 
-/// What was generated for one row.
+/// The text generated for one row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Continuation {
     /// The new tokens.
     pub ids: Vec<u32>,
-    /// Whether `done` ended the row.
+    /// True if `done` ended the row.
     pub stopped: bool,
-    /// The smallest difference between the largest and the second largest logit at any new token, the one that ends the row
-    /// included: where it is as small as rounding, another batch may choose another token.
+    /// The smallest difference between the largest and the second largest logit over all new tokens, including the token
+    /// that ends the row. If it is as small as rounding errors, the row may get another token in another batch.
     pub margin: f32,
-    /// Hidden state after the final norm at the last prompt token, `[d_model]`, if asked for.
+    /// Hidden state after the final norm at the last prompt token, `[d_model]`, if requested.
     pub hidden: Option<Vec<f32>>,
 }
 
@@ -53,13 +53,13 @@ impl Default for Continuation {
     }
 }
 
-/// Continues every row token by token; `done(row, tokens so far)` may end a row early.
+/// Generates tokens for every row. A row ends early if `done(row, tokens so far)` returns true.
 ///
-/// Results come in the order of `rows`. Without sampling the most probable token is taken, of equal ones the lowest id.
+/// Results are in the order of `rows`. Without sampling, the most probable token is taken; ties go to the lowest id.
 ///
 /// # Errors
-/// A row is empty, holds an id beyond the vocabulary or would grow beyond the model's `max_position_embeddings`; a
-/// value of the sampling is outside its domain.
+/// A row is empty, holds an id outside the vocabulary or would exceed the model's `max_position_embeddings`; or a
+/// sampling setting is outside its domain.
 pub fn generate(
     model: &Llama,
     rows: &[Vec<u32>],
@@ -76,18 +76,18 @@ pub fn generate(
     Ok(out)
 }
 
-/// As [`generate`], with the continuations of each batch handed to `finished` as soon as it and all batches before it are
-/// done, so that the order of results depends on nothing but the rows.
+/// As [`generate`], but passes the continuations of each batch to `finished` as soon as that batch and all batches before it
+/// are done. The order of results depends only on the rows.
 ///
-/// `groups` names the group of each row, or is empty where all are of one. A group's rows should begin alike; what they
-/// share is computed once, beside what all rows share.
+/// `groups` holds the group of each row, or is empty if all rows belong to one group. The rows of a group should begin with
+/// the same tokens: their common prefix is computed once, in addition to the prefix that all rows share.
 ///
-/// On the CPU batches run in rayon's pool, and so does `done`, which must not wait for another batch; do not call this from all
-/// threads of that pool at once.
+/// On the CPU, batches and `done` run in rayon's pool. `done` must not wait for another batch, and this function must not be
+/// called from all threads of the pool at once.
 ///
 /// # Errors
-/// As [`generate`]; `groups` is of another length than `rows`; or the error of `finished`, after which no further batch is
-/// begun.
+/// Same as [`generate`]; the lengths of `groups` and `rows` differ; or `finished` returns an error, after which no further
+/// batch starts.
 pub fn generate_each<E: From<ModelError>>(
     model: &Llama,
     rows: &[Vec<u32>],
@@ -108,7 +108,7 @@ pub fn generate_each<E: From<ModelError>>(
     run_in_order(plan.batches.len(), options.threads, job, finished)
 }
 
-/// Continues the rows of one batch.
+/// Generates tokens for the rows of one batch.
 fn continue_batch(
     plan: &Plan<'_>,
     batch: usize,
@@ -119,7 +119,7 @@ fn continue_batch(
     let device = model.device();
     let mut active = plan.batches[batch].rows.clone();
     let mut out: BTreeMap<usize, Continuation> = active.iter().map(|&row| (row, Continuation::default())).collect();
-    // Allocated once: prompt and all but the last new token.
+    // Allocated once, for the prompt and all new tokens except the last.
     let (mut cache, mut input) = plan.start(batch, options.max_new_tokens - 1)?;
     for step in 0..options.max_new_tokens {
         let batch = TokenBatch::left_padded(&input, 0, 1, &device)?;
@@ -169,11 +169,11 @@ fn continue_batch(
     Ok(out.into_iter().collect())
 }
 
-/// The index of each row's largest value, the lowest of equal ones, and how far the second largest is below it.
+/// Returns the index of each row's largest value (the lowest index on ties) and its distance to the second largest value.
 fn two_largest(logits: Tensor<2>) -> Result<(Vec<u32>, Vec<f32>), ModelError> {
     let vocabulary = logits.dims()[1];
     if logits.device() != burn::tensor::Device::flex() {
-        // Three small results are read back in place of the whole matrix.
+        // Reads back small results instead of the whole matrix.
         let (largest, index) = logits.clone().max_dim_with_indices(1);
         let others = logits.clone().scatter(
             1,
@@ -206,7 +206,7 @@ fn two_largest(logits: Tensor<2>) -> Result<(Vec<u32>, Vec<f32>), ModelError> {
 }
 
 fn not_finite() -> ModelError {
-    ModelError::Invalid("a logit is not finite: a weight is no number, or the number type is too small".to_owned())
+    ModelError::Invalid("logits are not finite: the weights contain NaN, or values overflow the dtype".to_owned())
 }
 
 pub(crate) fn values(tensor: Tensor<2>) -> Result<Vec<f32>, ModelError> {
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_generate_what_single_rows_do() {
+    fn batches_match_single_rows() {
         let model = Llama::new(&tiny(), 11, &Device::flex()).unwrap();
         let rows: Vec<Vec<u32>> = vec![vec![1, 4, 5, 6, 7], vec![1, 4, 9], vec![1, 4, 5, 8, 10, 11, 12], vec![1, 4]];
         let options = options(true);
@@ -281,14 +281,14 @@ mod tests {
             assert_eq!(together[row].ids, text[ids.len()..]);
             assert_eq!(together[row].hidden.as_ref().unwrap().len(), 16);
         }
-        // Rows that stop early do not disturb the others.
+        // Rows that stop early do not affect the others.
         let stopped = generate(&model, &rows, &options, |row, ids| row != 2 && ids.len() == 1 + row).unwrap();
         assert_eq!(stopped[2].ids, together[2].ids);
         assert_eq!(stopped[1].ids, together[1].ids[..2]);
     }
 
     #[test]
-    fn groups_change_nothing_but_what_is_shared() {
+    fn groups_do_not_change_the_output() {
         let model = Llama::new(&tiny(), 11, &Device::flex()).unwrap();
         let rows: Vec<Vec<u32>> =
             [[1, 4, 5, 6, 7], [1, 4, 9, 2, 3], [1, 4, 5, 6, 8], [1, 4, 9, 2, 2], [1, 4, 9, 2, 5]].map(Vec::from).into();
@@ -313,18 +313,18 @@ mod tests {
     }
 
     #[test]
-    fn logits_that_are_no_numbers_are_an_error() {
+    fn nan_logits_are_an_error() {
         let row = Tensor::<2>::from_floats([[0.5, f32::NAN, 1.0]], &Device::flex());
         assert!(two_largest(row).unwrap_err().to_string().contains("not finite"));
     }
 
     #[test]
-    fn prompts_beyond_the_context_are_refused() {
+    fn prompts_longer_than_the_context_are_rejected() {
         let model = Llama::new(&tiny(), 11, &Device::flex()).unwrap();
         let refused = |row| generate(&model, &[vec![1], row], &options(false), |_, _| false).unwrap_err().to_string();
         let message = refused(vec![1; 60]);
         assert!(message.contains("row 1 has 60 tokens and 7 new ones") && message.contains("64"), "{message}");
-        assert!(refused(vec![]).contains("row 1 has no token"));
+        assert!(refused(vec![]).contains("row 1 is empty"));
         let message = refused(vec![1, 23]);
         assert!(message.contains("token id 23 at position 1") && message.contains("23 ids"), "{message}");
     }

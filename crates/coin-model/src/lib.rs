@@ -1,15 +1,14 @@
-//! The LLaMA family with LoRA on [burn](https://burn.dev): what Hugging Face folders and PEFT adapters hold, in and out.
+//! The LLaMA family with LoRA on [burn](https://burn.dev). Reads and writes Hugging Face folders and PEFT adapters.
 //!
 //! - [`LlamaConfig`]: a model's `config.json`: LLaMA 1 to 3.2, Mistral without sliding window, Qwen2.
-//! - [`Llama`]: the decoder. One forward path serves training and evaluation; [`recompute`] is the same with activation
-//!   checkpointing.
-//! - [`LoraConfig`], [`LoraLinear`]: low-rank adapters in activation space, outside the frozen weight.
-//! - [`weight`]: dense matrices, and frozen ones packed to 8 or 4 bits.
-//! - [`TokenBatch`]: ragged rows of token ids as a batch padded on either side, with positions per row.
+//! - [`Llama`]: the decoder. One forward path serves training and evaluation; [`recompute`] adds gradient checkpointing.
+//! - [`LoraConfig`], [`LoraLinear`]: low-rank adapters in activation space; the frozen weight is not modified.
+//! - [`weight`]: dense matrices, and frozen matrices packed to 8 or 4 bits.
+//! - [`TokenBatch`]: rows of token ids of different lengths, padded on the left or right, with positions per row.
 //! - [`generate`]: decoding, greedy or sampled, with a key-value cache and a shared prefix.
 //! - [`score`]: log-likelihoods of given continuations.
-//! - [`pool`]: on which threads a computation on the CPU runs.
-//! - [`checkpoint`] and [`adapter`]: Hugging Face's and PEFT's files, in and out.
+//! - [`pool`]: the threads that computations on the CPU run on.
+//! - [`checkpoint`] and [`adapter`]: reading and writing Hugging Face and PEFT files.
 //! - [`TextTokenizer`]: `tokenizer.json` or SentencePiece's `tokenizer.model`, and the special tokens around a text.
 
 pub mod adapter;

@@ -1,8 +1,8 @@
 //! A linear layer with a LoRA adapter in activation space (Hu et al. 2021):
 //! `y = x W + scale * dropout(x) A B`, `scale = alpha / rank`.
 //!
-//! The product `A B` is never built and the frozen weight has no gradient: that is LoRA's saving. A starts
-//! Kaiming-uniform (a = sqrt 5) and B zero, as PEFT has them.
+//! The product `A B` is never materialized and the frozen weight does not get a gradient; this is where LoRA saves memory.
+//! As in PEFT, A is initialized Kaiming-uniform (a = sqrt 5) and B to zero.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ use crate::fused;
 use crate::lora::LoraConfig;
 use crate::weight::Weight;
 
-/// The linear layers of a decoder layer, by Hugging Face's paths within the layer, in their order in memory.
+/// Hugging Face paths of the linear layers within a decoder layer, in memory order.
 pub const LINEAR_PATHS: [&str; 7] = [
     "self_attn.q_proj",
     "self_attn.k_proj",
@@ -34,17 +34,17 @@ pub struct LoraAdapter {
     pub a: Param<Tensor<2>>,
     /// `[rank, d_out]`
     pub b: Param<Tensor<2>>,
-    /// `alpha / rank`, or `alpha / sqrt(rank)` where rank-stabilized
+    /// `alpha / rank`, or `alpha / sqrt(rank)` if rank-stabilized.
     pub scale: f64,
     /// Probability of dropping an input feature in training.
     pub dropout: f64,
-    /// Number that tells this layer's dropout masks from the others'.
+    /// Number of this layer in the keys of dropout masks; unique within the model.
     pub stream: usize,
-    /// Whether the product is part of the layer's matrix already.
+    /// True if the product has been added to the layer's matrix.
     pub merged: bool,
 }
 
-/// A linear layer, with or without a bias, with or without an adapter.
+/// A linear layer with an optional bias and an optional adapter.
 #[derive(Module, Debug)]
 pub struct LoraLinear {
     /// The matrix, `[d_in, d_out]`.
@@ -55,24 +55,24 @@ pub struct LoraLinear {
     pub lora: Option<LoraAdapter>,
 }
 
-/// What a forward pass shares among its layers: where rows stand, and the dropout masks' key in training.
+/// State that all layers of a forward pass share: the positions of the rows' tokens and, in training, the dropout key.
 #[derive(Debug, Clone)]
 pub struct ForwardContext<'a> {
-    /// Where each row's tokens stand within the padded batch.
+    /// The positions of each row's tokens within the padded batch.
     pub spans: &'a [Range<usize>],
-    /// Positions of the padded batch. A layer that is given fewer works on the last ones.
+    /// Padded length of the batch. An input with fewer positions holds the last ones.
     pub seq: usize,
-    /// The masks' key; without one nothing is dropped.
+    /// The key of the dropout masks; `None` turns dropout off.
     pub dropout: Option<&'a DropoutKey>,
 }
 
 impl LoraLinear {
-    /// A layer with this matrix, `[d_in, d_out]`, and no adapter.
+    /// A layer without an adapter; `weight` is `[d_in, d_out]`.
     pub fn new(weight: Weight, bias: Option<Tensor<1>>) -> Self {
         LoraLinear { weight, bias: bias.map(Param::from_tensor), lora: None }
     }
 
-    /// Gives the layer a new adapter: A uniform in `±1 / sqrt(d_in)` (Kaiming with a = sqrt 5), B zero.
+    /// Adds a new adapter to the layer: A is uniform in `±1 / sqrt(d_in)` (Kaiming with a = sqrt 5), B is zero.
     pub(crate) fn with_adapter(
         mut self,
         config: &LoraConfig,
@@ -87,7 +87,7 @@ impl LoraLinear {
         let factor = |values, shape, number: usize| {
             let tensor = Tensor::from_data(TensorData::new(values, shape), (device, DType::F32));
             let mut param = Param::from_tensor(tensor);
-            // The same in every process, so that an optimiser's saved state finds its parameter again.
+            // Equal in every process, so that saved optimizer state can be matched to its parameter.
             param.id = ParamId::from((2 * stream + number) as u64);
             param
         };
@@ -102,7 +102,7 @@ impl LoraLinear {
         self
     }
 
-    /// `[batch, seq, d_in]` -> `[batch, seq, d_out]`, in x's number type; the adapter computes in f32.
+    /// `[batch, seq, d_in]` -> `[batch, seq, d_out]`, in x's dtype; the adapter computes in f32.
     pub fn forward(&self, x: Tensor<3>, context: &ForwardContext) -> Tensor<3> {
         let [batch, seq, d_in] = x.dims();
         let [_, d_out] = self.weight.dims();
@@ -139,9 +139,9 @@ impl LoraLinear {
         base + update.reshape([batch, seq, d_out]).cast(dtype)
     }
 
-    /// Adds the adapter's product to the matrix, or takes it out again; a layer without an adapter stays as it is.
+    /// Adds the adapter's product to the matrix, or subtracts it again. A layer without an adapter is returned unchanged.
     ///
-    /// The sum is computed in f32 and stored in the matrix's number type; a packed matrix becomes dense.
+    /// The sum is computed in f32 and stored in the matrix's dtype; a packed matrix becomes dense.
     pub(crate) fn set_merged(mut self, merged: bool) -> Self {
         let Some(lora) = self.lora.as_mut().filter(|lora| lora.merged != merged) else { return self };
         let sign = if merged { lora.scale } else { -lora.scale };

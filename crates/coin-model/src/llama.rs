@@ -22,24 +22,24 @@ pub struct Llama {
     pub layers: Vec<DecoderLayer>,
     /// The norm after the last layer.
     pub norm: RmsNorm,
-    /// `[d_model, vocab]`; absent where the head is the transposed embedding.
+    /// `[d_model, vocab]`; `None` if the head is the transposed embedding.
     pub head: Option<Param<Tensor<2>>>,
     #[module(skip)]
     config: LlamaConfig,
 }
 
-/// How the weights of a model are stored and computed with.
+/// The format in which the weights of a model are stored and used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WeightFormat {
-    /// Number type of the dense weights and of the residual stream. Default f32.
+    /// Dtype of the dense weights and of the residual stream. Default f32.
     pub dtype: FloatType,
-    /// Packing of the linear layers' matrices; embedding, head, norms and biases stay dense. Default none.
+    /// Quantization of the linear layers' matrices; embedding, head, norms and biases stay dense. Default none.
     pub quantization: Option<Quantization>,
 }
 
 impl Llama {
-    /// A model out of weights that `weight` hands over by Hugging Face's name, shape and number type (linear layers
-    /// already transposed to `[d_in, d_out]`), asked for in the order of the forward pass.
+    /// Builds a model from the weights that `weight` returns for a Hugging Face name, shape and dtype, called in the order
+    /// of the forward pass. Matrices of linear layers must already be transposed to `[d_in, d_out]`.
     pub(crate) fn build(
         config: &LlamaConfig,
         format: WeightFormat,
@@ -47,16 +47,14 @@ impl Llama {
         mut weight: impl FnMut(&str, &[usize], FloatType) -> Result<TensorData, ModelError>,
     ) -> Result<Self, ModelError> {
         if format.quantization.is_some() && !packs_on(device) {
-            let missing = "packed weights on a GPU need coin-model's feature of that backend, such as `wgpu`";
+            let missing = "packed weights on a GPU need the coin-model feature for that backend, such as `wgpu`";
             return Err(ModelError::Invalid(missing.to_owned()));
         }
         let (d, vocab) = (config.hidden_size, config.vocab_size);
         let dtype = DType::from(format.dtype);
         if !device.supports_dtype(dtype) {
             let name = dtype.name();
-            return Err(ModelError::Invalid(format!(
-                "the device does not compute in {name}; f32 works on every device"
-            )));
+            return Err(ModelError::Invalid(format!("the device does not support {name}; f32 works on every device")));
         }
         let matrix = |data| Tensor::<2>::from_data(data, (device, dtype));
         let vector = |data| Tensor::<1>::from_data(data, (device, dtype));
@@ -103,16 +101,16 @@ impl Llama {
         Ok(Llama { embedding: Param::from_tensor(embedding), layers, norm, head, config: config.clone() })
     }
 
-    /// A new model with weights drawn from `seed`: normal with the configuration's `initializer_range`, norms one,
-    /// biases zero.
+    /// A new model with random weights drawn from `seed`. Matrices are normal with standard deviation `initializer_range`
+    /// of the configuration, norms are one, biases are zero.
     ///
     /// # Errors
-    /// The configuration's sizes do not fit each other.
+    /// The sizes in the configuration are inconsistent.
     pub fn new(config: &LlamaConfig, seed: u64, device: &Device) -> Result<Self, ModelError> {
         Self::with_format(config, WeightFormat::default(), seed, device)
     }
 
-    /// As [`new`](Self::new), with the weights kept in another form.
+    /// As [`new`](Self::new), with weights in the given format.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -145,8 +143,7 @@ impl Llama {
         self.embedding.val().device()
     }
 
-    /// Applies `f` to every linear layer, which it gets with its decoder layer's index and its place in
-    /// [`LINEAR_PATHS`].
+    /// Applies `f` to every linear layer. `f` also gets the index of the decoder layer and the index in [`LINEAR_PATHS`].
     pub(crate) fn map_linears(mut self, mut f: impl FnMut(usize, usize, LoraLinear) -> LoraLinear) -> Self {
         let layers = std::mem::take(&mut self.layers).into_iter().enumerate();
         self.layers = layers.map(|(index, layer)| layer.map_linears(|place, linear| f(index, place, linear))).collect();
@@ -160,14 +157,14 @@ impl Llama {
         })
     }
 
-    /// Path, shape `[d_in, d_out]` and number of adapter parameters of every linear layer, in their order.
+    /// Path, shape `[d_in, d_out]` and number of adapter parameters of every linear layer, in model order.
     pub fn linear_sizes(&self) -> impl Iterator<Item = (String, [usize; 2], usize)> {
         self.linears().map(|(path, linear)| {
             (path, linear.weight.dims(), linear.lora.as_ref().map_or(0, |lora| lora.num_params()))
         })
     }
 
-    /// Freezes every weight and adds new adapters, drawn from `seed`, to the targets.
+    /// Freezes every weight and adds adapters to the target layers, initialized from `seed`.
     ///
     /// # Errors
     /// See [`LoraConfig::targets`].
@@ -195,16 +192,18 @@ impl Llama {
         })
     }
 
-    /// Checks that every row has a token, only ids the model knows, and room for `new_tokens` more.
+    /// Checks that every row has at least one token, only ids of the vocabulary, and room for `new_tokens` more tokens.
     ///
     /// # Errors
-    /// The first row at fault is named, with the token or the length.
+    /// Names the first row at fault and its token or length.
     pub fn check_rows(&self, rows: &[Vec<u32>], new_tokens: usize) -> Result<(), ModelError> {
         let (vocabulary, limit) = (self.config.vocab_size, self.config.max_position_embeddings);
         for (index, row) in rows.iter().enumerate() {
             let fault = match row.iter().position(|&id| id as usize >= vocabulary) {
-                _ if row.is_empty() => "has no token".to_owned(),
-                Some(at) => format!("has token id {} at position {at}, but the model has {vocabulary} ids", row[at]),
+                _ if row.is_empty() => "is empty".to_owned(),
+                Some(at) => {
+                    format!("has token id {} at position {at}, but the vocabulary has {vocabulary} ids", row[at])
+                }
                 None if row.len().saturating_add(new_tokens) > limit => {
                     let more = if new_tokens > 0 { format!(" and {new_tokens} new ones") } else { String::new() };
                     format!("has {} tokens{more}, but the model has {limit} positions", row.len())
@@ -218,22 +217,22 @@ impl Llama {
 
     /// Hidden states after the final norm.
     ///
-    /// With a cache, the batch continues the cached rows, and is added to the cache.
+    /// With a cache, the batch continues the cached rows and is added to the cache.
     ///
     /// # Shapes
-    /// - output: `[batch, seq, d_model]`; what stands at padding positions is meaningless
+    /// - output: `[batch, seq, d_model]`; values at padding positions are meaningless
     ///
     /// # Panics
-    /// If cache and batch differ in their number of rows, or an id is not below the vocabulary's size.
+    /// If cache and batch have different numbers of rows, or an id is outside the vocabulary.
     pub fn hidden(&self, batch: &TokenBatch, cache: Option<&mut KvCache>, dropout: Option<&DropoutKey>) -> Tensor<3> {
         self.last_hidden(batch, batch.seq, cache, dropout)
     }
 
-    /// As [`hidden`](Self::hidden), of the last `count` positions: the last layer computes keys and values of the others,
-    /// and nothing else. They are positions of the padded batch; with padding on the right some of them may be padding.
+    /// As [`hidden`](Self::hidden), for the last `count` positions only. At the other positions the last layer computes
+    /// only keys and values. Positions are those of the padded batch; with padding on the right some may be padding.
     ///
     /// # Shapes
-    /// - output: `[batch, count, d_model]`; a `count` of 0 is taken as 1, and one beyond the batch's length as that
+    /// - output: `[batch, count, d_model]`; `count` is clamped to between 1 and the length of the batch
     ///
     /// # Panics
     /// As [`hidden`](Self::hidden).
@@ -257,7 +256,7 @@ impl Llama {
         self.norm.forward(x)
     }
 
-    /// The geometry of a layer where only the last `count` positions are wanted behind the last one.
+    /// The geometry of layer `layer`. In the last layer, only the last `count` positions are queries.
     pub(crate) fn geometry_of(&self, layer: usize, geometry: &Geometry, count: usize) -> Geometry {
         match layer + 1 == self.layers.len() {
             true => geometry.with_queries(count.max(1)),
@@ -272,7 +271,7 @@ impl Llama {
         rows.reshape([batch.rows(), batch.seq, self.config.hidden_size])
     }
 
-    /// Scores of every token id for some hidden states: `[n, d_model]` -> `[n, vocab]`, f32.
+    /// The logits of every token id for each hidden state: `[n, d_model]` -> `[n, vocab]`, f32.
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
         let head = match &self.head {
             Some(head) => head.val(),
@@ -281,12 +280,12 @@ impl Llama {
         fused::linear(hidden, head).cast(DType::F32)
     }
 
-    /// Whether the linear layers' matrices are packed.
+    /// True if the matrices of the linear layers are packed.
     pub fn is_packed(&self) -> bool {
         self.linears().any(|(_, linear)| matches!(linear.weight, Weight::Packed(_)))
     }
 
-    /// Bytes of the weights as they are stored, adapters included.
+    /// Bytes of the weights in memory, adapters included.
     pub fn weight_bytes(&self) -> usize {
         let dense = |count: usize, dtype: DType| count * dtype.size();
         let embedding = dense(self.embedding.lazy_shape().num_elements(), self.embedding.val().dtype());
@@ -304,7 +303,7 @@ impl Llama {
     }
 }
 
-/// A normal draw with mean 0 and standard deviation `deviation` (Box and Muller 1958).
+/// Draws from a normal distribution with mean 0 and standard deviation `deviation` (Box and Muller 1958).
 fn normal(rng: &mut ChaCha8Rng, deviation: f64) -> f32 {
     let (u, v): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
     ((-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos() * deviation) as f32
@@ -329,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_and_cache_change_nothing() {
+    fn padding_and_cache_do_not_change_the_output() {
         let device = Device::flex();
         let model = Llama::new(&tiny(), 3, &device).unwrap();
         let (short, long) = (vec![1, 5, 9], vec![1, 7, 8, 2, 11, 12]);
@@ -354,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_positions_are_those_of_the_whole() {
+    fn last_hidden_matches_hidden() {
         let device = Device::flex();
         let model = Llama::new(&tiny(), 3, &device).unwrap();
         let batch = |rows: &[Vec<u32>]| TokenBatch::left_padded(rows, 0, 1, &device).unwrap();
@@ -370,7 +369,7 @@ mod tests {
             assert_eq!(some.dims(), [2, count, 16]);
             let expected = whole.clone().narrow(1, 6 - count, count);
             close(&some.try_into_vec_as::<f32>().unwrap(), &expected.try_into_vec_as::<f32>().unwrap());
-            // The cache lacks nothing.
+            // The cache is complete.
             close(&last(model.last_hidden(&next, 1, Some(&mut cache), None), 1), &last(after.clone(), 1));
         }
     }
@@ -389,9 +388,9 @@ mod tests {
         assert!(adapter.b.val().grad(&gradients).unwrap().abs().sum().into_scalar::<f32>() > 0.0);
     }
 
-    /// burn's own LoRA makes a matrix of a frozen one and two factors, which is no leaf of the graph.
+    /// burn's LoRA computes the matrix from a frozen matrix and two factors, so it is not a leaf of the graph.
     #[test]
-    fn a_matrix_that_is_computed_passes_its_gradient_on() {
+    fn a_computed_matrix_propagates_its_gradient() {
         let device = Device::flex().autodiff();
         let model = Llama::new(&tiny(), 3, &device).unwrap().no_grad();
         let Weight::Dense(weight) = &model.layers[0].attention.q_proj.weight else { panic!("a dense matrix") };
@@ -404,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_adapter_changes_nothing_and_dropout_only_when_asked() {
+    fn a_new_adapter_is_neutral_and_dropout_needs_a_key() {
         let device = Device::flex();
         let base = Llama::new(&tiny(), 3, &device).unwrap();
         let lora = LoraConfig { rank: 2, dropout: 0.5, ..LoraConfig::default() };

@@ -1,11 +1,11 @@
-//! Settings of LoRA adapters, with PEFT's rules for which layers get one.
+//! Settings of LoRA adapters, with PEFT's rules for selecting layers.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ModelError;
 use crate::linear::LINEAR_PATHS;
 
-/// Largest rank: more than the width of any layer is no lower rank.
+/// Largest rank. A rank above the width of every layer would not be low.
 const MOST_RANK: usize = 1 << 16;
 
 /// Settings of the adapters.
@@ -18,29 +18,29 @@ pub struct LoraConfig {
     /// The adapter's output is scaled by `alpha / rank`. Default 16 (the paper's).
     #[serde(default = "sixteen_f64")]
     pub alpha: f64,
-    /// Whether the scale is `alpha / sqrt(rank)` instead (rank-stabilized LoRA, Kalajdzievski 2023). Default no.
+    /// True to scale by `alpha / sqrt(rank)` instead (rank-stabilized LoRA, Kalajdzievski 2023). Default false.
     #[serde(default)]
     pub rank_stabilized: bool,
-    /// Probability with which an input feature of the adapter is dropped in training. Default 0.05 (the paper's).
+    /// Probability of dropping an input feature of the adapter in training. Default 0.05 (the paper's).
     #[serde(default = "default_dropout")]
     pub dropout: f64,
     /// The layers that get an adapter. Default q, k, v and o (the paper's).
     #[serde(default)]
     pub target_modules: TargetModules,
-    /// Indices of the decoder layers that get adapters, counted from 0. Default all.
+    /// Zero-based indices of the decoder layers that get adapters. Default all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layers: Option<Vec<usize>>,
 }
 
-/// Which linear layers get an adapter, by PEFT's rules.
+/// Selects the linear layers that get an adapter, by PEFT's rules.
 ///
 /// A layer's path is, for example, `model.layers.0.self_attn.q_proj`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum TargetModules {
-    /// Ends of paths: `q_proj`, `self_attn.q_proj` or a whole path. Each must match a layer.
+    /// Path suffixes: `q_proj`, `self_attn.q_proj` or a whole path. Each must match a layer.
     Names(Vec<String>),
-    /// A regular expression that matches whole paths, or `all-linear`.
+    /// A regular expression that must match the whole path, or `all-linear`.
     Pattern(String),
 }
 
@@ -103,17 +103,17 @@ impl LoraConfig {
         Ok(())
     }
 
-    /// What the adapter's output is multiplied by.
+    /// The factor that the adapter's output is multiplied by.
     pub fn scale(&self) -> f64 {
         let rank = self.rank as f64;
         self.alpha / if self.rank_stabilized { rank.sqrt() } else { rank }
     }
 
-    /// The places that get an adapter in a model of `layers` decoder layers: for every layer one flag per
-    /// [`LINEAR_PATHS`].
+    /// Returns the linear layers that get an adapter in a model of `layers` decoder layers: for every decoder layer one flag
+    /// per entry of [`LINEAR_PATHS`].
     ///
     /// # Errors
-    /// A value is outside its domain, a name, pattern or layer index matches nothing, or the pattern is no regular
+    /// A value is outside its domain, a name, pattern or layer index matches nothing, or the pattern is not a valid regular
     /// expression.
     pub fn targets(&self, layers: usize) -> Result<Vec<[bool; 7]>, ModelError> {
         self.check()?;
@@ -135,7 +135,7 @@ impl LoraConfig {
             TargetModules::Pattern(pattern) => {
                 let whole = fancy_regex::Regex::new(&format!("^(?:{pattern})$"))
                     .map_err(|error| ModelError::Invalid(format!("lora target `{pattern}`: {error}")))?;
-                // A match that runs into the engine's limit counts as none.
+                // A match that exceeds the engine's backtracking limit counts as no match.
                 let places = select(&|path| whole.is_match(path).unwrap_or(false));
                 if is_empty(&places) {
                     return nothing(format!("`{pattern}`"));
@@ -159,7 +159,9 @@ impl LoraConfig {
         };
         if let Some(chosen) = &self.layers {
             if let Some(absent) = chosen.iter().find(|&&layer| layer >= layers) {
-                return Err(ModelError::Invalid(format!("lora layer {absent}, but the model has {layers} layers")));
+                return Err(ModelError::Invalid(format!(
+                    "lora layer {absent} does not exist: the model has {layers} layers"
+                )));
             }
             for (layer, places) in selected.iter_mut().enumerate() {
                 if !chosen.contains(&layer) {
@@ -183,13 +185,13 @@ mod tests {
     }
 
     #[test]
-    fn names_are_ends_of_paths() {
+    fn names_match_path_suffixes() {
         let attention = [true, true, true, true, false, false, false];
         assert_eq!(LoraConfig::default().targets(2).unwrap(), [attention; 2]);
         let one = with(["model.layers.1.mlp.up_proj", "v_proj"].into()).targets(2).unwrap();
         let value = [false, false, true, false, false, false, false];
         assert_eq!(one, [value, [false, false, true, false, false, true, false]]);
-        // `proj` ends every path, but only after a dot.
+        // Every path ends in `proj`, but a name must match from a dot on.
         for wrong in ["proj", "lm_head", "model.layers.2.mlp.up_proj"] {
             let message = with(["q_proj", wrong].into()).targets(2).unwrap_err().to_string();
             assert!(message.contains(wrong) && message.contains("mlp.gate_proj"), "{message}");

@@ -1,18 +1,19 @@
-//! Where work on the CPU runs: on the threads that its operations are shared out to.
+//! Runs work on the CPU inside rayon's thread pool, which its operations use anyway.
 
 use std::sync::{Mutex, TryLockError};
 
 use burn::tensor::Device;
 
-/// Runs `work` on one of rayon's threads if `device` is the CPU without autodiff, else on the thread that calls.
+/// Runs `work` on a thread of rayon's pool if `device` is the CPU without autodiff, otherwise on the calling thread.
 ///
-/// An operation that is called from another thread is handed to the pool and waited for, and a training step of a small
-/// model has hundreds. From within, its parts go to whatever cores are free: pieces of work that run side by side, such
-/// as batches of prompts, keep a core each. With one thread there is nothing to gain, and `work` stays where it is.
+/// An operation called from outside the pool is sent to the pool and waited for, and a training step of a small model has
+/// hundreds of operations. Called from inside the pool, an operation spreads its parts over the cores that are free, and
+/// pieces of work that run in parallel, such as batches of prompts, keep one core each. If the pool has one thread, `work`
+/// runs on the calling thread.
 ///
-/// A thread of the pool that waits for others takes up other work in between. So `work` must not hold a lock that other
-/// work in the pool waits for. burn locks a graph while it adds to it and while its backward pass computes, which is why
-/// devices with autodiff are left out; [`alone`] is for those.
+/// A pool thread that waits for others runs other work in the meantime. `work` must therefore not hold a lock that other
+/// work in the pool waits for. burn locks a graph while it adds to it and during its backward pass, so devices with
+/// autodiff are excluded; use [`alone`] for those.
 pub fn within<R: Send>(device: &Device, work: impl FnOnce() -> R + Send) -> R {
     let plain_cpu = !device.is_autodiff() && *device == Device::flex();
     match plain_cpu && rayon::current_num_threads() > 1 {
@@ -21,12 +22,12 @@ pub fn within<R: Send>(device: &Device, work: impl FnOnce() -> R + Send) -> R {
     }
 }
 
-/// Held by the one piece of work with autodiff that is given to the pool.
+/// Held by the piece of autodiff work that runs in the pool.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// As [`within`], for work with autodiff: one piece at a time is given to the pool, and those beside it stay on their own
-/// threads. Work whose model shares nodes with another graph, a clone's, would wait for that graph inside the thread that
-/// holds it.
+/// As [`within`], for work with autodiff. One piece of work at a time runs in the pool; concurrent ones run on their
+/// calling threads. Two pieces could otherwise deadlock: if their models share graph nodes, as clones do, one could wait
+/// for the other's graph on the same thread that holds it.
 pub fn alone<R: Send>(device: &Device, work: impl FnOnce() -> R + Send) -> R {
     let plain = device.clone().inner();
     if plain != Device::flex() {
@@ -34,7 +35,7 @@ pub fn alone<R: Send>(device: &Device, work: impl FnOnce() -> R + Send) -> R {
     }
     match ALONE.try_lock() {
         Err(TryLockError::WouldBlock) => work(),
-        // Work that panicked has left nothing behind.
+        // A poisoned lock is fine: it protects no data.
         _alone => within(&plain, work),
     }
 }
@@ -57,7 +58,7 @@ mod tests {
         let inside = || alone(&device, rayon::current_thread_index).is_some();
         let several = rayon::current_num_threads() > 1;
         assert_eq!(inside(), several);
-        // What is asked for from beside it stays where it is.
+        // A concurrent piece of work stays on its own thread.
         let beside = alone(&device, || std::thread::scope(|scope| scope.spawn(inside).join().unwrap()));
         assert!(!beside);
         assert_eq!(inside(), several);

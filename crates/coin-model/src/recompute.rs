@@ -1,9 +1,9 @@
-//! Activation checkpointing: a forward pass that keeps only the input of every layer, and a backward pass that computes
-//! each layer again (Chen et al. 2016).
+//! Gradient checkpointing: a forward pass that keeps only the input of every layer, and a backward pass that recomputes
+//! each layer (Chen et al. 2016).
 //!
-//! burn's own checkpointing decides per operation and keeps the results of matrix products; here a whole decoder layer
-//! is recomputed, so that the activations of one layer live at a time. Dropout masks are keyed, so the second
-//! computation repeats the first one to the bit.
+//! burn's built-in checkpointing decides per operation and keeps the results of matrix products. Here a whole decoder
+//! layer is recomputed, so that only the activations of one layer are in memory at a time. Dropout masks are keyed, so the
+//! second computation is bit-identical to the first.
 
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
@@ -13,7 +13,7 @@ use crate::attention::Geometry;
 use crate::linear::ForwardContext;
 use crate::{DropoutKey, Llama, TokenBatch};
 
-/// What a checkpointed forward pass leaves behind for its backward pass.
+/// The state that a checkpointed forward pass saves for its backward pass.
 #[derive(Debug)]
 pub struct RecomputeTape {
     batch: TokenBatch,
@@ -24,21 +24,21 @@ pub struct RecomputeTape {
     inputs: Vec<Tensor<3>>,
     /// Positions of the last layer's output.
     count: usize,
-    /// The last layer's output: a leaf of the graph that follows.
+    /// The last layer's output: a leaf of the graph after the layers.
     last: Tensor<3>,
 }
 
 impl Llama {
-    /// As [`hidden`](Llama::hidden) for a training step, with all but the inputs of the layers forgotten; see
+    /// As [`hidden`](Llama::hidden) for a training step, keeping only the inputs of the layers. See
     /// [`last_hidden_recomputed`](Llama::last_hidden_recomputed).
     pub fn hidden_recomputed(&self, batch: &TokenBatch, dropout: Option<&DropoutKey>) -> (Tensor<3>, RecomputeTape) {
         self.last_hidden_recomputed(batch, batch.seq, dropout)
     }
 
-    /// As [`last_hidden`](Llama::last_hidden) for a training step, with all but the inputs of the layers forgotten.
+    /// As [`last_hidden`](Llama::last_hidden) for a training step, keeping only the inputs of the layers.
     ///
-    /// The model must be on an autodiff device. A loss of the returned states, `[batch, count, d_model]`, is
-    /// differentiated as usual; its gradients go to [`RecomputeTape::backward`] for those of the layers.
+    /// The model must be on an autodiff device. Compute a loss from the returned states, `[batch, count, d_model]`, and call
+    /// its `backward` as usual. Then pass the result to [`RecomputeTape::backward`] to get the gradients of the layers.
     pub fn last_hidden_recomputed(
         &self,
         batch: &TokenBatch,
@@ -62,7 +62,7 @@ impl Llama {
 }
 
 impl RecomputeTape {
-    /// The gradients of `model`'s parameters, given those of a loss with respect to what follows the layers.
+    /// Returns the gradients of the parameters of `model`, given the gradients of the loss in the graph after the layers.
     pub fn backward(self, model: &Llama, gradients: Gradients) -> GradientsParams {
         let mut sum = GradientsAccumulator::new();
         let mut upstream = self.last.grad(&gradients);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn recomputed_gradients_are_the_plain_ones() {
+    fn recomputed_gradients_match_the_plain_ones() {
         let device = Device::flex().autodiff();
         let lora = LoraConfig {
             rank: 2,
@@ -137,12 +137,12 @@ mod tests {
         for model in [base.clone().with_lora(&lora, 1).unwrap(), base] {
             let plain = gradients(&model, false, 4);
             assert!(!plain.is_empty() && plain.iter().flatten().any(|value| *value != 0.0));
-            // Of all positions, of the last layer's last three, and of the one that the loss needs.
+            // All positions, the last three, and only the one that the loss needs.
             for (recompute, count) in [(true, 4), (false, 3), (true, 3), (false, 1), (true, 1)] {
                 let other = gradients(&model, recompute, count);
                 assert_eq!(plain.len(), other.len());
                 for (a, b) in plain.iter().flatten().zip(other.iter().flatten()) {
-                    // The same operations on the same numbers, but sums over the uses of a value are ordered differently.
+                    // The operations are the same, but gradients of a value with several uses are summed in another order.
                     assert!((a - b).abs() <= 1e-5 * a.abs().max(0.1), "{recompute} {count}: {a} {b}");
                 }
             }

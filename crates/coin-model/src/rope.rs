@@ -1,5 +1,5 @@
-//! Rotary position embedding in Hugging Face's layout: the two halves of a head rotate against each other.
-//! (Su et al. 2021; transformers' `rotate_half`. Meta's files interleave the pairs instead.)
+//! Rotary position embedding (Su et al. 2021) in Hugging Face's layout: a pair takes one value from each half of a head, as
+//! in `rotate_half` of transformers. Meta's files interleave the pairs instead.
 
 use std::f64::consts::TAU;
 
@@ -8,7 +8,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use crate::config::RopeScaling;
 use crate::{LlamaConfig, fused};
 
-/// Cosines and sines of a batch's positions, made once per batch and used by every layer.
+/// Cosines and sines of a batch's positions, computed once per batch and used by every layer.
 #[derive(Debug, Clone)]
 pub struct Rotary {
     /// `[batch, seq, 1, head_dim]`
@@ -18,7 +18,7 @@ pub struct Rotary {
 }
 
 impl Rotary {
-    /// The tables for one position per token; `positions` holds `batch` rows of `seq` positions, in tokens.
+    /// Computes the tables. `positions` holds `batch` rows of `seq` positions, in tokens.
     pub fn new(config: &LlamaConfig, positions: &[Vec<usize>], device: &Device) -> Self {
         let half = config.head_dim() / 2;
         let (batch, seq) = (positions.len(), positions.first().map_or(0, Vec::len));
@@ -49,7 +49,7 @@ impl Rotary {
     }
 }
 
-/// Angle per position of every rotating pair, in radians, `head_dim / 2` of them.
+/// The rotation of each pair per position, in radians; `head_dim / 2` values.
 fn frequencies(config: &LlamaConfig) -> Vec<f64> {
     let width = config.head_dim();
     let plain = (0..width / 2).map(|pair| config.rope_theta.powf(-(2.0 * pair as f64) / width as f64));
@@ -58,7 +58,7 @@ fn frequencies(config: &LlamaConfig) -> Vec<f64> {
         Some(RopeScaling::Linear { factor }) => plain.map(|frequency| frequency / factor).collect(),
         Some(RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings }) => {
             let stretch = |frequency: f64| {
-                // How often the wave fits into the original context.
+                // The number of turns within the original context.
                 let turns = *original_max_position_embeddings as f64 * frequency / TAU;
                 let kept = ((turns - low_freq_factor) / (high_freq_factor - low_freq_factor)).clamp(0.0, 1.0);
                 kept * frequency + (1.0 - kept) * frequency / factor
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_rotate_against_each_other() {
+    fn pairs_take_one_value_from_each_half() {
         let device = Device::flex();
         // head_dim 4: frequencies 1 and 0.01; position 2.
         let rotary = Rotary::new(&tiny(), &[vec![2]], &device);

@@ -1,4 +1,4 @@
-//! Drawing a token from its scores, with temperature, top-k and top-p (nucleus sampling, Holtzman et al. 2020).
+//! Samples a token from logits with temperature, top-k and top-p (nucleus sampling, Holtzman et al. 2020).
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -6,16 +6,17 @@ use rand_chacha::rand_core::SeedableRng;
 
 use crate::ModelError;
 
-/// Settings of sampling. Temperature is applied first, then top-k, then top-p, as transformers does.
+/// Settings of sampling. Temperature is applied first, then top-k, then top-p, as in transformers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sampling {
-    /// Scores are divided by it; below 1 is sharper. Default 1.
+    /// Divisor of the logits; values below 1 sharpen the distribution. Default 1.
     pub temperature: f64,
-    /// Only so many of the most probable tokens stay. Default all.
+    /// Number of most probable tokens to keep. Default all.
     pub top_k: Option<usize>,
-    /// Only the most probable tokens that together reach this probability stay. Default all.
+    /// Keeps the most probable tokens that together reach this probability. Default all.
     pub top_p: Option<f64>,
-    /// A row's draws depend on this, the row's number and the step, not on the other rows of its batch. Default 0.
+    /// Seed of the draws. A row's draws depend on the seed, the row's number and the step, not on the other rows of its
+    /// batch. Default 0.
     pub seed: u64,
 }
 
@@ -26,7 +27,7 @@ impl Default for Sampling {
 }
 
 impl Sampling {
-    /// Checks every value.
+    /// Checks that every value is in its domain.
     ///
     /// # Errors
     /// [`ModelError::Invalid`] names the value outside its domain.
@@ -45,7 +46,7 @@ impl Sampling {
     /// Draws a token of row `row` at step `step` from `logits`, one per token id.
     pub(crate) fn draw(&self, logits: &[f32], row: usize, step: usize) -> u32 {
         let mut order: Vec<usize> = (0..logits.len()).collect();
-        // Most probable first, equal ones by id.
+        // Most probable first, ties by id.
         order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
         order.truncate(self.top_k.unwrap_or(usize::MAX));
         let largest = f64::from(logits[order[0]]);
@@ -99,7 +100,7 @@ mod tests {
         let plain = Sampling::default();
         close(&shares(&plain, &logits), [0.4, 0.1, 0.3, 0.2]);
         close(&shares(&Sampling { top_k: Some(2), ..plain.clone() }, &logits), [4.0 / 7.0, 0.0, 3.0 / 7.0, 0.0]);
-        // 0.4 + 0.3 reach 0.65, and the token that crosses the line stays.
+        // 0.4 + 0.3 reaches 0.65; the token that crosses the limit is kept.
         close(&shares(&Sampling { top_p: Some(0.65), ..plain.clone() }, &logits), [4.0 / 7.0, 0.0, 3.0 / 7.0, 0.0]);
         // Temperature 1/2 squares the probabilities: 16, 1, 9, 4 of 30.
         let sharp = Sampling { temperature: 0.5, ..plain.clone() };
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn values_outside_their_domain_are_named() {
+    fn invalid_values_are_named() {
         for (sampling, name) in [
             (Sampling { temperature: 0.0, ..Sampling::default() }, "temperature"),
             (Sampling { top_k: Some(0), ..Sampling::default() }, "top_k"),

@@ -1,7 +1,8 @@
 //! Log-likelihood of given continuations.
 //!
-//! For a row `x` and a continuation `y` of n tokens, `sum_t ln p(y_t | x, y_1 .. y_{t-1})`. The prompt runs once, behind
-//! the prefix that all rows of its group share; its cache then serves all continuations. Softmax is f32, the sum f64.
+//! For a row `x` and a continuation `y` of n tokens, `sum_t ln p(y_t | x, y_1 .. y_{t-1})`. The prompt runs once, after
+//! the prefix that all rows of its group share, and all continuations reuse its cache. Softmax is computed in f32, the sum
+//! in f64.
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
@@ -14,22 +15,22 @@ use crate::{Llama, ModelError, TokenBatch};
 /// Settings of [`score_each`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScoreOptions {
-    /// Rows per batch at most; a row with k continuations counts k times in the second pass.
+    /// Maximum number of rows per batch; a row with k continuations counts k times in the second pass.
     pub batch_size: usize,
     /// Bytes that the cache and the activations of one batch may take; see
     /// [`GenerateOptions::memory`](crate::generate::GenerateOptions::memory).
     pub memory: Option<usize>,
-    /// Batches that run at once.
+    /// Number of batches that run at the same time.
     pub threads: usize,
 }
 
-/// Hands the log-likelihood of each of a row's continuations to `scored`, batch by batch in a fixed order.
+/// Computes the log-likelihoods of each row's continuations and passes them to `scored`, batch by batch in a fixed order.
 ///
-/// `continuations` has a list for each of `rows`; `groups` is as for
-/// [`generate_each`](crate::generate::generate_each).
+/// `continuations` has one list per row; `groups` is as in [`generate_each`](crate::generate::generate_each).
 ///
 /// # Errors
-/// A row or continuation is empty, holds an id beyond the vocabulary, or is too long for the model; or the error of `scored`.
+/// A row or continuation is empty, holds an id outside the vocabulary, or is too long for the model; or `scored` returns an
+/// error.
 pub fn score_each<E: From<ModelError>>(
     model: &Llama,
     rows: &[Vec<u32>],
@@ -39,7 +40,7 @@ pub fn score_each<E: From<ModelError>>(
     scored: impl FnMut(Vec<(usize, Vec<f64>)>) -> Result<(), E>,
 ) -> Result<(), E> {
     if rows.len() != continuations.len() {
-        let message = format!("{} lists of continuations for {} rows", continuations.len(), rows.len());
+        let message = format!("got {} lists of continuations for {} rows", continuations.len(), rows.len());
         return Err(ModelError::Invalid(message).into());
     }
     let longest = continuations.iter().flatten().map(Vec::len).max().unwrap_or(0);
@@ -78,7 +79,7 @@ fn score_batch(
         .map(|(&row, scores)| continuations[row].iter().map(|ids| f64::from(scores[ids[0] as usize])).collect())
         .collect();
 
-    // Continuations of more than one token, behind their row's cache: all but the last token go in.
+    // Continuations of more than one token run after their row's cache; their last token is not needed as input.
     let (mut places, mut later) = (Vec::new(), Vec::new());
     for (place, &row) in rows.iter().enumerate() {
         for (which, ids) in continuations[row].iter().enumerate().filter(|(_, ids)| ids.len() > 1) {
@@ -86,7 +87,7 @@ fn score_batch(
             later.push(ids[..ids.len() - 1].to_vec());
         }
     }
-    // As many at a time as there are rows in the batch, so that it needs no more memory than its caches.
+    // As many at a time as there are rows in the batch, so that the batch's memory limit still holds.
     for (places, later) in places.chunks(count).zip(later.chunks(count)) {
         let mut cache = cache.select(&places.iter().map(|&(place, _)| place).collect::<Vec<_>>());
         let batch = TokenBatch::left_padded(later, 0, 1, &device)?;
@@ -103,7 +104,7 @@ fn score_batch(
     match sums.iter().flatten().all(|sum| sum.is_finite()) {
         true => Ok(rows.iter().copied().zip(sums).collect()),
         false => Err(ModelError::Invalid(
-            "a log-likelihood is not finite: a weight is no number, or the number type is too small".to_owned(),
+            "a log-likelihood is not finite: the weights contain NaN, or values overflow the dtype".to_owned(),
         )),
     }
 }
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_score_what_whole_texts_do() {
+    fn batches_match_whole_texts() {
         let model = Llama::new(&tiny(), 11, &Device::flex()).unwrap();
         let rows: Vec<Vec<u32>> =
             vec![vec![1, 4, 5, 6, 7], vec![1, 4, 9], vec![1, 4, 5, 8, 10, 11], vec![2, 4, 3], vec![2, 4, 6]];
@@ -157,15 +158,15 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_scored_is_named() {
+    fn errors_name_the_row() {
         let model = Llama::new(&tiny(), 11, &Device::flex()).unwrap();
         let options = ScoreOptions { batch_size: 2, memory: None, threads: 1 };
         let refused = |rows: &[Vec<u32>], lists: &[Vec<Vec<u32>>]| {
             let ignore = |_| Ok::<_, ModelError>(());
             score_each(&model, rows, lists, &[], &options, ignore).unwrap_err().to_string()
         };
-        assert_eq!(refused(&[vec![1]], &[]), "0 lists of continuations for 1 rows");
-        assert_eq!(refused(&[vec![1]], &[vec![vec![2], vec![]]]), "continuations of row 0: row 1 has no token");
+        assert_eq!(refused(&[vec![1]], &[]), "got 0 lists of continuations for 1 rows");
+        assert_eq!(refused(&[vec![1]], &[vec![vec![2], vec![]]]), "continuations of row 0: row 1 is empty");
         assert!(refused(&[vec![1; 60]], &[vec![vec![1; 5]]]).contains("64 positions"));
     }
 }

@@ -1,9 +1,9 @@
-//! The matrix of a linear layer: dense, or packed to 8 or 4 bits and unpacked in every use.
+//! The matrix of a linear layer: dense, or packed to 8 or 4 bits and unpacked at every use.
 //!
-//! A packed matrix is quantized as burn's symmetric block scheme does it (`Q8S` and `Q4S`, blocks of 32 values, scale =
+//! A packed matrix is quantized with burn's symmetric block scheme (`Q8S` and `Q4S`, blocks of 32 values, scale =
 //! largest magnitude / 127 or / 7), but four or eight codes share one 32-bit word on every device; burn's CPU backend
-//! spends a byte on a 4-bit code. The product's backward pass unpacks the matrix again (as QLoRA does, Dettmers et al.
-//! 2023), so that no dense copy lives between the two passes. The matrix itself never has a gradient.
+//! uses a byte per 4-bit code. The backward pass of the product unpacks the matrix again (as in QLoRA, Dettmers et al.
+//! 2023), so that no dense copy is kept between the two passes. The matrix itself never gets a gradient.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -20,16 +20,16 @@ use crate::fused;
 /// Values that share one scale.
 const BLOCK: usize = 32;
 
-/// The number type of weights, in a file and in computing.
+/// The dtype of weights, in files and in computation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FloatType {
     /// 32 bits.
     #[default]
     F32,
-    /// 16 bits with a finer step than bf16 and a smaller range.
+    /// 16 bits, with more precision and a smaller range than bf16.
     F16,
-    /// 16 bits with f32's range.
+    /// 16 bits, with the range of f32.
     Bf16,
 }
 
@@ -43,18 +43,18 @@ impl From<FloatType> for DType {
     }
 }
 
-/// How a frozen matrix is stored.
+/// The quantization of a frozen matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Quantization {
-    /// 8 bits a value, 9 with its share of the block's scale.
+    /// 8 bits per value, 9 with its share of the block's scale.
     Int8,
-    /// 4 bits a value, 5 with its share of the block's scale.
+    /// 4 bits per value, 5 with its share of the block's scale.
     Int4,
 }
 
 impl Quantization {
-    /// Bits of one code.
+    /// Bits per code.
     pub fn bits(self) -> usize {
         match self {
             Quantization::Int8 => 8,
@@ -68,7 +68,7 @@ impl Quantization {
         values * self.bits() / 8 + values / BLOCK * 4
     }
 
-    /// Codes in one 32-bit word.
+    /// Codes per 32-bit word.
     fn lanes(self) -> usize {
         32 / self.bits()
     }
@@ -85,7 +85,7 @@ pub struct Packing {
 /// A matrix of 8- or 4-bit codes with a scale per 32 values.
 #[derive(Module, Debug)]
 pub struct PackedWeight {
-    /// Word w holds in lane k the code of value `k * words + w`; the last values may be filling.
+    /// Lane k of word w holds the code of value `k * words + w`; the last values may be padding.
     codes: Param<Tensor<1, Int>>,
     /// `[blocks, 1]`
     scales: Param<Tensor<2>>,
@@ -94,12 +94,12 @@ pub struct PackedWeight {
 }
 
 impl PackedWeight {
-    /// Packs `values`, `[d_in, d_out]` row by row.
+    /// Packs `values`, `[d_in, d_out]` in row-major order.
     ///
     /// # Panics
-    /// If `values` does not hold `d_in * d_out` numbers.
+    /// If `values` does not hold exactly `d_in * d_out` numbers.
     pub fn new(values: &[f32], [d_in, d_out]: [usize; 2], quantization: Quantization, device: &Device) -> Self {
-        assert_eq!(values.len(), d_in * d_out, "the values do not fill a matrix of {d_in} by {d_out}");
+        assert_eq!(values.len(), d_in * d_out, "the values do not fill a {d_in} by {d_out} matrix");
         let (bits, lanes) = (quantization.bits(), quantization.lanes());
         let limit = ((1 << (bits - 1)) - 1) as f32;
         let words = values.len().next_multiple_of(BLOCK * lanes) / lanes;
@@ -151,7 +151,7 @@ impl PackedWeight {
     }
 }
 
-/// Products with a packed matrix, out of operations that every backend has.
+/// Products with a packed matrix, made of operations that every backend has.
 #[backend_extension(
     Flex,
     Cube: cfg(feature = "_cube"),
@@ -159,7 +159,7 @@ impl PackedWeight {
     Autodiff
 )]
 pub trait PackedMatmul: Backend {
-    /// `[n, d_in]` times the unpacked matrix, in x's number type.
+    /// `[n, d_in]` times the unpacked matrix, in x's dtype.
     #[fusion(default)]
     fn packed_matmul(
         x: FloatTensor<Self>,
@@ -177,7 +177,7 @@ pub trait PackedMatmul: Backend {
     fn unpack(codes: IntTensor<Self>, scales: FloatTensor<Self>, packing: Packing) -> FloatTensor<Self> {
         let Packing { bits, d_in, d_out } = packing;
         let lanes = (0..32 / bits).map(|lane| {
-            // Shifted to the top and back, which keeps the sign.
+            // Shifting to the top and back extends the sign.
             let top = Self::bitwise_left_shift_scalar(codes.clone(), Scalar::Int((32 - bits * (lane + 1)) as i64));
             let code = Self::bitwise_right_shift_scalar(top, Scalar::Int((32 - bits) as i64));
             Self::int_into_float(code, FloatDType::F32)
@@ -199,7 +199,7 @@ impl PackedMatmul for Flex {}
 #[cfg(feature = "_cube")]
 impl PackedMatmul for burn::backend::Cube {}
 
-/// Whether this build multiplies with packed matrices on `device`: burn panics on a backend that [`PackedMatmul`] lacks.
+/// True if this build supports packed matrices on `device`. burn panics on a backend without [`PackedMatmul`].
 pub(crate) fn packs_on(device: &Device) -> bool {
     cfg!(feature = "_cube") || device.clone().inner() == Device::flex()
 }
@@ -246,12 +246,12 @@ fn float_type(dtype: DType) -> FloatDType {
     }
 }
 
-/// The matrix of a linear layer, `[d_in, d_out]`: the transpose of what Hugging Face files hold.
+/// The matrix of a linear layer, `[d_in, d_out]`: the transpose of the matrix in Hugging Face files.
 #[derive(Module, Debug)]
 pub enum Weight {
-    /// A tensor of numbers.
+    /// A float tensor.
     Dense(Param<Tensor<2>>),
-    /// Codes with scales; always frozen.
+    /// Codes and scales; always frozen.
     Packed(PackedWeight),
 }
 
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn packed_values_are_those_of_burns_scheme() {
+    fn packed_values_match_burns_scheme() {
         let device = Device::flex();
         for (quantization, value) in [(Quantization::Int8, QuantValue::Q8S), (Quantization::Int4, QuantValue::Q4S)] {
             let given = values(64 * 96);
@@ -307,7 +307,7 @@ mod tests {
                 .quantize_dynamic(&scheme)
                 .dequantize()
                 .reshape([64, 96]);
-            // The two may round a value that lies in the middle of two codes differently: 1/scale or division.
+            // A value halfway between two codes may round differently: one multiplies by 1/scale, the other divides.
             let difference = (ours.unpack() - burns).abs().max().into_scalar::<f32>();
             assert!(difference < 1e-3, "{quantization:?}: {difference}");
             assert_eq!(ours.bytes() * 8, 64 * 96 * (quantization.bits() + 1));
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_that_are_no_multiple_of_a_block_are_filled_up() {
+    fn partial_blocks_are_padded() {
         let device = Device::flex();
         let given = values(5 * 7);
         for (quantization, share) in [(Quantization::Int8, 0.5 / 127.0), (Quantization::Int4, 0.5 / 7.0)] {

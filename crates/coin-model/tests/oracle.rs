@@ -1,4 +1,4 @@
-//! A real pretrained model against numbers computed outside of this project.
+//! Compares a real pretrained model with values computed outside this project.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use coin_model::generate::{GenerateOptions, generate};
 use coin_model::{FloatType, Llama, LlamaConfig, Quantization, TextTokenizer, TokenBatch, WeightFormat, checkpoint};
 use serde_json::Value;
 
-/// The folder of real material, or `None` after saying that `test` is skipped.
+/// The folder of test data, or `None` after printing that `test` is skipped.
 fn material(test: &str) -> Option<PathBuf> {
     let dir = std::env::var_os("COIN_TEST_DATA")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")), PathBuf::from);
@@ -37,8 +37,8 @@ fn ids(value: &Value) -> Vec<u32> {
 }
 
 #[test]
-fn logits_and_hidden_states_are_the_oracles() {
-    let Some(dir) = material("logits_and_hidden_states_are_the_oracles") else { return };
+fn logits_and_hidden_states_match_the_oracle() {
+    let Some(dir) = material("logits_and_hidden_states_match_the_oracle") else { return };
     let (model, tokenizer, oracle) = load(&dir, WeightFormat::default());
     let cases = oracle["cases"].as_array().unwrap();
     let rows: Vec<Vec<u32>> = cases.iter().map(|case| ids(&case["tokens"])).collect();
@@ -53,7 +53,7 @@ fn logits_and_hidden_states_are_the_oracles() {
         let text = case["text"].as_str().unwrap();
         assert_eq!(tokenizer.encode(text).unwrap(), rows[at], "{text}");
         let close = |ours: &[f32], theirs: &Value| {
-            // The oracle is f64; f32 sums over five layers, on logits of order 10.
+            // The oracle is f64. Here sums over five layers are f32, for logits of order 10.
             ours.iter().zip(floats(theirs)).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-4)
         };
         assert!(close(&logits[at * 512..][..512], &case["last_logits"]), "{text}");
@@ -62,8 +62,8 @@ fn logits_and_hidden_states_are_the_oracles() {
 }
 
 #[test]
-fn greedy_text_is_the_published_one() {
-    let Some(dir) = material("greedy_text_is_the_published_one") else { return };
+fn greedy_text_matches_the_published_text() {
+    let Some(dir) = material("greedy_text_matches_the_published_text") else { return };
     let (model, tokenizer, oracle) = load(&dir, WeightFormat::default());
     let expected = ids(&oracle["greedy_tokens"]);
     let options = GenerateOptions {
@@ -81,7 +81,7 @@ fn greedy_text_is_the_published_one() {
     assert_eq!(tokenizer.decode(&out[0].ids).unwrap().trim(), published.trim());
 }
 
-/// Mean negative log-likelihood of every token but the first of the oracle's texts, in nats.
+/// Mean negative log-likelihood in nats per token, without the first token of each row.
 fn mean_nll(model: &Llama, rows: &[Vec<u32>]) -> f64 {
     let (mut sum, mut count) = (0.0, 0);
     for row in rows {
@@ -99,16 +99,16 @@ fn mean_nll(model: &Llama, rows: &[Vec<u32>]) -> f64 {
 }
 
 #[test]
-fn other_number_types_change_the_perplexity_a_little() {
-    let Some(dir) = material("other_number_types_change_the_perplexity_a_little") else { return };
+fn other_weight_formats_change_the_perplexity_little() {
+    let Some(dir) = material("other_weight_formats_change_the_perplexity_little") else { return };
     let (model, _, oracle) = load(&dir, WeightFormat::default());
-    // Text of its own kind: what it generates itself, and the oracle's first texts.
+    // Texts like its training data: the oracle's texts and one that the model generates.
     let mut rows: Vec<Vec<u32>> = oracle["cases"].as_array().unwrap().iter().map(|case| ids(&case["tokens"])).collect();
     rows.push(ids(&oracle["greedy_tokens"]));
     let exact = mean_nll(&model, &rows);
     let typed = |dtype| WeightFormat { dtype, ..WeightFormat::default() };
     let packed = |quantization| WeightFormat { quantization: Some(quantization), ..WeightFormat::default() };
-    // When this was written: +0.13 %, -0.04 %, +0.41 % and, for so small a model, +24 %.
+    // Measured: +0.13 %, -0.04 %, +0.41 % and +24 % (int4 is coarse for such a small model).
     for (format, limit) in [
         (typed(FloatType::Bf16), 0.01),
         (typed(FloatType::F16), 0.005),

@@ -1,6 +1,6 @@
-//! SentencePiece models: ids computed by hand on a tiny model, and the real files where they are present.
+//! SentencePiece models: hand-computed ids of a tiny model, and real files if they are present.
 //!
-//! Real files are looked for under `COIN_TEST_DATA`; a test that does not find them says so and passes.
+//! Real files are read from `COIN_TEST_DATA`; a test that does not find them prints a message and passes.
 
 use std::path::{Path, PathBuf};
 
@@ -68,11 +68,11 @@ struct NormalizerSpec {
 }
 
 fn piece(text: &str, score: f32, kind: i32) -> Piece {
-    // The writer of these files leaves the default type out.
+    // SentencePiece omits the default type when it writes a file.
     Piece { piece: Some(text.into()), score: Some(score), kind: (kind != NORMAL).then_some(kind) }
 }
 
-/// Ids 0 to 2 are `<unk> <s> </s>`, then come the pieces: 3 `▁`, 4 `a`, 5 `b`, 6 `c`, 7 `ab`, 8 `▁a`, 9 `▁ab`, 10 `bc`,
+/// Ids 0 to 2 are `<unk> <s> </s>`, followed by the pieces 3 `▁`, 4 `a`, 5 `b`, 6 `c`, 7 `ab`, 8 `▁a`, 9 `▁ab`, 10 `bc`,
 /// 11 `▁▁`.
 fn tiny() -> Model {
     let mut pieces = vec![piece("<unk>", 0.0, UNKNOWN), piece("<s>", 0.0, CONTROL), piece("</s>", 0.0, CONTROL)];
@@ -112,9 +112,9 @@ fn ids(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
     tokenizer.encode(text, false).unwrap().get_ids().to_vec()
 }
 
-/// The error of a model that must be refused, which names the file.
+/// The error message of a model that must be rejected. Checks that it names the file.
 fn refusal(model: &Model) -> String {
-    let message = convert(model).expect_err("must be refused").to_string();
+    let message = convert(model).expect_err("must be rejected").to_string();
     assert!(message.starts_with("tiny.model: "), "{message}");
     message
 }
@@ -126,7 +126,7 @@ fn highest_score_merges_first() {
     assert_eq!(ids(&tokenizer, "ab"), [9]);
     // ▁ a b c -> `bc` (-0.5), then `▁a`.
     assert_eq!(ids(&tokenizer, "abc"), [8, 10]);
-    // ▁ c b a b -> `ab`; `▁c` is no piece.
+    // ▁ c b a b -> `ab`; `▁c` is not a piece.
     assert_eq!(ids(&tokenizer, "cbab"), [3, 6, 5, 7]);
     assert_eq!(ids(&tokenizer, ""), [0u32; 0]);
 }
@@ -134,7 +134,7 @@ fn highest_score_merges_first() {
 #[test]
 fn spaces_are_kept() {
     let tokenizer = convert(&tiny()).unwrap().tokenizer;
-    // The space of the text follows the one that is put in front; `▁a` (-2) goes before `▁▁` (-4).
+    // The space of the text follows the dummy prefix; `▁a` (-2) merges before `▁▁` (-4).
     assert_eq!(ids(&tokenizer, " a"), [3, 8]);
     assert_eq!(ids(&tokenizer, "  a"), [11, 8]);
     assert_eq!(ids(&tokenizer, "a  b "), [8, 11, 5, 3]);
@@ -144,20 +144,20 @@ fn spaces_are_kept() {
 }
 
 #[test]
-fn runs_of_pieces_with_one_score_grow_from_the_left() {
+fn pieces_with_equal_scores_merge_from_the_left() {
     let mut model = tiny();
     model.pieces.truncate(3);
     model.pieces.extend(["▁", "▁▁", "▁▁▁", "▁▁▁▁"].map(|text| piece(text, -1e9, NORMAL)));
     let tokenizer = convert(&model).unwrap().tokenizer;
-    // Six ▁ with the one in front: the leftmost pair, then its union with the next, up to four; then the rest.
+    // Six ▁ with the dummy prefix: the leftmost pair merges, then grows to four with the next two; then the rest.
     assert_eq!(ids(&tokenizer, "     "), [6, 4]);
     assert_eq!(ids(&tokenizer, "      "), [6, 5]);
 }
 
 #[test]
-fn extra_spaces_are_removed_where_the_model_says_so() {
+fn extra_spaces_are_removed_if_the_model_requires_it() {
     let mut model = tiny();
-    // Absent means on.
+    // On by default.
     model.normalizer.as_mut().unwrap().remove_extra_whitespaces = None;
     let tokenizer = convert(&model).unwrap().tokenizer;
     assert_eq!(ids(&tokenizer, "  a   b "), [8, 3, 5]);
@@ -166,7 +166,7 @@ fn extra_spaces_are_removed_where_the_model_says_so() {
 }
 
 #[test]
-fn without_dummy_prefix_nothing_is_put_in_front() {
+fn the_dummy_prefix_can_be_turned_off() {
     let mut model = tiny();
     model.normalizer.as_mut().unwrap().add_dummy_prefix = Some(false);
     let tokenizer = convert(&model).unwrap().tokenizer;
@@ -182,7 +182,7 @@ fn unknown_characters_are_bytes_or_one_unknown_piece() {
     // é is C3 A9.
     assert_eq!(ids(&tokenizer, "éb"), [3, 12 + 0xC3, 12 + 0xA9, 5]);
     assert_eq!(tokenizer.decode(&[3, 12 + 0xC3, 12 + 0xA9, 5], true).unwrap(), "éb");
-    // The name of a byte piece in a text is text.
+    // The name of a byte piece is ordinary text in the input.
     let spelled: Vec<u32> = std::iter::once(3).chain("<0x41>".bytes().map(|byte| 12 + u32::from(byte))).collect();
     assert_eq!(ids(&tokenizer, "<0x41>"), spelled);
 }
@@ -199,7 +199,7 @@ fn control_pieces_never_come_from_text() {
     assert_eq!(tokenizer.decode(&[1, 3, 272, 273, 2], true).unwrap(), "</s>");
     assert_eq!(tokenizer.encode("ab", true).unwrap().get_ids(), [1, 9]);
     assert_eq!(tokenizer.encode(("ab", "a"), true).unwrap().get_ids(), [1, 9, 1, 8]);
-    // What transformers does by default.
+    // The default in transformers.
     tokenizer.set_encode_special_tokens(false);
     assert_eq!(ids(&tokenizer, "ab</s>"), [9, 2]);
 }
@@ -216,14 +216,14 @@ fn padding_piece_is_found_by_its_name() {
 #[test]
 fn user_defined_pieces_are_matched_whole() {
     let mut model = tiny();
-    // One is the start of another; `bcc` holds a stretch that would merge.
+    // `<x` is a prefix of `<x>`; `bcc` contains `bc`, which would merge.
     model.pieces.extend(["<x", "<x>", "bcc"].map(|text| piece(text, 0.0, USER_DEFINED)));
     let tokenizer = convert(&model).unwrap().tokenizer;
     assert_eq!(ids(&tokenizer, "a<x>ab <x"), [8, 13, 7, 3, 12]);
     assert_eq!(ids(&tokenizer, "abcc"), [8, 14]);
     assert_eq!(ids(&tokenizer, "<x>a"), [3, 13, 4]);
     assert_eq!(tokenizer.decode(&[8, 13, 7, 3, 12], true).unwrap(), "a<x>ab <x");
-    // The documented exception: the piece alone.
+    // The documented exception: a text that is only the piece.
     assert_eq!(ids(&tokenizer, "<x>"), [13]);
     model.normalizer.as_mut().unwrap().add_dummy_prefix = Some(false);
     let tokenizer = convert(&model).unwrap().tokenizer;
@@ -244,7 +244,7 @@ fn every_truncation_is_an_error_that_names_the_file() {
 }
 
 #[test]
-fn damaged_piece_lists_are_refused() {
+fn damaged_piece_lists_are_rejected() {
     let mut model = tiny();
     model.pieces.push(piece("ab", -7.0, NORMAL));
     assert!(refusal(&model).contains("piece `ab` occurs twice, as id 7 and as id 12"));
@@ -264,14 +264,14 @@ fn damaged_piece_lists_are_refused() {
     assert!(with(piece("ad", -1.0, NORMAL)).contains("`d` is not"));
     assert!(with(piece("ca", -1.0, UNUSED)).contains("pieces[12].type"));
     assert!(with(piece("a b", 0.0, USER_DEFINED)).contains("`a b`"));
-    // Nothing merges into it.
+    // No merge produces it.
     let mut model = tiny();
     model.pieces.push(piece("<spare>", -1.0, UNUSED));
     assert_eq!(ids(&convert(&model).unwrap().tokenizer, "ab"), [9]);
 }
 
 #[test]
-fn settings_that_change_ids_are_refused_by_name() {
+fn unsupported_settings_are_rejected_by_name() {
     type Change = fn(&mut Trainer, &mut NormalizerSpec);
     let cases: [(&str, Change); 6] = [
         ("`trainer_spec.model_type` = 1 (unigram)", |trainer, _| trainer.model_type = None),
@@ -290,13 +290,13 @@ fn settings_that_change_ids_are_refused_by_name() {
     let mut model = tiny();
     model.denormalizer = Some(NormalizerSpec { charsmap: Some(vec![0]), ..Default::default() });
     assert!(refusal(&model).contains("denormalizer_spec.precompiled_charsmap"));
-    // A name alone does nothing.
+    // A normalizer name without a charsmap has no effect.
     let mut model = tiny();
     model.normalizer.as_mut().unwrap().name = Some("nmt_nfkc".into());
     assert!(convert(&model).is_ok());
 }
 
-/// The test data at `file`, or a line on standard error.
+/// The path of the test data `file`, or `None` after printing that `test` is skipped.
 fn data(test: &str, file: &str) -> Option<PathBuf> {
     let root = std::env::var_os("COIN_TEST_DATA")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")), PathBuf::from);
@@ -337,7 +337,7 @@ fn stories_model_gives_the_recorded_ids() {
     for part in ["model", "added_tokens", "post_processor"] {
         assert!(ours[part] == theirs[part], "{part} differs");
     }
-    // This file leaves remove_extra_whitespaces at its default, which is on.
+    // This file uses the default of remove_extra_whitespaces, which is on.
     assert_eq!(ids(&tokenizer, "  a   b "), ids(&tokenizer, "a b"));
 }
 
@@ -369,7 +369,7 @@ fn llama_model_equals_the_converted_file() {
     for line in &lines {
         let found = ids(&ours, line);
         assert_eq!(found, ids(&theirs, line), "{line:?}");
-        // A text's own U+2581 reads as a space, in SentencePiece too.
+        // U+2581 in a text decodes to a space, as in SentencePiece.
         assert_eq!(ours.decode(&found, true).unwrap(), line.replace('\u{2581}', " "));
     }
     assert_eq!(ids(&ours, "</s>"), [1533, 29879, 29958]);

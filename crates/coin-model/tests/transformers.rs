@@ -1,5 +1,5 @@
-//! Small random models of every supported kind against transformers and PEFT, in numbers computed in f64 by
-//! `fixtures/make.py`.
+//! Compares small random models of every supported kind with transformers and PEFT. `fixtures/make.py` computes the expected
+//! values in f64.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use coin_model::{Llama, LlamaConfig, PaddingSide, TokenBatch, WeightFormat, adap
 use safetensors::SafeTensors;
 use serde_json::Value;
 
-/// Of logits with a standard deviation of 2 and more; f32 in transformers itself stays within 8e-6.
+/// Tolerance for logits with a standard deviation of at least 2; transformers in f32 stays within 8e-6.
 const TOLERANCE: f64 = 1e-4;
 
 /// One fixture.
@@ -65,8 +65,8 @@ impl Case {
         adapter::load(self.model(device), &self.folder.join("adapter")).unwrap()
     }
 
-    /// The largest absolute distance of hidden states and of logits from the expected ones; `kind` is `base` or
-    /// `adapter`, and `order[i]` tells which of the fixture's rows stands at row i of the batch.
+    /// The largest absolute distance of hidden states and of logits from the expected ones. `kind` is `base` or
+    /// `adapter`, and `order[i]` is the fixture row at row i of the batch.
     fn distance(&self, kind: &str, model: &Llama, batch: &TokenBatch, order: &[usize]) -> (f64, f64) {
         let hidden = model.hidden(batch, None, None);
         let width = hidden.dims()[2];
@@ -92,7 +92,7 @@ impl Case {
 }
 
 #[test]
-fn logits_and_hidden_states_are_those_of_transformers() {
+fn logits_and_hidden_states_match_transformers() {
     let device = Device::flex();
     for case in Case::all() {
         let rows = case.rows();
@@ -119,7 +119,7 @@ fn logits_and_hidden_states_are_those_of_transformers() {
 }
 
 #[test]
-fn gradients_of_every_factor_are_those_of_peft() {
+fn gradients_of_every_factor_match_peft() {
     let device = Device::flex().autodiff();
     for case in Case::all() {
         let model = case.adapted(&device);
@@ -168,7 +168,7 @@ fn gradients_of_every_factor_are_those_of_peft() {
 }
 
 #[test]
-fn greedy_ids_are_those_of_transformers_alone_and_in_a_batch() {
+fn greedy_ids_match_transformers_alone_and_in_a_batch() {
     let device = Device::flex();
     for case in Case::all() {
         let model = case.adapted(&device);
@@ -176,7 +176,7 @@ fn greedy_ids_are_those_of_transformers_alone_and_in_a_batch() {
         let expected = ids(&greedy["ids"]);
         let rows = case.rows();
         let prompt = rows[0][..greedy["prompt"].as_u64().unwrap() as usize].to_vec();
-        // Seven others, shorter and longer, of which some share a prefix with it.
+        // Seven shorter and longer prompts, some of which share a prefix with it.
         let mut prompts = vec![prompt.clone()];
         prompts.extend([3, 9, 15, 20, 31, 40].map(|length| rows[1][..length].to_vec()));
         prompts.push(prompt[..7].to_vec());
@@ -198,10 +198,10 @@ fn greedy_ids_are_those_of_transformers_alone_and_in_a_batch() {
             prompts.iter().flat_map(|prompt| run(std::slice::from_ref(prompt), &options).unwrap()).collect();
         for (row, alone) in together.iter().zip(&one_by_one) {
             assert_eq!(row.ids, alone.ids, "{}", case.name);
-            // The difference of two logits of order 1, each rounded by another order of sums.
+            // The difference of two logits of order 1, with sums in a different order.
             assert!((row.margin - alone.margin).abs() < 1e-5, "{}: {} {}", case.name, row.margin, alone.margin);
         }
-        // The end ids are not part of our output, and count in theirs.
+        // transformers counts the end id as output; this project does not.
         let ending = GenerateOptions { eos: ids(&greedy["eos"]), ..options };
         let until = greedy["until_eos"].as_u64().unwrap() as usize;
         let ended = run(&prompts, &ending).unwrap();
@@ -211,7 +211,7 @@ fn greedy_ids_are_those_of_transformers_alone_and_in_a_batch() {
 }
 
 #[test]
-fn a_saved_folder_is_read_back_the_same() {
+fn a_saved_folder_round_trips() {
     let device = Device::flex();
     let dir = tempfile::tempdir().unwrap();
     for case in Case::all() {
@@ -220,7 +220,7 @@ fn a_saved_folder_is_read_back_the_same() {
         let (base, adapter_dir) = (dir.path().join(&case.name), dir.path().join(&case.name).join("adapter"));
         checkpoint::save(&model, &base, coin_model::FloatType::F32).unwrap();
         adapter::save(&model, &lora, None, &adapter_dir).unwrap();
-        // Names, shapes and values are PEFT's, where PEFT wrote f32 safetensors.
+        // If PEFT wrote f32 safetensors, names, shapes and values match PEFT's.
         let theirs = case.folder.join("adapter/adapter_model.safetensors");
         if theirs.exists() && case.name != "llama31-wide-heads" {
             let ours = read_tensors(&adapter_dir.join("adapter_model.safetensors"));
@@ -238,12 +238,12 @@ fn a_saved_folder_is_read_back_the_same() {
 }
 
 #[test]
-fn merged_weights_compute_what_the_adapter_did() {
+fn merged_weights_match_the_adapter() {
     let device = Device::flex();
     for case in Case::all() {
         let batch = TokenBatch::left_padded(&case.rows(), 0, 1, &device).unwrap();
         let (merged, difference) = adapter::merge(case.adapted(&device), &batch).unwrap();
-        // Another order of the same sums.
+        // The same sums in a different order.
         assert!(difference < 5e-4, "{}: {difference}", case.name);
         let (hidden, logits) = case.distance("adapter", &merged, &batch, &[0, 1, 2]);
         println!("{:20} merged: hidden {hidden:.1e}, logits {logits:.1e}", case.name);

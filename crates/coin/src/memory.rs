@@ -45,7 +45,7 @@ impl Shortage {
     /// let shortage = Shortage::in_text("out of device memory allocating 2147483648 bytes").expect("it says so");
     /// assert_eq!(shortage.bytes, Some(2147483648));
     /// assert_eq!(shortage.to_string(), "the device is out of memory: it has no room for 2.0 GiB");
-    /// assert_eq!(Shortage::in_text("row 3 has no token"), None);
+    /// assert_eq!(Shortage::in_text("row 3 is empty"), None);
     /// ```
     pub fn in_text(text: &str) -> Option<Self> {
         let number_after = |start: &str| {

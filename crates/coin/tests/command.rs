@@ -232,7 +232,7 @@ fn model_commands_refuse_what_they_cannot_compute() {
         refused(&["model", "forward", "--model", text(&base), "--ids", text(&ids), "--out", text(&out)], words);
     };
     forward("[[1, 2], [3, 1536]]", &["row 1", "token id 1536 at position 1", "1536 ids"]);
-    forward("[[1], []]", &["row 1 has no token"]);
+    forward("[[1], []]", &["row 1 is empty"]);
     forward(&format!("[{:?}]", vec![1; 513]), &["row 0 has 513 tokens", "512 positions"]);
     forward("[1, 2]", &["list of lists"]);
     let prompt = "word ".repeat(600);

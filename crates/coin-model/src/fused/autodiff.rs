@@ -1,4 +1,4 @@
-//! The fused operations in a graph: each keeps its inputs, and nothing that can be computed from them.
+//! The fused operations in an autodiff graph. Each keeps only its inputs and recomputes the rest.
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -10,7 +10,7 @@ use burn::backend::{Autodiff, Backend};
 
 use super::{Fused, Kept};
 
-/// The gradients of [`Fused`]'s operations; `grad` is that of the output.
+/// The gradients of the operations of [`Fused`]; `grad` is the gradient of the output.
 pub trait FusedGradients: Backend {
     /// Of x.
     fn rms_norm_backward(
@@ -42,7 +42,7 @@ pub trait FusedGradients: Backend {
         grad: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 3];
 
-    /// Of x, if `of_x`, and of a and b; `inputs` are x, weight, a and b.
+    /// Of x (if `of_x`), a and b; `inputs` are x, weight, a and b.
     fn lora_backward(
         inputs: [FloatTensor<Self>; 4],
         dropped: Option<Kept>,
@@ -59,7 +59,7 @@ pub trait FusedGradients: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// Hands gradients over to those inputs that want one.
+/// Registers gradients for the inputs that need one.
 fn register<B: Backend, const N: usize>(
     grads: &mut Gradients,
     parents: [Option<NodeId>; N],
@@ -72,7 +72,8 @@ fn register<B: Backend, const N: usize>(
     }
 }
 
-/// An operation on `N` tensors: the type of its node, what its node keeps, and its gradients from that.
+/// Defines the graph node of an operation: its name, number of inputs, saved state, and the gradients computed from that
+/// state.
 macro_rules! node {
     ($name:ident, $inputs:literal, $state:ty, |$kept:pat_param, $grad:ident, $wanted:ident| $gradients:expr) => {
         #[derive(Debug)]

@@ -22,7 +22,7 @@ fn slice(tensor: &Values) -> &[f32] {
     &tensor.storage::<f32>()[from..to]
 }
 
-/// A tensor of two axes as it lies in memory.
+/// A view of a tensor with two axes, without copying.
 fn matrix(tensor: &Values) -> Matrix<'_> {
     let ([rows, columns], strides) = (dims(tensor), tensor.layout().strides());
     Matrix {
@@ -38,13 +38,13 @@ fn tensor<const D: usize>(values: Vec<f32>, dims: [usize; D]) -> Values {
     Values::from_data(TensorData::new(values, dims))
 }
 
-/// The index of every row's target.
+/// The target index of every row.
 fn target_indices(targets: &IntTensor<Flex>) -> Vec<usize> {
     let data = targets.clone().into_data().convert_dtype(DType::I64);
     data.as_slice::<i64>().expect("the data was converted").iter().map(|&target| target as usize).collect()
 }
 
-/// The heads of a tensor `[batch, heads, seq, head_dim]`, whatever the order of its axes in memory.
+/// The heads of a tensor `[batch, heads, seq, head_dim]`, with its axes in any memory order.
 struct Heads {
     values: Values,
     dims: [usize; 4],
@@ -74,13 +74,14 @@ impl Heads {
     }
 }
 
-/// Queries whose scores are worked on together: they stay in a core's cache, and neighbours see about the same keys.
+/// Number of queries whose scores are computed together. They fit in a core's cache, and neighboring queries see nearly the
+/// same keys.
 const QUERIES: usize = 64;
 
-/// A bias of at most this leaves a weight of exactly 0, beside any key that is seen.
+/// A key with a bias at or below this value gets a weight of exactly 0 if the query sees any other key.
 const UNSEEN: f32 = -1e8;
 
-/// Some queries of a row, and how many of the first keys they need.
+/// A range of queries of a row, and the number of leading keys they need.
 #[derive(Clone, Copy)]
 struct Part {
     first: usize,
@@ -88,14 +89,14 @@ struct Part {
     keys: usize,
 }
 
-/// What attention runs over.
+/// The inputs of attention.
 struct Attention {
     q: Heads,
     k: Heads,
     v: Heads,
     bias: Values,
     scale: f32,
-    /// For each row of the bias its queries in parts.
+    /// The queries of each row of the bias, divided into parts.
     parts: Vec<Vec<Part>>,
 }
 
@@ -105,7 +106,7 @@ impl Attention {
         let scale = (q.dims[3] as f64).powf(-0.5) as f32;
         let bias = bias.to_contiguous();
         let [_, _, seq, keys] = dims(&bias);
-        // A query that sees nothing, as padding does, weighs all keys alike.
+        // A query that sees no key, such as padding, weighs all keys equally.
         let needed =
             |bias: &[f32]| bias.iter().rposition(|&bias| bias > UNSEEN || bias.is_nan()).map_or(keys, |last| last + 1);
         let parts = slice(&bias).chunks_exact(seq * keys).map(|of_row| {
@@ -130,12 +131,12 @@ impl Attention {
         &self.parts[self.bias_row(row)]
     }
 
-    /// Values that the scores of a part take, at most.
+    /// The largest number of scores in a part.
     fn room(&self) -> usize {
         self.q.dims[2].min(QUERIES) * self.k.dims[2]
     }
 
-    /// The softmax of the scores of a part of one head into `weights`, `[count, keys]` of the part.
+    /// Writes the softmax of one head's scores for a part to `weights`, `[part.count, part.keys]`.
     fn weights(&self, row: usize, head: usize, part: Part, weights: &mut [f32]) {
         let [_, heads, seq, _] = self.q.dims;
         let [_, kv_heads, keys, _] = self.k.dims;
@@ -151,7 +152,7 @@ impl Attention {
     }
 }
 
-/// `[batch, heads, seq, head_dim]` as `[batch, seq, heads, head_dim]`.
+/// Transposes `[batch, heads, seq, head_dim]` to `[batch, seq, heads, head_dim]`.
 fn side_by_side(values: &[f32], [_, heads, seq, head_dim]: [usize; 4]) -> Vec<f32> {
     let width = heads * head_dim;
     kernels::by_rows(values.len(), width, |first, out| {
@@ -165,7 +166,7 @@ fn side_by_side(values: &[f32], [_, heads, seq, head_dim]: [usize; 4]) -> Vec<f3
     })
 }
 
-/// One head of `[rows, heads, head_dim]`, as it lies there.
+/// A view of one head of `[rows, heads, head_dim]`, without copying.
 fn one_head(values: &[f32], heads: usize, head: usize, head_dim: usize) -> Matrix<'_> {
     let width = heads * head_dim;
     Matrix {
@@ -218,7 +219,7 @@ impl Fused for Flex {
         let [batch, heads, seq, head_dim] = attention.q.dims;
         let [_, kv_heads, _, _] = attention.k.dims;
         let width = heads * head_dim;
-        // Per row of the batch and head, `[seq, head_dim]`; put side by side afterwards.
+        // One block of `[seq, head_dim]` per row of the batch and head; transposed afterwards.
         let [mixed] = filled(
             [Blocks { len: batch * heads * seq * head_dim, block: seq * head_dim }],
             || vec![0.0; attention.room()],
@@ -336,7 +337,7 @@ impl FusedGradients for Flex {
         let grad = grad.to_contiguous();
         let grad = slice(&grad);
         let width = heads * head_dim;
-        // Per row of the batch and head of keys: of its queries, keys and values.
+        // One block per row of the batch and key head, for the gradients of its queries, keys and values.
         let blocks = |block| Blocks { len: batch * kv_heads * block, block };
         let of_keys = blocks(keys * head_dim);
         let [dq, dk, dv] = filled(
@@ -368,7 +369,7 @@ impl FusedGradients for Flex {
                 }
             },
         );
-        // In the order of axes that the projections' gradients need.
+        // In memory order `[batch, seq, heads, head_dim]`, as the gradients of the projections need it.
         let of = |values: Vec<f32>, dims: [usize; 4]| {
             let [batch, heads, rows, head_dim] = dims;
             let tensor = tensor(side_by_side(&values, dims), [batch, rows, heads, head_dim]);

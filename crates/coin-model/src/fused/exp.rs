@@ -1,14 +1,14 @@
-//! The exponential function in a form that compilers turn into vector instructions.
+//! The exponential function in a form that the compiler can vectorize.
 
-/// `e^x` to within 2 units in the last place; 0 below -87.3, infinite above 88.722, where it is beyond f32.
+/// `e^x` to within 2 units in the last place; 0 below -87.3, infinite above 88.722, where it exceeds the range of f32.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
-    // x = n ln 2 + r with |r| <= ln 2 / 2; ln 2 in two parts, so that r loses nothing.
+    // x = n ln 2 + r with |r| <= ln 2 / 2; ln 2 is split in two parts, so that r does not lose precision.
     const HIGH: f32 = 0.693_359_4;
     const LOW: f32 = -2.121_944_4e-4;
-    // Adding 1.5 * 2^23 rounds to an integer, which then stands in the last bits.
+    // Adding 1.5 * 2^23 rounds to an integer, which is then in the low bits.
     const SHIFT: f32 = 12_582_912.0;
-    // The largest argument whose exponential is an f32.
+    // The largest argument whose exponential fits in an f32.
     const HIGHEST: f32 = 88.722_83;
     let bounded = x.clamp(-87.3, HIGHEST);
     let shifted = bounded * std::f32::consts::LOG2_E + SHIFT;
@@ -22,11 +22,11 @@ pub(super) fn exp(x: f32) -> f32 {
     let p = p * r + 1.666_666_5e-1;
     let p = p * r + 0.5;
     let of_r = p * r * r + r + 1.0;
-    // n is 128 from 88.4 on, and 2^128 is no f32: above 88, half the power and twice the rest.
+    // n is 128 from x = 88.4, and 2^128 does not fit in an f32. Above 88, use half the power and twice the polynomial.
     let (of_r, bias) = if x > 88.0 { (of_r * 2.0, 126) } else { (of_r, 127) };
     let power = f32::from_bits((shifted.to_bits().wrapping_sub(SHIFT.to_bits()).wrapping_add(bias)) << 23);
     let value = of_r * power;
-    // Comparisons are false for NaN, which passes through.
+    // Comparisons with NaN are false, so NaN passes through.
     let value = if x < -87.3 { 0.0 } else { value };
     if x > HIGHEST { f32::INFINITY } else { value }
 }
@@ -43,7 +43,7 @@ mod tests {
             let error = (f64::from(exp(x)) / expected - 1.0).abs();
             assert!(error < 2.0 * f64::from(f32::EPSILON), "{x}: {error}");
         }
-        // Up to the last f32 before overflow, one after the other.
+        // Every f32 up to the last one before overflow.
         let highest = 88.722_83_f32;
         assert!(
             f64::from(highest).exp() <= f64::from(f32::MAX) && f64::from(highest.next_up()).exp() > f64::from(f32::MAX)

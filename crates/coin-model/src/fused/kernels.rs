@@ -1,22 +1,23 @@
-//! Loops over slices of f32, shared out over the cores by rows. What is computed does not depend on how many there are.
+//! Loops over f32 slices, with rows divided among the cores. Results do not depend on the number of cores.
 
 use pulp::Arch;
 
 use super::exp::exp;
 use super::outputs::{Blocks, filled};
 
-/// Values one core works on before the next is asked: less is not worth a hand-over.
+/// Values in one core's share of the work; a smaller share is not worth the overhead.
 const SHARE: usize = 16 * 1024;
-/// Sums run in as many lanes, on every machine, so that they do not depend on its vector width.
+/// Lanes of a sum. Fixed on every machine, so that sums do not depend on the machine's vector width.
 const LANES: usize = 16;
 
-/// A vector of rows; `f` is called with the number of the first row and a block of rows, zeros, in parallel.
+/// Returns a vector of rows. `f` is called in parallel with the index of the first row of a block and the block, filled with
+/// zeros.
 pub(super) fn by_rows(len: usize, width: usize, f: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
     let [out] = by_rows_of([len], width, |row, [out]| f(row, out));
     out
 }
 
-/// As [`by_rows`], with several vectors whose rows have one width.
+/// As [`by_rows`], with several vectors whose rows have the same width.
 pub(super) fn by_rows_of<const N: usize>(
     lens: [usize; N],
     width: usize,
@@ -47,14 +48,14 @@ fn largest(values: &[f32]) -> f32 {
     let (chunks, rest) = values.as_chunks::<LANES>();
     for chunk in chunks {
         for lane in 0..LANES {
-            // A comparison that is false for NaN on the left takes the NaN over.
+            // The comparison is false if either side is NaN, so a NaN in the chunk is kept.
             lanes[lane] = if lanes[lane] > chunk[lane] { lanes[lane] } else { chunk[lane] };
         }
     }
     lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |most, &value| if most > value { most } else { value })
 }
 
-/// `1 / sqrt(mean(x^2) + epsilon)` of a row.
+/// `1 / sqrt(mean(x^2) + epsilon)` for a row.
 #[inline(always)]
 pub(super) fn inverse_root_mean_square(x: &[f32], epsilon: f32) -> f32 {
     1.0 / (dot(x, x) / x.len() as f32 + epsilon).sqrt()
@@ -96,7 +97,7 @@ pub(super) fn swiglu(gate: &[f32], up: &[f32], y: &mut [f32]) {
     }
 }
 
-/// The gradients of `silu(gate) * up` with respect to both.
+/// The gradients of `silu(gate) * up` with respect to `gate` and `up`.
 #[inline(always)]
 pub(super) fn swiglu_backward(gate: &[f32], up: &[f32], grad: &[f32], dgate: &mut [f32], dup: &mut [f32]) {
     for at in 0..gate.len().min(up.len()).min(grad.len()).min(dgate.len()).min(dup.len()) {
@@ -107,21 +108,21 @@ pub(super) fn swiglu_backward(gate: &[f32], up: &[f32], grad: &[f32], dgate: &mu
     }
 }
 
-/// Rotates one head's row; `inverse` rotates back, which is the gradient.
+/// Rotates the row of one head; `inverse` rotates back, which computes the gradient.
 #[inline(always)]
 pub(super) fn rotate(x: &[f32], cos: &[f32], sin: &[f32], inverse: bool, y: &mut [f32]) {
     let half = x.len() / 2;
     let sign = if inverse { -1.0 } else { 1.0 };
     let (x_low, x_high) = x.split_at(half);
     let (y_low, y_high) = y.split_at_mut(half);
-    // The table's first half of sines is negated already.
+    // The first half of the sine table is already negated.
     for at in 0..half {
         y_low[at] = x_low[at] * cos[at] + sign * (x_high[at] * sin[at]);
         y_high[at] = x_high[at] * cos[half + at] + sign * (x_low[at] * sin[half + at]);
     }
 }
 
-/// Adds the bias to a row of scores and turns it into its softmax.
+/// Adds the bias to a row of scores and replaces the row with its softmax.
 #[inline(always)]
 pub(super) fn softmax(scores: &mut [f32], bias: &[f32]) {
     for (score, bias) in scores.iter_mut().zip(bias) {
@@ -137,7 +138,7 @@ pub(super) fn softmax(scores: &mut [f32], bias: &[f32]) {
     }
 }
 
-/// Turns a row of gradients of softmax's outputs into those of its inputs, times `scale`.
+/// Replaces the gradients of a row of softmax outputs with the gradients of the inputs, times `scale`.
 #[inline(always)]
 pub(super) fn softmax_backward(weights: &[f32], gradient: &mut [f32], scale: f32) {
     let mean = dot(weights, gradient);
@@ -173,7 +174,7 @@ pub(super) fn log_sum_exp(row: &[f32]) -> f32 {
     most + (sums.iter().sum::<f32>() + rest).ln()
 }
 
-/// The gradient of a row's cross entropy, before 1 is taken off at its target: `grad * softmax(row)`.
+/// `grad * softmax(row)`: the gradient of a row's cross entropy before `grad` is subtracted at the target.
 #[inline(always)]
 pub(super) fn scaled_softmax(row: &[f32], log_sum_exp: f32, grad: f32, out: &mut [f32]) {
     for (out, &value) in out.iter_mut().zip(row) {
@@ -181,7 +182,7 @@ pub(super) fn scaled_softmax(row: &[f32], log_sum_exp: f32, grad: f32, out: &mut
     }
 }
 
-/// `y = x` where it was kept, times the factor, and 0 elsewhere.
+/// `y = x * factor` where x is kept, and 0 elsewhere.
 #[inline(always)]
 pub(super) fn keep(x: &[f32], flags: &[u8], factor: f32, y: &mut [f32]) {
     for ((y, x), &flag) in y.iter_mut().zip(x).zip(flags) {

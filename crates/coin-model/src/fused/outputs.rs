@@ -1,21 +1,21 @@
-//! New vectors that all cores fill, block by block.
+//! Allocates vectors that all cores fill, block by block.
 //!
-//! Nothing is written to a block before the core that computes it has it: a vector cleared in advance would keep the
-//! other cores waiting, and the kernel clears the memory that it hands out when it is first touched.
+//! A block is first written by the core that computes it. Clearing the whole vector in advance would keep the other cores
+//! waiting, because the operating system zeroes new memory when it is first touched.
 
 use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-/// How long a vector is to be, and how long its blocks are; the last one may be shorter.
+/// Length of a vector and of its blocks; the last block may be shorter.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Blocks {
     pub(super) len: usize,
     pub(super) block: usize,
 }
 
-/// `N` vectors with equally many blocks, made by `fill`: it is given the number of a block and that block of every vector,
-/// zeros, with what `scratch` has made for the core.
+/// Returns `N` vectors with equally many blocks. `fill` gets the scratch value that `scratch` made for the core, the index
+/// of a block, and that block of every vector, filled with zeros.
 pub(super) fn filled<const N: usize, S>(
     outputs: [Blocks; N],
     scratch: impl Fn() -> S + Sync,
@@ -32,13 +32,13 @@ pub(super) fn filled<const N: usize, S>(
     let fill = |scratch: &mut S, (index, block): (usize, [&mut [MaybeUninit<f32>]; N])| {
         let zeros = block.map(|block| {
             block.fill(MaybeUninit::new(0.0));
-            // SAFETY: every value was just written.
+            // SAFETY: the line above writes every value.
             unsafe { block.assume_init_mut() }
         });
         fill(scratch, index, zeros);
     };
     match blocks.len() {
-        // Not worth a hand-over.
+        // A single block is not worth handing to the pool.
         0 | 1 => blocks.into_iter().enumerate().for_each(|block| fill(&mut scratch(), block)),
         _ => blocks.into_par_iter().enumerate().for_each_init(&scratch, fill),
     }

@@ -1,4 +1,4 @@
-//! The same functions in burn's own operations.
+//! The plain versions of the fused operations, made of burn operations.
 
 use burn::tensor::activation::{log_softmax, silu, softmax};
 use burn::tensor::{DType, Int, Tensor};
@@ -17,7 +17,7 @@ pub(crate) fn swiglu(gate: Tensor<3>, up: Tensor<3>) -> Tensor<3> {
 pub(crate) fn rotate(x: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> {
     let half = x.dims()[3] / 2;
     let swapped = Tensor::cat(vec![x.clone().narrow(3, half, half), x.clone().narrow(3, 0, half)], 3);
-    // As transformers: the tables are f32, the rotation happens in x's number type.
+    // As in transformers, the tables are f32 and the rotation is computed in x's dtype.
     let dtype = x.dtype();
     x * cos.cast(dtype) + swapped * sin.cast(dtype)
 }
@@ -25,7 +25,7 @@ pub(crate) fn rotate(x: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> 
 pub(crate) fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, bias: Tensor<4>) -> Tensor<3> {
     let [batch, heads, seq, head_dim] = q.dims();
     let [_, kv_heads, keys, _] = k.dims();
-    // The query heads of one group stand one below the other, so that keys and values are not copied per head.
+    // The query heads of a group are stacked along the row axis, so that keys and values are not copied per head.
     let group = heads / kv_heads;
     let dtype = q.dtype();
     let q = (q * (head_dim as f64).powf(-0.5)).reshape([batch, kv_heads, group * seq, head_dim]);

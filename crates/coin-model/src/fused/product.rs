@@ -1,9 +1,9 @@
-//! Products of matrices as they lie in memory, by the crate that burn's CPU backend multiplies with.
+//! Products of strided matrices, computed with `gemm`, the crate that burn's CPU backend uses.
 
 use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
 
-/// A matrix in memory: where it begins, and how far its rows and its columns lie apart, in values.
+/// A strided view of a matrix. Strides are in values.
 #[derive(Clone, Copy)]
 pub(super) struct Matrix<'a> {
     pub(super) values: &'a [f32],
@@ -14,7 +14,7 @@ pub(super) struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// A matrix row by row.
+    /// A row-major matrix.
     pub(super) fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
         Matrix { values, rows, columns, row_stride: columns as isize, column_stride: 1 }
     }
@@ -29,18 +29,18 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// So many rows, from one on.
+    /// `count` rows, starting at row `from`.
     pub(super) fn rows(self, from: usize, count: usize) -> Self {
         self.transposed().columns(from, count).transposed()
     }
 
-    /// So many columns, from one on.
+    /// `count` columns, starting at column `from`.
     fn columns(self, from: usize, count: usize) -> Self {
         let skipped = (from * self.column_stride.unsigned_abs()).min(self.values.len());
         Matrix { values: &self.values[skipped..], columns: count, ..self }
     }
 
-    /// Whether every element lies within the values.
+    /// True if every element lies within `values`.
     fn fits(&self) -> bool {
         let reach = |count: usize, stride: isize| count.saturating_sub(1) * stride.unsigned_abs();
         let last = reach(self.rows, self.row_stride) + reach(self.columns, self.column_stride);
@@ -48,16 +48,17 @@ impl<'a> Matrix<'a> {
     }
 }
 
-const MISFIT: &str = "a product of matrices that do not fit each other";
+const MISFIT: &str = "the dimensions of the matrices do not match";
 
-/// `out = left right * scale`, or with `add` added to `out`, whose rows are `stride` values apart, on one core.
+/// `out = left right * scale`, or `out += left right * scale` if `add`, on one core. Rows of `out` are `stride` values apart.
 pub(super) fn multiply(out: &mut [f32], stride: usize, add: bool, left: Matrix<'_>, right: Matrix<'_>, scale: f32) {
     assert!(fit(out.len(), stride, left, right), "{MISFIT}");
-    // SAFETY: every element that the strides reach lies within its slice, as was checked; `out` is borrowed alone.
+    // SAFETY: the assertion above checks that every element the strides reach lies within its slice; `out` is borrowed
+    // exclusively.
     unsafe { multiply_at(out.as_mut_ptr(), stride, add, left, right, scale) }
 }
 
-/// Whether a product of the two matrices fits into so many values, its rows `stride` apart.
+/// True if the product of the two matrices, with rows `stride` values apart, fits into `len` values.
 fn fit(len: usize, stride: usize, left: Matrix<'_>, right: Matrix<'_>) -> bool {
     let (rows, columns) = (left.rows, right.columns);
     let inside = rows == 0 || (stride >= columns && (rows - 1) * stride + columns <= len);
@@ -65,9 +66,10 @@ fn fit(len: usize, stride: usize, left: Matrix<'_>, right: Matrix<'_>) -> bool {
 }
 
 /// # Safety
-/// The matrices fit each other and `out`, see [`fit`], and nothing else refers to the part of `out` that is written.
+/// The matrices must fit each other and `out` (see [`fit`]), and nothing else may refer to the part of `out` that is
+/// written.
 unsafe fn multiply_at(out: *mut f32, stride: usize, add: bool, left: Matrix<'_>, right: Matrix<'_>, scale: f32) {
-    // SAFETY: as this function asks for.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         gemm(
             left.rows,
@@ -93,31 +95,31 @@ unsafe fn multiply_at(out: *mut f32, stride: usize, add: bool, left: Matrix<'_>,
     }
 }
 
-/// Where several cores write, each its own columns or rows.
+/// The output of a product, written by several cores, each to different columns or rows.
 struct Target(*mut f32);
 
-// SAFETY: what is written through it is disjoint.
+// SAFETY: the cores write to disjoint parts.
 unsafe impl Sync for Target {}
 
 impl Target {
     /// # Safety
-    /// The value `at` lies within the matrix.
+    /// The value at index `at` must lie within the matrix.
     unsafe fn from(&self, at: usize) -> *mut f32 {
-        // SAFETY: as this function asks for.
+        // SAFETY: guaranteed by the caller.
         unsafe { self.0.add(at) }
     }
 }
 
-/// Columns or rows of a product that one core computes. It does not depend on the number of cores, and so neither does a
-/// sum's order.
+/// Columns or rows of a product that one core computes. It is independent of the number of cores, so the order of sums is
+/// too.
 const PART: usize = 256;
 
-/// `left right * scale`, row by row, on all cores.
+/// `left right * scale`, row-major, on all cores.
 pub(super) fn product(left: Matrix<'_>, right: Matrix<'_>, scale: f32) -> Vec<f32> {
     let len = left.rows * right.columns;
     let mut out = Vec::with_capacity(len);
     assert!(fit(len, right.columns, left, right), "{MISFIT}");
-    // SAFETY: the product fits into the vector, as was checked, and writes every value of it.
+    // SAFETY: the assertion above checks that the product fits into the vector, and the product writes every value.
     unsafe {
         product_at(&Target(out.as_mut_ptr()), false, left, right, scale);
         out.set_len(len);
@@ -125,28 +127,28 @@ pub(super) fn product(left: Matrix<'_>, right: Matrix<'_>, scale: f32) -> Vec<f3
     out
 }
 
-/// Adds `left right * scale` to `out`, row by row, on all cores.
+/// Adds `left right * scale` to `out`, row-major, on all cores.
 pub(super) fn add_product(out: &mut [f32], left: Matrix<'_>, right: Matrix<'_>, scale: f32) {
     assert!(fit(out.len(), right.columns, left, right), "{MISFIT}");
-    // SAFETY: the product fits, as was checked; `out` is borrowed alone.
+    // SAFETY: the assertion above checks that the product fits; `out` is borrowed exclusively.
     unsafe { product_at(&Target(out.as_mut_ptr()), true, left, right, scale) }
 }
 
 /// # Safety
-/// As [`multiply_at`] asks for, with rows that lie side by side.
+/// Same as [`multiply_at`], with contiguous rows.
 unsafe fn product_at(out: &Target, add: bool, left: Matrix<'_>, right: Matrix<'_>, scale: f32) {
     let (rows, columns) = (left.rows, right.columns);
-    // An even number of parts, alike in size, in whole vectors.
+    // An even number of parts of similar size, each a whole number of SIMD vectors.
     let part = |count: usize| count.div_ceil(count.div_ceil(PART).next_multiple_of(2)).next_multiple_of(16);
     if rows * columns * left.columns < 64 * 64 * 64 {
-        // SAFETY: as this function asks for.
+        // SAFETY: guaranteed by the caller.
         unsafe { multiply_at(out.from(0), columns, add, left, right, scale) }
     } else if columns >= PART / 2 {
         let part = part(columns);
         (0..columns.div_ceil(part)).into_par_iter().for_each(|index| {
             let from = index * part;
             let right = right.columns(from, part.min(columns - from));
-            // SAFETY: the whole product fits; this part writes the columns of `right` alone.
+            // SAFETY: the whole product fits; this part writes only the columns of `right`.
             unsafe { multiply_at(out.from(from), columns, add, left, right, scale) }
         });
     } else {
@@ -154,7 +156,7 @@ unsafe fn product_at(out: &Target, add: bool, left: Matrix<'_>, right: Matrix<'_
         (0..rows.div_ceil(part)).into_par_iter().for_each(|index| {
             let from = index * part;
             let left = left.rows(from, part.min(rows - from));
-            // SAFETY: the whole product fits; this part writes the rows of `left` alone.
+            // SAFETY: the whole product fits; this part writes only the rows of `left`.
             unsafe { multiply_at(out.from(from * columns), columns, add, left, right, scale) }
         });
     }

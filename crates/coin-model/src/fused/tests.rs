@@ -2,7 +2,7 @@ use burn::tensor::{Device, Gradients, TensorData};
 
 use super::*;
 
-/// Numbers between -1 and 1 that follow no pattern a kernel could hide behind.
+/// Values between -1 and 1 without a simple pattern that could hide a kernel's error.
 fn leaf<const D: usize>(seed: u64, dims: [usize; D]) -> Tensor<D> {
     let count: usize = dims.iter().product();
     let value = |at: usize| ((at as f64 + 1.0) * (seed as f64 + 0.7311) * 12.9898).sin() as f32;
@@ -10,7 +10,7 @@ fn leaf<const D: usize>(seed: u64, dims: [usize; D]) -> Tensor<D> {
     Tensor::from_data(TensorData::new(values, dims), &Device::flex().autodiff()).require_grad()
 }
 
-/// The gradients of a loss in which every value counts differently.
+/// The gradients of a loss that weighs every value differently.
 fn backward<const D: usize>(output: &Tensor<D>) -> Gradients {
     let weights = leaf::<D>(99, output.dims()).detach();
     (output.clone() * weights).sum().backward()
@@ -20,13 +20,13 @@ fn close<const D: usize>(name: &str, ours: Tensor<D>, plain: Tensor<D>) {
     assert_eq!(ours.dims(), plain.dims(), "{name}");
     let size = plain.clone().abs().max().into_scalar::<f32>();
     let difference = (ours - plain).abs().max().into_scalar::<f32>();
-    // Sums of up to 700 products of order 1, added up in another order.
+    // Sums of up to 700 products of order 1, added in a different order.
     assert!(size > 0.0 && difference <= 1e-5 * size.max(1.0), "{name}: {difference} of {size}");
 }
 
 #[test]
-fn rms_norm_is_the_plain_one() {
-    // More rows than one core takes at once, and a width that is no multiple of the lanes.
+fn rms_norm_matches_the_plain_version() {
+    // More rows than one core takes at once, and a width that is not a multiple of the number of lanes.
     for dims in [[2, 3, 5], [3, 50, 299]] {
         let of = |run: fn(Tensor<3>, Tensor<1>, f64) -> Tensor<3>| {
             let (x, weight) = (leaf(1, dims), leaf(2, [dims[2]]));
@@ -42,7 +42,7 @@ fn rms_norm_is_the_plain_one() {
 }
 
 #[test]
-fn swiglu_is_the_plain_one() {
+fn swiglu_matches_the_plain_version() {
     let of = |run: fn(Tensor<3>, Tensor<3>) -> Tensor<3>| {
         let (gate, up) = (leaf(1, [2, 130, 131]), leaf(2, [2, 130, 131]));
         let y = run(gate.clone() * 20.0, up.clone());
@@ -56,12 +56,12 @@ fn swiglu_is_the_plain_one() {
 }
 
 #[test]
-fn rotation_is_the_plain_one() {
+fn rotation_matches_the_plain_version() {
     for rows in [1, 3] {
         let (cos, sin) = (leaf(5, [rows, 7, 1, 8]).detach(), leaf(6, [rows, 7, 1, 8]).detach());
         let of = |run: fn(Tensor<4>, Tensor<4>, Tensor<4>) -> Tensor<4>| {
             let x = leaf(1, [3, 7, 5, 8]);
-            // The sines as the rotary tables have them: the second half is the first one negated.
+            // As in the rotary tables, the first half of the sines is the negated second half.
             let half = sin.clone().narrow(3, 0, 4);
             let sin = Tensor::cat(vec![half.clone().neg(), half], 3);
             let cos = Tensor::cat(vec![cos.clone().narrow(3, 0, 4); 2], 3);
@@ -76,22 +76,22 @@ fn rotation_is_the_plain_one() {
 }
 
 #[test]
-fn attention_is_the_plain_one() {
-    // Heads that share keys, keys of earlier positions, rows with one bias or their own, and a single query.
+fn attention_matches_the_plain_version() {
+    // Heads that share keys, keys of earlier positions, a bias shared by the rows or one per row, and a single query.
     for (heads, kv_heads, seq, keys, biases) in
         [(4, 2, 6, 6, 3), (2, 2, 5, 9, 1), (6, 2, 1, 19, 3), (3, 1, 40, 40, 1), (2, 1, 150, 170, 3)]
     {
         let bias: Vec<f32> = (0..biases * seq * keys)
             .map(|at| {
                 let (query, key) = (at / keys % seq, at % keys);
-                // The first row of the batch sees nothing with its first query, as padding does.
+                // The first query of the first row sees nothing, like a padding position.
                 if key > query + keys - seq || (at / keys == 0 && seq > 1) { -1e9 } else { 0.0 }
             })
             .collect();
         let device = Device::flex().autodiff();
         let bias = Tensor::<4>::from_data(TensorData::new(bias, [biases, 1, seq, keys]), &device);
         let of = |run: fn(Tensor<4>, Tensor<4>, Tensor<4>, Tensor<4>) -> Tensor<3>| {
-            // In the order of axes of the model: positions before heads.
+            // The model's axis order: positions before heads.
             let q = leaf(1, [3, seq, heads, 8]);
             let (k, v) = (leaf(2, [3, keys, kv_heads, 8]), leaf(3, [3, keys, kv_heads, 8]));
             let [q_, k_, v_] = [&q, &k, &v].map(|tensor| tensor.clone().swap_dims(1, 2));
@@ -109,8 +109,8 @@ fn attention_is_the_plain_one() {
 }
 
 #[test]
-fn linear_is_the_plain_one() {
-    // One part and several, of columns and of rows; a matrix as it lies and a transposed one.
+fn linear_matches_the_plain_version() {
+    // A single part, several parts of columns, and several parts of rows; a plain matrix and a transposed one.
     for [rows, d_in, d_out] in [[3, 5, 7], [90, 37, 700], [700, 40, 30]] {
         for transposed in [false, true] {
             let of = |run: fn(Tensor<2>, Tensor<2>) -> Tensor<2>| {
@@ -131,7 +131,7 @@ fn linear_is_the_plain_one() {
 }
 
 #[test]
-fn lora_is_the_plain_one() {
+fn lora_matches_the_plain_version() {
     let weight = leaf(4, [37, 70]).detach();
     let flags: Vec<u8> = (0..90 * 37).map(|at| u8::from(at % 7 != 3)).collect();
     let mask: Vec<f32> = flags.iter().map(|&flag| f32::from(flag) * 1.25).collect();
@@ -162,7 +162,7 @@ fn lora_is_the_plain_one() {
 }
 
 #[test]
-fn cross_entropy_is_the_plain_one() {
+fn cross_entropy_matches_the_plain_version() {
     let device = Device::flex().autodiff();
     let targets: Vec<i32> = (0..21).map(|row| row * 45 % 1003).collect();
     let targets = Tensor::<1, Int>::from_data(TensorData::new(targets, [21]), &device);
@@ -178,7 +178,7 @@ fn cross_entropy_is_the_plain_one() {
 }
 
 #[test]
-fn a_value_that_is_no_number_stays_one() {
+fn nan_propagates() {
     let device = Device::flex();
     let nan = Tensor::<3>::from_data([[[1.0, f32::NAN, 2.0]]], &device);
     assert!(swiglu(nan.clone(), nan.clone()).sum().into_scalar::<f32>().is_nan());
