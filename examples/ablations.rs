@@ -1,15 +1,15 @@
-//! What each setting of the contrastive term does, one at a time, from the same base.
+//! Ablations of the contrastive term, one setting at a time, from the same base.
 //!
 //! Shows: temperature, lambda, pooling, contrastive batch, number of paraphrases and kind of negative, each varied around the
-//!          paper's values. A row is a setting's mean over seeds and, after ±, the sample standard deviation between them.
+//!          paper's values. A row gives a setting's mean over seeds ± the sample standard deviation between seeds.
 //! Command: `cargo run --release -p coin-examples --example ablations [-- --only NAME] [--seeds N] [--steps N]`
-//!          NAME is temperature, lambda, pooling, batch, paraphrases or negatives; all where absent.
-//! Read it with care: a few steps of a tiny model show which way a setting pulls the hidden states, not what it does to a large
-//! model's accuracy.
-//! Output:  more pairs contrasted push negatives further apart, a lower temperature draws wordings closer, pooling over all tokens tells
-//!          less apart; the rest is within the spread:
+//!          NAME is temperature, lambda, pooling, batch, paraphrases or negatives; by default all of them.
+//! Caution: a few steps of a tiny model show in which direction a setting moves the hidden states. They do not predict the effect on a
+//! large model's accuracy.
+//! Output:  A larger contrastive batch pushes negatives further apart, a lower temperature draws wordings closer, and average pooling
+//!          over all tokens separates hard negatives less well; the rest is within the spread:
 //! ```text
-//! | setting | value | generation loss | hard negative told apart, % | cosine of wordings | of negatives |
+//! | setting | value | generation loss | hard-negative accuracy, % | cosine of wordings | of negatives |
 //! |---|---|---|---|---|---|
 //! | temperature | 0.01 | 0.606 ± 0.019 | 98.8 ± 0.6 | 0.916 ± 0.001 | 0.404 ± 0.022 |
 //! | temperature | 0.05 | 0.606 ± 0.020 | 98.4 ± 1.1 | 0.899 ± 0.004 | 0.355 ± 0.014 |
@@ -35,7 +35,7 @@
 //! | negatives | random | 0.606 ± 0.020 | 98.4 ± 1.1 | 0.899 ± 0.004 | 0.355 ± 0.014 |
 //! | negatives | nearest | 0.606 ± 0.020 | 98.4 ± 1.1 | 0.904 ± 0.003 | 0.365 ± 0.008 |
 //! ```
-//! Time:    6 s a run, 46 runs in 4 min 16 s, on two cores that ran a test suite beside it; 640 MB in an earlier run.
+//! Time:    6 s per run, 46 runs in 4 min 16 s, on two cores that also ran a test suite; 640 MB in an earlier run.
 
 use std::path::Path;
 
@@ -48,14 +48,14 @@ use coin::train::config::{DataTable, ModelTable, ObjectiveTable, TrainTable};
 use coin::train::{Progress, RunConfig, RunOptions, Trainer, ValidationMetrics};
 use coin::{demo, device};
 
-/// Large tensors are reused from step to step instead of mapped anew.
+/// Reuses large tensors from step to step instead of mapping them again.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 const BATCH: usize = 64;
 const HELD_OUT: usize = 128;
 
-/// One row of the table: what is varied, to what.
+/// One row of the table: the setting that varies, and its value.
 struct Setting {
     ablation: &'static str,
     value: String,
@@ -64,7 +64,7 @@ struct Setting {
     negatives: Negatives,
 }
 
-/// The paper's values with one changed.
+/// The paper's values, with one changed.
 fn settings() -> Vec<Setting> {
     let paper = |ablation, value: String| Setting {
         ablation,
@@ -100,7 +100,7 @@ fn settings() -> Vec<Setting> {
     all
 }
 
-/// Trains with a setting; what the held-out pairs say after the last step.
+/// Trains with a setting and returns the metrics of the held-out pairs after the last step.
 fn run(setting: &Setting, seed: u64, steps: usize, folder: &Path) -> Result<ValidationMetrics> {
     let (world, templates) = (World::new(demo::WORLD_SEED), TemplateSet::demo());
     let pairs = |builder: PairBuilder, count: usize, paraphrases: usize| -> Result<Vec<_>> {
@@ -115,7 +115,7 @@ fn run(setting: &Setting, seed: u64, steps: usize, folder: &Path) -> Result<Vali
     let training = builder.clone().with_paraphrases(setting.paraphrases).with_negatives(setting.negatives);
     let mut all = pairs(training, steps * BATCH, setting.paraphrases)?;
     all.truncate(steps * BATCH);
-    // Every setting is measured on the same pairs, of another seed than any it was trained on.
+    // Every setting is measured on the same pairs, with a seed that differs from all training seeds.
     all.extend(pairs(PairBuilder::new(&templates, seed + 1_000_000), HELD_OUT, 1)?);
     let file = folder.join("pairs.jsonl");
     write_jsonl(&file, &all)?;
@@ -168,7 +168,7 @@ fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     demo::write_base(&folder.path().join("base"))?;
     println!("{steps} steps of {BATCH} pairs, {seeds} seeds, {HELD_OUT} held-out pairs\n");
-    println!("| setting | value | generation loss | hard negative told apart, % | cosine of wordings | of negatives |");
+    println!("| setting | value | generation loss | hard-negative accuracy, % | cosine of wordings | of negatives |");
     println!("|---|---|---|---|---|---|");
     for setting in &chosen {
         let found = (1..=seeds).map(|seed| run(setting, seed, steps, folder.path())).collect::<Result<Vec<_>>>()?;

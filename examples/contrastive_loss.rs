@@ -1,10 +1,10 @@
-//! The contrastive loss on plain vectors: two noisy views of the same thing, no text and no language model.
+//! The contrastive loss on plain vectors: two noisy views of each item, without text or a language model.
 //!
-//! Shows: a small encoder learns to find an item's other view among 256; InfoNCE is what is minimised, alignment (views of an
-//!          item lie together) and uniformity (items fill the sphere) are what it reaches. A program of one's own needs
-//!          `burn` and `coin-loss` alone, which here is `coin::loss`.
+//! Shows: a small encoder learns to find an item's other view among 256. Minimizing InfoNCE yields alignment (the views of an
+//!          item are close) and uniformity (items cover the sphere). A separate program needs only `burn` and `coin-loss`,
+//!          which is `coin::loss` here.
 //! Command: `cargo run --release -p coin-examples --example contrastive_loss`
-//! Output:  Every step's items are new, so `found` is on items never seen.
+//! Output:  Items are new in every step, so `found` is measured on unseen items.
 //! ```text
 //! step   InfoNCE   found   alignment   uniformity
 //!    0     8.150    0.4%       1.650       -2.853
@@ -26,7 +26,7 @@ use coin::core::stream;
 use coin::loss::{InfoNceConfig, alignment, uniformity};
 use rand::Rng;
 
-/// Numbers that make an item what it is, and numbers that are different in each view.
+/// Number of features that define an item, and number of features that differ between its views.
 const MEANING: usize = 6;
 const NUISANCE: usize = 26;
 const BATCH: usize = 256;
@@ -45,7 +45,8 @@ impl Encoder {
     }
 }
 
-/// Two views of as many items, `[items, features]` each: the same meaning, weak, beside other nuisance, strong.
+/// Two views of the same items, `[items, features]` each: weak meaning features, shared, and strong nuisance features,
+/// drawn for each view.
 fn views(step: usize, device: &Device) -> [Tensor<2>; 2] {
     let mut rng = stream::keyed(42, &["views", &step.to_string()]);
     let items: Vec<[f32; MEANING]> = (0..BATCH).map(|_| std::array::from_fn(|_| rng.random_range(-1.0..1.0))).collect();

@@ -1,10 +1,11 @@
-//! A model evaluated on the demo world's ten tasks, under clean instructions and perturbed ones of four levels.
+//! Evaluates models on the demo world's ten tasks, under clean instructions and under perturbed ones of four levels.
 //!
-//! Shows: the tables of the slides in small: accuracy by level and by task group, mean and standard deviation over instructions.
+//! Shows: small versions of the tables in the slides: accuracy by level and by task group, mean and standard deviation over instructions.
 //! Command: `cargo run --release -p coin-examples --example evaluate [-- MODEL [ADAPTER..]]`
-//!          without arguments the embedded base; after `train_cit_and_coin` all three:
+//!          without arguments, the embedded base; after `train_cit_and_coin`, all three:
 //!          `-- target/example-runs/base target/example-runs/cit/adapter target/example-runs/coin/adapter`
-//! Output:  60 steps move nothing beyond the noise of 20 examples a task; `coin demo` trains longer, and docs/reproduction.md has several seeds.
+//! Output:  After 60 steps the changes are within the noise of 20 examples per task. `coin demo` trains longer, and docs/reproduction.md
+//!          has several seeds.
 //! ```text
 //! level            base         cit        coin  coin − cit  ± change  cosine base  cosine cit  cosine coin
 //! ---------------------------------------------------------------------------------------------------------
@@ -56,7 +57,7 @@ fn main() -> Result<()> {
             &device,
             model_folder::engine_options(&device),
         )?;
-        // A run folder names its adapter.
+        // An adapter is named after its run folder.
         let folder = adapter.and_then(|path| Path::new(path).parent()?.file_name());
         let name = folder.map_or("base".to_owned(), |name| name.to_string_lossy().into_owned());
         let ledger = tempfile::tempdir()?;

@@ -1,15 +1,15 @@
-//! Gathers a GLUE folder from the public files that docs/test-data.md names, with substitutes where GLUE's own are missing.
+//! Builds a GLUE folder from the public files listed in docs/test-data.md, with substitutes for missing GLUE files.
 //!
-//! Shows: what the medium reproduction trains and evaluates on. Development sets are GLUE's own but for these:
-//! - qnli: the first 4,000 rows of the development set are its training rows; evaluated are those of the others (585) whose
-//!   question and whose sentence are in none of these: most questions come twice, with opposite answers;
-//! - mrpc: the corpus's test rows, with their labels (GLUE's development rows are among its training rows here);
-//! - mnli: TextFooler's samples of 1,000 development rows, matched and mismatched; trained on 1,000 rows of SNLI;
-//! - qqp: the 39 development rows that AdvGLUE attacked, as they were before; no training rows.
+//! Shows: the data on which the medium reproduction trains and evaluates. Development sets are GLUE's, except:
+//! - qnli: the first 4,000 rows of the development set are the training rows. Evaluated are those remaining rows (585) whose
+//!   question and sentence do not occur in the training rows, because most questions occur twice, with opposite answers;
+//! - mrpc: the corpus's test rows, with their labels (GLUE's development rows are among the training rows here);
+//! - mnli: TextFooler's samples of 1,000 development rows, matched and mismatched; training uses 1,000 rows of SNLI;
+//! - qqp: the original forms of the 39 development rows that AdvGLUE attacked; without training rows.
 //!
 //! Command: `cargo run --release -p coin-examples --example gather_glue -- DATA OUT`
-//! Output:  `OUT/glue/{CoLA,SST-2,MRPC,QQP,MNLI,QNLI,RTE,WNLI}/{train,dev}.tsv` and the like, and `OUT/templates.json`,
-//! FLAN's templates and the demo's of each task together.
+//! Output:  `OUT/glue/{CoLA,SST-2,MRPC,QQP,MNLI,QNLI,RTE,WNLI}/{train,dev}.tsv` and similar files, and `OUT/templates.json`
+//! with FLAN's and the demo's templates for each task.
 //! Time and memory: under a second, 50 MB.
 
 use std::collections::BTreeSet;
@@ -20,10 +20,10 @@ use anyhow::{Context, Result, bail, ensure};
 use coin::data::{Task, TemplateSet};
 use serde_json::Value;
 
-/// Rows of QNLI's development set that are trained on.
+/// Number of rows of QNLI's development set that are used for training.
 const QNLI_TRAINING: usize = 4_000;
 
-/// Files that are taken as they are: from, to.
+/// Files that are copied unchanged: source, target.
 const COPIES: [(&str, &str); 11] = [
     ("CoLA/train.tsv", "CoLA/train.tsv"),
     ("CoLA/dev_in_domain.tsv", "CoLA/dev_in_domain.tsv"),
@@ -38,7 +38,7 @@ const COPIES: [(&str, &str); 11] = [
     ("WNLI/dev.tsv", "WNLI/dev.tsv"),
 ];
 
-/// Files of inference rows without a header (label, premise, hypothesis): from, to.
+/// Files of inference rows without a header (label, premise, hypothesis): source, target.
 const INFERENCE: [(&str, &str); 3] = [
     ("SNLI/textfooler_snli_1000.tsv", "MNLI/train.tsv"),
     ("MNLI/textfooler_mnli_matched_1000.tsv", "MNLI/dev_matched.tsv"),
@@ -47,7 +47,7 @@ const INFERENCE: [(&str, &str); 3] = [
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [data, out] = arguments.as_slice() else { bail!("two folders are needed: DATA OUT") };
+    let [data, out] = arguments.as_slice() else { bail!("expected two folders: DATA OUT") };
     let (data, out) = (Path::new(data), Path::new(out));
     let (from, to) = (data.join("glue"), out.join("glue"));
 
@@ -59,11 +59,11 @@ fn main() -> Result<()> {
     }
 
     let qnli = text(&from.join("QNLI/dev.tsv"))?;
-    let (head, rows) = qnli.split_once('\n').context("QNLI/dev.tsv has one line")?;
+    let (head, rows) = qnli.split_once('\n').context("QNLI/dev.tsv has only one line")?;
     let rows: Vec<&str> = rows.lines().collect();
-    ensure!(rows.len() > QNLI_TRAINING, "QNLI/dev.tsv has {} rows", rows.len());
+    ensure!(rows.len() > QNLI_TRAINING, "QNLI/dev.tsv has {} rows, expected more than {QNLI_TRAINING}", rows.len());
     let (training, others) = rows.split_at(QNLI_TRAINING);
-    // Question and sentence, the second and third column.
+    // Question and sentence are the second and third columns.
     let texts = |row: &'_ str| row.split('\t').skip(1).take(2).map(str::to_owned).collect::<Vec<_>>();
     let known: BTreeSet<String> = training.iter().flat_map(|row| texts(row)).collect();
     let development: Vec<&str> =
@@ -73,9 +73,9 @@ fn main() -> Result<()> {
 
     let adversarial: Value = serde_json::from_str(&text(&from.join("AdvGLUE/dev_ann.json"))?)?;
     let mut qqp = "question1\tquestion2\tis_duplicate\n".to_owned();
-    for row in adversarial["qqp"].as_array().context("AdvGLUE/dev_ann.json has no list `qqp`")? {
-        // The question that was attacked has its original beside it. Rows written by hand have none, and several attacks
-        // on one row have the same.
+    for row in adversarial["qqp"].as_array().context("AdvGLUE/dev_ann.json does not have a list `qqp`")? {
+        // An attacked question comes with its original. Handwritten rows do not have originals, and several attacks on one
+        // row share an original.
         let [one, other] = ["question1", "question2"].map(|name| row.get(format!("original_{name}")));
         if one.is_none() && other.is_none() {
             continue;

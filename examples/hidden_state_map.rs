@@ -1,10 +1,10 @@
-//! Hidden states of clean and perturbed CoLA prompts on a map, two models side by side: the slides' UMAP figure.
+//! Maps hidden states of clean and perturbed CoLA prompts, with two models side by side, as in the slides' UMAP figure.
 //!
-//! Shows: states collected, mapped, and measured: where instructions do not matter, levels do not separate (silhouette by
-//!          level near 0) and classes do (silhouette by class near 1).
+//! Shows: collecting, mapping and measuring hidden states. If the wording of instructions does not matter, levels do not
+//!          separate (silhouette by level near 0) and classes do (silhouette by class near 1).
 //! Command: `cargo run --release -p coin-examples --example hidden_state_map [-- RUNS]`, after `train_cit_and_coin`
-//!          RUNS is its folder, by default target/example-runs; RUNS/maps/report.html is written.
-//! Output:  The two runs, of 60 steps, hardly differ; the page shows the maps side by side.
+//!          RUNS is the folder of its runs, by default target/example-runs. Writes RUNS/maps/report.html.
+//! Output:  The two runs of 60 steps hardly differ. The page shows the maps side by side.
 //! ```text
 //! run    states  silhouette by level  by class  trustworthiness of the map
 //! cit       500               -0.167     0.352                       0.975

@@ -1,6 +1,6 @@
-//! One instruction perturbed at the paper's four levels, and the audit of what was changed.
+//! Perturbs one instruction at the paper's four levels and audits the changes.
 //!
-//! Shows: seeded attacks, label words that come through unchanged, and how much each attack did.
+//! Shows: seeded attacks, label words that stay intact, and the size of each attack's change.
 //! Command: `cargo run --release -p coin-examples --example perturb_levels`
 //! Output:
 //! ```text

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Remakes the demo's base model, in three runs: the first teaches the tasks, the others to read instructions.
+# Rebuilds the demo's base model in three runs: the first teaches the tasks, the others teach it to read instructions.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 train() { cargo run --release -p coin-examples --example train_demo_base -- "$@"; }

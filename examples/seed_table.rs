@@ -1,11 +1,11 @@
-//! Mean and spread over seeds of several runs, as Markdown tables.
+//! Prints mean and spread over the seeds of several runs as Markdown tables.
 //!
 //! Command: `for s in 1 2 3; do coin demo --seed $s --out demo-$s; done`, then
 //!          `cargo run --release -p coin-examples --example seed_table -- demo-1 demo-2 demo-3`
-//! Input:   folders with a `summary.json` of the same runs, `cit` and `coin` among them: of demos, or of `coin score`.
-//! Output:  tables by level, task group and task: per run the mean accuracy over the seeds ± the standard deviation
-//!          between seeds, in per cent, and the paired difference coin - cit with its 95 % interval (Student's t over
-//!          seeds); then unparsable answers, spread over instructions, and cosines. A second, 10 MB.
+//! Input:   folders from `coin demo` or `coin score`, each with a `summary.json` of the same runs, including `cit` and `coin`.
+//! Output:  tables by level, task group and task. For each run they give the mean accuracy over seeds ± the standard
+//!          deviation between seeds, in percent, and the paired difference coin - cit with its 95 % interval (Student's t
+//!          over seeds). Tables of unparsable answers, spread over instructions, and cosines follow. A second, 10 MB.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use coin::eval::summary::{AVERAGE, Measures};
 use coin::eval::{RunSummary, Summary};
 
-/// Two-sided 5 % points of Student's t by degrees of freedom, from 1.
+/// Two-sided 5 % points of Student's t for 1, 2, .. degrees of freedom.
 const POINTS: [f64; 9] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262];
 
 fn main() -> Result<()> {
@@ -55,7 +55,7 @@ fn mean_over_levels(run: &RunSummary, task: &str) -> Option<f64> {
     (!accuracies.is_empty()).then(|| accuracies.iter().sum::<f64>() / accuracies.len() as f64)
 }
 
-/// A table of another measure by level, without the levels that lack it.
+/// Prints a table of another metric by level, without the levels that lack it.
 fn levels(
     title: &str,
     summaries: &[Summary],
@@ -100,7 +100,7 @@ fn values(summaries: &[Summary], name: &str, of: impl Fn(&RunSummary) -> Option<
     summaries.iter().map(|summary| of(summary.runs.iter().find(|run| run.name == name)?)).collect()
 }
 
-/// Mean and, of several values, sample standard deviation as text.
+/// Formats the mean and, for several values, the sample standard deviation.
 fn cell(values: &[f64], scale: f64, digits: usize) -> String {
     let (mean, deviation) = mean_and_deviation(values);
     match values.len() {
@@ -109,7 +109,7 @@ fn cell(values: &[f64], scale: f64, digits: usize) -> String {
     }
 }
 
-/// Student's 95 % interval of the mean as text; nothing for a single value.
+/// Formats Student's 95 % interval of the mean; empty for a single value.
 fn interval(values: &[f64], scale: f64) -> String {
     let Some(freedom) = values.len().checked_sub(1).filter(|freedom| *freedom > 0) else { return String::new() };
     let (mean, deviation) = mean_and_deviation(values);

@@ -1,7 +1,7 @@
-//! Shows the demo world: some instances of every task, with their answers.
+//! Prints instances of every task of the demo world, with their answers.
 //!
 //! Command: `cargo run --release -p coin-examples --example show_demo_world`
-//! Output:  per task four training instances, as the model reads them. A second, 20 MB.
+//! Output:  four training instances per task, as the model reads them. A second, 20 MB.
 
 use coin::data::Task;
 use coin::demo::World;

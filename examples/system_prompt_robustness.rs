@@ -1,8 +1,8 @@
-//! Robustness to the wording of a system prompt, and to that of demonstrations: any part of a prompt can be what varies.
+//! Measures robustness to the wording of a system prompt and of demonstrations. Any part of a prompt can be varied.
 //!
-//! Shows: the same questions with a perturbed system text or perturbed demonstrations, the instruction as it is.
+//! Shows: the same questions and instruction with a perturbed system text, or with perturbed demonstrations.
 //! Command: `cargo run --release -p coin-examples --example system_prompt_robustness [-- MODEL [ADAPTER]]`
-//! Output:  The base never saw demonstrations in training, so they hurt it whatever their wording.
+//! Output:  The base was trained without demonstrations, so they hurt it in any wording.
 //! ```text
 //! accuracy in %, perturbed: system
 //! level          system  cosine system
@@ -42,7 +42,7 @@ const LEVELS: [&str; 3] = ["deepwordbug", "textfooler", "checklist"];
 const SYSTEM: &str = "You are a careful assistant. Read the question and answer with one of the given words.";
 const DEMO_BASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/coin/assets/demo-base");
 
-/// `texts` clean and under each attack: level, key, texts.
+/// Returns `texts` clean and under each attack: level, key, texts.
 fn perturbed(texts: Instructions, labels: &LabelWords) -> Result<BTreeMap<String, Instructions>> {
     let attacks = LEVELS.into_iter().map(attack_named).collect::<Result<Vec<_>, _>>()?;
     Ok(perturb_set(&texts, &attacks, labels, SEED)?.sets().clone())
@@ -66,7 +66,7 @@ fn main() -> Result<()> {
     let systems = perturbed([("system".to_owned(), vec![SYSTEM.to_owned()])].into(), &all_labels)?;
     let system = systems.into_iter().map(|(level, texts)| (level, texts["system"][0].clone())).collect();
 
-    // Two demonstrations a task, from the training half; their answers stay as they are.
+    // Two demonstrations per task from the training half, with unchanged answers.
     let mut shown: BTreeMap<String, Vec<Demonstration>> = BTreeMap::new();
     for task in &tasks {
         shown.insert(
@@ -101,7 +101,7 @@ fn main() -> Result<()> {
         let mut ledger = Ledger::create(folder.path().join("ledger.jsonl"))?;
         let examples = |task: &Task| world.evaluation(&task.name, 4 * SAMPLES);
         let records = evaluation.run(&mut model, &examples, &mut ledger, &mut |_, _| ())?;
-        // Two tables: with demonstrations prompts are longer, so the two are not one experiment with one difference.
+        // Two tables, because prompts with demonstrations are longer and the experiments differ in more than one respect.
         let summary = Summary::new(Default::default(), vec![metrics::score(name, &records)?]);
         println!("accuracy in %, perturbed: {name}\n{}", table::levels(&summary).to_text());
     }

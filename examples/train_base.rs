@@ -1,10 +1,10 @@
-//! Trains a small LLaMA from nothing on files of pairs: a base that has read real instructions.
+//! Trains a small LLaMA from scratch on files of pairs, to get a base that has read real instructions.
 //!
-//! Shows: instruction tuning of all weights, with the pairs files that `coin pairs build` writes as the only input.
+//! Shows: instruction tuning of all weights. The only input is pairs files written by `coin pairs build`.
 //! Command: `cargo run --release -p coin-examples --example train_base -- --out base --steps 2000 a.jsonl b.jsonl ..`
-//!          A second run goes on with `--from base --first-row N`, N the rows that the first has used.
-//! Output:  `config.json`, `model.safetensors` (bf16), `tokenizer.json`; losses in nats as it goes, and on held-out rows.
-//! Time and memory: see docs/reproduction.md, whose medium reproduction begins with it.
+//!          A second run continues with `--from base --first-row N`, where N is the number of rows that the first run used.
+//! Output:  `config.json`, `model.safetensors` (bf16), `tokenizer.json`; losses in nats during training and on held-out rows.
+//! Time and memory: see docs/reproduction.md; this is the first step of its medium reproduction.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -24,20 +24,20 @@ use rand::seq::SliceRandom;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 const SEED: u64 = 1;
-/// Rows that are not trained on.
+/// Number of held-out rows.
 const HELD_OUT: usize = 512;
-/// Rows from which the tokenizer learns its pieces.
+/// Number of rows to train the tokenizer on.
 const TOKENIZER_ROWS: usize = 60_000;
 
 struct Arguments {
     pairs: Vec<PathBuf>,
     out: PathBuf,
-    /// A base to go on from, with its tokenizer.
+    /// A base to continue from, with its tokenizer.
     from: Option<PathBuf>,
-    /// Rows that the base to go on from has used.
+    /// Number of rows that this base was trained on.
     first_row: usize,
     steps: usize,
-    /// Steps after which the run ends, whatever its schedule.
+    /// Steps after which the run ends, even if the schedule is longer.
     stop_at: usize,
     /// Peak learning rate.
     rate: f64,
@@ -84,7 +84,7 @@ fn arguments() -> Result<Arguments> {
         }
     }
     ensure!(arguments.steps.min(arguments.stop_at) > 0, "--steps and --stop-at must be at least 1");
-    ensure!(!arguments.pairs.is_empty(), "files of pairs are needed, as `coin pairs build` writes them");
+    ensure!(!arguments.pairs.is_empty(), "expected files of pairs, as written by `coin pairs build`");
     Ok(arguments)
 }
 
@@ -93,7 +93,7 @@ fn main() -> Result<()> {
     let arguments = arguments()?;
     let device = Device::flex().autodiff();
 
-    // Both wordings of every pair are a row each, in one seeded order over all files.
+    // Each wording of a pair is a row, in one seeded order over all files.
     let mut texts = Vec::new();
     for path in &arguments.pairs {
         for pair in read(path)? {
@@ -103,7 +103,7 @@ fn main() -> Result<()> {
         }
     }
     texts.shuffle(&mut stream::keyed(SEED, &["rows of the base"]));
-    ensure!(texts.len() > HELD_OUT, "{} rows, {HELD_OUT} of them are held out", texts.len());
+    ensure!(texts.len() > HELD_OUT, "{} rows, expected more than the {HELD_OUT} that are held out", texts.len());
 
     let bytes = match &arguments.from {
         Some(dir) => std::fs::read(dir.join("tokenizer.json")).with_context(|| dir.display().to_string())?,
@@ -127,20 +127,20 @@ fn main() -> Result<()> {
     let tokens: usize = rows.iter().map(|row| row.tokens.ids.len()).sum();
     println!("{} parameters, {vocabulary} token ids", config.parameters());
     let (steps, stop_at) = (arguments.steps, arguments.stop_at);
-    println!("{} rows, {tokens} tokens; {} rows are trained on", rows.len(), steps.min(stop_at) * BATCH);
+    println!("{} rows, {tokens} tokens; training on {} rows", rows.len(), steps.min(stop_at) * BATCH);
 
     let model = match &arguments.from {
         Some(dir) => checkpoint::load(dir, WeightFormat::default(), &device)?.model,
         None => Llama::new(&config, SEED, &device)?,
     };
     let schedule = Schedule { steps, stop_at, rate: arguments.rate, check_every: 250 };
-    // The rows come again when all have been used.
+    // Rows repeat once all have been used.
     let order: Vec<&_> = rows.iter().cycle().skip(arguments.first_row).take(steps * BATCH).collect();
     let start = Instant::now();
     from_nothing::train(model, &order, &schedule, &device, |model, _| {
         let (prompt, answer) = from_nothing::losses(&model.clone().valid(), &held_out, &Device::flex())?;
-        ensure!(prompt.is_finite() && answer.is_finite(), "the loss is {prompt} and {answer}; a lower --rate may help");
-        eprintln!("held out: prompt {prompt:.3}, answer {answer:.3} nats a token");
+        ensure!(prompt.is_finite() && answer.is_finite(), "the losses are {prompt} and {answer}; try a lower --rate");
+        eprintln!("held out: prompt {prompt:.3}, answer {answer:.3} nats per token");
         checkpoint::save(model, &arguments.out, FloatType::Bf16)?;
         Ok(std::fs::write(arguments.out.join("tokenizer.json"), &bytes)?)
     })?;

@@ -1,13 +1,13 @@
-//! Continual instruction tuning (CIT) and contrastive instruction tuning (CoIN) from one base, on the same pairs.
+//! Continual instruction tuning (CIT) and contrastive instruction tuning (CoIN) from the same base, on the same pairs.
 //!
-//! Shows: a run file as a value, two runs, and what the contrastive term changes on pairs held out of both.
+//! Shows: a run file as a Rust value, two runs, and the effect of the contrastive term on held-out pairs.
 //! Command: `cargo run --release -p coin-examples --example train_cit_and_coin [-- OUT]`
-//!          writes OUT/base, OUT/cit and OUT/coin, by default under target/example-runs; `evaluate` and `hidden_state_map` go on
-//!          from there.
-//! Output:  The base was trained on this world, so the generation loss has nowhere to go; the contrastive term moves negatives apart.
+//!          writes OUT/base, OUT/cit and OUT/coin, by default under target/example-runs. `evaluate` and `hidden_state_map` use
+//!          these runs.
+//! Output:  The base was trained on this world, so the generation loss does not improve; the contrastive term moves negatives apart.
 //! ```text
 //! held-out pairs        generation  contrastive  hard negative  cosine of  cosine of
-//! run     after steps   loss        loss         told apart     wordings   negatives
+//! run     after steps   loss        loss         accuracy       wordings   negatives
 //! cit               0        0.583        0.436         99.6 %      0.920      0.396
 //! cit              60        0.583        0.433         99.6 %      0.920      0.396
 //! coin              0        0.583        0.436         99.6 %      0.920      0.396
@@ -24,7 +24,7 @@ use coin::train::config::{DataTable, ModelTable, Objective, ObjectiveTable, Trai
 use coin::train::{Progress, RunConfig, RunOptions, Trainer};
 use coin::{demo, device};
 
-/// Large tensors are reused from step to step instead of mapped anew.
+/// Reuses large tensors from step to step instead of mapping them again.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -42,7 +42,7 @@ fn main() -> Result<()> {
     write_jsonl(&pairs, &demo::pairs(SEED, STEPS * BATCH + HELD_OUT)?)?;
 
     println!("held-out pairs        generation  contrastive  hard negative  cosine of  cosine of");
-    println!("run     after steps   loss        loss         told apart     wordings   negatives");
+    println!("run     after steps   loss        loss         accuracy       wordings   negatives");
     for (name, kind) in [("cit", Objective::Cit), ("coin", Objective::Coin)] {
         let config = RunConfig {
             out: out.join(name),

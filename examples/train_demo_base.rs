@@ -1,13 +1,13 @@
-//! Trains the tiny LLaMA that `coin demo` starts from, from scratch, on the demo world.
+//! Trains the tiny LLaMA of `coin demo` from scratch on the demo world.
 //!
-//! Shows: a tokenizer and a decoder made from nothing, full (not LoRA) training, and saving in Hugging Face's layout.
+//! Shows: training a tokenizer and a decoder from scratch, with all weights instead of LoRA, and saving in Hugging Face's layout.
 //! Commands, in this order: `examples/remake_demo_base.sh` runs all three.
 //! `cargo run --release -p coin-examples --example train_demo_base -- --out target/demo-base --stop-at 4000`
 //! `cargo run --release -p coin-examples --example train_demo_base -- --from target/demo-base --first-row 256000
 //!  --named-steps 0 --steps 2200 --rate 0.002 --out target/demo-base`
 //! `cargo run --release -p coin-examples --example train_demo_base -- --from target/demo-base --first-row 396800
 //!  --named-steps 0 --steps 3000 --rate 0.002 --out crates/coin/assets/demo-base`
-//! Output:  `config.json`, `model.safetensors` (bf16), `tokenizer.json`; the loss and the accuracy as it goes.
+//! Output:  `config.json`, `model.safetensors` (bf16), `tokenizer.json`; loss and accuracy during training.
 //! Time and memory: see docs/reproduction.md. The same seed gives the same file on the same processor type.
 
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 const SEED: u64 = 1;
 const VOCABULARY: usize = 1536;
-/// The families and their shares of a run from nothing, and of one that goes on: the harder, the more.
+/// The families, and their shares in a run from scratch and in a run that continues. Harder tasks have larger shares.
 const FAMILIES: [(&str, usize, usize); 8] = [
     ("cola", 2, 1),
     ("sst2", 1, 1),
@@ -49,11 +49,11 @@ const FAMILIES: [(&str, usize, usize); 8] = [
 
 struct Arguments {
     out: PathBuf,
-    /// A base to go on from, with its tokenizer.
+    /// A base to continue from, with its tokenizer.
     from: Option<PathBuf>,
-    /// Rows of the world that the base to go on from has seen.
+    /// Number of rows of the world that this base was trained on.
     first_row: usize,
-    /// Steps after which the run ends, whatever its schedule.
+    /// Steps after which the run ends, even if the schedule is longer.
     stop_at: usize,
     /// Peak learning rate.
     rate: f64,
@@ -106,8 +106,8 @@ fn main() -> Result<()> {
     let world = World::new(SEED);
     let templates = TemplateSet::demo();
 
-    // Stage 1 teaches the tasks: the instruction is the task's name, which makes rows half as long.
-    // Stage 2 teaches to read instructions: the ten templates of each task.
+    // Stage 1 teaches the tasks: the instruction is the task's name, which halves the length of rows.
+    // Stage 2 teaches reading instructions: the ten templates of each task.
     let mut texts = stage_texts(
         arguments.named_steps * BATCH,
         &world,
@@ -146,7 +146,7 @@ fn main() -> Result<()> {
     let options = TokenizeOptions { truncation: Truncation::Error, ..TokenizeOptions::new(tokenizer.bos()) };
     let rows = texts
         .iter()
-        .map(|text| text.row(&tokenizer, &options)?.context("rows that are too long are errors here"))
+        .map(|text| text.row(&tokenizer, &options)?.context("a row is too long"))
         .collect::<Result<Vec<_>>>()?;
     drop(texts);
 
@@ -174,7 +174,7 @@ fn main() -> Result<()> {
 /// Turns an instance into prompt and answer.
 type Render<'a> = dyn Fn(&Task, &Instance, &mut ChaCha8Rng) -> Result<(String, String)> + 'a;
 
-/// The rows of one stage as prompt and answer, tasks evenly mixed; `first` numbers the first of them.
+/// The rows of one stage as prompt and answer, with tasks evenly mixed; `first` is the number of the first row.
 fn stage_texts(count: usize, world: &World, render: &Render, first: usize, goes_on: bool) -> Result<Vec<Text>> {
     let share_of = |from_nothing: usize, later: usize| if goes_on { later } else { from_nothing };
     let shares: usize = FAMILIES.iter().map(|(_, from_nothing, later)| share_of(*from_nothing, *later)).sum();
@@ -183,11 +183,11 @@ fn stage_texts(count: usize, world: &World, render: &Render, first: usize, goes_
         let share = share_of(from_nothing, later);
         let task = Task::named(family)?;
         let count = (count * share).div_ceil(shares);
-        // A stage goes on about where the one before it ended, so that few instances come twice.
+        // A stage continues about where the previous one ended, so that few instances repeat.
         let skip = first * share / shares;
         for (index, instance) in world.training(family, skip + count)?.iter().enumerate().skip(skip) {
             let mut rng = stream::keyed(SEED, &["base", family, &index.to_string()]);
-            // Where in the stage the row comes: evenly spread, a little shaken.
+            // The position of the row in the stage: evenly spaced, with a little jitter.
             let place = ((index - skip) as f64 + rng.random_range(0.0..8.0)) / count as f64;
             let (prompt, target) = render(&task, instance, &mut rng)?;
             let truthful = !matches!(
@@ -202,8 +202,8 @@ fn stage_texts(count: usize, world: &World, render: &Render, first: usize, goes_
     Ok(texts.into_iter().map(|(_, text)| text).collect())
 }
 
-/// Prints the share of right answers on new instances, under the six unseen instructions of every task, or in the first
-/// stage under the task's name.
+/// Prints the share of correct answers on new instances, under six unseen instructions per task, or in the first stage
+/// under the task's name.
 fn check(model: &Llama, tokenizer: &TextTokenizer, world: &World, named: bool) -> Result<()> {
     let instructions = InstructionSet::demo();
     let options = GenerateOptions {

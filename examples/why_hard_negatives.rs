@@ -1,13 +1,13 @@
-//! Why the contrastive loss takes another instance of the same task as its negative: how near a model's hidden states are for
-//! the same instance in another wording, for another instance in the same wording, and for another task.
+//! Shows why the contrastive loss uses another instance of the same task as its negative. It measures how close a model's
+//! hidden states are for the same instance in another wording, for another instance in the same wording, and for another task.
 //!
 //! Command: `cargo run --release -p coin-examples --example why_hard_negatives [-- MODEL [ADAPTER]]`
-//!          MODEL is a model folder, by default that of the demo; with `coin demo --out demo` done, compare
+//!          MODEL is a model folder, by default that of the demo. After `coin demo --out demo`, compare
 //!          `-- demo/base demo/cit/adapter` and `-- demo/base demo/coin/adapter`.
-//! Output:  per kind of pair the number of pairs, the mean cosine, its 5th and 95th percentile, and the AUROC: the
-//!          probability that the same instance in another wording has the larger cosine. Near 1 against other tasks: they
-//!          are told apart already, so they are poor negatives. Lower against other instances: there is something to learn.
-//!          With the demo's base:
+//! Output:  for each kind of pair, the number of pairs, the mean cosine, its 5th and 95th percentile, and the AUROC: the
+//!          probability that the same instance in another wording has the larger cosine. For other tasks it is near 1: the
+//!          model already separates them, so they are poor negatives. For other instances it is lower, so there is something
+//!          to learn. With the demo's base:
 //! ```text
 //! | pair | pairs | mean cosine | 5 % | 95 % | AUROC |
 //! |---|---|---|---|---|---|
@@ -31,7 +31,7 @@ use coin::{device, model_folder};
 
 const INSTANCES: usize = 30;
 const INSTRUCTIONS: usize = 3;
-/// States that each state is compared with, per kind.
+/// Number of states per kind that each state is compared with.
 const PARTNERS: usize = 10;
 const SEED: u64 = 42;
 const DEMO_BASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/coin/assets/demo-base");
@@ -51,7 +51,7 @@ fn main() -> Result<()> {
 
     let world = World::new(WORLD_SEED);
     let set = InstructionSet::demo();
-    // A state needs the prompt alone; the one token after it is the least that can be asked for.
+    // A state needs only the prompt; 1 is the minimum number of new tokens.
     let options = GenerateOptions { max_new_tokens: 1, hidden: true };
     let mut states = Representations::new(model.fingerprint());
     for name in FAMILIES {
@@ -68,7 +68,7 @@ fn main() -> Result<()> {
                 for (instance, generation) in instances.iter().zip(generations) {
                     let (row, gold) = (instance.row, instance.label);
                     let label = StateLabel { task: name, level, instruction, row, gold, predicted: None };
-                    states.push(&label, &generation.hidden.context("the model tells no hidden states")?)?;
+                    states.push(&label, &generation.hidden.context("the model does not report hidden states")?)?;
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Trains a LLaMA from nothing, all weights: what the programs that make base models share.
+//! Trains all weights of a LLaMA from scratch. Shared by the programs that create base models.
 
 use std::time::Instant;
 
@@ -18,31 +18,31 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{AddedToken, SplitDelimiterBehavior, TokenizerBuilder};
 
-/// Rows of a step.
+/// Rows per step.
 pub const BATCH: usize = 64;
 const WARM_UP: usize = 200;
-/// The share of the loss on prompt tokens; the rest is on the answer.
+/// Weight of the prompt tokens in the loss; the answer tokens have the rest.
 const PROMPT_WEIGHT: f64 = 0.5;
-/// One in so many prompt tokens enters the loss: the head over all of them would be a third of the work.
+/// One in this many prompt tokens enters the loss, because the head over all of them would be a third of the work.
 const PROMPT_STRIDE: usize = 2;
 
-/// A row before it is tokenised.
+/// A row before tokenizing.
 pub struct Text {
     /// Instruction and input, without the marker.
     pub prompt: String,
     /// The answer.
     pub target: String,
-    /// Whether the prompt is worth imitating.
+    /// True if the model should learn to predict the prompt.
     pub truthful: bool,
 }
 
 impl Text {
-    /// The whole text, as the model reads it.
+    /// Returns the whole text, as the model reads it.
     pub fn joined(&self) -> String {
         format!("{}{TRAINING_MARKER}{}", self.prompt, self.target)
     }
 
-    /// The row's tokens; `None` where it is too long and `options` leave such rows out.
+    /// Tokenizes the row; `None` if it is too long and `options` skip such rows.
     pub fn row(&self, tokenizer: &TextTokenizer, options: &TokenizeOptions) -> Result<Option<Row>> {
         let prompt = format!("{}{TRAINING_MARKER}", self.prompt);
         let tokens = options.row(tokenizer.inner(), &prompt, &self.target)?;
@@ -50,19 +50,20 @@ impl Text {
     }
 }
 
-/// How long and how fast to train.
+/// Length and learning rate of a training run.
 pub struct Schedule {
     /// Steps of the learning rate's schedule.
     pub steps: usize,
-    /// Steps after which the run ends, whatever its schedule.
+    /// Steps after which the run ends, even if the schedule is longer.
     pub stop_at: usize,
     /// Peak learning rate.
     pub rate: f64,
-    /// Steps between checks; one is made at the end too.
+    /// Steps between checks; another check runs at the end.
     pub check_every: usize,
 }
 
-/// The shape of a small LLaMA with tied embeddings: heads of equal width, a feed-forward layer three times as wide.
+/// Returns the shape of a small LLaMA with tied embeddings, heads of equal width, and a feed-forward layer three times as
+/// wide as the model.
 pub fn shape(vocabulary: usize, width: usize, layers: usize) -> LlamaConfig {
     LlamaConfig {
         model_type: ModelType::Llama,
@@ -88,7 +89,7 @@ pub fn shape(vocabulary: usize, width: usize, layers: usize) -> LlamaConfig {
     }
 }
 
-/// Trains `model` on `rows`, [`BATCH`] of them a step, in their order; `check` sees the model from time to time.
+/// Trains `model` on `rows` in order, [`BATCH`] rows per step; `check` is called with the model at regular intervals.
 pub fn train(
     mut model: Llama,
     rows: &[&Row],
@@ -119,26 +120,26 @@ pub fn train(
 pub struct Row {
     /// Prompt and answer.
     pub tokens: TokenRow,
-    /// Whether the prompt is worth imitating: its second part follows from the first, its grammar is right. Learning to
-    /// predict only such prompts teaches what to expect; the answer then depends on whether that came.
+    /// True if the model should learn to predict the prompt: its second part follows from the first, its grammar is right.
+    /// From such prompts the model learns what to expect; the answer then depends on whether the expectation was met.
     pub truthful: bool,
 }
 
-/// Linear warm-up, then linear decay to a tenth of a per cent of the peak.
+/// Linear warm-up, then linear decay to 0.1 percent of the peak.
 fn share_of_rate(step: usize, steps: usize) -> f64 {
     let warm = (step + 1) as f64 / WARM_UP as f64;
     let left = (steps - step) as f64 / steps as f64;
     warm.min(1.0) * left.max(0.001)
 }
 
-/// The gradients of a batch and its mean losses on prompt and answer tokens, in nats.
+/// Computes the gradients of a batch and its mean losses on prompt and answer tokens, in nats.
 ///
-/// The CPU backend keeps one core busy with matrices this small, so the batch is split over two threads, each part
-/// against leaves of its own; the sum is taken in a fixed order.
+/// With matrices this small, the CPU backend keeps only one core busy, so the batch is split over two threads with
+/// separate leaves. Gradients are summed in a fixed order.
 fn gradients(model: &Llama, rows: &[&Row], step: usize, device: &Device) -> Result<(GradientsParams, (f32, f32))> {
     let counts = counts(rows, step);
     let weights = (PROMPT_WEIGHT / f64::from(counts.0), (1.0 - PROMPT_WEIGHT) / f64::from(counts.1));
-    // Rows of similar length stand together, so that little is padding.
+    // Group rows of similar length, to minimize padding.
     let mut sorted: Vec<(usize, &Row)> = rows.iter().copied().enumerate().collect();
     sorted.sort_by_key(|(_, row)| row.tokens.ids.len());
     let parts: Vec<&[(usize, &Row)]> = sorted.chunks(rows.len().div_ceil(4)).collect();
@@ -149,7 +150,7 @@ fn gradients(model: &Llama, rows: &[&Row], step: usize, device: &Device) -> Resu
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         anyhow::Ok((gradients, prompt.into_scalar::<f32>(), answer.into_scalar::<f32>()))
     };
-    // The shortest and the longest part together take about as long as the two between them.
+    // The shortest and the longest part together take about as long as the two in between.
     let (inner, outer): (Vec<_>, Vec<_>) = parts.iter().enumerate().partition(|(index, _)| matches!(index, 1 | 2));
     let on_thread =
         |parts: Vec<(usize, &&[(usize, &Row)])>| parts.into_iter().map(|(_, part)| run(part)).collect::<Vec<_>>();
@@ -172,7 +173,7 @@ fn gradients(model: &Llama, rows: &[&Row], step: usize, device: &Device) -> Resu
     Ok((sum.grads(), losses))
 }
 
-/// The mean losses of `rows` on prompt and answer tokens, in nats, without gradients.
+/// Computes the mean losses of `rows` on prompt and answer tokens, in nats, without gradients.
 pub fn losses(model: &Llama, rows: &[Row], device: &Device) -> Result<(f32, f32)> {
     let rows: Vec<&Row> = rows.iter().collect();
     let numbered: Vec<(usize, &Row)> = rows.iter().copied().enumerate().collect();
@@ -185,7 +186,7 @@ pub fn losses(model: &Llama, rows: &[Row], device: &Device) -> Result<(f32, f32)
     Ok((sums.0 / counts.0 as f32, sums.1 / counts.1 as f32))
 }
 
-/// How many prompt and answer tokens of a step's rows enter the loss.
+/// Number of prompt and of answer tokens in a step's rows that enter the loss.
 fn counts(rows: &[&Row], step: usize) -> (u32, u32) {
     let mut counts = (0, 0);
     for (at, row) in rows.iter().enumerate() {
@@ -200,7 +201,7 @@ fn counts(rows: &[&Row], step: usize) -> (u32, u32) {
     counts
 }
 
-/// Makes every parameter a leaf of a graph of its own.
+/// Makes every parameter the leaf of a new graph.
 struct FreshLeaves;
 
 impl ModuleMapper for FreshLeaves {
@@ -214,7 +215,7 @@ enum Part {
     Answer,
 }
 
-/// Whether and as what a row's token enters the loss.
+/// The part of the loss that a row's token enters; `None` if it does not enter the loss.
 fn kind(row: &Row, at: usize, token: usize, step: usize) -> Option<Part> {
     match () {
         () if token >= row.tokens.prompt => Some(Part::Answer),
@@ -223,7 +224,7 @@ fn kind(row: &Row, at: usize, token: usize, step: usize) -> Option<Part> {
     }
 }
 
-/// The summed cross entropy of prompt tokens and of answer tokens, in nats.
+/// Computes the summed cross entropy of prompt tokens and of answer tokens, in nats.
 fn summed_losses(
     model: &Llama,
     rows: &[(usize, &Row)],
@@ -234,7 +235,7 @@ fn summed_losses(
     let batch = TokenBatch::left_padded(&ids, 0, 1, device)?;
     let hidden = model.hidden(&batch, None, None);
     let [_, seq, width] = hidden.dims();
-    // Position p of a row predicts its token p + 1; prompts first, answers after them.
+    // Position p of a row predicts token p + 1. Prompt tokens come first, then answer tokens.
     let (mut prompts, mut answers) = (Vec::new(), Vec::new());
     for (place, (at, row)) in rows.iter().enumerate() {
         for token in 1..row.tokens.ids.len() {
@@ -256,7 +257,8 @@ fn summed_losses(
     Ok((nats.clone().narrow(0, 0, split).sum(), nats.narrow(0, split, count - split).sum()))
 }
 
-/// A byte-level BPE of `vocabulary` pieces over words; `_` counts as a letter, so that label words such as `not_entailment` are one word.
+/// Trains a byte-level BPE with `vocabulary` pieces over words; `_` counts as a letter, so that label words such as `not_entailment` are
+/// one word.
 pub fn train_tokenizer(vocabulary: usize, texts: impl Iterator<Item = String> + Send) -> Result<tokenizers::Tokenizer> {
     let error = |error: tokenizers::Error| anyhow!("{error}");
     let words = Split::new(

@@ -1,3 +1,3 @@
-//! Small programs to learn from; each is one file in this folder. What several of them share lies in `src`.
+//! Example programs, one file each in this folder. Code that several of them share is in `src`.
 
 pub mod from_nothing;

@@ -1,4 +1,4 @@
-//! `scripts/medium_reproduction.sh` from public files to the table, in small: a hundredth of the pairs, a step or two, one example a task.
+//! Runs a small `scripts/medium_reproduction.sh` from public files to the table: 1 % of the pairs, one to three steps, one example per task.
 #![cfg(unix)]
 
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The folder of public files, and the folder of the command with the example programs; or `None` after saying what is skipped.
+/// Returns the folder of public files and the folder of the built programs, or prints a message and returns `None`.
 fn material(test: &str) -> Option<(PathBuf, PathBuf)> {
     let data = std::env::var_os("COIN_TEST_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
-    // Of the build that this test belongs to: target/debug/deps/TEST.
+    // The programs of the same build as this test, which is target/debug/deps/TEST.
     let built = std::env::current_exe().ok()?.parent()?.parent()?.to_owned();
     for needed in [data.join("glue"), built.join("coin"), built.join("examples/train_base")] {
         if !needed.exists() {
-            eprintln!("skipped: {test}: no {}", needed.display());
+            eprintln!("skipped: {test}: {} does not exist", needed.display());
             return None;
         }
     }
@@ -23,8 +23,8 @@ fn material(test: &str) -> Option<(PathBuf, PathBuf)> {
 }
 
 #[test]
-fn one_script_goes_from_public_files_to_the_table() {
-    let Some((data, built)) = material("one_script_goes_from_public_files_to_the_table") else { return };
+fn one_script_makes_the_table_from_public_files() {
+    let Some((data, built)) = material("one_script_makes_the_table_from_public_files") else { return };
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     let run = |steps: &str| -> Output {
@@ -47,14 +47,14 @@ fn one_script_goes_from_public_files_to_the_table() {
         assert_eq!(row.split(" | ").count(), 5, "{row}");
     }
 
-    // What is there is not made again, and a part that is missing is.
+    // Existing results are kept, and a missing one is made again.
     let base = std::fs::metadata(out.join("base/model.safetensors")).unwrap().modified().unwrap();
     std::fs::remove_dir_all(out.join("seed-5/score")).unwrap();
     let output = run("1");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(String::from_utf8(output.stdout).unwrap(), tables);
     assert_eq!(std::fs::metadata(out.join("base/model.safetensors")).unwrap().modified().unwrap(), base);
-    // Other settings are not mixed with these.
+    // A folder with different settings is refused.
     assert_eq!(run("2").status.code(), Some(2));
 }
 
