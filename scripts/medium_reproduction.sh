@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
-# The medium reproduction: a LLaMA of 5.5 M parameters, instruction-tuned from nothing on real data, then CIT against CoIN over
-# several seeds, evaluated on real development sets under the released perturbed instructions. What is finished is not done again,
-# and a tuning run or an evaluation that was stopped goes on; one of the base's two runs begins anew. docs/reproduction.md has the
-# tables that came out. Settings are variables of the environment:
+# Medium reproduction: trains a LLaMA of 5.5 M parameters from scratch on real instruction data, then compares CIT and CoIN over
+# several seeds, evaluated on real development sets under the released perturbed instructions. Finished parts are not repeated.
+# An interrupted tuning run or evaluation resumes; an interrupted run of the base (there are two) starts over.
+# docs/reproduction.md has the resulting tables. Environment variables set the options:
 #
-#   DATA        folder of the public files, as docs/test-data.md lays them out   ../shared/data
-#   OUT         folder for everything                                            medium-reproduction
-#   SEEDS       seeds of pairs, training and evaluation; more may come later     1 2 3
-#   PRESET      strict, or paper                                                 strict
-#   BASE_STEPS  optimiser steps of the base, 64 rows each                        2500
-#   STEPS       optimiser steps of CIT and of CoIN, 64 pairs each                100
-#   SHARE       per cent of each source's pairs that are built                   100
+#   DATA        folder of the public files, laid out as in docs/test-data.md     ../shared/data
+#   OUT         output folder                                                    medium-reproduction
+#   SEEDS       seeds of pairs, training and evaluation; more can be added later 1 2 3
+#   PRESET      strict or paper                                                  strict
+#   BASE_STEPS  optimizer steps of the base, 64 rows each                        2500
+#   STEPS       optimizer steps of CIT and of CoIN, 64 pairs each                100
+#   SHARE       percent of each source's pairs to build                          100
 #   HELD_OUT    pairs held out of training                                       400
-#   EXAMPLES    examples evaluated of a task                                     100
-#   PROGRAMS    folder with `coin` and `examples/`, such as target/release       built by cargo where empty
+#   EXAMPLES    examples evaluated per task                                      100
+#   PROGRAMS    folder with `coin` and `examples/`, such as target/release       if empty, built by cargo
 #
-# Standard output has the tables. Exit code: that of the command that failed; 2 for wrong settings, and where OUT was begun with others.
+# The tables go to standard output. The exit code is that of the failed command, or 2 for invalid settings and for an OUT that was
+# created with different settings.
 set -euo pipefail
 export LC_ALL=C
 here="$(cd "$(dirname "$0")/.." && pwd)"
@@ -25,7 +26,7 @@ here="$(cd "$(dirname "$0")/.." && pwd)"
 fail() { echo "medium_reproduction: $*" >&2; exit 2; }
 [ -d "$DATA/glue" ] || fail "DATA=$DATA has no folder glue"
 DATA="$(cd "$DATA" && pwd)"
-# Preset paper contrasts within a micro-batch, which has two pairs there; elsewhere its size is for memory only.
+# Preset paper contrasts within a micro-batch of two pairs; in preset strict the micro-batch size affects memory only.
 case "$PRESET" in strict) micro=8 ;; paper) micro=2 ;; *) fail "PRESET=$PRESET, expected paper or strict" ;; esac
 for name in BASE_STEPS STEPS SHARE HELD_OUT EXAMPLES; do
   [[ "${!name}" =~ ^[1-9][0-9]{0,8}$ ]] || fail "$name=${!name}, expected a whole number from 1"
@@ -45,16 +46,16 @@ export COIN="$PROGRAMS/coin"
 mkdir -p "$OUT"
 root="$(cd "$OUT" && pwd)"
 
-# Settings that change the results; results of others are not mixed with theirs.
+# The settings that affect the results. Results of different settings are not mixed.
 settings="$(for name in DATA PRESET BASE_STEPS STEPS SHARE HELD_OUT EXAMPLES; do echo "$name=${!name}"; done)"
 if [ -e "$root/settings.env" ]; then
-  differ="$(diff "$root/settings.env" - <<<"$settings")" || fail "$OUT was begun with other settings; another OUT, or:
+  differ="$(diff "$root/settings.env" - <<<"$settings")" || fail "$OUT was created with different settings; choose another OUT, or undo these changes:
 $differ"
 else
   echo "$settings" >"$root/settings.env"
 fi
 
-# Makes the file or folder $1 with a command, unless it is there; the command gets another name to write to for its word RESULT.
+# Creates the file or folder $1 with a command, unless it exists. A temporary name replaces the word RESULT in the command.
 make() {
   local result="$root/$1" word words=(); shift
   if [ -e "$result" ]; then return; fi
@@ -69,7 +70,7 @@ make() {
   mv "$partial" "$result"
 }
 
-# Builds the pairs of all sources into the folder $1 with the seed $2: of each SOURCE:PAIRS so many pairs a task.
+# Builds the pairs of all sources in the folder $1 with the seed $2; SOURCE:PAIRS gives the number of pairs per task.
 sources() {
   local folder="$1" seed="$2" source task pairs from; shift 2
   mkdir -p "$root/$folder"
@@ -86,13 +87,13 @@ sources() {
   done
 }
 
-# Writes the files of the folder $2 to the file $1.
+# Concatenates the files of the folder $2 into the file $1.
 join() { cat "$2"/*.jsonl >"$1"; }
 
 make material "$PROGRAMS/examples/gather_glue" "$DATA" RESULT
 
-# The base, on both wordings of all pairs, in two runs: the first ends where its rate has come from 2e-3 to 1.17e-3, the second
-# goes on from there to nothing.
+# The base is trained on both wordings of all pairs in two runs. The first stops when the rate has decayed from 2e-3 to 1.17e-3;
+# the second continues from there to zero.
 sources base-pairs 1 cola:8000 sst2:16000 mrpc:6000 rte:5000 qnli:8000 mnli:4000 wnli:1000 t0:400 induction:500
 first="$((BASE_STEPS * 3 / 5))"
 base=("$PROGRAMS/examples/train_base" --out RESULT)
@@ -108,7 +109,7 @@ for seed in "${seeds[@]}"; do
     induction:100
   make "seed-$seed/joined.jsonl" join RESULT "$run/pairs"
   make "seed-$seed/pairs.jsonl" "$COIN" pairs take "$run/joined.jsonl" --pairs 1000000 --seed "$seed" --out RESULT
-  # Every setting of that script is given, so that none comes from outside.
+  # Sets every variable of that script, so that none is inherited from the environment.
   env OUT="$run/runs" MODEL="$root/base" ADAPTER= PAIRS="$run/pairs.jsonl" DATA= FORMAT=flan TEMPLATES= TRAIN_TASKS= \
     TASK_PAIRS=1000 LIMIT=1000000 HELD_OUT="$HELD_OUT" GLUE="$root/material/glue" TASKS= PROMPTS="$prompts" \
     EXAMPLES="$EXAMPLES" NEW_TOKENS=7 PRESET="$PRESET" DEVICE=cpu DTYPE=f32 STEPS="$STEPS" SEED="$seed" \

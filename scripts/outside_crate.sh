@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# What an outside user gets: packs every library as it would be published, and builds a fresh crate outside the
-# workspace on one of them alone.
+# Tests the packages as an outside user gets them: packs every library as for publishing, and builds a new crate outside
+# the workspace that depends on one of them only.
 #
-#   scripts/outside_crate.sh coin-perturb [--offline]   manifests, dependency trees, a program that runs: a minute or two
+#   scripts/outside_crate.sh coin-perturb [--offline]   checks manifests and dependency trees, runs a program: a minute or two
 #   scripts/outside_crate.sh coin-loss [--offline]      the same, but compiles burn: many minutes the first time
-#   scripts/outside_crate.sh manifests                  what the packed manifests say, nothing compiled
+#   scripts/outside_crate.sh manifests                  checks the packed manifests only, without compiling
 #
-# COIN_OUTSIDE_DIR keeps its files between calls (default: a folder beside the temporary ones).
+# COIN_OUTSIDE_DIR is the folder that keeps the files between calls (default: one in the temporary folder).
 set -euo pipefail
 root="$(cd "$(dirname "$0")/.." && pwd)"
 what="${1:?coin-perturb, coin-loss or manifests}"
@@ -17,45 +17,46 @@ libraries=(coin-data coin-eval coin-hub coin-loss coin-model coin-perturb coin-t
 version="$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' "$root/Cargo.toml")"
 rust="$(sed -n '/^\[workspace.package\]/,/^$/s/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")"
 fail() { echo "outside_crate: $*" >&2; exit 1; }
-[ -n "$version" ] && [ -n "$rust" ] || fail "Cargo.toml: no version or rust-version"
+[ -n "$version" ] && [ -n "$rust" ] || fail "Cargo.toml: version or rust-version not found"
 
-# One build folder of our own: neither the outer build's lock nor its features are shared.
+# A separate build folder, so that the outer build's lock and features are not shared.
 export CARGO_TARGET_DIR="$work/target"
 packages="$work/packages"
 rm -rf "$packages" "$CARGO_TARGET_DIR/package"
 mkdir -p "$packages"
 
-# Dependencies between the packages are resolved through the local registry that cargo makes for them.
+# cargo resolves dependencies between the packages through a temporary local registry.
 only=()
 for library in "${libraries[@]}"; do only+=(-p "$library"); done
 (cd "$root" && cargo package --quiet --no-verify --allow-dirty --locked "${offline[@]}" "${only[@]}" 2>"$work/package.log") ||
   { cat "$work/package.log" >&2; fail "cargo package failed"; }
 for library in "${libraries[@]}"; do tar -xzf "$CARGO_TARGET_DIR/package/$library-$version.crate" -C "$packages"; done
 
-# What crates.io and docs.rs ask of a manifest, and what the workspace promises.
+# Checks the requirements of crates.io and docs.rs for a manifest, and those of the workspace.
 check_manifest() {
   local library="$1" folder="$packages/$1-$version"
   local manifest="$folder/Cargo.toml"
-  grep -qx "rust-version = \"$rust\"" "$manifest" || fail "$library: rust-version $rust is not in the packed manifest"
-  grep -qx 'license = "Apache-2.0"' "$manifest" || fail "$library: no license"
-  grep -q '^description = "..*"' "$manifest" || fail "$library: no description"
-  grep -qx 'readme = "README.md"' "$manifest" || fail "$library: no readme"
-  grep -q '^\[package.metadata.docs.rs\]' "$manifest" || fail "$library: no settings for docs.rs"
-  cmp -s "$root/LICENSE" "$folder/LICENSE" || fail "$library: LICENSE is absent or another one"
-  [ -s "$folder/README.md" ] || fail "$library: README.md is absent"
+  grep -qx "rust-version = \"$rust\"" "$manifest" || fail "$library: the packed manifest lacks rust-version $rust"
+  grep -qx 'license = "Apache-2.0"' "$manifest" || fail "$library: missing license"
+  grep -q '^description = "..*"' "$manifest" || fail "$library: missing description"
+  grep -qx 'readme = "README.md"' "$manifest" || fail "$library: missing readme"
+  grep -q '^\[package.metadata.docs.rs\]' "$manifest" || fail "$library: missing settings for docs.rs"
+  cmp -s "$root/LICENSE" "$folder/LICENSE" || fail "$library: LICENSE is missing or differs from the workspace's"
+  [ -s "$folder/README.md" ] || fail "$library: README.md is missing or empty"
   ! grep -nE '^path = "\.\.|^git = ' "$manifest" || fail "$library: depends on a path or a git repository"
   local list
   for list in keywords categories; do
     # At most five of each, keywords of at most 20 characters.
     local values
     values="$(sed -n "/^$list = \[/,/\]/p" "$manifest" | grep -o '"[^"]*"' | tr -d '"')"
-    [ -n "$values" ] || fail "$library: no $list"
+    [ -n "$values" ] || fail "$library: missing $list"
     [ "$(wc -l <<<"$values")" -le 5 ] || fail "$library: more than five $list"
-    [ "$list" = categories ] || ! grep -qvE '^[a-zA-Z0-9][a-zA-Z0-9_+-]{0,19}$' <<<"$values" || fail "$library: a keyword that crates.io refuses"
+    [ "$list" = categories ] || ! grep -qvE '^[a-zA-Z0-9][a-zA-Z0-9_+-]{0,19}$' <<<"$values" || fail "$library: crates.io does not accept one of the keywords"
   done
 }
 
-# A fresh crate on one library; its sources come from the packed files, the rest at the versions of our lock file.
+# Creates a new crate that depends on one library. The library comes from the packed files, other crates at the versions of
+# the workspace's lock file.
 fresh_crate() {
   local library="$1" dependencies="$2" program="$3"
   outside="$work/outside-$library"
@@ -71,53 +72,54 @@ fresh_crate() {
   cp "$root/Cargo.lock" "$outside/Cargo.lock"
 }
 
-# Names of all crates under the fresh crate, without those of development alone.
+# Names of all dependencies of the new crate, without development dependencies.
 tree() { (cd "$outside" && cargo tree "${offline[@]}" --edges normal,build --prefix none "$@" --format '{p}') | awk '{print $1}' | sort -u; }
 
 forbid() {
   local names="$1"
   local name
   for name in "${@:2}"; do
-    ! grep -qxE "$name" <<<"$names" || fail "the tree holds $(grep -xE "$name" <<<"$names" | head -1)"
+    ! grep -qxE "$name" <<<"$names" || fail "the dependency tree contains $(grep -xE "$name" <<<"$names" | head -1)"
   done
 }
 
-# What the other crates bring, and coin-loss must not. (burn itself brings some that coin-data has too, such as `toml`.)
+# Dependencies of the other crates that coin-loss must not have. (burn itself has some that coin-data also has, such as `toml`.)
 large=(tokenizers parquet ureq clap 'hf-hub' csv indicatif mimalloc ctrlc reqwest tokio)
 
 case "$what" in
 manifests)
   for library in "${libraries[@]}"; do check_manifest "$library"; done
-  echo "${#libraries[@]} packed manifests are as crates.io and docs.rs want them"
+  echo "${#libraries[@]} packed manifests meet the requirements of crates.io and docs.rs"
   ;;
 coin-perturb)
   for library in coin-data coin-perturb; do check_manifest "$library"; done
   fresh_crate coin-perturb "coin-perturb = \"$version\"" "$(cat "$root/scripts/outside_crate/perturb.rs")" coin-perturb coin-data
   names="$(tree)"
-  # coin-data reads tasks as TOML and writes whole files, hence `toml` and `tempfile`; nothing of tensors or the network.
+  # coin-data reads tasks as TOML and writes files atomically, so `toml` and `tempfile` are allowed, but no tensor or
+  # network crates.
   forbid "$names" 'burn.*' 'cubecl.*' tokenizers parquet ureq clap 'hf-hub' safetensors reqwest tokio 'coin-(eval|hub|loss|model|train)' coin
   said="$(cd "$outside" && cargo run --quiet "${offline[@]}")"
-  [ "$said" = "labels intact: 4 of 4" ] || fail "the program said: $said"
+  [ "$said" = "labels intact: 4 of 4" ] || fail "unexpected output of the program: $said"
   echo "coin-perturb: $(wc -l <<<"$names") crates with the program, no burn; $said"
   ;;
 coin-loss)
   check_manifest coin-loss
   program="$(cat "$root/scripts/outside_crate/loss.rs")"
   burn="$(sed -n 's/^burn = { version = "\(=[^"]*\)".*/\1/p' "$root/Cargo.toml")"
-  # With features of the user's own: a GPU backend beside what coin-loss asks for. Only resolved, not compiled.
+  # With additional features: a GPU backend besides the features that coin-loss needs. Only resolved, not compiled.
   fresh_crate coin-loss "$(printf 'coin-loss = "%s"\nburn = { version = "%s", default-features = false, features = ["std", "wgpu"] }' "$version" "$burn")" "$program" coin-loss
   (cd "$outside" && cargo tree --edges features -i burn >"$work/features.txt")
-  for feature in std wgpu flex; do grep -q "burn feature \"$feature\"" "$work/features.txt" || fail "burn's feature $feature is not in the union"; done
-  [ "$(tree | grep -cx burn)" = 1 ] || fail "more than one burn"
-  # The least a user can write: burn without default features, with the CPU backend.
+  for feature in std wgpu flex; do grep -q "burn feature \"$feature\"" "$work/features.txt" || fail "burn's feature $feature is not enabled"; done
+  [ "$(tree | grep -cx burn)" = 1 ] || fail "the dependency tree contains more than one version of burn"
+  # The minimum that a user can write: burn without default features, with the CPU backend.
   fresh_crate coin-loss "$(printf 'coin-loss = "%s"\nburn = { version = "%s", default-features = false, features = ["std", "flex"] }' "$version" "$burn")" "$program" coin-loss
   names="$(tree)"
   forbid "$names" "${large[@]}" 'coin-(data|eval|hub|model|perturb|train)' coin
-  # Directly, burn and thiserror alone.
+  # The only direct dependencies are burn and thiserror.
   direct="$(cd "$outside" && cargo tree "${offline[@]}" -p coin-loss --edges normal,build --depth 1 --prefix none --format '{p}' | awk '{print $1}' | sort -u | tr '\n' ' ')"
   [ "$direct" = "burn coin-loss thiserror " ] || fail "coin-loss depends on: $direct"
   (cd "$outside" && cargo check --quiet "${offline[@]}")
-  echo "coin-loss: $(wc -l <<<"$names") crates with the program, beside burn only thiserror; burn's features unite; the program type-checks"
+  echo "coin-loss: $(wc -l <<<"$names") crates with the program; direct dependencies are burn and thiserror; burn's features unite; the program type-checks"
   ;;
 *) fail "$what: expected coin-perturb, coin-loss or manifests" ;;
 esac

@@ -1,4 +1,4 @@
-//! A user's program on `coin-loss` alone: two views of feature vectors, no text and no model.
+//! A user's program that depends on `coin-loss` only: two views of feature vectors, without text or a model.
 
 use burn::tensor::{Device, Distribution, Tensor};
 use coin_loss::{InfoNceConfig, LossError};

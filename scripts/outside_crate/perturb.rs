@@ -1,4 +1,4 @@
-//! A user's program on `coin-perturb` alone: one instruction at four levels, and the audit.
+//! A user's program that depends on `coin-perturb` only: one instruction perturbed at four levels, and the audit.
 
 use std::collections::BTreeMap;
 

@@ -147,7 +147,7 @@ fn one_script_goes_from_data_to_the_report_and_on_from_where_it_was() {
     let output = run("3");
     assert!(output.status.success(), "{}", error(&output));
     let said = error(&output);
-    assert!(said.contains("pairs.jsonl is there") && said.contains("cit/adapter is there"), "{said}");
+    assert!(said.contains("pairs.jsonl exists") && said.contains("cit/adapter exists"), "{said}");
     assert!(said.contains("answers are in"), "{said}");
     assert_eq!(read("coin/adapter/adapter_model.safetensors"), adapter);
     // Other batches round otherwise; the answers are the same.
