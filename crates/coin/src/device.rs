@@ -1,7 +1,7 @@
-//! The one place that turns a name such as `cpu` or `cuda:0` into a device.
+//! Converts names such as `cpu` or `cuda:0` to devices.
 //!
-//! burn opens a GPU on first use, in a thread of its own, which panics where there is none. So a driver is looked for, and
-//! its devices are counted, before burn is asked for one.
+//! burn opens a GPU on first use, in a separate thread, which panics if there is no GPU. This module therefore looks for a
+//! driver and counts its devices before it asks burn for one.
 
 mod adapters;
 mod driver;
@@ -10,32 +10,32 @@ use std::fmt;
 
 use burn::tensor::Device;
 
-/// A device name that cannot be served.
+/// An error with a device name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeviceError {
-    /// No backend has this name.
+    /// The name is not the name of a backend.
     Unknown(String),
     /// The backend is not in this build.
     NotCompiled(String),
-    /// This machine has nothing for the backend, and why.
+    /// This machine does not have a device for the backend.
     Absent {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
-        /// What is missing.
+        /// The reason, such as a missing driver.
         why: String,
     },
-    /// The index is beyond the machine's devices.
+    /// The index is out of range.
     Index {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
-        /// The devices there are.
+        /// The available devices.
         found: Vec<Found>,
     },
     /// The driver refused to open the device.
     Refused {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
-        /// The driver's words.
+        /// The driver's message.
         why: String,
     },
 }
@@ -51,10 +51,10 @@ impl fmt::Display for DeviceError {
                 let backend = name.split(':').next().unwrap_or(name);
                 write!(f, "device `{name}` is not in this build; build with `--features {backend}`")
             }
-            DeviceError::Absent { name, why } => write!(f, "device `{name}` is not on this machine: {why}"),
+            DeviceError::Absent { name, why } => write!(f, "device `{name}` is not available on this machine: {why}"),
             DeviceError::Index { name, found } => {
                 let devices = if found.len() == 1 { "device" } else { "devices" };
-                write!(f, "device `{name}` does not exist; this machine has {} {devices} of its kind", found.len())?;
+                write!(f, "device `{name}` does not exist; this machine has {} {devices} of this kind", found.len())?;
                 let names = found.iter().map(|found| format!("{} ({})", found.device, found.name));
                 write!(f, ": {}", names.collect::<Vec<_>>().join(", "))
             }
@@ -65,34 +65,34 @@ impl fmt::Display for DeviceError {
 
 impl std::error::Error for DeviceError {}
 
-/// A device that this machine has.
+/// A device of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// What `--device` calls it, such as `cuda:0`.
+    /// The name for `--device`, such as `cuda:0`.
     pub device: String,
-    /// What its driver calls it.
+    /// The name that the driver reports.
     pub name: String,
-    /// The interface it is reached by, such as `Vulkan`.
+    /// The API through which it is used, such as `Vulkan`.
     pub interface: String,
-    /// What it is: `discrete GPU`, `integrated GPU`, `virtual GPU`, `software`, `processor` or `other`.
+    /// The kind of device: `discrete GPU`, `integrated GPU`, `virtual GPU`, `software`, `processor` or `other`.
     pub kind: &'static str,
-    /// Its driver, with the version.
+    /// The driver and its version.
     pub driver: String,
 }
 
-/// A backend: whether this build has it, and what it would find.
+/// The state of a backend in this build and on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackendState {
     /// `cpu`, `cuda` and so on.
     pub name: &'static str,
-    /// Whether it is in this build; else the feature of its name adds it.
+    /// True if the backend is in this build; otherwise the feature of the same name adds it.
     pub compiled: bool,
-    /// The devices it has here, or why there are none. Without the backend in the build only those of CUDA and ROCm can be
-    /// told.
+    /// The devices on this machine, or the reason why there are none. If the backend is not in the build, only devices of CUDA
+    /// and ROCm can be listed.
     pub devices: Result<Vec<Found>, String>,
 }
 
-/// The backends a build may have, with whether this one has them.
+/// All backends, with true for those in this build.
 pub const BACKENDS: [(&str, bool); 6] = [
     ("cpu", true),
     ("cuda", cfg!(feature = "cuda")),
@@ -102,7 +102,7 @@ pub const BACKENDS: [(&str, bool); 6] = [
     ("wgpu", cfg!(feature = "wgpu")),
 ];
 
-/// Every backend, with the devices it finds on this machine.
+/// Returns the state of every backend, with the devices it finds on this machine.
 ///
 /// ```
 /// let states = coin::device::states();
@@ -113,21 +113,21 @@ pub fn states() -> Vec<BackendState> {
     BACKENDS.map(|(name, compiled)| BackendState { name, compiled, devices: found(name) }).into()
 }
 
-/// The names of the devices that this build can use here: `cpu`, `cuda:0`, `cuda:1` and so on.
+/// Returns the names of the devices that this build can use on this machine: `cpu`, `cuda:0`, `cuda:1` and so on.
 ///
-/// The interfaces below `wgpu`, as `vulkan`, are left out where `wgpu` reaches the same adapters.
+/// If `wgpu` is in the build, `metal` and `vulkan` are omitted, because `wgpu` uses the same adapters.
 pub fn present() -> Vec<String> {
     let usable = states().into_iter().filter(|state| state.compiled);
     let all = usable.filter(|state| !(cfg!(feature = "wgpu") && ["metal", "vulkan"].contains(&state.name)));
     all.flat_map(|state| state.devices.unwrap_or_default()).map(|found| found.device).collect()
 }
 
-/// The device called `name`: a backend, and for a GPU an optional index, such as `cuda:1`. Without an index the first one
-/// is meant, with `wgpu`, `vulkan` and `metal` the one the runtime prefers.
+/// Returns the device called `name`: a backend and, for a GPU, an optional index, such as `cuda:1`. Without an index this is
+/// the first device, or for `wgpu`, `vulkan` and `metal` the device that the runtime prefers.
 ///
 /// # Errors
-/// No such backend; one that is not compiled in, with the feature that adds it; or this machine has no driver, no such
-/// device, or does not let it be opened.
+/// The backend does not exist; it is not in this build (the message names the feature that adds it); or the machine does not
+/// have a driver or the device, or the device cannot be opened.
 ///
 /// ```
 /// assert!(coin::device::named("cpu").is_ok());
@@ -152,10 +152,10 @@ pub fn named(name: &str) -> Result<Device, DeviceError> {
     open(backend, index).map_err(|why| DeviceError::Refused { name: name.to_owned(), why })
 }
 
-/// The devices called `names`, separated by commas; each may stand more than once.
+/// Returns the devices called `names`, which are separated by commas. A name may be repeated.
 ///
 /// # Errors
-/// As [`named`].
+/// Same as [`named`].
 ///
 /// ```
 /// assert_eq!(coin::device::all_named("cpu, cpu").map(|devices| devices.len()), Ok(2));
@@ -164,15 +164,15 @@ pub fn all_named(names: &str) -> Result<Vec<Device>, DeviceError> {
     names.split(',').map(|name| named(name.trim())).collect()
 }
 
-/// Whether burn has collectives of its own between the devices called `names`, all different: burn 0.22.1 has them for
-/// CUDA.
+/// True if burn has native collectives between the devices called `names`. burn 0.22.1 has them for two or more distinct CUDA
+/// devices.
 pub fn have_collectives(names: &str) -> bool {
     let names: Vec<&str> = names.split(',').map(str::trim).collect();
     let different = names.iter().enumerate().all(|(at, name)| !names[..at].contains(name));
     names.len() > 1 && different && names.iter().all(|name| name.starts_with("cuda"))
 }
 
-/// The devices of a backend, at least one, or why there are none.
+/// Returns the devices of a backend, at least one, or the reason why there are none.
 fn found(backend: &str) -> Result<Vec<Found>, String> {
     let found = match backend {
         "cpu" => vec![Found {
@@ -187,12 +187,12 @@ fn found(backend: &str) -> Result<Vec<Found>, String> {
         _ => adapters::list(backend)?,
     };
     match found.is_empty() {
-        true => Err("the driver is there, but it has no device".to_owned()),
+        true => Err("the driver is installed but did not find a device".to_owned()),
         false => Ok(found),
     }
 }
 
-/// The device at `index`, which is known to be there.
+/// Opens the device at `index`, which must exist.
 fn open(backend: &str, index: Option<usize>) -> Result<Device, String> {
     match backend {
         #[cfg(feature = "cuda")]
@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_cannot_be_served_say_why() {
+    fn errors_explain_the_name() {
         assert_eq!(named("cpu:0").unwrap_err(), DeviceError::Unknown("cpu:0".to_owned()));
         assert_eq!(named("cuda:x").unwrap_err(), DeviceError::Unknown("cuda:x".to_owned()));
         for (backend, compiled) in BACKENDS {
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_beyond_the_devices_counts_them() {
+    fn an_index_out_of_range_reports_the_count() {
         for state in states().into_iter().filter(|state| state.compiled && state.name != "cpu") {
             let message = named(&format!("{}:4095", state.name)).unwrap_err().to_string();
             match state.devices {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_lists_what_there_is() {
+    fn the_message_lists_available_devices() {
         let found = |index: usize| Found {
             device: format!("wgpu:{index}"),
             name: format!("card {index}"),
@@ -246,7 +246,7 @@ mod tests {
             driver: String::new(),
         };
         let error = DeviceError::Index { name: "wgpu:2".to_owned(), found: vec![found(0), found(1)] };
-        let expected = "device `wgpu:2` does not exist; this machine has 2 devices of its kind: wgpu:0 (card 0), \
+        let expected = "device `wgpu:2` does not exist; this machine has 2 devices of this kind: wgpu:0 (card 0), \
                         wgpu:1 (card 1)";
         assert_eq!(error.to_string(), expected);
     }

@@ -1,4 +1,4 @@
-//! An allocation that a device cannot make is an error with a way out, not a crash.
+//! A failed allocation on a device is an error with advice, not a crash.
 
 mod training;
 
@@ -10,13 +10,13 @@ use coin::device::states;
 use coin::memory::{Shortage, catch};
 use training::{run_file, train};
 
-/// One at a time: what [`catch`] hears of is the process's.
+/// Serializes the tests, because [`catch`] observes the whole process.
 static CATCHING: Mutex<()> = Mutex::new(());
 
-/// One tensor of more than the device has, or gives to one buffer.
+/// Allocates a tensor that is larger than the device's memory or its largest buffer.
 fn too_large(name: &str, device: &Device) -> Result<f32, String> {
-    // Indices of wgpu's shaders have 32 bits, so that its tensor must stay below 2^32 values: 16 GiB, of which a buffer
-    // holds a quarter at most.
+    // wgpu's shaders use 32-bit indices, so its tensor must have fewer than 2^32 values: 16 GiB, four times the largest
+    // possible buffer.
     let rows = if name.starts_with("wgpu") { (1 << 16) - 1 } else { 1 << 24 };
     let tensor = Tensor::<2>::ones([rows, 1 << 16], device);
     tensor.sum().try_into_scalar::<f32>().map_err(|error| error.to_string())
@@ -32,18 +32,18 @@ fn an_allocation_that_fails_is_a_shortage() {
             Err(Shortage { bytes: Some(bytes), .. }) => assert!(bytes > 16 << 30 || name.starts_with("wgpu"), "{name}"),
             other => panic!("{name}: {other:?}"),
         }
-        // The device is still of use.
+        // The device is still usable.
         let eight =
             || Tensor::<1>::ones([8], &device).sum().try_into_scalar::<f32>().map_err(|error| error.to_string());
         assert_eq!(catch(eight), Ok(Ok(8.0)), "{name}");
     }
 }
 
-/// A known fault of cubecl 0.11 and WGSL: a kernel over more than 2^32 values indexes with 64 bits, which WGSL cannot, and
-/// what fails is its compilation. No tensor of this size is read or written by a model that fits. (With `autotune` the
-/// tensor is allocated before a kernel is chosen, and that already fails, as it should.)
+/// A known limitation of cubecl 0.11 and WGSL: a kernel over more than 2^32 values uses 64-bit indices, which WGSL does not
+/// support, so its compilation fails. A model that fits in memory does not use tensors of this size. (With `autotune`, the
+/// tensor is allocated before a kernel is chosen, and the allocation already fails, as it should.)
 #[test]
-fn wgsl_has_no_indices_of_64_bits() {
+fn wgsl_does_not_support_64_bit_indices() {
     let _alone = CATCHING.lock();
     let software = states().into_iter().filter(|state| state.compiled && state.name == "wgpu");
     let software =
@@ -59,9 +59,9 @@ fn wgsl_has_no_indices_of_64_bits() {
     }
 }
 
-/// A software adapter of wgpu gives a buffer 128 MiB or so: less than the attention of 64 pairs of 300 tokens needs.
+/// A buffer of a wgpu software adapter is limited to about 128 MiB, less than the attention of 64 pairs of 300 tokens needs.
 #[test]
-fn a_batch_that_does_not_fit_says_what_would() {
+fn a_batch_that_does_not_fit_gives_advice() {
     let software =
         states().into_iter().filter(|state| state.compiled).flat_map(|state| state.devices.unwrap_or_default());
     let dir = tempfile::tempdir().unwrap();
@@ -95,9 +95,9 @@ fn a_batch_that_does_not_fit_says_what_would() {
     }
 }
 
-/// What the advice names, and the devices, may change between the parts of a run.
+/// The settings named in the advice, and the devices, may change when a run resumes.
 #[test]
-fn a_run_goes_on_with_smaller_micro_batches() {
+fn a_run_resumes_with_smaller_micro_batches() {
     let dir = tempfile::tempdir().unwrap();
     let config = run_file(dir.path());
     let settings = ["train.micro_batch_pairs=2", "train.checkpointing=true", "train.device=cpu,cpu"];
@@ -120,10 +120,10 @@ fn a_run_goes_on_with_smaller_micro_batches() {
             "strict" => {
                 assert!(output.status.success(), "{message}");
                 let resumed = last_loss(&out);
-                // The last step again, its sums in another order.
+                // The last step again, with sums in a different order.
                 assert!((whole - resumed).abs() < 1e-4, "{whole} {resumed}");
             }
-            // There every micro-batch is a loss of its own.
+            // In the paper preset, every micro-batch has a separate loss.
             _ => {
                 assert_eq!(output.status.code(), Some(2), "{message}");
                 assert!(message.contains("train.micro_batch_pairs (4 -> 2)"), "{message}");

@@ -1,10 +1,10 @@
-//! What `coin devices` lists, and devices that are not there.
+//! The output of `coin devices`, and errors for missing devices.
 
 use std::process::Command;
 
 use serde_json::Value;
 
-/// The command on a machine without any graphics driver that wgpu could find.
+/// The command, with every graphics driver hidden from wgpu.
 #[cfg(all(feature = "wgpu", target_os = "linux"))]
 fn without_drivers() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_coin"));
@@ -22,7 +22,7 @@ fn listed(command: &mut Command) -> Vec<Value> {
 }
 
 #[test]
-fn the_list_holds_builds_and_machines() {
+fn the_list_shows_backends_and_devices() {
     let backends = listed(&mut Command::new(env!("CARGO_BIN_EXE_coin")));
     let names: Vec<&str> = backends.iter().map(|backend| backend["backend"].as_str().unwrap()).collect();
     assert_eq!(names, ["cpu", "cuda", "metal", "rocm", "vulkan", "wgpu"]);
@@ -44,7 +44,7 @@ fn the_list_holds_builds_and_machines() {
 }
 
 #[test]
-fn devices_that_are_not_there_are_wrong_input() {
+fn missing_devices_are_input_errors() {
     let present = coin::device::present();
     for (backend, compiled) in coin::device::BACKENDS.into_iter().filter(|(name, _)| *name != "cpu") {
         let name = format!("{backend}:4095");
@@ -57,16 +57,16 @@ fn devices_that_are_not_there_are_wrong_input() {
         let expected = match (compiled, some) {
             (false, _) => format!("device `{name}` is not in this build; build with `--features {backend}`"),
             (true, true) => format!("device `{name}` does not exist; this machine has"),
-            (true, false) => format!("device `{name}` is not on this machine: "),
+            (true, false) => format!("device `{name}` is not available on this machine: "),
         };
         assert!(message.contains(&expected) && !message.contains("panicked"), "{message}");
-        assert!(!out.path().join("out").exists(), "{name} is refused before anything is made");
+        assert!(!out.path().join("out").exists(), "{name} is rejected before anything is created");
     }
 }
 
 #[cfg(all(feature = "wgpu", target_os = "linux"))]
 #[test]
-fn without_a_driver_wgpu_says_what_to_install() {
+fn wgpu_without_a_driver_names_packages_to_install() {
     let wgpu = listed(&mut without_drivers()).into_iter().find(|backend| backend["backend"] == "wgpu").unwrap();
     assert_eq!(wgpu["devices"], serde_json::json!([]));
     let out = tempfile::tempdir().unwrap();

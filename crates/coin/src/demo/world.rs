@@ -1,22 +1,22 @@
-//! The demo world: ten tasks shaped like GLUE's ten, from a seeded grammar and lexicon.
+//! The demo world: ten tasks modeled on the ten GLUE tasks, generated from a seeded grammar and lexicon.
 //!
-//! Every label follows from a rule that a small model can learn and that no list of examples can replace: the
-//! number of possible instances is far above what a run ever draws. Rough sizes, counted from the lexicon
-//! (20 names, 10 verbs with a synonym each, 30 objects, 20 places, 7 days, 18 adjectives):
+//! Every label follows from a rule that a small model can learn. Memorizing examples does not help, because the number of
+//! possible instances is far larger than a run ever draws. Approximate sizes, counted from the lexicon (20 names, 10 verbs
+//! with a synonym each, 30 objects, 20 places, 7 days, 18 adjectives):
 //!
 //! | task | rule | possible instances |
 //! |---|---|---|
 //! | `cola` | one violation of agreement, verb form, determiner, word order or case | about 5 * 10^8 |
-//! | `sst2` | sentiment words, a fifth of the examples with a negation | about 1.5 * 10^6 |
-//! | `mrpc` | one or three content slots of an event replaced, or none | above 10^9 |
-//! | `qqp` | one or three content slots of a question replaced, or none | above 10^8 |
-//! | `mnli`, `mnli_matched`, `mnli_mismatched` | a detail kept, changed or added, perhaps negated | about 5 * 10^7 a domain |
-//! | `qnli` | the context names what the question asks for or not | about 3 * 10^7 |
-//! | `rte` | one or two details of two events swapped, or none | above 10^10 |
-//! | `wnli` | the cue after the pronoun decides the referent | about 6 * 10^6 |
+//! | `sst2` | sentiment words, negated in a fifth of the examples | about 1.5 * 10^6 |
+//! | `mrpc` | zero, one or three content slots of an event replaced | above 10^9 |
+//! | `qqp` | zero, one or three content slots of a question replaced | above 10^8 |
+//! | `mnli`, `mnli_matched`, `mnli_mismatched` | a detail kept, changed or added, sometimes negated | about 5 * 10^7 per domain |
+//! | `qnli` | the context does or does not answer the question | about 3 * 10^7 |
+//! | `rte` | one detail taken from the other event, two or three details redrawn, or no change | above 10^10 |
+//! | `wnli` | the clause after the pronoun, and in most examples its gender, determine the referent | about 6 * 10^6 |
 //!
-//! Training and evaluation are disjoint by construction: an instance belongs to evaluation when the hash of its
-//! fields is 0 modulo 8, and to training otherwise, whatever the seed and the counts.
+//! Training and evaluation are disjoint by construction: an instance belongs to evaluation if the hash of its fields is 0
+//! modulo 8, and to training otherwise, for any seed and count.
 
 mod acceptability;
 mod answering;
@@ -36,11 +36,11 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
-/// Draws after which a class is taken to have no instance left in a split. One in eight draws is for evaluation,
-/// so that the chance of getting here is below 10^-50.
+/// Maximum number of draws for an instance of a class in a split. One in eight draws is for evaluation, so the probability of
+/// reaching this limit is below 10^-50.
 const ATTEMPTS: usize = 1000;
 
-/// Text fields of an instance, in the order in which they are written.
+/// Text fields of an instance, in output order.
 type Fields = Vec<(&'static str, String)>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,12 +56,12 @@ pub struct World {
 }
 
 impl World {
-    /// The world of `seed`. Grammar and lexicon are the same for all seeds; which instances are drawn differs.
+    /// Creates the world of `seed`. Grammar and lexicon are the same for all seeds; only the drawn instances differ.
     pub fn new(seed: u64) -> Self {
         World { seed }
     }
 
-    /// The first `count` training instances of `task`, with the classes in turn and `row` counted from 0.
+    /// Returns the first `count` training instances of `task`. Classes alternate, and `row` counts from 0.
     ///
     /// `mnli`, `mnli_matched` and `mnli_mismatched` all train on the matched domain.
     ///
@@ -79,9 +79,9 @@ impl World {
         self.draw(task, Split::Training, count)
     }
 
-    /// The first `count` evaluation instances of `task`, none of which is a training instance of any seed.
+    /// Returns the first `count` evaluation instances of `task`. None of them is a training instance of any seed.
     ///
-    /// `mnli` takes the matched and the mismatched domain in turn.
+    /// `mnli` alternates between the matched and the mismatched domain.
     ///
     /// # Errors
     /// [`DataError::UnknownTask`] unless `task` is one of the ten names of [`Task::glue`].
@@ -115,7 +115,7 @@ impl World {
                 return Ok(Instance::new(&task.name, row, fields, label));
             }
         }
-        Err(DataError::Invalid(format!("task `{}`, row {row}: no instance of class {label} was found", task.name)))
+        Err(DataError::Invalid(format!("task `{}`, row {row}: found no instance of class {label}", task.name)))
     }
 }
 
@@ -128,7 +128,7 @@ fn generate(task: &str, split: Split, row: usize, label: usize, rng: &mut ChaCha
         "qnli" => answering::qnli(rng, label == 0),
         "rte" => inference::rte(rng, label == 0),
         "wnli" => coreference::wnli(rng, label == 1),
-        // `Task::named` has let only mnli and its two halves through.
+        // `Task::named` accepts only the ten names, so this is mnli or one of its two halves.
         _ => {
             let mismatched = task == "mnli_mismatched" || (task == "mnli" && row % 2 == 1);
             let domain = if split == Split::Evaluation && mismatched { Domain::Country } else { Domain::Town };
@@ -137,7 +137,7 @@ fn generate(task: &str, split: Split, row: usize, label: usize, rng: &mut ChaCha
     }
 }
 
-/// The split an instance belongs to, by the hash of its fields.
+/// Returns the split that an instance belongs to, by the hash of its fields.
 fn split_of(fields: &Fields) -> Split {
     let mut hash = Sha256::new();
     for (name, text) in fields {
@@ -149,12 +149,12 @@ fn split_of(fields: &Fields) -> Split {
     if hash.finalize()[0] % 8 == 0 { Split::Evaluation } else { Split::Training }
 }
 
-/// One of `options`, which are never empty.
+/// Picks one of `options`, which must not be empty.
 fn pick<T: Copy>(rng: &mut ChaCha8Rng, options: &[T]) -> T {
     options[rng.random_range(0..options.len())]
 }
 
-/// One of `options` that differs from `taken`; there is always one.
+/// Picks one of `options` that differs from `taken`; there must be one.
 fn pick_other<T: Copy + PartialEq>(rng: &mut ChaCha8Rng, options: &[T], taken: T) -> T {
     loop {
         let choice = pick(rng, options);
@@ -164,7 +164,7 @@ fn pick_other<T: Copy + PartialEq>(rng: &mut ChaCha8Rng, options: &[T], taken: T
     }
 }
 
-/// Whether an event of probability `percent` / 100 happens.
+/// True with probability `percent` / 100.
 fn chance(rng: &mut ChaCha8Rng, percent: u32) -> bool {
     rng.random_range(0..100) < percent
 }

@@ -1,4 +1,4 @@
-//! The adapters of `wgpu`, and of the interfaces below it.
+//! The adapters of `wgpu` and of the graphics APIs below it.
 
 #[cfg(any(feature = "metal", feature = "vulkan", feature = "wgpu"))]
 mod compiled {
@@ -17,9 +17,9 @@ mod compiled {
         let adapters = adapters(backend);
         if adapters.is_empty() {
             return Err(match backend {
-                "metal" => "it has no Metal device".to_owned(),
-                "vulkan" => format!("it has no Vulkan driver{HINT}"),
-                _ => format!("it has neither a Vulkan, Metal, DirectX 12 nor OpenGL driver that can compute{HINT}"),
+                "metal" => "no Metal device was found".to_owned(),
+                "vulkan" => format!("no Vulkan driver was found{HINT}"),
+                _ => format!("no Vulkan, Metal, DirectX 12 or OpenGL driver with compute support was found{HINT}"),
             });
         }
         let found = adapters.into_iter().enumerate().map(|(index, (info, _))| Found {
@@ -38,14 +38,14 @@ mod compiled {
         Ok(found.collect())
     }
 
-    /// What to install where nothing is found.
+    /// Advice for the case that no adapter is found.
     const HINT: &str = if cfg!(target_os = "linux") {
-        "; install the graphics card's driver, or for a software one mesa-vulkan-drivers and libvulkan1"
+        "; install the graphics card's driver, or mesa-vulkan-drivers and libvulkan1 for a software adapter"
     } else {
         "; install the graphics card's driver"
     };
 
-    /// The device at `index`, or the one the runtime prefers.
+    /// Opens the device at `index`, or the device that the runtime prefers.
     pub(crate) fn open(backend: &str, index: Option<usize>) -> Result<Device, String> {
         let kind = match index {
             None => DeviceKind::DefaultDevice,
@@ -55,8 +55,8 @@ mod compiled {
                 match adapters.into_iter().nth(index) {
                     Some((_, Some(kind))) => kind,
                     Some(_) if only => DeviceKind::DefaultDevice,
-                    Some(_) => return Err(format!("burn cannot tell it from the others; use `{backend}`")),
-                    None => return Err("it is gone".to_owned()),
+                    Some(_) => return Err(format!("burn cannot select this adapter by index; use `{backend}`")),
+                    None => return Err("the adapter is no longer available".to_owned()),
                 }
             }
         };
@@ -65,8 +65,8 @@ mod compiled {
             "vulkan" => WgpuBackend::Vulkan,
             _ => WgpuBackend::Auto,
         };
-        // Opened now, where a refusal is an error; burn itself would open it on first use, and panic. A device can be
-        // opened once.
+        // Opened here, so that a failure is an error; burn would open it on first use and panic. A device can only be opened
+        // once.
         static OPENED: Mutex<BTreeMap<String, Device>> = Mutex::new(BTreeMap::new());
         let mut opened = OPENED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let key = format!("{interface:?} {kind:?}");
@@ -76,7 +76,7 @@ mod compiled {
         let options = Device::wgpu_options().device_kind(kind.clone()).graphics_api(interface);
         let device = match options.init() {
             Ok(device) => device,
-            // A program that uses this library may have opened it by itself.
+            // A program that uses this library may have opened it already.
             Err(WgpuInitError::Registration { .. }) if backend == "wgpu" => Device::wgpu(kind),
             Err(error) => return Err(error.to_string()),
         };
@@ -84,10 +84,10 @@ mod compiled {
         Ok(device)
     }
 
-    /// What a backend's adapters are, and how burn calls them: by their place among those of their type, if it is one that
-    /// burn has a name for.
+    /// Returns the adapters of a backend with burn's name for each: the index among adapters of the same type, or `None` if burn
+    /// does not have a name for the type.
     fn adapters(backend: &str) -> Vec<(wgpu::AdapterInfo, Option<DeviceKind>)> {
-        // Vulkan's loader does not like instances that come and go on several threads at once.
+        // The Vulkan loader does not reliably support creating and destroying instances on several threads at once.
         static PROBING: Mutex<()> = Mutex::new(());
         let _probing = PROBING.lock();
         let interfaces: &[wgpu::Backend] = match backend {
@@ -96,7 +96,7 @@ mod compiled {
             _ if cfg!(target_os = "macos") => &[wgpu::Backend::Metal],
             _ => &[wgpu::Backend::Vulkan, wgpu::Backend::Dx12, wgpu::Backend::Gl],
         };
-        // As the runtime does: the first interface with a real GPU, else the first with anything.
+        // As in the runtime: the first API with a real GPU, otherwise the first with any adapter.
         let mut chosen = Vec::new();
         for &interface in interfaces {
             let adapters = of_interface(interface);
@@ -119,7 +119,7 @@ mod compiled {
                 wgpu::DeviceType::DiscreteGpu => Some(DeviceKind::DiscreteGpu(next(0))),
                 wgpu::DeviceType::IntegratedGpu => Some(DeviceKind::IntegratedGpu(next(1))),
                 wgpu::DeviceType::VirtualGpu => Some(DeviceKind::VirtualGpu(next(2))),
-                // burn can name one software adapter only.
+                // burn has a name for only one software adapter.
                 wgpu::DeviceType::Cpu if software => return None,
                 wgpu::DeviceType::Cpu => {
                     software = true;
@@ -140,7 +140,7 @@ mod compiled {
         ready(instance.enumerate_adapters(interface.into())).iter().map(wgpu::Adapter::get_info).collect()
     }
 
-    /// The result of a future that waits for nothing, as enumeration outside a browser.
+    /// Polls a future to completion. Meant for futures that do not wait, such as enumeration outside a browser.
     fn ready<F: Future>(future: F) -> F::Output {
         let mut future = pin!(future);
         let mut context = Context::from_waker(Waker::noop());
@@ -159,7 +159,7 @@ pub(super) use compiled::{list, open};
 #[cfg(not(any(feature = "metal", feature = "vulkan", feature = "wgpu")))]
 pub(super) use absent::{list, open};
 
-/// Without wgpu in the build nothing can be told.
+/// Stand-ins for builds without wgpu, which cannot list adapters.
 #[cfg(not(any(feature = "metal", feature = "vulkan", feature = "wgpu")))]
 mod absent {
     use burn::tensor::Device;
@@ -167,7 +167,7 @@ mod absent {
     use super::super::Found;
 
     pub(crate) fn list(backend: &str) -> Result<Vec<Found>, String> {
-        Err(format!("adapters are listed by a build with `--features {backend}`"))
+        Err(format!("build with `--features {backend}` to list its adapters"))
     }
 
     pub(crate) fn open(backend: &str, _index: Option<usize>) -> Result<Device, String> {

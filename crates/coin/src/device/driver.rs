@@ -1,4 +1,5 @@
-//! The devices of CUDA and ROCm, asked of their drivers alone: the libraries are loaded if they are there, in any build.
+//! Lists the devices of CUDA and ROCm by querying their drivers. Works in any build, because the driver libraries are loaded at
+//! run time if they are installed.
 //!
 //! Sources: CUDA driver API, "Initialization" and "Device management"; HIP runtime API, "Device management".
 
@@ -10,15 +11,15 @@ use libloading::{Library, Symbol};
 
 use super::Found;
 
-/// Room for a device's name.
+/// Buffer size for a device name, in bytes.
 const NAME: usize = 256;
 
 /// The devices of the CUDA driver.
 pub(super) fn cuda() -> Result<Vec<Found>, String> {
     let library = load(if cfg!(windows) { &["nvcuda.dll"] } else { &["libcuda.so.1", "libcuda.so"] })
-        .map_err(|error| format!("there is no CUDA driver ({error}); install NVIDIA's"))?;
+        .map_err(|error| format!("the CUDA driver was not found ({error}); install the NVIDIA driver"))?;
     let call = Calls { library, name: "CUDA driver" };
-    // SAFETY: the signatures are those of the CUDA driver API.
+    // SAFETY: the signatures match the CUDA driver API.
     unsafe {
         match call.status(call.get::<unsafe extern "C" fn(c_uint) -> c_int>("cuInit")?(0), "cuInit") {
             Ok(()) => {}
@@ -37,9 +38,9 @@ pub(super) fn cuda() -> Result<Vec<Found>, String> {
 /// The devices of the HIP runtime.
 pub(super) fn rocm() -> Result<Vec<Found>, String> {
     let names: &[&str] = if cfg!(windows) { &["amdhip64.dll"] } else { &["libamdhip64.so", "libamdhip64.so.6"] };
-    let library = load(names).map_err(|error| format!("there is no HIP runtime ({error}); install ROCm"))?;
+    let library = load(names).map_err(|error| format!("the HIP runtime was not found ({error}); install ROCm"))?;
     let call = Calls { library, name: "HIP runtime" };
-    // SAFETY: the signatures are those of the HIP runtime API.
+    // SAFETY: the signatures match the HIP runtime API.
     unsafe {
         let count = match call.number("hipGetDeviceCount") {
             Ok(count) => count,
@@ -54,9 +55,9 @@ pub(super) fn rocm() -> Result<Vec<Found>, String> {
     }
 }
 
-/// Looks for what compiles kernels at run time: NVRTC and CUDA's headers, in builds that need them (`cuda-nvrtc`).
+/// Checks for NVRTC and the CUDA headers, which compile kernels at run time, in builds that need them (`cuda-nvrtc`).
 ///
-/// The headers are looked for where cubecl-cuda 0.11 does; it panics where there are none.
+/// The headers are searched in the same folders as in cubecl-cuda 0.11, which panics if they are missing.
 #[cfg(any(feature = "cuda", test))]
 pub(super) fn check_kernel_compiler() -> Result<(), String> {
     if !cfg!(feature = "cuda-nvrtc") {
@@ -67,11 +68,11 @@ pub(super) fn check_kernel_compiler() -> Result<(), String> {
         false => &["libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12"],
     };
     load(names)
-        .map_err(|error| format!("its kernels are compiled by NVRTC, which is not there ({error}); install it"))?;
+        .map_err(|error| format!("kernels are compiled with NVRTC, which was not found ({error}); install it"))?;
     cuda_headers(std::env::var_os("CUDA_PATH").map(PathBuf::from)).map(drop)
 }
 
-/// The folder of CUDA's headers; `given` is that of `CUDA_PATH`.
+/// Returns the folder of the CUDA headers; `given` is the value of `CUDA_PATH`.
 #[cfg(any(feature = "cuda", test))]
 fn cuda_headers(given: Option<PathBuf>) -> Result<PathBuf, String> {
     let usual = ["/usr/local/cuda", "/opt/cuda", "/usr", "C:/Program Files/NVIDIA GPU Computing Toolkit/CUDA"];
@@ -80,14 +81,16 @@ fn cuda_headers(given: Option<PathBuf>) -> Result<PathBuf, String> {
         None => usual.map(PathBuf::from).to_vec(),
     };
     let headers = folders.into_iter().map(|folder| folder.join("include")).find(|path| path.join("cuda.h").exists());
-    headers.ok_or_else(|| "its kernels need CUDA's headers; set CUDA_PATH to a folder with include/cuda.h".to_owned())
+    headers.ok_or_else(|| {
+        "kernels need the CUDA headers; set CUDA_PATH to a folder that contains include/cuda.h".to_owned()
+    })
 }
 
-/// The first library of these names that can be loaded. It stays loaded: drivers do not like to be unloaded.
+/// Loads the first library of these names that can be loaded. It is never unloaded, because drivers may not support that.
 fn load(names: &[&str]) -> Result<&'static Library, String> {
     let mut fault = String::new();
     for name in names {
-        // SAFETY: loading a vendor's driver runs its initializers, as any program that uses it does.
+        // SAFETY: loading a vendor's driver runs its initializers, as in any program that uses it.
         match unsafe { Library::new(name) } {
             Ok(library) => return Ok(Box::leak(Box::new(library))),
             Err(error) if fault.is_empty() => fault = error.to_string(),
@@ -107,25 +110,25 @@ impl<'a> Calls<'a> {
     /// # Safety
     /// `T` must be the function's type.
     unsafe fn get<T>(&self, function: &str) -> Result<Symbol<'a, T>, String> {
-        // SAFETY: promised by the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { self.library.get(function.as_bytes()) }
-            .map_err(|_| format!("the {} has no function {function}", self.name))
+            .map_err(|_| format!("the {} does not have the function {function}", self.name))
     }
 
     fn status(&self, status: c_int, function: &str) -> Result<(), (c_int, String)> {
         match status {
             0 => Ok(()),
-            _ => Err((status, format!("the {} fails: {function} returns {status}", self.name))),
+            _ => Err((status, format!("the {} failed: {function} returned {status}", self.name))),
         }
     }
 
-    /// What a function writes to its one argument.
+    /// Returns the number that a function writes to its only argument.
     ///
     /// # Safety
     /// The function must be of type `int (int *)`.
     unsafe fn number(&self, function: &str) -> Result<c_int, String> {
         let mut value = 0;
-        // SAFETY: promised by the caller.
+        // SAFETY: guaranteed by the caller.
         let status = unsafe { self.get::<unsafe extern "C" fn(*mut c_int) -> c_int>(function)?(&mut value) };
         self.status(status, function).map(|()| value).map_err(|(_, message)| message)
     }
@@ -140,9 +143,9 @@ impl<'a> Calls<'a> {
         driver: &str,
     ) -> Result<Found, String> {
         let mut name = [0u8; NAME];
-        // SAFETY: the buffer has the length that is told.
+        // SAFETY: the buffer has the given length.
         let status = unsafe { name_of(name.as_mut_ptr().cast(), NAME as c_int, index) };
-        self.status(status, "the name of a device").map_err(|(_, message)| message)?;
+        self.status(status, "the query for the device name").map_err(|(_, message)| message)?;
         let text: Vec<u8> = name.into_iter().take_while(|byte| *byte != 0).collect();
         Ok(Found {
             device: format!("{backend}:{index}"),
@@ -159,13 +162,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_library_that_is_absent_is_named() {
+    fn a_missing_library_is_named() {
         let error = load(&["libno_such_driver.so.1", "libno_such_driver.so"]).unwrap_err();
         assert!(error.contains("libno_such_driver.so.1"), "{error}");
     }
 
     #[test]
-    fn headers_are_looked_for_where_cuda_path_says() {
+    fn headers_are_searched_in_cuda_path() {
         let dir = tempfile::tempdir().unwrap();
         let given = || cuda_headers(Some(dir.path().to_owned()));
         assert!(given().unwrap_err().contains("CUDA_PATH"));
@@ -177,7 +180,7 @@ mod tests {
         }
     }
 
-    /// The C library is there on every machine that runs this, and knows no CUDA.
+    /// Uses the C library, which every machine that runs this test has and which does not have CUDA functions.
     #[cfg(target_os = "linux")]
     #[test]
     fn functions_are_called_and_missing_ones_named() {
@@ -186,7 +189,7 @@ mod tests {
         let abs = unsafe { call.get::<unsafe extern "C" fn(c_int) -> c_int>("abs") }.unwrap();
         assert_eq!(unsafe { abs(-7) }, 7);
         let missing = unsafe { call.number("cuDeviceGetCount") }.unwrap_err();
-        assert_eq!(missing, "the C library has no function cuDeviceGetCount");
-        assert_eq!(call.status(3, "f").unwrap_err(), (3, "the C library fails: f returns 3".to_owned()));
+        assert_eq!(missing, "the C library does not have the function cuDeviceGetCount");
+        assert_eq!(call.status(3, "f").unwrap_err(), (3, "the C library failed: f returned 3".to_owned()));
     }
 }

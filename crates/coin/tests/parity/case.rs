@@ -1,44 +1,44 @@
-//! What a case is, where it runs, and how far two results may lie apart.
+//! The definition of a case, the setting it runs in, and the tolerance between two results.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Gradients, Int, Shape, Tensor, TensorData};
 use coin::model::{FloatType, Llama, LlamaConfig, LoraConfig, Quantization, TargetModules, WeightFormat};
 
-/// A computation with a name, run on every device.
+/// A named computation that runs on every device.
 pub struct Case {
-    /// `group/what`
+    /// Name in the form `group/case`.
     pub name: &'static str,
-    /// Number types the case is run in; the reference is f32 on the CPU.
+    /// Dtypes in which the case runs; the reference is f32 on the CPU.
     pub types: &'static [FloatType],
-    /// How long the chain of roundings is.
+    /// Length of the chain of rounding errors.
     pub depth: Depth,
     /// The computation.
     pub run: fn(&Setting) -> Results,
 }
 
-/// How far rounding carries, which decides the tolerance.
+/// The depth of a computation, which determines how far rounding errors propagate and so the tolerance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
     /// A layer or a loss, forward and backward.
     Layer,
     /// A whole model, forward and backward.
     Model,
-    /// A training step: a model, and cosines that are divided by the temperature 0.05, so that their rounding counts
-    /// twenty times.
+    /// A training step: a model, and cosines divided by the temperature 0.05, which multiplies their rounding errors by
+    /// twenty.
     Step,
-    /// Twenty steps of AdamW, which divides by the root of the squared gradients: where a gradient is as small as its
-    /// rounding, the step is not.
+    /// Twenty steps of AdamW, which divides by the root of the squared gradients. Where a gradient is as small as its rounding
+    /// error, the step still is not small.
     Training,
 }
 
 impl Depth {
-    /// The largest difference allowed, as a share of the largest value of the vector that is compared.
+    /// The largest difference allowed, as a share of the largest value of the compared vector.
     ///
-    /// The unit roundoff is 6e-8 in f32, 5e-4 in f16 and 4e-3 in bf16. A layer sums at most 64 products in an order of the
-    /// device's own and takes a handful of such steps, a few units each; a model chains two layers, forward and back. `exp`,
-    /// roots and division of a GPU may be off by some units more. A 16-bit type rounds every activation, and its rounding
-    /// is what is measured: the reference is f32.
+    /// The unit roundoff is 6e-8 in f32, 5e-4 in f16 and 4e-3 in bf16. A layer sums at most 64 products, in an order that
+    /// depends on the device, and has a handful of such steps with an error of a few units each. A model chains two layers,
+    /// forward and backward. `exp`, roots and divisions of a GPU may be off by some more units. A 16-bit dtype rounds every
+    /// activation; since the reference is f32, the comparison measures this rounding.
     pub fn tolerance(self, dtype: FloatType) -> f64 {
         match (self, dtype) {
             (Depth::Layer, FloatType::F32) => 5e-6,
@@ -57,11 +57,11 @@ impl Depth {
     }
 }
 
-/// Where a case runs.
+/// The device and dtype in which a case runs.
 pub struct Setting {
-    /// Without autodiff.
+    /// The device, without autodiff.
     pub device: Device,
-    /// Number type of weights and residual stream.
+    /// Dtype of weights and residual stream.
     pub dtype: FloatType,
 }
 
@@ -71,34 +71,34 @@ impl Setting {
         self.device.clone().autodiff()
     }
 
-    /// Values of order 1 that depend on `seed` alone, in the setting's number type, on the autodiff device.
+    /// Values of order 1 that depend only on `seed`, in the setting's dtype, on the autodiff device.
     pub fn tensor<const D: usize>(&self, seed: u64, shape: [usize; D]) -> Tensor<D> {
         let data = TensorData::new(pattern(seed, shape.iter().product()), shape);
         Tensor::from_data(data.convert_dtype(self.dtype.into()), (&self.autodiff(), DType::from(self.dtype)))
     }
 
-    /// As [`tensor`](Self::tensor), a leaf of the graph.
+    /// As [`tensor`](Self::tensor), but a leaf of the graph.
     pub fn leaf<const D: usize>(&self, seed: u64, shape: [usize; D]) -> Tensor<D> {
         self.tensor(seed, shape).require_grad()
     }
 
-    /// Whole numbers.
+    /// A tensor of integers.
     pub fn integers<const N: usize>(&self, values: [i32; N]) -> Tensor<1, Int> {
         Tensor::from_data(values, &self.autodiff())
     }
 
-    /// A model of two layers with four query and two key heads, its weights in the setting's number type.
+    /// A model of two layers with four query heads and two key heads, with weights in the setting's dtype.
     pub fn model(&self, changes: serde_json::Value) -> Llama {
         self.stored(changes, None)
     }
 
-    /// The same with linear layers' matrices packed, if so wanted.
+    /// The same model, with packed linear layers if `quantization` is given.
     fn stored(&self, changes: serde_json::Value, quantization: Option<Quantization>) -> Llama {
         let format = WeightFormat { dtype: self.dtype, quantization };
         Llama::with_format(&config(changes), format, 5, &self.autodiff()).unwrap()
     }
 
-    /// The same with adapters on every linear layer whose second factor is not zero, so that every factor has a gradient.
+    /// The same model with adapters on every linear layer. The second factors are not zero, so that every factor has a gradient.
     pub fn adapted(&self, dropout: f64, quantization: Option<Quantization>) -> Llama {
         let target_modules = TargetModules::Pattern("all-linear".to_owned());
         let lora = LoraConfig { rank: 4, dropout, target_modules, ..LoraConfig::default() };
@@ -106,7 +106,7 @@ impl Setting {
     }
 }
 
-/// The settings of the small model, some of them changed.
+/// The configuration of the small model, with `changes` applied.
 pub fn config(changes: serde_json::Value) -> LlamaConfig {
     let mut config = serde_json::json!({
         "model_type": "llama", "vocab_size": 31, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
@@ -119,14 +119,14 @@ pub fn config(changes: serde_json::Value) -> LlamaConfig {
     serde_json::from_value(config).unwrap()
 }
 
-/// `count` values between -1 and 1 without a period.
+/// `count` aperiodic values of order 1.
 pub fn pattern(seed: u64, count: usize) -> Vec<f32> {
     (0..count)
         .map(|at| ((at as f64 * 0.7391 + seed as f64 * 1.913).sin() * (1.0 + (at % 7) as f64 / 9.0)) as f32)
         .collect()
 }
 
-/// Gives every trained matrix (the factors of adapters) values of its own.
+/// Fills every trained matrix (the factors of adapters) with different values.
 struct Fill(u64);
 
 impl ModuleMapper for Fill {
@@ -144,12 +144,12 @@ impl ModuleMapper for Fill {
     }
 }
 
-/// What a case computed.
+/// The results of a case.
 #[derive(Debug, Default)]
 pub struct Results {
-    /// Vectors with their names.
+    /// Named vectors.
     pub numbers: Vec<(String, Vec<f64>)>,
-    /// Decisions that must be the same: token ids, texts.
+    /// Named results that must be equal, such as token ids and texts.
     pub decisions: Vec<(String, String)>,
 }
 
@@ -165,7 +165,7 @@ impl Results {
         self.numbers.push((name.to_owned(), values.into_iter().collect()));
     }
 
-    /// Adds something that must be equal.
+    /// Adds a result that must be equal.
     pub fn decision(&mut self, name: &str, value: impl std::fmt::Debug) {
         self.decisions.push((name.to_owned(), format!("{value:?}")));
     }
@@ -174,11 +174,11 @@ impl Results {
     pub fn gradient<const D: usize>(&mut self, name: &str, leaf: &Tensor<D>, gradients: &Gradients) {
         match leaf.grad(gradients) {
             Some(gradient) => self.tensor(&format!("gradient of {name}"), gradient),
-            None => panic!("no gradient of {name}"),
+            None => panic!("{name} does not have a gradient"),
         }
     }
 
-    /// Adds `output`, and returns the gradients of its product with fixed weights.
+    /// Adds `output` and returns the gradients of its weighted sum, with fixed weights.
     pub fn backward<const D: usize>(&mut self, output: Tensor<D>) -> Gradients {
         self.tensor("output", output.clone());
         let shape = output.shape();
@@ -210,13 +210,13 @@ impl ModuleVisitor for Collect<'_> {
     }
 }
 
-/// How far `got` is from `reference`.
+/// The distance between two results.
 pub struct Distance {
     /// Largest difference anywhere.
     pub absolute: f64,
     /// Largest difference as a share of the largest value of its vector.
     pub relative: f64,
-    /// The vector in which it lies.
+    /// Name of the vector with the largest relative difference.
     pub at: String,
     /// Decisions that differ.
     pub different: Vec<String>,
@@ -227,15 +227,15 @@ pub fn distance(reference: &Results, got: &Results) -> Distance {
     let names = |results: &Results| -> Vec<(String, usize)> {
         results.numbers.iter().map(|(name, values)| (name.clone(), values.len())).collect()
     };
-    assert_eq!(names(reference), names(got), "the results are of different kinds");
+    assert_eq!(names(reference), names(got), "the results have different names or sizes");
     let mut out = Distance { absolute: 0.0, relative: 0.0, at: String::new(), different: Vec::new() };
     for ((name, expected), (_, got)) in reference.numbers.iter().zip(&got.numbers) {
         let largest = expected.iter().fold(0f64, |largest, value| largest.max(value.abs()));
-        // What should be zero is measured against 1.
+        // If all expected values are zero, the difference is relative to 1.
         let scale = if largest > 0.0 { largest } else { 1.0 };
         for (expected, got) in expected.iter().zip(got) {
             let difference = (expected - got).abs();
-            // Not a number is as far as can be; two equal infinities are not apart.
+            // NaN counts as infinitely far; two equal infinities have distance 0.
             let difference = if expected == got {
                 0.0
             } else if difference.is_finite() {

@@ -44,7 +44,7 @@ fn options() -> GenerateOptions {
 }
 
 fn add(results: &mut Results, continuations: &[Continuation]) {
-    // Together, as a small margin is a difference of large logits.
+    // In one vector, because a small margin is a difference of large logits.
     results.values("margins", continuations.iter().map(|continuation| f64::from(continuation.margin)));
     for continuation in continuations {
         results.decision("ids", &continuation.ids);
@@ -66,7 +66,7 @@ fn greedy(at: &Setting, groups: &[usize]) -> Results {
     results
 }
 
-/// A base whose matrices have 4 bits.
+/// A base model with 4-bit matrices.
 fn packed(at: &Setting) -> Results {
     let mut results = Results::default();
     let format = WeightFormat { quantization: Some(Quantization::Int4), ..WeightFormat::default() };
@@ -75,13 +75,13 @@ fn packed(at: &Setting) -> Results {
     results
 }
 
-/// Rows of several lengths, an end id and a caller that stops rows.
+/// Rows of different lengths, an end id, and a caller that stops a row.
 fn early(at: &Setting) -> Results {
     let mut results = Results::default();
     let rows: Vec<Vec<u32>> = vec![vec![1, 4, 5, 6, 7], vec![1, 4, 9], vec![1, 4, 5, 8, 10, 11, 12], vec![2, 4]];
     let model = model(at);
     let whole = generate(&model, &rows, &options(), |_, _| false).unwrap();
-    // The third token of the first row, wherever else it comes up.
+    // The third token of the first row, which may also occur in other rows.
     let options = GenerateOptions { eos: vec![whole[0].ids[2]], ..options() };
     let some = generate(&model, &rows, &options, |row, ids| row == 2 && ids.len() == 4).unwrap();
     results.decision("stopped", some.iter().map(|row| row.stopped).collect::<Vec<_>>());
@@ -90,7 +90,7 @@ fn early(at: &Setting) -> Results {
     results
 }
 
-/// With a head of zeros every token has the same logit: the lowest id is taken, with no margin.
+/// With a zero head, every token has the same logit: the lowest id is taken, and the margin is 0.
 fn equal(at: &Setting) -> Results {
     let mut results = Results::default();
     let mut model = Llama::new(&config(json!({"tie_word_embeddings": false})), 11, &at.device).unwrap();
@@ -101,7 +101,7 @@ fn equal(at: &Setting) -> Results {
     results
 }
 
-/// The demo's base.
+/// The demo's base model.
 fn wide(at: &Setting) -> Results {
     let mut results = Results::default();
     let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo-base");
@@ -115,7 +115,7 @@ fn wide(at: &Setting) -> Results {
         .collect();
     let continuations = generate(&model, &rows, &options(), |_, _| false).unwrap();
     let least = continuations.iter().map(|continuation| continuation.margin).fold(f32::INFINITY, f32::min);
-    assert!(least > 1e-3, "a margin as small as rounding decides nothing: {least}");
+    assert!(least > 1e-3, "the margin is too small to compare devices: {least}");
     add(&mut results, &continuations);
     results
 }
@@ -128,7 +128,7 @@ fn sampled(at: &Setting) -> Results {
     let continuations = generate(&model, &rows(), &options, |_, _| false).unwrap();
     let hidden: Vec<f32> = continuations.iter().flat_map(|row| row.hidden.clone().unwrap()).collect();
     let hidden = Tensor::from_data(TensorData::new(hidden, [continuations.len(), 16]), &at.device);
-    // Sampled tokens leave small margins. They are differences of logits, and as exact as those.
+    // Sampled tokens have small margins. They are differences of logits and only as exact as those.
     let largest = model.logits(hidden).abs().max().into_scalar::<f32>();
     let margins = continuations.iter().map(|row| row.margin).chain([largest]);
     results.values("margins and the largest logit", margins.map(f64::from));

@@ -16,7 +16,7 @@ use crate::case::{Case, Depth, Results, Setting, config, pattern};
 
 const ALL: &[FloatType] = &[FloatType::F32, FloatType::F16, FloatType::Bf16];
 const F32: &[FloatType] = &[FloatType::F32];
-/// bf16 is left out: beside the steps of packed weights its rounding says nothing more.
+/// bf16 is omitted: its rounding errors add little compared with the quantization error of packed weights.
 const PACKED: &[FloatType] = &[FloatType::F32, FloatType::F16];
 
 pub const CASES: &[Case] = &[
@@ -40,7 +40,7 @@ pub const CASES: &[Case] = &[
     Case { name: "layer/lora_linear, merged", types: F32, depth: Depth::Model, run: merged },
     Case { name: "model/embedding and tied head", types: F32, depth: Depth::Model, run: |at| trained(at, json!({})) },
     Case {
-        name: "model/head of its own, biases, scaled rope",
+        name: "model/untied head, biases, scaled rope",
         types: F32,
         depth: Depth::Model,
         run: |at| {
@@ -117,12 +117,12 @@ fn rotary(at: &Setting) -> Results {
     results
 }
 
-/// The rows of a batch with padding.
+/// Rows of different lengths, for a batch with padding.
 fn rows() -> [Vec<u32>; 3] {
     [vec![1, 5, 9, 3, 22, 30], vec![1, 7], vec![4, 4, 8, 19]]
 }
 
-/// Scores of positions that must not be seen are -1e9, as in the model.
+/// Masked positions have a score of -1e9, as in the model.
 fn geometry(at: &Setting, batch: &TokenBatch) -> Geometry {
     let seq = batch.seq;
     let positions: Vec<Vec<usize>> =
@@ -184,7 +184,7 @@ fn lora_linear(at: &Setting) -> Results {
     results
 }
 
-/// Matrices of 8 and 4 bits whose sizes do and do not fill their words; the codes of negative values among them.
+/// 8-bit and 4-bit matrices of sizes that do and do not fill whole words, with negative values.
 fn packed(at: &Setting) -> Results {
     let mut results = Results::default();
     for (quantization, [d_in, d_out]) in
@@ -199,7 +199,7 @@ fn packed(at: &Setting) -> Results {
     results
 }
 
-/// The product of the factors in the matrix.
+/// Adapters merged into the matrices.
 fn merged(at: &Setting) -> Results {
     let mut results = Results::default();
     let model = at.adapted(0.0, None);
@@ -210,13 +210,13 @@ fn merged(at: &Setting) -> Results {
     results
 }
 
-/// The states of the last position, which no row of a left-padded batch pads, `[rows, d_model]`.
+/// The states of the last position, `[rows, d_model]`. With left padding it is never padding.
 fn last(hidden: burn::tensor::Tensor<3>) -> burn::tensor::Tensor<2> {
     let [rows, seq, d_model] = hidden.dims();
     hidden.narrow(1, seq - 1, 1).reshape([rows, d_model])
 }
 
-/// Every weight trained, embedding included.
+/// All weights are trained, embedding included.
 fn trained(at: &Setting, changes: serde_json::Value) -> Results {
     let mut results = Results::default();
     let model = at.model(changes);
@@ -245,14 +245,14 @@ fn adapted(at: &Setting, quantization: Option<Quantization>, recompute: bool) ->
     results
 }
 
-/// A prefix, the rest with padding, and one more token each, against the cache.
+/// Cached generation: a prefix, then the rest with padding, then one more token per row.
 fn cached(at: &Setting) -> Results {
     let mut results = Results::default();
     let model = Llama::new(&config(json!({})), 5, &at.device).unwrap();
     let batch = |rows: &[Vec<u32>]| TokenBatch::left_padded(rows, 0, 1, &at.device).unwrap();
     let mut cache = KvCache::new(2, 1, 4);
     results.tensor("prefix", model.hidden(&batch(&[vec![1, 4]]), Some(&mut cache), None));
-    // More positions than there is room for.
+    // More positions than the capacity.
     let mut cache = cache.repeat(3, 3);
     for step in [rows().to_vec(), vec![vec![6], vec![7], vec![30]]] {
         results.tensor("step", last(model.hidden(&batch(&step), Some(&mut cache), None)));
@@ -262,8 +262,8 @@ fn cached(at: &Setting) -> Results {
     results
 }
 
-/// The demo's base, four layers of width 128 with 1536 tokens, on 6 rows of up to 90 tokens: other kernels than those of
-/// small matrices.
+/// The demo's base model (four layers of width 128, 1536 tokens) on 6 rows of up to 90 tokens. Uses other kernels than small
+/// matrices do.
 fn wide(at: &Setting) -> Results {
     let mut results = Results::default();
     let format = coin::model::WeightFormat { dtype: at.dtype, quantization: None };

@@ -28,7 +28,7 @@ pub const CASES: &[Case] = &[
     Case { name: "loss/pooling", types: F32, depth: Depth::Layer, run: pooling },
 ];
 
-/// Eleven pairs: blocks of four do not come out even.
+/// Number of pairs; not divisible by the block size of four.
 const PAIRS: usize = 11;
 
 fn pair(at: &Setting) -> [Tensor<2>; 2] {
@@ -59,7 +59,7 @@ fn info_nce(at: &Setting, evaluation: Evaluation) -> Results {
     results
 }
 
-/// More pairs than are evaluated whole: blocks that are kept for the gradients.
+/// More pairs than are evaluated at once, so that blocks are kept for the gradients.
 fn many(at: &Setting) -> Results {
     let mut results = Results::default();
     let [anchor, positive] = [at.leaf(1, [600, 24]), at.leaf(2, [600, 24])];
@@ -96,7 +96,7 @@ fn one_way(at: &Setting) -> Results {
 fn supcon(at: &Setting) -> Results {
     let mut results = Results::default();
     let rows = at.leaf(1, [PAIRS, 8]);
-    // One row is alone in its group.
+    // One group has a single row.
     let groups = at.integers([0, 1, 2, 0, 1, 2, 0, 3, 1, 2, 0]);
     let output = SupConConfig::new().init().unwrap().forward(rows.clone(), groups);
     results.tensor("per row", output.per_row);
@@ -118,7 +118,7 @@ fn spread(at: &Setting) -> Results {
     results
 }
 
-/// Below and above the cap.
+/// The contrastive loss above and below the cap.
 fn capped(at: &Setting) -> Results {
     let mut results = Results::default();
     for (lambda, generation) in [(1000.0, 0.7), (0.01, 0.7)] {

@@ -1,10 +1,10 @@
-//! One list of cases, run on every device that this build has and this machine offers, against the CPU in f32 (a run
-//! in f16 against one in f16).
+//! Runs a list of cases on every device that is available to this build and machine, and compares them with the CPU in f32
+//! (training runs in f16 are compared with f16).
 //!
-//! On a build without a GPU backend the cases run on the CPU again, in every number type. `COIN_PARITY_DEVICES` names the
-//! devices to run on, separated by commas, in place of all; `COIN_PARITY_CASES` keeps the cases whose name contains it;
-//! `COIN_PARITY_TABLE` names a file for the table, which goes to standard output as well (`--nocapture` shows it).
-//! `docs/backends.md` keeps the figures.
+//! In a build without a GPU backend, the cases run on the CPU again, in every dtype. `COIN_PARITY_DEVICES` is a
+//! comma-separated list of devices to run on instead of all; `COIN_PARITY_CASES` selects the cases whose names contain it;
+//! `COIN_PARITY_TABLE` is a file for the table, which is also printed to standard output (`--nocapture` shows it). Results
+//! are recorded in `docs/backends.md`.
 
 mod case;
 mod decoding;
@@ -52,7 +52,7 @@ fn name_of(dtype: FloatType) -> &'static str {
     }
 }
 
-/// The results of a case, or what it died of.
+/// The results of a case, or its panic message.
 fn attempt(case: &Case, device: &Device, dtype: FloatType) -> Result<Results, String> {
     let setting = Setting { device: device.clone(), dtype };
     catch_unwind(AssertUnwindSafe(|| (case.run)(&setting))).map_err(|panic| {
@@ -62,7 +62,7 @@ fn attempt(case: &Case, device: &Device, dtype: FloatType) -> Result<Results, St
 }
 
 #[test]
-fn every_device_computes_what_the_cpu_does() {
+fn every_device_matches_the_cpu() {
     let cpu = Device::flex();
     let devices = devices();
     let mut table = String::from(
@@ -78,7 +78,7 @@ fn every_device_computes_what_the_cpu_does() {
             for &dtype in case.types {
                 let row = format!("| {} | {name} | {} ", case.name, name_of(dtype));
                 if !device.supports_dtype(DType::from(dtype)) {
-                    let _ = writeln!(table, "{row}| | the device does not compute in it | | |");
+                    let _ = writeln!(table, "{row}| | not supported by the device | | |");
                     continue;
                 }
                 let start = Instant::now();
@@ -87,7 +87,7 @@ fn every_device_computes_what_the_cpu_does() {
                 let allowed = case.depth.tolerance(dtype);
                 match outcome {
                     Ok(results) => {
-                        // A run in f16 leaves out steps until its loss scale fits; f32 has none to leave out.
+                        // Training in f16 skips steps until its loss scale fits; f32 does not skip any.
                         let of_type = match (case.depth, dtype) {
                             (Depth::Training, FloatType::F16) => attempt(case, &cpu, dtype).ok(),
                             _ => None,
@@ -102,7 +102,7 @@ fn every_device_computes_what_the_cpu_does() {
                         println!("{line}");
                         let _ = writeln!(table, "{line}");
                     }
-                    Err(died) => failures.push(format!("{row}| died: {died}")),
+                    Err(died) => failures.push(format!("{row}| panicked: {died}")),
                 }
             }
         }
@@ -115,10 +115,10 @@ fn every_device_computes_what_the_cpu_does() {
     assert!(failures.is_empty(), "{} of {compared} differ:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// Number types that a device does not have are refused with a message, before anything is computed; the CPU has them all.
-/// Packed weights are smaller on every device.
+/// A dtype that a device does not support is rejected with a message before anything is computed; the CPU supports all. Packed
+/// weights are smaller on every device.
 #[test]
-fn what_a_device_cannot_do_is_refused() {
+fn unsupported_dtypes_are_rejected() {
     for (name, device) in devices() {
         let is_cpu = device == Device::flex();
         let build = |format| Llama::with_format(&config(serde_json::json!({})), format, 5, &device);

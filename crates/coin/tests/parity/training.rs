@@ -1,4 +1,4 @@
-//! Optimiser steps and a short run.
+//! Optimizer steps and a short run.
 
 use std::path::Path;
 
@@ -92,7 +92,7 @@ fn step(at: &Setting, preset: Preset, micro: usize, checkpointing: bool) -> Resu
     results
 }
 
-/// Two threads that share the device and one step; what rank 0 gets.
+/// Two ranks as threads that share the device and a step; records the results of both.
 fn two_ranks(at: &Setting) -> Results {
     let mut results = Results::default();
     let (model, pairs) = (at.adapted(0.2, None), pairs_of_rows());
@@ -114,7 +114,7 @@ fn two_ranks(at: &Setting) -> Results {
 
 const WORDS: usize = 40;
 
-/// A model folder with a tokenizer, and pairs.
+/// Writes a model folder with a tokenizer and a file of pairs, and returns the run configuration.
 fn prepare(dir: &Path) -> RunConfig {
     let architecture = config(json!({"vocab_size": WORDS, "initializer_range": 0.2}));
     let base = dir.join("base");
@@ -147,7 +147,7 @@ fn prepare(dir: &Path) -> RunConfig {
     RunConfig::parse(&text, "run.toml", &[]).unwrap()
 }
 
-/// What a run told, and where it wrote.
+/// The metrics that a run reported.
 struct Told {
     losses: Vec<f64>,
     norms: Vec<f64>,
@@ -170,7 +170,7 @@ fn train(at: &Setting, config: &RunConfig) -> Told {
     told
 }
 
-/// Losses and gradient norms of every step, validation, and the adapter that is written.
+/// Losses and gradient norms of every step, validation losses, and the written adapter.
 fn run(at: &Setting) -> Results {
     let mut results = Results::default();
     let dir = tempfile::tempdir().unwrap();
@@ -179,7 +179,7 @@ fn run(at: &Setting) -> Results {
     results.values("losses", losses);
     results.values("gradient norms", norms);
     results.values("held-out losses", held_out);
-    // The adapter is read back on the CPU, whichever device wrote it.
+    // The adapter is read on the CPU, whichever device wrote it.
     let base = checkpoint::load(&dir.path().join("base"), Default::default(), &burn::tensor::Device::flex()).unwrap();
     let tuned = coin::model::adapter::load(base.model, &config.out.join("adapter")).unwrap();
     for (path, [a, b]) in coin::model::adapter::factors(&tuned) {
@@ -189,7 +189,7 @@ fn run(at: &Setting) -> Results {
     results
 }
 
-/// In 16 bits an adapter is another one after twenty steps, but it has learned as much.
+/// In 16 bits the adapter differs after twenty steps, but its losses are similar.
 fn losses(at: &Setting) -> Results {
     let mut results = Results::default();
     let dir = tempfile::tempdir().unwrap();

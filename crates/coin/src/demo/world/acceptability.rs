@@ -1,4 +1,4 @@
-//! Acceptability: a sentence of a small grammar, with one violation or none.
+//! Acceptability: a sentence of a small grammar, with at most one violation.
 
 use rand_chacha::ChaCha8Rng;
 
@@ -6,7 +6,7 @@ use super::event::capital;
 use super::lexicon::{self, ACTIONS, DAYS, PERSONS};
 use super::{Fields, chance, pick};
 
-/// What a violation breaks. The sentence is drawn so that it could break it, in both classes alike.
+/// The rule that a violation breaks. In both classes, the sentence is drawn so that the rule could be broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
     /// `The boys carries the box.`
@@ -21,13 +21,13 @@ enum Rule {
     Case,
 }
 
-/// Pronouns as subject and as object, and whether they take the third person singular.
+/// Pronouns as subject and as object; true if they take the third person singular.
 const PRONOUNS: [(&str, &str, bool); 4] =
     [("he", "him", true), ("she", "her", true), ("they", "them", false), ("we", "us", false)];
 
 const MODALS: [&str; 5] = ["can", "will", "must", "should", "may"];
 
-/// An acceptable sentence, or one with one violation.
+/// An acceptable sentence, or a sentence with one violation.
 pub fn cola(rng: &mut ChaCha8Rng, acceptable: bool) -> Fields {
     let rule = pick(rng, &[Rule::Agreement, Rule::VerbForm, Rule::Determiner, Rule::Order, Rule::Case]);
     let broken = (!acceptable).then_some(rule);
@@ -68,7 +68,7 @@ pub fn cola(rng: &mut ChaCha8Rng, acceptable: bool) -> Fields {
     vec![("sentence", format!("{} {predicate} {object} {adjunct}.", capital(&subject)))]
 }
 
-/// The subject and whether it is in the third person singular.
+/// Returns the subject, and true if it is in the third person singular.
 fn subject(rng: &mut ChaCha8Rng, pronoun: bool, broken: Option<Rule>) -> (String, bool) {
     if pronoun || chance(rng, 25) {
         let (nominative, accusative, singular) = pick(rng, &PRONOUNS);
@@ -82,7 +82,7 @@ fn subject(rng: &mut ChaCha8Rng, pronoun: bool, broken: Option<Rule>) -> (String
     }
 }
 
-/// An object with article and adjective, broken where `broken` asks for it.
+/// An object with an article and sometimes an adjective, with the violation `broken` if it applies.
 fn thing(rng: &mut ChaCha8Rng, rule: Rule, broken: Option<Rule>) -> String {
     let domain = lexicon::domain(rng);
     let noun = lexicon::noun(rng, domain).word;

@@ -1,4 +1,4 @@
-//! Question answering: does a sentence tell what a question asks for?
+//! Question answering: does a sentence answer a question?
 
 use rand_chacha::ChaCha8Rng;
 
@@ -6,7 +6,7 @@ use super::event::{Event, Form, Slot, affirmative};
 use super::lexicon::{self, ACTIONS, DAYS};
 use super::{Fields, chance, pick};
 
-/// What is asked for.
+/// The detail that a question asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
     Who,
@@ -15,8 +15,8 @@ enum Asked {
     When,
 }
 
-/// A question on an event, and a sentence which answers it; or which leaves out what is asked for, or tells of
-/// another person or thing.
+/// A question about an event, and a sentence. If `answered`, the sentence answers the question; otherwise it omits the
+/// requested detail or describes another event.
 pub fn qnli(rng: &mut ChaCha8Rng, answered: bool) -> Fields {
     let domain = lexicon::domain(rng);
     let asked = pick(rng, &[Asked::Who, Asked::What, Asked::Where, Asked::When]);

@@ -1,4 +1,4 @@
-//! Coreference: gender, and the cue after a pronoun, decide which of two it stands for.
+//! Coreference: the gender of a pronoun and the clause after it determine which of two participants it refers to.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -7,17 +7,17 @@ use super::event::capital;
 use super::lexicon::{self, DAYS, MEN, WOMEN};
 use super::{Fields, chance, pick};
 
-/// A main clause on two participants, and what may be said of the first or the second.
+/// A main clause about two participants, with clauses that fit the first or the second of them.
 struct Frame {
-    /// What stands between the two.
+    /// The verb phrase between the two participants.
     link: &'static str,
-    /// What the first is like, given the clause.
+    /// Clauses that fit the first participant.
     first: [&'static str; 4],
-    /// What the second is like, given the clause.
+    /// Clauses that fit the second participant.
     second: [&'static str; 4],
 }
 
-/// Frames on two people.
+/// Frames about two people.
 const PEOPLE: [Frame; 8] = [
     Frame {
         link: "thanked",
@@ -67,7 +67,7 @@ const IN_CONTAINER: &str = "did not fit in";
 const CONTAINERS: [&str; 10] =
     ["box", "bag", "basket", "drawer", "trunk", "bucket", "closet", "barrel", "suitcase", "chest"];
 
-/// Frames on two things.
+/// Frames about two objects.
 const THINGS: [Frame; 3] = [
     Frame {
         link: IN_CONTAINER,
@@ -86,18 +86,18 @@ const THINGS: [Frame; 3] = [
     },
 ];
 
-/// A sentence with a pronoun, and its clause with the right or the wrong one of the two in the pronoun's place.
+/// A sentence with a pronoun, and its clause with the pronoun replaced by the right or the wrong participant.
 pub fn wnli(rng: &mut ChaCha8Rng, entailed: bool) -> Fields {
     let referent = rng.random_range(0..2);
     let (frame, pronoun, pair) = if chance(rng, 70) {
-        // A man and a woman: the pronoun's gender tells which is meant, and the clause fits that one too.
+        // A man and a woman: the gender of the pronoun identifies the referent, and the clause fits it too.
         let (man, woman) = (pick(rng, &MEN).to_owned(), pick(rng, &WOMEN).to_owned());
         let he_first = chance(rng, 50);
         let pronoun = if he_first == (referent == 0) { "he" } else { "she" };
         let pair = if he_first { [man, woman] } else { [woman, man] };
         (&PEOPLE[rng.random_range(0..PEOPLE.len())], pronoun, pair)
     } else {
-        // Two things: only the clause tells.
+        // Two objects: only the clause identifies the referent.
         let domain = lexicon::domain(rng);
         let first = lexicon::noun(rng, domain);
         let frame = &THINGS[rng.random_range(0..THINGS.len())];

@@ -1,4 +1,4 @@
-//! Events: who did what to which thing, where and when, and the sentences that tell of them.
+//! Events (who did what to which object, where and when) and sentences that describe them.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -6,32 +6,32 @@ use rand_chacha::ChaCha8Rng;
 use super::lexicon::{self, ACTIONS, DAYS, Domain, NUMBERS, Noun};
 use super::{chance, pick, pick_other};
 
-/// Something that happened. What is `None` is not told.
+/// An event. Details that are `None` are not mentioned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event {
     /// Domain of object and place.
     pub domain: Domain,
-    /// Who did it; `None` only in a passive sentence.
+    /// The person; `None` only in a passive sentence.
     pub name: Option<&'static str>,
     /// Index into [`ACTIONS`].
     pub action: usize,
-    /// Which of the action's two verbs is used.
+    /// Index of the verb among the action's two verbs.
     pub synonym: usize,
-    /// How many.
+    /// The number of objects.
     pub number: Option<&'static str>,
-    /// What it is like.
+    /// The object's adjective.
     pub adjective: Option<&'static str>,
-    /// The thing.
+    /// The object.
     pub object: Noun,
-    /// Whether the thing is called by its kind.
+    /// True if the object is called by its kind.
     pub by_kind: bool,
-    /// Where.
+    /// The place.
     pub place: Option<&'static str>,
-    /// When.
+    /// The day.
     pub day: Option<&'static str>,
 }
 
-/// A piece of an event that can be replaced.
+/// A part of an event that can be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slot {
     Name,
@@ -43,7 +43,7 @@ pub enum Slot {
     Day,
 }
 
-/// How an event is written.
+/// The form of the sentence that describes an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// `Anna bought the violin in the park.`
@@ -57,7 +57,7 @@ pub enum Form {
 }
 
 impl Event {
-    /// An event with person, action and object; the rest is not told.
+    /// A random event with person, action and object, and without other details.
     pub fn bare(rng: &mut ChaCha8Rng, domain: Domain) -> Self {
         Event {
             domain,
@@ -73,7 +73,7 @@ impl Event {
         }
     }
 
-    /// The event with `slot` told and drawn anew; a value told before is replaced by another.
+    /// The event with a random value for `slot`, different from the value it had.
     pub fn redrawn(mut self, rng: &mut ChaCha8Rng, slot: Slot) -> Self {
         match slot {
             Slot::Name => self.name = Some(lexicon::other_name(rng, self.name.unwrap_or_default())),
@@ -97,7 +97,7 @@ impl Event {
         self
     }
 
-    /// The slots that are told.
+    /// The slots that have a value.
     pub fn told(&self) -> Vec<Slot> {
         let mut slots = vec![Slot::Action, Slot::Object];
         slots.extend(self.name.map(|_| Slot::Name));
@@ -108,7 +108,7 @@ impl Event {
         slots
     }
 
-    /// The thing with its article: `the two old violins`.
+    /// The object with its article: `the two old violins`.
     pub fn thing(&self) -> String {
         let mut words = vec!["the"];
         words.extend(self.number);
@@ -120,14 +120,14 @@ impl Event {
         }
     }
 
-    /// Where and when: ` in the park on Monday`, with a leading space, or empty.
+    /// Place and day: ` in the park on Monday`, with a leading space, or empty.
     pub fn adjuncts(&self) -> String {
         let place = self.place.map(|place| format!(" in the {place}")).unwrap_or_default();
         let day = self.day.map(|day| format!(" on {day}")).unwrap_or_default();
         place + &day
     }
 
-    /// The sentence in `form`, with its full stop. An event without a person is always passive.
+    /// The sentence in `form`, with its final period. An event without a person is always passive.
     pub fn sentence(&self, form: Form) -> String {
         let verb = ACTIONS[self.action][self.synonym];
         let (thing, adjuncts) = (self.thing(), self.adjuncts());
@@ -149,12 +149,12 @@ impl Event {
     }
 }
 
-/// An affirmative form: half active, and the rest fronted or passive.
+/// A random affirmative form: active in half of the cases, otherwise fronted or passive.
 pub fn affirmative(rng: &mut ChaCha8Rng) -> Form {
     if chance(rng, 50) { Form::Active } else { pick(rng, &[Form::Fronted, Form::Passive]) }
 }
 
-/// `text` with a capital first letter (ASCII, as all of the lexicon).
+/// Returns `text` with its first letter capitalized. ASCII only, as the whole lexicon.
 pub fn capital(text: &str) -> String {
     let mut text = text.to_owned();
     if let Some(first) = text.get_mut(..1) {

@@ -1,4 +1,4 @@
-//! Inference: what follows from one event (`mnli`) or from two (`rte`).
+//! Inference: does a hypothesis follow from one event (`mnli`) or from two (`rte`)?
 
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -10,11 +10,10 @@ use super::{Fields, chance, pick, pick_other};
 
 const DETAILS: [Slot; 3] = [Slot::Adjective, Slot::Place, Slot::Day];
 
-/// A premise that tells two of what the thing was like, where and when; and a hypothesis on one detail.
+/// A premise that mentions two of adjective, place and day, and a hypothesis about one of these details.
 ///
-/// The detail is kept (class 0, entailment), not told by the premise (1, neutral) or another one
-/// (2, contradiction). A negation turns entailment and contradiction round; a day or a place other than the
-/// one told counts as a contradiction.
+/// The detail is kept (class 0, entailment), not mentioned in the premise (1, neutral) or changed (2, contradiction). A
+/// negation swaps entailment and contradiction. A different day or place counts as a contradiction.
 pub fn mnli(rng: &mut ChaCha8Rng, label: usize, domain: Domain) -> Fields {
     let untold = pick(rng, &DETAILS);
     let mut premise = Event::bare(rng, domain);
@@ -39,8 +38,8 @@ pub fn mnli(rng: &mut ChaCha8Rng, label: usize, domain: Domain) -> Fields {
     vec![("premise", premise.sentence(affirmative(rng))), ("hypothesis", hypothesis)]
 }
 
-/// Two events, and a hypothesis on one of them with all details right, or not: one time in four one of them is swapped
-/// for the other event's, else two or three for details of neither.
+/// Two events, and a hypothesis about one of them. If `entailed`, all its details are right. Otherwise, in a quarter of the
+/// cases one detail is replaced by that of the other event, and in the rest two or three details are redrawn.
 pub fn rte(rng: &mut ChaCha8Rng, entailed: bool) -> Fields {
     let domain = lexicon::domain(rng);
     let mut first = Event::bare(rng, domain);

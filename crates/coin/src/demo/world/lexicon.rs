@@ -10,14 +10,14 @@ pub const WOMEN: [&str; 10] = ["Anna", "Mary", "Emma", "Julia", "Sarah", "Lucy",
 /// Names of men.
 pub const MEN: [&str; 10] = ["Tom", "John", "Paul", "David", "Peter", "Mark", "James", "Adam", "Henry", "Oscar"];
 
-/// People by what they do.
+/// People, named by occupation.
 pub const PERSONS: [&str; 10] =
     ["teacher", "farmer", "doctor", "king", "queen", "nurse", "driver", "singer", "student", "painter"];
 
 /// Days of the week.
 pub const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
-/// Numbers above one.
+/// Numbers greater than one.
 pub const NUMBERS: [&str; 6] = ["two", "three", "four", "five", "six", "seven"];
 
 /// Colors.
@@ -27,7 +27,7 @@ pub const COLORS: [&str; 6] = ["red", "blue", "green", "black", "white", "brown"
 pub const OPPOSITES: [(&str, &str); 6] =
     [("old", "new"), ("big", "small"), ("clean", "dirty"), ("heavy", "light"), ("cheap", "expensive"), ("wet", "dry")];
 
-/// Where objects and places come from: the two domains share no noun.
+/// The domain of objects and places. The two domains do not share any noun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Domain {
     /// Objects and places of a town (the matched domain).
@@ -36,7 +36,7 @@ pub enum Domain {
     Country,
 }
 
-/// A thing and what it is a kind of.
+/// An object and its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Noun {
     /// Singular.
@@ -45,7 +45,7 @@ pub struct Noun {
     pub kind: &'static str,
 }
 
-/// Kinds of the town and their things.
+/// Kinds of objects in the town, with their objects.
 const TOWN: [(&str, [&str; 3]); 5] = [
     ("instrument", ["violin", "guitar", "drum"]),
     ("tool", ["hammer", "saw", "shovel"]),
@@ -54,7 +54,7 @@ const TOWN: [(&str, [&str; 3]); 5] = [
     ("garment", ["coat", "hat", "shirt"]),
 ];
 
-/// Kinds of the country and their things.
+/// Kinds of objects in the country, with their objects.
 const COUNTRY: [(&str, [&str; 3]); 5] = [
     ("animal", ["dog", "horse", "goat"]),
     ("fruit", ["apple", "pear", "lemon"]),
@@ -63,15 +63,15 @@ const COUNTRY: [(&str, [&str; 3]); 5] = [
     ("vessel", ["boat", "ship", "raft"]),
 ];
 
-/// Places of the town; all of them take `in the`.
+/// Places of the town; all of them follow `in the`.
 pub const TOWN_PLACES: [&str; 10] =
     ["garden", "kitchen", "park", "school", "library", "market", "office", "hotel", "museum", "station"];
 
-/// Places of the country; all of them take `in the`.
+/// Places of the country; all of them follow `in the`.
 pub const COUNTRY_PLACES: [&str; 10] =
     ["forest", "valley", "desert", "harbor", "village", "cave", "castle", "meadow", "temple", "barn"];
 
-/// Forms of a verb; the past form is the participle too.
+/// Forms of a verb; the past form is also the participle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verb {
     /// As in `to buy`.
@@ -88,7 +88,7 @@ const fn verb(base: &'static str, third: &'static str, past: &'static str, ing: 
     Verb { base, third, past, ing }
 }
 
-/// Actions on anything, each with two verbs for it.
+/// Actions on any object, each with two verbs.
 pub const ACTIONS: [[Verb; 2]; 10] = [
     [verb("buy", "buys", "bought", "buying"), verb("purchase", "purchases", "purchased", "purchasing")],
     [verb("find", "finds", "found", "finding"), verb("discover", "discovers", "discovered", "discovering")],
@@ -102,7 +102,7 @@ pub const ACTIONS: [[Verb; 2]; 10] = [
     [verb("push", "pushes", "pushed", "pushing"), verb("shove", "shoves", "shoved", "shoving")],
 ];
 
-/// Actions one may ask advice about, each with two base forms.
+/// Actions that questions ask about, each with two base forms.
 pub const TRADES: [[&str; 2]; 10] = [
     ["buy", "purchase"],
     ["find", "discover"],
@@ -116,12 +116,12 @@ pub const TRADES: [[&str; 2]; 10] = [
     ["rent", "hire"],
 ];
 
-/// A domain at random.
+/// A random domain.
 pub fn domain(rng: &mut ChaCha8Rng) -> Domain {
     if chance(rng, 50) { Domain::Town } else { Domain::Country }
 }
 
-/// A name at random.
+/// A random name.
 pub fn name(rng: &mut ChaCha8Rng) -> &'static str {
     if chance(rng, 50) { pick(rng, &WOMEN) } else { pick(rng, &MEN) }
 }
@@ -136,7 +136,7 @@ pub fn other_name(rng: &mut ChaCha8Rng, taken: &str) -> &'static str {
     }
 }
 
-/// A thing of `domain`.
+/// A random object of `domain`.
 pub fn noun(rng: &mut ChaCha8Rng, domain: Domain) -> Noun {
     let (kind, words) = match domain {
         Domain::Town => pick(rng, &TOWN),
@@ -145,7 +145,7 @@ pub fn noun(rng: &mut ChaCha8Rng, domain: Domain) -> Noun {
     Noun { word: pick(rng, &words), kind }
 }
 
-/// A thing of `domain` of another kind than `taken`.
+/// A random object of `domain`, of a different kind than `taken`.
 pub fn other_noun(rng: &mut ChaCha8Rng, domain: Domain, taken: Noun) -> Noun {
     loop {
         let choice = noun(rng, domain);
@@ -163,13 +163,13 @@ pub fn places(domain: Domain) -> &'static [&'static str] {
     }
 }
 
-/// One of the adjectives that have an opposite.
+/// A random adjective that has an opposite.
 pub fn gradable(rng: &mut ChaCha8Rng) -> &'static str {
     let (left, right) = pick(rng, &OPPOSITES);
     if chance(rng, 50) { left } else { right }
 }
 
-/// The opposite of `adjective`; a color has another color as its opposite.
+/// The opposite of `adjective`; for a color, a random other color.
 pub fn opposite(rng: &mut ChaCha8Rng, adjective: &'static str) -> &'static str {
     for (left, right) in OPPOSITES {
         if adjective == left {
@@ -182,7 +182,7 @@ pub fn opposite(rng: &mut ChaCha8Rng, adjective: &'static str) -> &'static str {
     pick_other(rng, &COLORS, adjective)
 }
 
-/// A color or an adjective that has an opposite.
+/// A random color or adjective that has an opposite.
 pub fn adjective(rng: &mut ChaCha8Rng) -> &'static str {
     if chance(rng, 35) { pick(rng, &COLORS) } else { gradable(rng) }
 }
@@ -193,7 +193,7 @@ pub fn plural(noun: &str) -> String {
     format!("{noun}{ending}")
 }
 
-/// `a` or `an`, as `word` asks for.
+/// `a` or `an`, depending on `word`.
 pub fn article(word: &str) -> &'static str {
     if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
 }

@@ -8,13 +8,13 @@ use super::event::{Event, Form, affirmative};
 use super::lexicon::{self, DAYS, Domain, NUMBERS, Noun, TRADES};
 use super::{Fields, chance, pick, pick_other};
 
-/// Which of `slots` a pair of different meaning differs in: one of them, or in three of four pairs three.
+/// The `slots` in which a pair with different meanings differs: one in a quarter of the pairs, otherwise three.
 fn replaced<T: Copy>(rng: &mut ChaCha8Rng, slots: &[T]) -> Vec<T> {
     let count = if chance(rng, 25) { 1 } else { 3 };
     slots.choose_multiple(rng, count).copied().collect()
 }
 
-/// Two sentences on an event: the same one, or with slots replaced. Both classes change form and verb alike.
+/// Two sentences about the same event, or about an event with slots replaced. Form and verb vary equally in both classes.
 pub fn mrpc(rng: &mut ChaCha8Rng, equivalent: bool) -> Fields {
     let domain = lexicon::domain(rng);
     let mut event = Event::bare(rng, domain);
@@ -44,7 +44,7 @@ pub fn mrpc(rng: &mut ChaCha8Rng, equivalent: bool) -> Fields {
     vec![("sentence1", event.sentence(form)), ("sentence2", other.sentence(other_form))]
 }
 
-/// What a question asks about an action, each in three wordings with the same meaning.
+/// The intents of a question about an action, each in three wordings with the same meaning.
 const INTENTS: [[&str; 3]; 4] = [
     ["How can I", "What is the best way to", "Is there an easy way to"],
     ["Where can I", "In which place can I", "What is a good place to"],
@@ -52,7 +52,7 @@ const INTENTS: [[&str; 3]; 4] = [
     ["Why should I", "For what reason should I", "What is the reason to"],
 ];
 
-/// A piece of a question that can be replaced.
+/// A part of a question that can be replaced.
 #[derive(Debug, Clone, Copy)]
 enum Part {
     Intent,
@@ -81,7 +81,7 @@ impl Question {
     }
 }
 
-/// Two questions: the same one in other words, or with slots replaced.
+/// Two wordings of the same question, or two questions that differ in some slots.
 pub fn qqp(rng: &mut ChaCha8Rng, equivalent: bool) -> Fields {
     let domain = lexicon::domain(rng);
     let question = Question {

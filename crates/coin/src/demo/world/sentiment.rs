@@ -1,4 +1,4 @@
-//! Sentiment: a short remark on a film; the sentiment words decide, and a negation turns them round.
+//! Sentiment: a short remark about a film. The sentiment words determine the class, and a negation reverses it.
 
 use rand_chacha::ChaCha8Rng;
 
@@ -6,13 +6,13 @@ use super::event::capital;
 use super::lexicon;
 use super::{Fields, chance, pick, pick_other};
 
-/// What is reviewed.
+/// Kinds of works that are reviewed.
 const WORKS: [&str; 8] = ["movie", "film", "comedy", "drama", "thriller", "musical", "show", "sequel"];
 
-/// What a work has, in the singular.
+/// Parts of a work, in the singular.
 const PARTS: [&str; 8] = ["story", "plot", "cast", "script", "music", "ending", "acting", "dialogue"];
 
-/// What a work has, without an article.
+/// Parts of a work, without an article.
 const ASPECTS: [&str; 8] = ["music", "acting", "dialogue", "scenes", "jokes", "songs", "heroes", "pictures"];
 
 const ADVERBS: [&str; 6] = ["very", "really", "quite", "truly", "often", "simply"];
@@ -48,11 +48,11 @@ const BAD: [&str; 20] = [
 /// Verbs of liking, as base and past forms.
 const LIKE: [(&str, &str); 4] = [("love", "loved"), ("enjoy", "enjoyed"), ("admire", "admired"), ("like", "liked")];
 
-/// Verbs of disliking.
+/// Verbs of disliking, as base and past forms.
 const DISLIKE: [(&str, &str); 4] =
     [("hate", "hated"), ("dislike", "disliked"), ("regret", "regretted"), ("mock", "mocked")];
 
-/// A remark of the given polarity; a fifth of the remarks get there by a negation.
+/// A remark of the given polarity; a fifth of the remarks use a negation.
 pub fn sst2(rng: &mut ChaCha8Rng, positive: bool) -> Fields {
     let sentence = if chance(rng, 20) { negated(rng, positive) } else { plain(rng, positive) };
     vec![("sentence", sentence)]
@@ -83,13 +83,13 @@ fn plain(rng: &mut ChaCha8Rng, positive: bool) -> String {
     }
 }
 
-/// What a work is about: `farmer in the castle`.
+/// The subject of a work, such as `farmer in the castle`.
 fn hero(rng: &mut ChaCha8Rng) -> String {
     let domain = lexicon::domain(rng);
     format!("{} in the {}", pick(rng, &lexicon::PERSONS), pick(rng, lexicon::places(domain)))
 }
 
-/// A remark whose sentiment words are all of the other polarity and all negated.
+/// A remark whose sentiment words all have the opposite polarity and are all negated.
 fn negated(rng: &mut ChaCha8Rng, positive: bool) -> String {
     let words = adjectives(!positive);
     let first = pick(rng, words);

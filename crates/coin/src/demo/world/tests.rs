@@ -1,4 +1,4 @@
-//! Tests of the generators, and of the templates and instructions written for them.
+//! Tests of the generators, and of their templates and instructions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,7 +35,7 @@ fn quoted(text: &str) -> BTreeSet<String> {
     text.split('\'').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// `text` without placeholders, case and signs, as one string of words.
+/// The words of `text` as one string, without placeholders, case and punctuation.
 fn wording(text: &str) -> String {
     let mut kept = String::new();
     let mut depth = 0;
@@ -51,7 +51,7 @@ fn wording(text: &str) -> String {
 }
 
 #[test]
-fn fields_are_those_of_the_task() {
+fn fields_match_the_task() {
     for task in Task::glue() {
         for instance in World::new(7).training(&task.name, 60).unwrap() {
             let content = task.content(&instance).unwrap();
@@ -89,7 +89,7 @@ fn classes_are_balanced_and_rows_counted() {
 }
 
 #[test]
-fn draws_depend_on_the_seed_alone() {
+fn draws_depend_only_on_the_seed() {
     for task in Task::glue() {
         let long = World::new(5).training(&task.name, 40).unwrap();
         assert_eq!(World::new(5).training(&task.name, 20).unwrap(), long[..20]);
@@ -98,13 +98,13 @@ fn draws_depend_on_the_seed_alone() {
 }
 
 #[test]
-fn unknown_tasks_are_refused() {
+fn unknown_tasks_are_rejected() {
     let message = World::new(1).training("stsb", 1).unwrap_err().to_string();
     assert!(message.contains("unknown task `stsb`"), "{message}");
 }
 
 #[test]
-fn draws_hardly_repeat() {
+fn draws_rarely_repeat() {
     for task in families() {
         let drawn = World::new(11).training(&task.name, 20_000).unwrap();
         let distinct: BTreeSet<_> = drawn.iter().map(|instance| &instance.fields).collect();
@@ -126,8 +126,8 @@ fn domains_of_mnli_share_no_noun() {
     assert!((100..200).contains(&half), "{half}");
 }
 
-/// The accuracy, on evaluation instances, of word counts of the second field alone (naive Bayes fitted to 6,000
-/// training instances). With 2,000 instances a fair coin is above 0.54 less than once in a thousand times.
+/// Accuracy on evaluation instances of naive Bayes on the words of the second field, fitted to 6,000 training instances.
+/// With 2,000 instances, a fair coin exceeds 0.54 less than once in a thousand times.
 fn single_word_accuracy(task: &Task) -> f64 {
     let world = World::new(13);
     let second = if task.name == "qqp" { "question2" } else { "sentence2" };
@@ -153,7 +153,7 @@ fn single_word_accuracy(task: &Task) -> f64 {
 }
 
 #[test]
-fn single_words_do_not_give_the_class_away() {
+fn single_words_do_not_reveal_the_class() {
     for name in ["mrpc", "qqp", "qnli", "rte", "wnli"] {
         let accuracy = single_word_accuracy(&Task::named(name).unwrap());
         assert!(accuracy < 0.6, "{name}: {accuracy}");
@@ -161,7 +161,7 @@ fn single_words_do_not_give_the_class_away() {
 }
 
 #[test]
-fn sentences_read_as_written() {
+fn sentences_have_the_expected_text() {
     use event::{Event, Form, capital};
     let mut event = Event {
         domain: Domain::Town,
@@ -211,7 +211,7 @@ fn instructions_are_complete_and_unseen() {
     let seen: BTreeSet<_> = templates().values().flatten().map(|(prompt, _)| wording(prompt)).collect();
     for file in INSTRUCTIONS {
         let instructions = instructions(file);
-        // The other levels of a file are made from the clean one.
+        // The other levels of a file are generated from the clean level.
         let made = ["deepwordbug", "textfooler", "checklist"];
         let written: Vec<_> = instructions.keys().filter(|level| !made.contains(&level.as_str())).collect();
         assert_eq!(written, ["clean", "semantic"]);
