@@ -58,7 +58,7 @@ impl Default for UmapOptions {
 ///
 /// # Errors
 /// [`AnalysisError::Invalid`] if `neighbors` is less than 2 or not less than the number of points, `min_distance` is not in
-/// [0, 3), `epochs` is 0, or the cosine of a point is undefined.
+/// `[0, 3)`, `epochs` is 0, or the cosine of a point is undefined.
 ///
 /// ```
 /// use coin_analysis::{Points, UmapOptions, umap};

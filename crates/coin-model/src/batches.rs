@@ -212,7 +212,7 @@ pub(crate) fn run_in_order<T: Send, E: From<ModelError>>(
         outcome?;
         match ended_early {
             0 => Ok(()),
-            _ => Err(E::from(ModelError::Invalid(format!("{ended_early} generation threads panicked")))),
+            _ => Err(E::from(ModelError::Invalid(format!("{ended_early} worker threads panicked")))),
         }
     })
 }

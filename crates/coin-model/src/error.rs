@@ -35,7 +35,7 @@ pub enum ModelError {
         expected: String,
     },
     /// A weight file whose tensors do not match the configuration.
-    #[error("{path}: weights do not fit the model: {problems}")]
+    #[error("{path}: weights do not match the model: {problems}")]
     Weights {
         /// The file.
         path: PathBuf,

@@ -91,7 +91,7 @@ pub(crate) fn swiglu(gate: Tensor<3>, up: Tensor<3>) -> Tensor<3> {
     Tensor::from_dispatch(<Dispatch as Fused>::swiglu(gate.into_dispatch(), up.into_dispatch()))
 }
 
-/// Rotates the two halves of each head against each other.
+/// Applies a rotary embedding: rotates pairs that take one value from each half of a head.
 ///
 /// # Shapes
 /// - x, output: `[batch, seq, heads, head_dim]`

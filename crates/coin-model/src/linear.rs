@@ -49,7 +49,7 @@ pub struct LoraAdapter {
 pub struct LoraLinear {
     /// The matrix, `[d_in, d_out]`.
     pub weight: Weight,
-    /// `[d_out]`
+    /// The bias, `[d_out]`, if the layer has one.
     pub bias: Option<Param<Tensor<1>>>,
     /// The adapter, if the layer has one.
     pub lora: Option<LoraAdapter>,

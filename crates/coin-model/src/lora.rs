@@ -95,7 +95,7 @@ impl LoraConfig {
             return invalid(format!("lora rank must be at most {MOST_RANK}, got {}", self.rank));
         }
         if !(self.alpha > 0.0 && (self.alpha as f32).is_finite()) {
-            return invalid(format!("lora alpha must be positive, got {}", self.alpha));
+            return invalid(format!("lora alpha must be positive and finite in f32, got {}", self.alpha));
         }
         if !(0.0..1.0).contains(&self.dropout) {
             return invalid(format!("lora dropout must be in [0, 1), got {}", self.dropout));

@@ -34,7 +34,7 @@ impl Sampling {
     pub fn check(&self) -> Result<(), ModelError> {
         let fault = match self {
             Sampling { temperature, .. } if !(*temperature > 0.0 && temperature.is_finite()) => {
-                format!("temperature must be positive, got {temperature}; leave sampling out to generate greedily")
+                format!("temperature must be positive, got {temperature}; omit sampling to generate greedily")
             }
             Sampling { top_k: Some(0), .. } => "top_k must be at least 1, got 0".to_owned(),
             Sampling { top_p: Some(p), .. } if !(*p > 0.0 && *p <= 1.0) => format!("top_p must be in (0, 1], got {p}"),

@@ -16,7 +16,7 @@ pub struct Edge {
     pub from: usize,
     /// Index of the point where it ends.
     pub to: usize,
-    /// Certainty of the edge, in (0, 1].
+    /// Certainty of the edge, in `(0, 1]`.
     pub weight: f64,
 }
 

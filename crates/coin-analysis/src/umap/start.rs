@@ -16,7 +16,7 @@ const SIDE: f64 = 10.0;
 /// Noise that separates equal points, so that they can move apart.
 const NOISE: f64 = 1e-3;
 
-/// Returns the initial position of each point: its principal components, each scaled to [0, 10], with a little noise.
+/// Returns the initial position of each point: its principal components, each scaled to `[0, 10]`, with a little noise.
 pub(super) fn start(rows: &DistanceRows, seed: u64) -> Vec<[f64; 2]> {
     let mut random = stream::keyed(seed, &["umap", "start"]);
     let width = rows.point(0).len();
