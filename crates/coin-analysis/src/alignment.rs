@@ -32,7 +32,8 @@ pub struct LevelAlignment {
     pub unpaired: usize,
 }
 
-/// Computes the alignment of each perturbed level: first over all tasks together, then per task, with levels in file order.
+/// Computes the alignment of each perturbed level: first over all tasks together, then per task. Levels are in order of first
+/// appearance.
 ///
 /// A task and level without paired states does not get an entry.
 ///

@@ -19,7 +19,7 @@ pub struct StateMap {
     pub silhouette_level: Option<f64>,
     /// Mean silhouette of the hidden states grouped by class. Near 1 if the classes are well separated.
     pub silhouette_class: Option<f64>,
-    /// The share of neighborhoods that the map preserves, at most 1; see [`trustworthiness`].
+    /// Trustworthiness of the map, at most 1: how well it preserves neighborhoods. See [`trustworthiness`].
     pub trustworthiness: Option<f64>,
 }
 

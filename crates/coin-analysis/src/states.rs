@@ -97,7 +97,7 @@ impl Representations {
     ///
     /// # Errors
     /// [`AnalysisError::Io`] if the file cannot be read; [`AnalysisError::Malformed`] if it is truncated, is not a safetensors
-    /// file, or has a missing name or a missing or mistyped tensor.
+    /// file, lacks a tensor or a name, or has a tensor of the wrong type or shape.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, AnalysisError> {
         file::read(path.as_ref())
     }
