@@ -167,7 +167,7 @@ def token(row: int, at: int, step: int, vocab: int) -> int:
 
 
 def pairs(options: argparse.Namespace, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids of the originals and of the paraphrases, `[pairs, seq]`; the two wordings differ except in the answer."""
+    """Ids of the originals and of the paraphrases, `[pairs, seq]`; the two wordings share only the answer."""
     vocab, prompt = SIZES[options.size]["vocab"], options.seq - options.supervised
 
     def wording(number: int) -> torch.Tensor:

@@ -1,4 +1,4 @@
-//! Code shared by the benches of the coin crates, and the list of cases. Each bench is a file or folder next to `src/`.
+//! The list of benchmark cases, and code shared by the benches. Each bench is a file or folder next to `src/`.
 //!
 //! - [`cases`]: the benchmarked operations and tasks, with the operations and bytes that they need
 //! - [`measure`]: times a case with criterion, or with a plain clock if a run is long

@@ -1,7 +1,7 @@
 //! Timing of a case on a device.
 //!
 //! criterion warms a case up, decides how often to run it, and reports the spread and the change since the last time. It
-//! takes at least ten samples. Cases with long runs get fewer runs, timed by the same clock. In both cases every run is
+//! takes at least ten samples. Cases with long runs get fewer runs, timed by the same clock. Either way, every run is
 //! timed separately, and the result is the median.
 
 use std::time::Duration;

@@ -7,7 +7,8 @@ use crate::measure::Measured;
 use crate::peak::Peak;
 use crate::timing::{object, rounded, significant};
 
-/// Returns a case's line of JSON, without the fields of [`machine::described`](crate::machine::described).
+/// Returns a case's line of JSON, to which the caller adds the fields of
+/// [`machine::described`](crate::machine::described).
 pub fn line(case: &Case, measured: &Measured, peak: Option<Peak>) -> Map<String, Value> {
     let seconds = measured.timing.median();
     let mut line = measured.timing.fields(case.flops);

@@ -87,7 +87,7 @@ impl TrainingStep {
         }
     }
 
-    /// The pairs of a step: the two wordings differ except in the answer.
+    /// The pairs of a step: the two wordings share only the answer.
     fn batch(&self, step: usize) -> Vec<PairRow> {
         let row = |pair: usize, wording: usize| {
             let prompt = self.seq - self.supervised;

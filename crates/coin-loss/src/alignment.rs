@@ -21,7 +21,7 @@ const DISTANCE_EPSILON: f64 = 1e-12;
 /// uses alpha = 2, which gives `2 - 2 cos`; other exponents take the root of `|u - v|^2 + 1e-12`.
 ///
 /// # Shapes
-/// - anchor, positive: `[n, d]`; computed in f32 whatever their type
+/// - anchor, positive: `[n, d]`; computed in f32 whatever their dtype
 ///
 /// # Panics
 /// Panics in burn if the shapes differ.
@@ -47,10 +47,10 @@ pub fn alignment(anchor: Tensor<2>, positive: Tensor<2>, alpha: f64) -> Tensor<1
 /// Measures how evenly rows cover the sphere, `[1]`, between `-4 t` and 0; smaller is better.
 ///
 /// The paper uses t = 2. The result is 0 for fewer than two rows. The full n x n matrix is held in memory. As in the
-/// paper's experiments, apply it to anchors and to positives and average the two.
+/// paper's experiments, apply it to anchors and to positives, and average the two.
 ///
 /// # Shapes
-/// - rows: `[n, d]`; computed in f32 whatever their type
+/// - rows: `[n, d]`; computed in f32 whatever their dtype
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};

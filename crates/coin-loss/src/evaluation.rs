@@ -22,7 +22,7 @@ pub enum Evaluation {
     /// instead of being computed twice. [`Reduction::None`](crate::Reduction::None) is always plain.
     #[default]
     Auto,
-    /// Computes the n x n matrix in an ordinary autodiff graph. With gradients, about seven matrices of that size exist.
+    /// Computes the n x n matrix in an ordinary graph. With gradients, this keeps about seven matrices of that size.
     Plain,
     /// Processes this many anchors at a time, at least 1; the last block may be smaller. Memory in addition to the inputs
     /// and their gradients: two to three times n x d, plus about four times n x tile (on the CPU, per core, for up to

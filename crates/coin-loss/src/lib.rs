@@ -47,7 +47,7 @@ pub use pooling::Pooling;
 pub use similarity::Similarity;
 pub use supcon::{SupCon, SupConConfig, SupConOutput};
 
-/// A setting outside its domain.
+/// An invalid setting.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LossError {
@@ -71,7 +71,7 @@ pub enum LossError {
     /// Tiled evaluation computes the gradient of the reduced loss only.
     #[error("tiled evaluation cannot return unreduced terms: use the mean or sum reduction, or the plain evaluation")]
     TiledRows,
-    /// The weight of the contrastive term must be non-negative and finite.
+    /// The weight of the contrastive term must be between 0 and 1e15.
     #[error("lambda must be from 0 to 1e15, got {0}")]
     Lambda(f64),
     /// An unknown pooling name.

@@ -100,7 +100,7 @@ impl SupCon {
     /// Contrasts every row with every other.
     ///
     /// # Shapes
-    /// - rows: `[n, d]`; computed in f32 whatever their type
+    /// - rows: `[n, d]`; computed in f32 whatever their dtype
     /// - groups: `[n]`, equal for rows of the same group
     ///
     /// # Panics
@@ -217,7 +217,7 @@ mod tests {
         assert!((f64::from(per_row[0]) - term).abs() < 1e-6 && per_row[2] == 0.0);
         assert!((scalar(&output.similarity_positive) - 0.8).abs() < 1e-6);
         assert_eq!((scalar(&output.similarity_negative), scalar(&output.accuracy)), (0.0, 1.0));
-        // No row has a positive, and a single row: the loss and its gradients are 0.
+        // Without positives, and for a single row, the loss and its gradients are 0.
         for output in [
             loss.forward(rows.clone(), groups([0, 1, 2])),
             loss.forward(rows.clone().narrow(0, 0, 1), groups([0, 0, 0]).narrow(0, 0, 1)),

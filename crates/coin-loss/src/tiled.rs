@@ -37,7 +37,7 @@ const KEPT: usize = 1 << 24;
 /// Columns of the positives' gradient that are summed at a time, to keep the temporary small.
 const GRADIENT_COLUMNS: usize = 512;
 
-/// Most blocks at a time on the CPU; each needs its own temporaries.
+/// Maximum number of blocks at a time on the CPU; each needs separate temporaries.
 const AT_ONCE: usize = 4;
 
 /// Number of similarities in a block from which a thread is worth starting.
@@ -109,7 +109,7 @@ fn tie(loss: Tensor<1>, input: Option<Tensor<2>>, gradient: Option<Tensor<2>>) -
     }
 }
 
-/// Which inputs are part of a graph.
+/// The inputs that are part of a graph.
 struct Needed {
     anchor: bool,
     positive: bool,
@@ -177,7 +177,7 @@ struct Block {
     hard_length: Option<Tensor<2>>,
 }
 
-/// Rows prepared, `[n, d]`, and their lengths.
+/// Prepared rows, `[n, d]`, and their lengths.
 type Prepared = (Tensor<2>, Option<Tensor<2>>);
 
 impl Block {
@@ -211,7 +211,7 @@ struct Pulled {
 }
 
 impl Pass<'_> {
-    /// Runs `work` on each of `items`, one thread per item, and returns the results in order.
+    /// Runs `work` on `items` in parallel, one thread per item, and returns the results in order.
     ///
     /// The results do not depend on the number of items that run together.
     fn together<I: Send, T: Send>(&self, items: Vec<I>, work: impl Fn(I) -> T + Sync) -> Vec<T> {
