@@ -6,6 +6,11 @@
 //! - [`json`]: JSON without duplicate keys
 //! - [`quote`]: untrusted text, truncated and made printable for messages
 
+/// The README's example, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod error;
 pub mod file;
 pub mod json;

@@ -4,6 +4,11 @@
 //! The feature `tokenize` adds token ids and label masks, the feature `parquet` reads Parquet files. No tensor is
 //! involved anywhere.
 
+/// The README's example, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod batches;
 mod csv;
 pub mod error;

@@ -55,6 +55,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+/// The README's example, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 // The tests' synthetic runs are shared with the tests in `tests/`, which see this crate from outside.
 #[cfg(test)]
 extern crate self as coin_eval;

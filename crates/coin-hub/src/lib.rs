@@ -77,6 +77,11 @@
 //! whole; and does not find by commit what Python cached by commit. The tests use its cache reader as a witness of the
 //! layout.
 
+/// The README's example, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod cache;
 mod checksum;
 mod client;

@@ -26,6 +26,11 @@
 //! # Ok::<(), coin_loss::LossError>(())
 //! ```
 
+/// The README's example, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod alignment;
 mod batch;
 pub mod coin;

@@ -11,6 +11,11 @@
 //! - [`checkpoint`] and [`adapter`]: reading and writing Hugging Face and PEFT files.
 //! - [`TextTokenizer`]: `tokenizer.json` or SentencePiece's `tokenizer.model`, and the special tokens around a text.
 
+/// The README's example, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod adapter;
 pub mod attention;
 pub mod batch;

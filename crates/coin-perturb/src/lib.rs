@@ -27,6 +27,11 @@
 //! # Ok::<(), coin_perturb::PerturbError>(())
 //! ```
 
+/// The README's example, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod attack;
 pub mod audit;
 mod bertattack;

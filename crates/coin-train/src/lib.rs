@@ -6,6 +6,11 @@
 //! - [`checkpoint`]: what a run goes on from, to the bit.
 //! - [`adamw`], [`schedule`], [`optimizer`], [`objective`], [`metrics`], [`loss_scale`], [`tensorboard`]: its parts.
 
+/// The README's example, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod adamw;
 pub mod checkpoint;
 pub mod config;
