@@ -4,22 +4,24 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use coin_testkit::test_folder;
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// Returns the folder of public files and the folder of the built programs, or prints a message and returns `None`.
 fn material(test: &str) -> Option<(PathBuf, PathBuf)> {
-    let data = std::env::var_os("COIN_TEST_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
+    let data = test_folder(test, &["glue"])?;
     // The programs of the same build as this test, which is target/debug/deps/TEST.
     let built = std::env::current_exe().ok()?.parent()?.parent()?.to_owned();
-    for needed in [data.join("glue"), built.join("coin"), built.join("examples/train_base")] {
+    for needed in [built.join("coin"), built.join("examples/train_base")] {
         if !needed.exists() {
             eprintln!("skipped: {test}: {} does not exist", needed.display());
             return None;
         }
     }
-    Some((data.canonicalize().ok()?, built))
+    Some((data, built))
 }
 
 #[test]

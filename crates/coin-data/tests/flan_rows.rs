@@ -1,6 +1,7 @@
 //! Rows of the FLAN collection, made here as its program makes them, and the instances and couples found in them.
 
-mod support;
+#[cfg(feature = "parquet")]
+mod parquet_file;
 
 use std::path::Path;
 
@@ -10,8 +11,8 @@ use coin_data::pairs::{PairsReport, from_worded};
 use coin_data::template::{self, Template};
 use coin_data::worded::Worded;
 use coin_data::{DataError, Task, TemplateSet};
+use coin_testkit::test_data;
 use serde_json::json;
-use support::test_data;
 
 fn row(inputs: &str, targets: &str, task: &str, number: i64) -> serde_json::Value {
     json!({"inputs": inputs, "targets": targets, "_task_name": task, "_task_source": "Flan2021",
@@ -114,7 +115,7 @@ fn rows_without_a_text_and_folders_without_files_are_refused() {
 #[test]
 fn parquet_reads_as_json_lines_do() {
     use parquet::basic::Compression;
-    use support::parquet_file::{self, Column};
+    use parquet_file::{self, Column};
 
     let folder = tempfile::tempdir().unwrap();
     let columns = [

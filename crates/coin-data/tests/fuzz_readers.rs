@@ -2,7 +2,8 @@
 //!
 //! `COIN_FUZZ_CASES` sets the cases of each test, 100 without it.
 
-mod support;
+#[cfg(feature = "parquet")]
+mod parquet_file;
 
 use std::path::Path;
 
@@ -245,7 +246,7 @@ mod parquet {
     use ::parquet::basic::Compression;
 
     use super::*;
-    use crate::support::parquet_file::{Column, write};
+    use crate::parquet_file::{Column, write};
 
     fn bytes(columns: &[(&str, Column<'_>)], compression: Compression) -> Vec<u8> {
         let file = tempfile::NamedTempFile::new().unwrap();

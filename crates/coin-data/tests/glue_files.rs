@@ -1,12 +1,13 @@
 //! GLUE files: written in small here, and the real ones.
 
-mod support;
+#[cfg(feature = "parquet")]
+mod parquet_file;
 
 use std::path::Path;
 
 use coin_data::glue::{self, Split};
 use coin_data::{DataError, Instance};
-use support::test_data;
+use coin_testkit::test_data;
 
 /// Reads a task from a folder that holds `files`.
 fn read(files: &[(&str, &str)], task: &str, split: Split) -> Result<Vec<Instance>, DataError> {
@@ -260,7 +261,7 @@ mod parquet {
     use ::parquet::basic::Compression;
 
     use super::*;
-    use crate::support::parquet_file::{Column, write};
+    use crate::parquet_file::{Column, write};
 
     #[test]
     fn parts_are_read_in_order() {

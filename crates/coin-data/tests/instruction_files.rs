@@ -1,7 +1,5 @@
 //! Instruction data in its four forms, written in small here and the real files, and couples from it.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -10,7 +8,7 @@ use coin_data::instructions::{self, Example, InstructionTask};
 use coin_data::pairs::{Pair, from_worded};
 use coin_data::t0;
 use coin_data::worded::Worded;
-use support::test_data;
+use coin_testkit::test_data;
 
 /// A folder that holds `files`.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {

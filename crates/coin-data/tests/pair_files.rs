@@ -1,6 +1,7 @@
 //! Pairs in every form of file: all forms give the same pairs, bad rows are named or left out by whole couples.
 
-mod support;
+#[cfg(feature = "parquet")]
+mod parquet_file;
 
 use std::path::Path;
 
@@ -212,7 +213,7 @@ mod parquet {
     use ::parquet::basic::Compression;
 
     use super::*;
-    use crate::support::parquet_file::{Column, write};
+    use crate::parquet_file::{Column, write};
 
     fn table(
         original: &[Option<&str>],

@@ -1,15 +1,13 @@
 //! Pairs built from instances and templates: invented ones, and the real training rows with FLAN's templates.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use coin_data::glue::{self, Split};
 use coin_data::pairs::{Negatives, Variation, interleave, read_jsonl, write_jsonl};
 use coin_data::template::{Exclusion, Template, TemplateSet, fill};
 use coin_data::{Component, Instance, Pair, PairBuilder, PairReport, Task};
+use coin_testkit::test_data;
 use proptest::prelude::*;
-use support::test_data;
 
 fn task(name: &str) -> Task {
     Task::named(name).unwrap()

@@ -1,30 +1,20 @@
 //! Compares a real pretrained model with values computed outside this project.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use burn::tensor::Device;
 use burn::tensor::activation::log_softmax;
 use coin_model::generate::{GenerateOptions, generate};
 use coin_model::{FloatType, Llama, LlamaConfig, Quantization, TextTokenizer, TokenBatch, WeightFormat, checkpoint};
+use coin_testkit::test_data;
 use serde_json::Value;
 
-/// The folder of test data, or `None` after printing that `test` is skipped.
-fn material(test: &str) -> Option<PathBuf> {
-    let dir = std::env::var_os("COIN_TEST_DATA")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")), PathBuf::from);
-    if dir.join("weights/stories260K-hf").is_dir() {
-        return Some(dir);
-    }
-    eprintln!("skipped: {test}: no test data at {}", dir.display());
-    None
-}
-
-fn load(dir: &std::path::Path, format: WeightFormat) -> (Llama, TextTokenizer, Value) {
-    let folder = dir.join("weights/stories260K-hf");
+fn load(weights: &Path, format: WeightFormat) -> (Llama, TextTokenizer, Value) {
+    let folder = weights.join("stories260K-hf");
     let config = LlamaConfig::read(&folder).unwrap();
     let model = checkpoint::load(&folder, format, &Device::flex()).unwrap().model;
     let tokenizer = TextTokenizer::read(&folder, &config).unwrap();
-    let oracle = std::fs::read_to_string(dir.join("weights/stories260K_oracle.json")).unwrap();
+    let oracle = std::fs::read_to_string(weights.join("stories260K_oracle.json")).unwrap();
     (model, tokenizer, serde_json::from_str(&oracle).unwrap())
 }
 
@@ -38,8 +28,8 @@ fn ids(value: &Value) -> Vec<u32> {
 
 #[test]
 fn logits_and_hidden_states_match_the_oracle() {
-    let Some(dir) = material("logits_and_hidden_states_match_the_oracle") else { return };
-    let (model, tokenizer, oracle) = load(&dir, WeightFormat::default());
+    let Some(weights) = test_data("logits_and_hidden_states_match_the_oracle", "weights") else { return };
+    let (model, tokenizer, oracle) = load(&weights, WeightFormat::default());
     let cases = oracle["cases"].as_array().unwrap();
     let rows: Vec<Vec<u32>> = cases.iter().map(|case| ids(&case["tokens"])).collect();
     // All rows in one padded batch, so that padding is checked too.
@@ -63,8 +53,8 @@ fn logits_and_hidden_states_match_the_oracle() {
 
 #[test]
 fn greedy_text_matches_the_published_text() {
-    let Some(dir) = material("greedy_text_matches_the_published_text") else { return };
-    let (model, tokenizer, oracle) = load(&dir, WeightFormat::default());
+    let Some(weights) = test_data("greedy_text_matches_the_published_text", "weights") else { return };
+    let (model, tokenizer, oracle) = load(&weights, WeightFormat::default());
     let expected = ids(&oracle["greedy_tokens"]);
     let options = GenerateOptions {
         max_new_tokens: expected.len() - 1,
@@ -77,7 +67,7 @@ fn greedy_text_matches_the_published_text() {
     };
     let out = generate(&model, &[vec![1]], &options, |_, _| false).unwrap();
     assert_eq!(out[0].ids, expected[1..]);
-    let published = std::fs::read_to_string(dir.join("weights/stories260K_greedy_200.txt")).unwrap();
+    let published = std::fs::read_to_string(weights.join("stories260K_greedy_200.txt")).unwrap();
     assert_eq!(tokenizer.decode(&out[0].ids).unwrap().trim(), published.trim());
 }
 
@@ -100,8 +90,8 @@ fn mean_nll(model: &Llama, rows: &[Vec<u32>]) -> f64 {
 
 #[test]
 fn other_weight_formats_change_the_perplexity_little() {
-    let Some(dir) = material("other_weight_formats_change_the_perplexity_little") else { return };
-    let (model, _, oracle) = load(&dir, WeightFormat::default());
+    let Some(weights) = test_data("other_weight_formats_change_the_perplexity_little", "weights") else { return };
+    let (model, _, oracle) = load(&weights, WeightFormat::default());
     // Texts like its training data: the oracle's texts and one that the model generates.
     let mut rows: Vec<Vec<u32>> = oracle["cases"].as_array().unwrap().iter().map(|case| ids(&case["tokens"])).collect();
     rows.push(ids(&oracle["greedy_tokens"]));
@@ -115,7 +105,7 @@ fn other_weight_formats_change_the_perplexity_little() {
         (packed(Quantization::Int8), 0.015),
         (packed(Quantization::Int4), 0.4),
     ] {
-        let (other, _, _) = load(&dir, format);
+        let (other, _, _) = load(&weights, format);
         let change = (mean_nll(&other, &rows) - exact).exp() - 1.0;
         println!("{format:?}: perplexity {:.3} -> {:+.2} %", exact.exp(), 100.0 * change);
         assert!(change.abs() < limit && change != 0.0, "{format:?}: {change}");

@@ -2,12 +2,13 @@
 //!
 //! Real files are read from `COIN_TEST_DATA`; a test that does not find them prints a message and passes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use coin_model::{
     ModelError,
     sentencepiece::{self, SentencePiece},
 };
+use coin_testkit::test_data;
 use prost::Message;
 use serde_json::Value;
 use tokenizers::Tokenizer;
@@ -296,18 +297,6 @@ fn unsupported_settings_are_rejected_by_name() {
     assert!(convert(&model).is_ok());
 }
 
-/// The path of the test data `file`, or `None` after printing that `test` is skipped.
-fn data(test: &str, file: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("COIN_TEST_DATA")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")), PathBuf::from);
-    let path = root.join(file);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("skipped: {test}: no test data at {}", path.display());
-    None
-}
-
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
@@ -316,9 +305,9 @@ fn json(path: &Path) -> Value {
 fn stories_model_gives_the_recorded_ids() {
     const TEST: &str = "stories_model_gives_the_recorded_ids";
     let (Some(model), Some(oracle), Some(converted)) = (
-        data(TEST, "weights/tok512.model"),
-        data(TEST, "weights/stories260K_oracle.json"),
-        data(TEST, "weights/stories260K-hf/tokenizer.json"),
+        test_data(TEST, "weights/tok512.model"),
+        test_data(TEST, "weights/stories260K_oracle.json"),
+        test_data(TEST, "weights/stories260K-hf/tokenizer.json"),
     ) else {
         return;
     };
@@ -345,7 +334,7 @@ fn stories_model_gives_the_recorded_ids() {
 fn llama_model_equals_the_converted_file() {
     const TEST: &str = "llama_model_equals_the_converted_file";
     let (Some(model), Some(converted)) =
-        (data(TEST, "tokenizer/llama_tokenizer.model"), data(TEST, "tokenizer/llama/tokenizer.json"))
+        (test_data(TEST, "tokenizer/llama_tokenizer.model"), test_data(TEST, "tokenizer/llama/tokenizer.json"))
     else {
         return;
     };
@@ -362,7 +351,7 @@ fn llama_model_equals_the_converted_file() {
             .into();
     lines.extend([16, 17, 33, 40].map(|spaces| format!("{}x", " ".repeat(spaces))));
     for file in ["glue/CoLA/dev_in_domain.tsv", "glue/SST-2/dev.tsv", "glue/RTE/dev.tsv"] {
-        let Some(path) = data(TEST, file) else { return };
+        let Some(path) = test_data(TEST, file) else { return };
         lines.extend(std::fs::read_to_string(path).unwrap().lines().map(String::from));
     }
     assert!(lines.len() > 1_600, "{}", lines.len());
@@ -380,9 +369,9 @@ fn llama_model_equals_the_converted_file() {
 fn llama_model_gives_the_recorded_ids() {
     const TEST: &str = "llama_model_gives_the_recorded_ids";
     let (Some(model), Some(input), Some(output)) = (
-        data(TEST, "tokenizer/llama_tokenizer.model"),
-        data(TEST, "tokenizer/ggml-vocab-llama-spm.gguf.inp"),
-        data(TEST, "tokenizer/ggml-vocab-llama-spm.gguf.out"),
+        test_data(TEST, "tokenizer/llama_tokenizer.model"),
+        test_data(TEST, "tokenizer/ggml-vocab-llama-spm.gguf.inp"),
+        test_data(TEST, "tokenizer/ggml-vocab-llama-spm.gguf.out"),
     ) else {
         return;
     };

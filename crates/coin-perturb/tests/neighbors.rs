@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use coin_core::stream::keyed;
 use coin_perturb::{Lexicon, Neighbors, WordVectors};
+use coin_testkit::test_data;
 use proptest::prelude::*;
 use rand::Rng;
 
@@ -42,13 +43,9 @@ fn cosines_agree_with_a_reference() {
 
 #[test]
 fn published_neighbor_lists_are_read() {
-    let folder = std::env::var_os("COIN_TEST_DATA")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")), PathBuf::from);
-    let path = folder.join("perturb/counterfitted_neighbors.json");
-    if !path.exists() {
-        eprintln!("skipped: published_neighbor_lists_are_read: no test data at {}", path.display());
+    let Some(path) = test_data("published_neighbor_lists_are_read", "perturb/counterfitted_neighbors.json") else {
         return;
-    }
+    };
     let lists = Lexicon::read_json(&path).unwrap();
     let value: BTreeMap<String, Vec<String>> = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     assert_eq!(lists.len(), value.len());

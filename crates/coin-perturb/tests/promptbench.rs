@@ -10,21 +10,13 @@ use coin_core::stream::keyed;
 use coin_perturb::audit::edit_distance;
 use coin_perturb::constraint::{Constraint, Metric, PartOfSpeech, Scope, SentenceSimilarity, StopWords};
 use coin_perturb::{Attack, Change, DeepWordBug, Lexicon, SurfaceEncoder, TextBugger, TextFooler, attack_named};
+use coin_testkit::test_data;
 use unicode_segmentation::UnicodeSegmentation;
-
-fn data() -> PathBuf {
-    std::env::var_os("COIN_TEST_DATA")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")), PathBuf::from)
-}
 
 /// Clean and attacked prompts of one attack; `None` without the test data.
 fn pairs(test: &str, attack: &str) -> Option<Vec<(String, String)>> {
-    let folder = data().join("promptbench/adv_prompts");
-    let Ok(files) = fs::read_dir(&folder) else {
-        eprintln!("skipped: {test}: no test data at {}", folder.display());
-        return None;
-    };
-    let mut paths: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+    let folder = test_data(test, "promptbench/adv_prompts")?;
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
     paths.sort();
     let mut pairs = Vec::new();
     for path in paths {
@@ -181,7 +173,10 @@ fn published_words_keep_their_class() {
 #[test]
 fn published_replacements_in_the_neighbor_lists() {
     let Some(textfooler) = pairs("published_replacements_in_the_neighbor_lists", "textfooler") else { return };
-    let lists = data().join("perturb/counterfitted_neighbors.json");
+    let Some(lists) = test_data("published_replacements_in_the_neighbor_lists", "perturb/counterfitted_neighbors.json")
+    else {
+        return;
+    };
     let attack = TextFooler::with_neighbors(Arc::new(Lexicon::read_json(&lists).unwrap()));
     let (mut all, mut listed, mut found, mut allowed) = (0, 0, 0, 0);
     for (clean, attacked) in &textfooler {
@@ -239,7 +234,10 @@ fn published_misspellings_are_among_the_candidates() {
 #[test]
 fn published_bugs_are_among_the_candidates() {
     let Some(pairs) = pairs("published_bugs_are_among_the_candidates", "textbugger") else { return };
-    let lists = data().join("perturb/counterfitted_neighbors.json");
+    let Some(lists) = test_data("published_bugs_are_among_the_candidates", "perturb/counterfitted_neighbors.json")
+    else {
+        return;
+    };
     let attack = TextBugger::with_neighbors(Arc::new(Lexicon::read_json(&lists).unwrap()));
     let (mut homoglyphs, mut letters, mut near) = ([0, 0, 0], [0, 0], [0, 0]);
     for (clean, attacked) in &pairs {

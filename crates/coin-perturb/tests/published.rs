@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use coin_data::Task;
 use coin_perturb::audit::{edit_distance, words_changed};
 use coin_perturb::{CLEAN, FrozenSet, Instructions, LabelWords, attack_named, files, perturb_set};
+use coin_testkit::test_data;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Ours meets the published figures under each of these, not under one that happens to.
@@ -15,13 +16,7 @@ const TOLERANCE: f64 = 0.2;
 
 /// The published set and the clean instructions of its 48 that are perturbed; `None` without the test data.
 fn published(test: &str) -> Option<(FrozenSet, Instructions)> {
-    let folder = std::env::var_os("COIN_TEST_DATA")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")), PathBuf::from);
-    let path = folder.join("coin/perturbed_prompts.json");
-    if !path.exists() {
-        eprintln!("skipped: {test}: no test data at {}", path.display());
-        return None;
-    }
+    let path = test_data(test, "coin/perturbed_prompts.json")?;
     let set = files::read_frozen(&path).unwrap();
     let mut clean = set.sets()[CLEAN].clone();
     clean.retain(|task, _| set.instructions("deepwordbug", task).is_some());

@@ -12,18 +12,8 @@ use std::sync::Arc;
 use coin_core::stream::keyed;
 use coin_perturb::constraint::{Constraints, StopWords};
 use coin_perturb::{Attack, Change, DeepWordBug, Lexicon, TextFooler};
+use coin_testkit::test_data;
 use unicode_segmentation::UnicodeSegmentation;
-
-fn folder(test: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("COIN_TEST_DATA")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")), PathBuf::from);
-    let folder = folder.join("perturb");
-    if !folder.exists() {
-        eprintln!("skipped: {test}: no test data at {}", folder.display());
-        return None;
-    }
-    Some(folder)
-}
 
 /// A text, a byte range of it, and what the published output has there.
 type Published = (String, std::ops::Range<usize>, String);
@@ -68,7 +58,7 @@ fn augmented(table: &str) -> Vec<Published> {
 
 #[test]
 fn changes_by_embedding_are_among_the_candidates() {
-    let Some(folder) = folder("changes_by_embedding_are_among_the_candidates") else { return };
+    let Some(folder) = test_data("changes_by_embedding_are_among_the_candidates", "perturb") else { return };
     let lists = Lexicon::read_json(&folder.join("counterfitted_neighbors.json")).unwrap();
     // Of ours only the stop words stand in these outputs' recipes, which take any part of speech.
     let attack = TextFooler {
@@ -121,7 +111,7 @@ fn changes_by_embedding_are_among_the_candidates() {
 
 #[test]
 fn deepwordbug_changes_the_words_that_its_output_marks() {
-    let Some(folder) = folder("deepwordbug_changes_the_words_that_its_output_marks") else { return };
+    let Some(folder) = test_data("deepwordbug_changes_the_words_that_its_output_marks", "perturb") else { return };
     let output = folder.join("textattack_sample_outputs/run_attack_deepwordbug_lstm_mr_2.txt");
     let changes = bracketed(&fs::read_to_string(output).unwrap());
     let words: Vec<&str> = changes.iter().map(|(text, word, _)| &text[word.clone()]).collect();

@@ -17,12 +17,7 @@ use coin::eval::{Evaluation, InstructionSet, Ledger, Record};
 use coin::model::generate::{GenerateOptions, generate};
 use coin::model::{Llama, TextTokenizer, WeightFormat};
 use coin::model_folder;
-
-fn test_data(path: &str) -> Option<PathBuf> {
-    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    let path = std::env::var_os("COIN_TEST_DATA").map_or_else(default, PathBuf::from).join(path);
-    path.exists().then_some(path)
-}
+use coin_testkit::test_data;
 
 fn number(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
@@ -113,10 +108,7 @@ impl Asked {
 
 /// CoLA's development sentences and the instructions of the released program.
 fn cola(test: &str) -> Option<(Vec<Instance>, InstructionSet)> {
-    let (Some(glue), Some(prompts)) = (test_data("glue"), test_data("coin/perturbed_prompts.json")) else {
-        println!("skipped: {test}: there is no test data, see COIN_TEST_DATA");
-        return None;
-    };
+    let (glue, prompts) = (test_data(test, "glue")?, test_data(test, "coin/perturbed_prompts.json")?);
     let mut examples = glue::read(glue, "cola", Split::Validation).unwrap();
     examples.truncate(number("COIN_EVAL_EXAMPLES", 8));
     Some((examples, InstructionSet::read(prompts).unwrap()))
@@ -147,10 +139,7 @@ fn the_demo_model_on_cola() {
 #[test]
 fn a_real_llama_on_cola() {
     let Some((examples, instructions)) = cola("a_real_llama_on_cola") else { return };
-    let Some(folder) = test_data("weights/stories260K-hf") else {
-        println!("skipped: a_real_llama_on_cola: there is no weights/stories260K-hf, see COIN_TEST_DATA");
-        return;
-    };
+    let Some(folder) = test_data("a_real_llama_on_cola", "weights/stories260K-hf") else { return };
     let adapter = std::env::var_os("COIN_EVAL_ADAPTER").map(PathBuf::from);
     let asked = Asked { folder, adapter, new_tokens: number("COIN_EVAL_NEW_TOKENS", 7) };
     asked.compare("260K LLaMA, CoLA", instructions, "cola", &examples);

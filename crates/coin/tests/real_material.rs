@@ -4,18 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use coin_testkit::test_folder;
 use serde_json::Value;
-
-/// The folder of real material, or `None` after saying that `test` is skipped.
-fn material(test: &str) -> Option<PathBuf> {
-    let dir = std::env::var_os("COIN_TEST_DATA")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")), PathBuf::from);
-    if dir.join("weights/stories260K-hf").is_dir() {
-        return dir.canonicalize().ok();
-    }
-    eprintln!("skipped: {test}: no test data at {}", dir.display());
-    None
-}
 
 fn coin(arguments: &[&str]) {
     let output = Command::new(env!("CARGO_BIN_EXE_coin")).args(arguments).output().unwrap();
@@ -36,7 +26,11 @@ fn number(value: &Value, key: &str) -> f64 {
 
 #[test]
 fn a_real_model_learns_to_tell_positives_from_hard_negatives() {
-    let Some(data) = material("a_real_model_learns_to_tell_positives_from_hard_negatives") else { return };
+    let Some(data) =
+        test_folder("a_real_model_learns_to_tell_positives_from_hard_negatives", &["weights/stories260K-hf"])
+    else {
+        return;
+    };
     let dir = tempfile::tempdir().unwrap();
     let pairs = dir.path().join("pairs.jsonl");
     let (glue, templates) = (data.join("glue"), data.join("flan/templates_v1.json"));

@@ -9,20 +9,11 @@ use coin::data::pairs;
 use coin::model::FloatType;
 use coin::train::RunConfig;
 use coin::train::config::{Objective, Preset};
+use coin_testkit::test_folder;
 use serde_json::Value;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// The folder of real material, or `None` after saying that `test` is skipped.
-fn material(test: &str) -> Option<PathBuf> {
-    let dir = std::env::var_os("COIN_TEST_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
-    if dir.join("weights/stories260K-hf").is_dir() {
-        return dir.canonicalize().ok();
-    }
-    eprintln!("skipped: {test}: no test data at {}", dir.display());
-    None
 }
 
 fn run_file(kind: &str, preset: &str) -> RunConfig {
@@ -92,7 +83,11 @@ fn wrong_settings_are_refused_before_any_work() {
 
 #[test]
 fn one_script_goes_from_data_to_the_report_and_on_from_where_it_was() {
-    let Some(data) = material("one_script_goes_from_data_to_the_report_and_on_from_where_it_was") else { return };
+    let Some(data) =
+        test_folder("one_script_goes_from_data_to_the_report_and_on_from_where_it_was", &["weights/stories260K-hf"])
+    else {
+        return;
+    };
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     let (glue, templates) = (data.join("glue"), data.join("flan/templates_v1.json"));
