@@ -1,7 +1,6 @@
 //! Sources of neighbors: read from any text without a panic, and held against a reference.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use coin_core::stream::keyed;
 use coin_perturb::{Lexicon, Neighbors, WordVectors};

@@ -1,7 +1,5 @@
 //! Ours beside the published frozen set: as many words change, by as much, and the label words stay.
 
-use std::path::PathBuf;
-
 use coin_data::Task;
 use coin_perturb::audit::{edit_distance, words_changed};
 use coin_perturb::{CLEAN, FrozenSet, Instructions, LabelWords, attack_named, files, perturb_set};

@@ -1,7 +1,7 @@
 //! The same path on real material, in small: a real pretrained LLaMA, real GLUE rows, FLAN templates, the released
 //! perturbed instructions.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use coin_testkit::test_folder;
