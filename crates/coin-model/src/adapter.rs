@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::checkpoint::{NamedTensor, write_file, write_safetensors};
-use crate::linear::LINEAR_PATHS;
+use crate::linear_paths::LINEAR_PATHS;
 use crate::weight::FloatType;
 use crate::weight_file::WeightFiles;
 use crate::{Llama, LoraConfig, ModelError, TargetModules, TokenBatch};

@@ -11,7 +11,7 @@ use safetensors::View;
 use safetensors::tensor::Dtype;
 
 use crate::config::ModelType;
-use crate::linear::LINEAR_PATHS;
+use crate::linear_paths::LINEAR_PATHS;
 use crate::llama::WeightFormat;
 use crate::weight::FloatType;
 use crate::weight_file::WeightFiles;

@@ -6,7 +6,8 @@ use burn::tensor::Tensor;
 use crate::attention::{Attention, Geometry, last_positions};
 use crate::cache::LayerCache;
 use crate::fused;
-use crate::linear::{ForwardContext, LINEAR_PATHS, LoraLinear};
+use crate::linear::{ForwardContext, LoraLinear};
+use crate::linear_paths::LINEAR_PATHS;
 
 /// Root-mean-square normalization (Zhang and Sennrich 2019), computed in f32.
 #[derive(Module, Debug)]

@@ -9,7 +9,8 @@ use rand_chacha::rand_core::SeedableRng;
 use crate::attention::{Attention, Geometry};
 use crate::decoder::{DecoderLayer, FeedForward, RmsNorm};
 use crate::fused;
-use crate::linear::{ForwardContext, LINEAR_PATHS};
+use crate::linear::ForwardContext;
+use crate::linear_paths::LINEAR_PATHS;
 use crate::weight::{FloatType, PackedWeight, Quantization, Weight, packs_on};
 use crate::{DropoutKey, KvCache, LlamaConfig, LoraConfig, LoraLinear, ModelError, TokenBatch};
 

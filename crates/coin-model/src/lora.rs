@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ModelError;
-use crate::linear::LINEAR_PATHS;
+use crate::linear_paths::LINEAR_PATHS;
 
 /// Largest rank. A rank above the width of every layer would not be low.
 const MOST_RANK: usize = 1 << 16;
