@@ -1,5 +1,7 @@
 //! Evaluation of the similarity matrix.
 
+use burn::tensor::Tensor;
+
 /// Trade-off between memory and time in [`InfoNce`](crate::InfoNce), for n pairs of width d.
 ///
 /// All variants give the same loss and the same gradients, up to rounding.
@@ -29,4 +31,11 @@ pub enum Evaluation {
     /// four cores). If an input is part of a graph, `forward` also computes the gradients, and the similarities are
     /// computed twice.
     Tiled(usize),
+}
+
+/// The result of either evaluation.
+pub(crate) struct Evaluated {
+    pub(crate) loss: Tensor<1>,
+    pub(crate) per_row: Tensor<1>,
+    pub(crate) statistics: [Tensor<1>; 3],
 }

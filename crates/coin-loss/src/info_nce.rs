@@ -17,107 +17,12 @@ use burn::module::{Module, Param};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, DType, Device, Tensor};
 
+use crate::evaluation::Evaluated;
+use crate::similarity::hard_similarity;
 use crate::statistics::{LEFT_OUT, Tally, own};
-use crate::{Evaluation, LossError, PairBatch, Similarity, tiled};
-
-/// The direction of the comparison.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Direction {
-    /// Anchors select their positives and positives their anchors; the mean of both (the paper's, and the default).
-    #[default]
-    Symmetric,
-    /// Anchors select their positives, as a query selects its document.
-    AnchorToPositive,
-}
-
-/// Reduction of the rows' terms to the loss.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Reduction {
-    /// Their mean (the paper's, and the default).
-    #[default]
-    Mean,
-    /// Their sum.
-    Sum,
-    /// No reduction: one term per row. Always uses the plain evaluation.
-    None,
-}
-
-/// Settings of [`InfoNce`].
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct InfoNceConfig {
-    /// Divides the similarities. Default 0.05 (the paper's).
-    pub temperature: f64,
-    /// Minimum of a learnable temperature. Default 0.01 (CLIP's: a scale of at most 100).
-    pub min_temperature: f64,
-    /// Similarity of two rows. Default [`Similarity::Cosine`] (the paper's).
-    pub similarity: Similarity,
-    /// Direction of the comparison. Default [`Direction::Symmetric`] (the paper's).
-    pub direction: Direction,
-    /// Weight of each hard negative; in-batch negatives have weight 1. The logarithm of the weight is added to the logit,
-    /// and 0 drops hard negatives. Default 1 (this crate's choice).
-    pub hard_negative_weight: f64,
-    /// Reduction of the rows' terms. Default [`Reduction::Mean`] (the paper's).
-    pub reduction: Reduction,
-    /// Evaluation of the similarity matrix. Default [`Evaluation::Auto`] (this crate's choice).
-    pub evaluation: Evaluation,
-}
+use crate::{Direction, Evaluation, InfoNceConfig, LossError, PairBatch, Reduction, tiled};
 
 impl InfoNceConfig {
-    /// Returns the paper's settings.
-    pub fn new() -> Self {
-        InfoNceConfig {
-            temperature: 0.05,
-            min_temperature: 0.01,
-            similarity: Similarity::Cosine,
-            direction: Direction::Symmetric,
-            hard_negative_weight: 1.0,
-            reduction: Reduction::Mean,
-            evaluation: Evaluation::Auto,
-        }
-    }
-
-    /// Sets the temperature.
-    pub fn with_temperature(mut self, temperature: f64) -> Self {
-        self.temperature = temperature;
-        self
-    }
-
-    /// Sets the minimum of a learnable temperature.
-    pub fn with_min_temperature(mut self, temperature: f64) -> Self {
-        self.min_temperature = temperature;
-        self
-    }
-
-    /// Sets the similarity.
-    pub fn with_similarity(mut self, similarity: Similarity) -> Self {
-        self.similarity = similarity;
-        self
-    }
-
-    /// Sets the direction.
-    pub fn with_direction(mut self, direction: Direction) -> Self {
-        self.direction = direction;
-        self
-    }
-
-    /// Sets the weight of hard negatives.
-    pub fn with_hard_negative_weight(mut self, weight: f64) -> Self {
-        self.hard_negative_weight = weight;
-        self
-    }
-
-    /// Sets the reduction.
-    pub fn with_reduction(mut self, reduction: Reduction) -> Self {
-        self.reduction = reduction;
-        self
-    }
-
-    /// Sets the evaluation.
-    pub fn with_evaluation(mut self, evaluation: Evaluation) -> Self {
-        self.evaluation = evaluation;
-        self
-    }
-
     /// Builds the loss with a fixed temperature.
     ///
     /// # Errors
@@ -137,25 +42,6 @@ impl InfoNceConfig {
         }
         let log_scale = Tensor::from_data([-self.temperature.ln() as f32], (device, DType::F32));
         Ok(InfoNce { log_scale: Some(Param::from_tensor(log_scale)), ..self.init()? })
-    }
-
-    pub(crate) fn check(&self) -> Result<(), LossError> {
-        LossError::check_temperature(self.temperature)?;
-        LossError::check_temperature(self.min_temperature)?;
-        if !(self.hard_negative_weight >= 0.0 && self.hard_negative_weight.is_finite()) {
-            return Err(LossError::HardNegativeWeight(self.hard_negative_weight));
-        }
-        match self.evaluation {
-            Evaluation::Tiled(0) => Err(LossError::Tile),
-            Evaluation::Tiled(_) if self.reduction == Reduction::None => Err(LossError::TiledRows),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Default for InfoNceConfig {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -206,13 +92,6 @@ pub struct InfoNceOutput {
     pub similarity_positive: Tensor<1>,
     /// Mean similarity of anchors and their negatives, hard ones included, `[1]`; 0 without negatives.
     pub similarity_negative: Tensor<1>,
-}
-
-/// The result of either evaluation.
-pub(crate) struct Evaluated {
-    pub(crate) loss: Tensor<1>,
-    pub(crate) per_row: Tensor<1>,
-    pub(crate) statistics: [Tensor<1>; 3],
 }
 
 impl InfoNce {
@@ -317,7 +196,7 @@ impl InfoNce {
         let hard = batch
             .hard_negatives
             .clone()
-            .map(|hard| hard_similarity(anchor.clone(), prepare_hard(similarity, hard)) * factor.clone());
+            .map(|hard| hard_similarity(anchor.clone(), similarity.prepare_hard(hard)) * factor.clone());
         let logits = anchor.matmul(similarity.prepare(batch.positive.clone()).transpose()) * factor;
 
         let left_out = batch.left_out(0, n);
@@ -355,15 +234,4 @@ impl InfoNce {
         };
         Evaluated { loss, per_row, statistics: tally.finish(n, scale.without_autodiff()) }
     }
-}
-
-/// [`Similarity::prepare`] of hard negatives, `[n, k, d]`.
-fn prepare_hard(similarity: Similarity, rows: Tensor<3>) -> Tensor<3> {
-    let [n, k, d] = rows.dims();
-    similarity.prepare(rows.reshape([n * k, d])).reshape([n, k, d])
-}
-
-/// `[n, d]`, `[n, k, d]` -> `[n, k]`, both prepared.
-pub(crate) fn hard_similarity(anchor: Tensor<2>, hard: Tensor<3>) -> Tensor<2> {
-    hard.matmul(anchor.unsqueeze_dim::<3>(2)).squeeze_dim::<2>(2)
 }

@@ -34,6 +34,12 @@ impl Similarity {
         self.prepare_with_length(rows).0
     }
 
+    /// [`prepare`](Self::prepare) for hard negatives, `[n, k, d]`.
+    pub(crate) fn prepare_hard(self, rows: Tensor<3>) -> Tensor<3> {
+        let [n, k, d] = rows.dims();
+        self.prepare(rows.reshape([n * k, d])).reshape([n, k, d])
+    }
+
     /// Like [`prepare`](Self::prepare), and returns the divisors of the rows, `[n, 1]`, if they were normalized.
     ///
     /// Rows whose largest magnitude exceeds 1 are first divided by it, so that their squares stay within f32's range. The
@@ -65,4 +71,9 @@ impl Similarity {
             None => gradient,
         }
     }
+}
+
+/// `[n, d]`, `[n, k, d]` -> `[n, k]`, both prepared.
+pub(crate) fn hard_similarity(anchor: Tensor<2>, hard: Tensor<3>) -> Tensor<2> {
+    hard.matmul(anchor.unsqueeze_dim::<3>(2)).squeeze_dim::<2>(2)
 }

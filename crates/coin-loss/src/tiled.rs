@@ -24,7 +24,8 @@ use std::thread::{available_parallelism, scope};
 
 use burn::tensor::{Bool, DType, Device, Tensor};
 
-use crate::info_nce::{Evaluated, hard_similarity};
+use crate::evaluation::Evaluated;
+use crate::similarity::hard_similarity;
 use crate::statistics::{LEFT_OUT, Tally, own};
 use crate::{Direction, InfoNceConfig, PairBatch, Reduction, Similarity};
 
