@@ -1,13 +1,4 @@
-//! The objective of Contrastive Instruction Tuning (Yan et al. 2024, section 3.3, and the released program).
-//!
-//! ```text
-//! C = lambda * L_ctr
-//! C = C * min(lambda, sg(L_gen) / sg(C))   if C > L_gen          sg = stop-gradient
-//! L = L_gen + C
-//! ```
-//!
-//! `L_ctr` is the [`InfoNce`] loss between the hidden states of two wordings of the same instances. The cap keeps the
-//! value of the contrastive term from exceeding that of the generation term.
+//! The objective of Contrastive Instruction Tuning.
 
 use burn::tensor::{Bool, Tensor};
 
@@ -95,7 +86,16 @@ impl Default for CoinLossConfig {
     }
 }
 
-/// The objective of Contrastive Instruction Tuning; see the [module page](self).
+/// The objective of Contrastive Instruction Tuning (Yan et al. 2024, section 3.3, and the released program).
+///
+/// ```text
+/// C = lambda * L_ctr
+/// C = C * min(lambda, sg(L_gen) / sg(C))   if C > L_gen          sg = stop-gradient
+/// L = L_gen + C
+/// ```
+///
+/// `L_ctr` is the [`InfoNce`] loss between the hidden states of two wordings of the same instances. The cap keeps the
+/// value of the contrastive term from exceeding that of the generation term.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};

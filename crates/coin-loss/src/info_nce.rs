@@ -1,17 +1,4 @@
-//! InfoNCE with in-batch negatives (van den Oord et al. 2018; CoIN, Yan et al. 2024, equation 2). The symmetric form and
-//! the learnable temperature follow CLIP (Radford et al. 2021).
-//!
-//! ```text
-//! S_ij = sim(a_i, p_j) / temperature
-//! r_i  = log( sum_j exp(S_ij) + w sum_k exp(sim(a_i, h_ik) / temperature) )     over j that are not excluded
-//! c_i  = log   sum_j exp(S_ji)
-//! t_i  = (r_i - S_ii + c_i - S_ii) / 2          Direction::Symmetric
-//! t_i  =  r_i - S_ii                            Direction::AnchorToPositive
-//! L    = mean, sum, or all of t_i
-//! ```
-//!
-//! a are the anchors, p the positives, h the hard negatives with weight w. [`Evaluation`] bounds the memory for large
-//! batches.
+//! InfoNCE with in-batch negatives.
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::log_softmax;
@@ -45,8 +32,22 @@ impl InfoNceConfig {
     }
 }
 
-/// InfoNCE: each anchor should be closer to its own positive than to the positives of other rows. Formula and sources are
-/// on the [module page](self).
+/// InfoNCE: each anchor should be closer to its own positive than to the positives of other rows.
+///
+/// ```text
+/// S_ij = sim(a_i, p_j) / temperature
+/// r_i  = log( sum_j exp(S_ij) + w sum_k exp(sim(a_i, h_ik) / temperature) )     over j that are not excluded
+/// c_i  = log   sum_j exp(S_ji)
+/// t_i  = (r_i - S_ii + c_i - S_ii) / 2          Direction::Symmetric
+/// t_i  =  r_i - S_ii                            Direction::AnchorToPositive
+/// L    = mean, sum, or all of t_i
+/// ```
+///
+/// a are the anchors, p the positives, h the hard negatives with weight w. [`Evaluation`] bounds the memory for large
+/// batches.
+///
+/// Source: van den Oord et al. 2018; CoIN, Yan et al. 2024, equation 2. The symmetric form and the learnable temperature follow
+/// CLIP (Radford et al. 2021).
 ///
 /// Use it for pairs of views of the same item. [`SupCon`](crate::SupCon) handles more than two views per item, and
 /// [`CoinLoss`](crate::CoinLoss) adds a generation loss. As the batch grows, the loss tends to

@@ -31,66 +31,27 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-pub mod alignment;
+mod alignment;
 mod batch;
-pub mod coin;
+mod coin;
 pub mod collective;
+mod error;
 mod evaluation;
-pub mod info_nce;
+mod info_nce;
 mod info_nce_config;
-pub mod pooling;
+mod pooling;
 mod similarity;
 mod statistics;
-pub mod supcon;
+mod supcon;
 mod tiled;
 
 pub use alignment::{alignment, uniformity};
 pub use batch::PairBatch;
 pub use coin::{CoinLoss, CoinLossConfig, CoinOutput, ScalePolicy};
+pub use error::LossError;
 pub use evaluation::Evaluation;
 pub use info_nce::{InfoNce, InfoNceOutput};
 pub use info_nce_config::{Direction, InfoNceConfig, Reduction};
 pub use pooling::Pooling;
 pub use similarity::Similarity;
 pub use supcon::{SupCon, SupConConfig, SupConOutput};
-
-/// An invalid setting.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum LossError {
-    /// The temperature must be a positive number that f32 can divide by.
-    #[error("temperature must be positive, between 1e-20 and 1e20, got {0}")]
-    Temperature(f64),
-    /// A learnable temperature must not start below its minimum.
-    #[error("initial temperature {start} is below the minimum of the learnable temperature, {least}")]
-    InitialTemperature {
-        /// The initial temperature.
-        start: f64,
-        /// The minimum.
-        least: f64,
-    },
-    /// The weight of hard negatives must be non-negative and finite.
-    #[error("the weight of hard negatives must be non-negative and finite, got {0}")]
-    HardNegativeWeight(f64),
-    /// A tile must contain at least one row.
-    #[error("tile size must be at least 1 row, got 0")]
-    Tile,
-    /// Tiled evaluation computes the gradient of the reduced loss only.
-    #[error("tiled evaluation cannot return unreduced terms: use the mean or sum reduction, or the plain evaluation")]
-    TiledRows,
-    /// The weight of the contrastive term must be between 0 and 1e15.
-    #[error("lambda must be from 0 to 1e15, got {0}")]
-    Lambda(f64),
-    /// An unknown pooling name.
-    #[error("unknown pooling `{0}`, expected one of: last, average_all, average_first_last, max")]
-    Pooling(String),
-}
-
-impl LossError {
-    fn check_temperature(temperature: f64) -> Result<(), LossError> {
-        match (1e-20..=1e20).contains(&temperature) {
-            true => Ok(()),
-            false => Err(LossError::Temperature(temperature)),
-        }
-    }
-}

@@ -1,12 +1,4 @@
-//! Supervised contrastive loss (Khosla et al. 2020, equation 2, `L_out`).
-//!
-//! ```text
-//! S_ij = sim(z_i, z_j) / temperature
-//! t_i  = - 1 / |P(i)|  sum_{p in P(i)} ( S_ip - log sum_{a != i} exp(S_ia) )
-//! L    = mean of t_i over rows with a positive
-//! ```
-//!
-//! P(i) is the set of other rows in row i's group.
+//! Supervised contrastive loss.
 
 use burn::tensor::{Bool, DType, Int, Tensor};
 
@@ -56,8 +48,16 @@ impl Default for SupConConfig {
     }
 }
 
-/// Supervised contrastive loss: each row should be closer to every row of its group than to the rest. Formula and source
-/// are on the [module page](self).
+/// Supervised contrastive loss (Khosla et al. 2020, equation 2, `L_out`): each row should be closer to every row of its group
+/// than to the rest.
+///
+/// ```text
+/// S_ij = sim(z_i, z_j) / temperature
+/// t_i  = - 1 / |P(i)|  sum_{p in P(i)} ( S_ip - log sum_{a != i} exp(S_ia) )
+/// L    = mean of t_i over rows with a positive
+/// ```
+///
+/// P(i) is the set of other rows in row i's group.
 ///
 /// Use it for several paraphrases of an instance, or for labeled rows. With two rows per group it is NT-Xent (Chen et al.
 /// 2020), which, unlike [`InfoNce`](crate::InfoNce), also contrasts the anchors with each other. The full n x n matrix is
