@@ -15,7 +15,7 @@ use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use coin::allocator::{MiMalloc, keep_freed_memory};
-use coin::model::weight::Weight;
+use coin::model::Weight;
 use coin::model::{DropoutKey, Llama, LlamaConfig, LoraConfig, Quantization, TokenBatch, WeightFormat, adapter};
 
 #[global_allocator]

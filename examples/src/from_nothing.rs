@@ -8,7 +8,7 @@ use burn::optim::{AdamWConfig, GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use coin::data::prompt::TRAINING_MARKER;
 use coin::data::tokenize::{TokenRow, TokenizeOptions};
-use coin::model::config::ModelType;
+use coin::model::ModelType;
 use coin::model::fused::cross_entropy;
 use coin::model::{Llama, LlamaConfig, TextTokenizer, TokenBatch};
 use coin::train::optimizer::clip_global_norm;

@@ -2,8 +2,8 @@
 
 use burn::module::Param;
 use burn::tensor::{Device, Tensor};
-use coin::model::linear::{ForwardContext, LoraAdapter, LoraLinear};
-use coin::model::{DropoutKey, weight::Weight};
+use coin::model::{DropoutKey, Weight};
+use coin::model::{ForwardContext, LoraAdapter, LoraLinear};
 
 use super::pass::Pass;
 use super::{Case, inputs};

@@ -20,9 +20,9 @@ use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use coin_data::tokenize::TokenRow;
 use coin_loss::collective::{Alone, Collective};
 use coin_loss::{CoinLoss, CoinOutput, Pooling};
+use coin_model::RecomputeTape;
 use coin_model::fused::cross_entropy;
 use coin_model::pool;
-use coin_model::recompute::RecomputeTape;
 use coin_model::{DropoutKey, Llama, TokenBatch};
 
 pub use coin_data::tokenize::PairRow;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Tensor;
 use clap::{Args, Subcommand};
 use coin::hub::Files;
+use coin::model::RopeScaling;
 use coin::model::checkpoint::{self, NamedTensor, write_safetensors};
-use coin::model::config::RopeScaling;
 use coin::model::generate::{GenerateOptions, generate};
 use coin::model::{FloatType, LlamaConfig, Quantization, Sampling, TextTokenizer, TokenBatch, adapter};
 

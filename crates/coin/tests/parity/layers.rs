@@ -4,11 +4,11 @@ use std::path::Path;
 
 use burn::module::Param;
 use burn::optim::GradientsParams;
-use coin::model::attention::Geometry;
-use coin::model::decoder::RmsNorm;
-use coin::model::linear::ForwardContext;
-use coin::model::rope::Rotary;
-use coin::model::weight::PackedWeight;
+use coin::model::ForwardContext;
+use coin::model::Geometry;
+use coin::model::PackedWeight;
+use coin::model::RmsNorm;
+use coin::model::Rotary;
 use coin::model::{DropoutKey, FloatType, KvCache, Llama, LoraConfig, PaddingSide, Quantization, TokenBatch};
 use serde_json::json;
 
