@@ -17,6 +17,7 @@ mod fingerprint;
 mod folder;
 pub mod loss_scale;
 pub mod metrics;
+mod negatives;
 pub mod objective;
 pub mod optimizer;
 mod parallel;

@@ -153,7 +153,7 @@ impl Trainer {
                 lr,
                 loss: values.loss,
                 loss_generation: values.generation,
-                loss_contrastive: values.contrastive,
+                loss_contrastive: (values.contrasted > 0.0).then_some(values.contrastive),
                 loss_contrastive_scaled: values.scaled,
                 contrastive_accuracy: values.accuracy,
                 similarity_positive: values.similarity_positive,
@@ -208,7 +208,7 @@ impl Trainer {
     }
 
     /// The pairs of an epoch in the order of their use, whole couples together.
-    fn order(&self, epoch: usize) -> Result<Vec<usize>, TrainError> {
+    pub(crate) fn order(&self, epoch: usize) -> Result<Vec<usize>, TrainError> {
         let mut order: Vec<usize> = (0..self.training().len()).collect();
         if self.config().data.shuffle {
             pairs::shuffle_couples(&mut order, self.config().train.seed, epoch)?;

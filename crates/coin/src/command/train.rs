@@ -76,6 +76,7 @@ impl Arguments {
                 eprintln!("coin: {count} {what}");
             }
         }
+        warn(&trainer.contrast_warnings().input()?);
         if self.dry_run {
             print!("{}", trainer.resolved().work()?);
             println!();
@@ -130,13 +131,13 @@ impl Arguments {
         }
         for metrics in held_out {
             println!(
-                "held out, step {}: generation loss {:.4}, ranking accuracy {:.1}% (hard negative {:.1}%), cosine {:.4} (negatives {:.4})",
+                "held out, after step {}: generation loss {:.4}, ranking accuracy {} (hard negative {}), cosine {:.4} (negatives {})",
                 metrics.step,
                 metrics.loss_generation,
-                metrics.contrastive_accuracy * 100.0,
-                metrics.hard_negative_accuracy * 100.0,
+                progress::percent(metrics.contrastive_accuracy, 1),
+                progress::percent(metrics.hard_negative_accuracy, 1),
                 metrics.similarity_positive,
-                metrics.similarity_negative
+                progress::number(metrics.similarity_negative, 4)
             );
         }
         let report = write_report(&out);
