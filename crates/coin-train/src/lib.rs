@@ -16,6 +16,7 @@ mod failed_batch;
 mod fingerprint;
 mod folder;
 pub mod loss_scale;
+mod manifest;
 pub mod metrics;
 mod negatives;
 pub mod objective;

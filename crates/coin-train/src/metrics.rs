@@ -170,6 +170,30 @@ struct Line {
     split: Option<String>,
 }
 
+/// Checks that the file holds the first `step` steps of a run.
+///
+/// # Errors
+/// The file cannot be read, or a step is missing; it is named.
+pub(crate) fn check_reaches(path: &Path, step: usize) -> Result<(), TrainError> {
+    reaching(path, step).map(|_| ())
+}
+
+/// The text of the file after [`check_reaches`].
+fn reaching(path: &Path, step: usize) -> Result<String, TrainError> {
+    let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
+    let lines = whole_lines(path, &text)?;
+    let steps = lines.iter().filter(|(_, line)| line.split.is_none()).map(|(_, line)| line.step);
+    let whole = steps.take(step).enumerate().take_while(|(expected, found)| expected == found).count();
+    if whole < step {
+        let message = format!(
+            "holds steps 1 to {whole} of the {step} before the newest checkpoint; restore the file, or remove the checkpoints \
+             of later steps, and --resume continues from an earlier one"
+        );
+        return Err(TrainError::checkpoint(path, message));
+    }
+    Ok(text)
+}
+
 /// The file, written line by line.
 #[derive(Debug)]
 pub(crate) struct MetricsFile {
@@ -184,8 +208,11 @@ impl MetricsFile {
 
     /// Opens the file of a run that resumes after `step` steps. Lines that were written later, and a line that was torn when the
     /// run was killed, are taken out.
+    ///
+    /// # Errors
+    /// As [`check_reaches`].
     pub(crate) fn resume(path: &Path, step: usize) -> Result<Self, TrainError> {
-        let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
+        let text = reaching(path, step)?;
         let mut kept = String::new();
         for (line, parsed) in whole_lines(path, &text)? {
             // The evaluation after the last step is done before its checkpoint.
@@ -197,6 +224,11 @@ impl MetricsFile {
         coin_core::file::write_atomically(path, |writer| writer.write_all(kept.as_bytes()))?;
         let file = File::options().append(true).open(path).map_err(TrainError::io(path))?;
         Ok(MetricsFile { path: path.to_owned(), file })
+    }
+
+    /// Waits until the lines are on the disk.
+    pub(crate) fn sync(&self) -> Result<(), TrainError> {
+        self.file.sync_data().map_err(TrainError::io(&self.path))
     }
 
     pub(crate) fn write(&mut self, line: &impl Serialize) -> Result<(), TrainError> {

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use coin::core::CoreError;
 use coin::device;
 use coin::eval::Report;
 use coin::hub::Files;
 use coin::learning_curves;
 use coin::loss::collective::{DeviceCollective, LocalCollective, NetworkCollective, NetworkOptions};
 use coin::train::estimate::MemoryEstimate;
-use coin::train::{Outcome, Progress, RunConfig, RunOptions, Trainer};
+use coin::train::{Outcome, Progress, RunConfig, RunOptions, TrainError, Trainer};
 
 use super::model_arguments::{folder, warn};
 use crate::failure::{Failure, OrFail, bad_input};
@@ -117,7 +118,12 @@ impl Arguments {
                 trainer.run_parallel(devices.into_iter().zip(ranks).collect(), options, show)
             }
         };
-        let outcome = outcome.work()?;
+        let outcome = outcome.map_err(|error| match error {
+            TrainError::Core(CoreError::Locked { .. } | CoreError::ForeignFolder { .. }) => {
+                Failure::Input(error.into())
+            }
+            _ => Failure::Work(error.into()),
+        })?;
         bar.finish();
         let stopped = match outcome {
             Outcome::Finished(_) => None,
