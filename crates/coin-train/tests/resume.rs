@@ -156,6 +156,11 @@ fn nothing_is_removed_that_is_no_runs() {
         assert_eq!(trainer.check_folder(resume).unwrap_err().to_string(), message);
     }
     assert_eq!(std::fs::read_dir(&config.out).unwrap().count(), 1);
+    // Nor is a folder of another command of this program a run's.
+    std::fs::write(config.out.join(coin_core::output_folder::MARKER), "").unwrap();
+    let message = run(&config, RunOptions::default(), |_| {}).unwrap_err().to_string();
+    assert!(message.contains("is not a run folder: it contains"), "{message}");
+    assert_eq!(std::fs::read_to_string(&mine).unwrap(), "mine");
     std::fs::remove_dir_all(&config.out).unwrap();
 
     // An adapter that training starts from does not lie where the new one goes.

@@ -167,6 +167,7 @@ fn a_finished_run_is_told_and_left_alone() {
     let out = dir.path().join("run");
     // A report that cannot be written fails no run.
     std::fs::create_dir_all(out.join("report.html")).unwrap();
+    std::fs::write(out.join(MARKER), "").unwrap();
     let short = ["--set", "train.steps=2", "--set", "train.checkpoint_every=0", "--resume"];
     let (code, said, told) = outcome(train(&config, &out, &short));
     assert_eq!(code, Some(0), "{told}");

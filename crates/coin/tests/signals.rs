@@ -4,7 +4,7 @@
 mod training;
 
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use training::{run_file, train};
@@ -56,6 +56,23 @@ fn killed_and_stopped_runs_end_as_one_that_was_not() {
         assert!(train(&config, &out, &["--resume"]).status().unwrap().success());
         assert_eq!(adapter(&out), adapter(&whole), "{signal}");
     }
+}
+
+#[test]
+fn a_signal_that_the_caller_ignores_does_not_stop_a_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = run_file(dir.path());
+    let out = dir.path().join("run");
+    let run = train(&config, &out, &[]);
+    // As `nohup` does it.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(run.get_program()).args(run.get_args());
+    let mut child = shell.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    wait_for_checkpoint(&out, &mut child);
+    assert!(Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert!(out.join("adapter").exists());
 }
 
 #[test]
