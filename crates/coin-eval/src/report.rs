@@ -52,7 +52,7 @@ pub struct CurvePoint {
     pub step: u64,
     /// Generation loss, in nats per token.
     pub loss_generation: f64,
-    /// Contrastive loss before its weight, in nats; none where the run has none.
+    /// Contrastive loss before its weight, in nats; none where the run has none, or the step no negative.
     pub loss_contrastive: Option<f64>,
     /// Share of pairs whose positive ranks first.
     pub accuracy: Option<f64>,
@@ -69,8 +69,8 @@ pub struct HeldOutPoint {
     pub step: u64,
     /// Generation loss, in nats per token.
     pub loss_generation: f64,
-    /// Share of pairs whose positive ranks first.
-    pub accuracy: f64,
+    /// Share of pairs whose positive ranks first; none where no pair has a negative.
+    pub accuracy: Option<f64>,
 }
 
 /// Everything a report can show. All but the summary may be empty; what is empty has no section.

@@ -17,7 +17,7 @@ use burn::module::{Module, Param};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, DType, Device, Tensor};
 
-use crate::statistics::{LEFT_OUT, Tally, own};
+use crate::statistics::{LEFT_OUT, Statistics, Tally, own};
 use crate::{Evaluation, LossError, PairBatch, Similarity, tiled};
 
 /// What a row is told apart from.
@@ -200,7 +200,11 @@ pub struct InfoNceOutput {
     /// Each row's term, `[n]`, before weights. For a weighted sum with gradients use
     /// [`PairBatch::with_row_weights`], or [`Reduction::None`].
     pub per_row: Tensor<1>,
-    /// Share of anchors whose positive ranks above every negative of theirs, hard ones included, `[1]`; a tie is none.
+    /// Share of anchors that have a negative, hard ones included, `[1]`. Where it is 0 there was nothing to contrast: the loss
+    /// is 0, and `accuracy` and `similarity_negative` say nothing.
+    pub contrasted: Tensor<1>,
+    /// Share of the anchors with a negative whose positive ranks above every negative of theirs, hard ones included, `[1]`;
+    /// a tie is none. 0 where no anchor has a negative.
     pub accuracy: Tensor<1>,
     /// Mean similarity of the positive pairs, `[1]`.
     pub similarity_positive: Tensor<1>,
@@ -212,7 +216,7 @@ pub struct InfoNceOutput {
 pub(crate) struct Evaluated {
     pub(crate) loss: Tensor<1>,
     pub(crate) per_row: Tensor<1>,
-    pub(crate) statistics: [Tensor<1>; 3],
+    pub(crate) statistics: Statistics,
 }
 
 impl InfoNce {
@@ -265,8 +269,8 @@ impl InfoNce {
                 tiled::evaluate(&self.config, &batch, &scale, tile, keep)
             }
         };
-        let [accuracy, similarity_positive, similarity_negative] = statistics;
-        InfoNceOutput { loss, per_row, accuracy, similarity_positive, similarity_negative }
+        let Statistics { contrasted, accuracy, similarity_positive, similarity_negative } = statistics;
+        InfoNceOutput { loss, per_row, contrasted, accuracy, similarity_positive, similarity_negative }
     }
 
     /// The settings.

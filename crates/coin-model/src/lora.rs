@@ -94,7 +94,8 @@ impl LoraConfig {
         if self.rank > MOST_RANK {
             return invalid(format!("lora rank must be at most {MOST_RANK}, got {}", self.rank));
         }
-        if !(self.alpha > 0.0 && (self.alpha as f32).is_finite()) {
+        // The scale multiplies f32 values.
+        if !(f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&self.alpha) {
             return invalid(format!("lora alpha must be positive, got {}", self.alpha));
         }
         if !(0.0..1.0).contains(&self.dropout) {

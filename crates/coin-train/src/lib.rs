@@ -3,10 +3,11 @@
 //! - [`RunConfig`]: one TOML file is one run.
 //! - [`Trainer`]: the loop over optimiser steps, for continual instruction tuning (`cit`) and CoIN (`coin`), on one device
 //!   or, data parallel, on several.
-//! - [`checkpoint`]: what a run goes on from, to the bit.
+//! - [`checkpoint`]: what a run resumes from, to the bit.
 //! - [`adamw`], [`schedule`], [`optimizer`], [`objective`], [`metrics`], [`loss_scale`], [`tensorboard`]: its parts.
 
 pub mod adamw;
+mod adapter_settings;
 pub mod checkpoint;
 pub mod config;
 pub mod error;
@@ -15,7 +16,9 @@ mod failed_batch;
 mod fingerprint;
 mod folder;
 pub mod loss_scale;
+mod manifest;
 pub mod metrics;
+mod negatives;
 pub mod objective;
 pub mod optimizer;
 mod parallel;

@@ -12,7 +12,7 @@ use crate::checkpoint::RunState;
 use crate::config::Preset;
 use crate::loss_scale::LossScale;
 use crate::objective::PairRow;
-use crate::{RunConfig, TrainError, fingerprint};
+use crate::{RunConfig, TrainError, adapter_settings, fingerprint};
 
 /// How many texts did not fit as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,8 +74,13 @@ impl Trainer {
             Some(dir) => {
                 let of_adapter = adapter::read_config(dir)?;
                 let lora = config.lora.clone().unwrap_or_else(|| of_adapter.clone());
-                if (LoraConfig { dropout: lora.dropout, ..of_adapter.clone() }) != lora {
-                    return Err(wrong(format!("[lora] disagrees with the adapter in {}", dir.display())));
+                let differences = adapter_settings::differences(&lora, &of_adapter, model.config().num_hidden_layers)?;
+                if !differences.is_empty() {
+                    let differences = differences.join("; ");
+                    return Err(wrong(format!(
+                        "[lora] disagrees with the adapter in {}: {differences}. Change these keys, or leave [lora] out",
+                        dir.display()
+                    )));
                 }
                 (adapter::load(model, dir)?.with_dropout(lora.dropout), lora)
             }
@@ -111,6 +116,7 @@ impl Trainer {
         let TokenizedPairs { rows: mut train, shortened, cut, skipped } = tokenized.map_err(|error| {
             TrainError::Config { origin: config.data.pairs.display().to_string(), message: error.to_string() }
         })?;
+        check_ids(&train, model.config().vocab_size).map_err(wrong)?;
         if train.len() < held_out + batch {
             return Err(wrong(format!("{skipped} pairs are too long and left out; {} are too few", train.len())));
         }
@@ -232,5 +238,31 @@ impl Trainer {
     /// What a checkpoint is compared with: hashes of pairs and model.
     pub(crate) fn hashes(&self) -> (&str, &str) {
         (&self.data_hash, &self.model_hash)
+    }
+}
+
+/// Checks that the model has every token: what a tokenizer puts around a text may lie beyond its vocabulary.
+fn check_ids(rows: &[PairRow], vocabulary: usize) -> Result<(), String> {
+    let ids = rows.iter().flat_map(|pair| [&pair.original, &pair.paraphrase]).flat_map(|row| &row.ids);
+    match ids.max() {
+        Some(&id) if id as usize >= vocabulary => {
+            Err(format!("the tokenizer gives token id {id}, but the model has {vocabulary} ids, counted from 0"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_the_model_lacks_is_named() {
+        let row = |ids: &[u32]| TokenRow { ids: ids.to_vec(), prompt: 1, shortened: 0, cut: 0 };
+        let pair =
+            |last| PairRow { original: row(&[1, 2]), paraphrase: row(&[1, last]), task: None, target: String::new() };
+        assert_eq!(check_ids(&[pair(3), pair(39)], 40), Ok(()));
+        let message = check_ids(&[pair(3), pair(40)], 40).unwrap_err();
+        assert!(message.contains("token id 40, but the model has 40 ids"), "{message}");
     }
 }

@@ -6,6 +6,7 @@ mod output;
 mod command;
 mod failure;
 mod progress;
+mod signals;
 
 use std::process::ExitCode;
 

@@ -26,6 +26,16 @@ pub fn bytes() -> ProgressBar {
     }
 }
 
+/// A measure with so many decimals, or `-` where it was not measured because no pair had a negative.
+pub fn number(value: Option<f64>, decimals: usize) -> String {
+    value.map_or("-".to_owned(), |value| format!("{value:.decimals$}"))
+}
+
+/// A share in percent, as [`number`].
+pub fn percent(share: Option<f64>, decimals: usize) -> String {
+    share.map_or("-".to_owned(), |share| format!("{:.decimals$}%", share * 100.0))
+}
+
 /// Shows a training run on `bar`; where standard error is no terminal, as lines of plain text.
 pub fn training(bar: &ProgressBar, event: &Progress) {
     if bar.is_hidden() {
@@ -36,10 +46,10 @@ pub fn training(bar: &ProgressBar, event: &Progress) {
             bar.set_length(*total as u64);
             bar.set_position(step.step as u64 + 1);
             bar.set_message(format!(
-                "generation {:.3}  contrastive {:.3}  ranking {:.0}%  rate {:.1e}",
+                "generation {:.3}  contrastive {}  ranking {}  rate {:.1e}",
                 step.loss_generation,
-                step.loss_contrastive,
-                step.contrastive_accuracy * 100.0,
+                number(step.loss_contrastive, 3),
+                percent(step.contrastive_accuracy, 0),
                 step.lr
             ));
         }
@@ -48,13 +58,13 @@ pub fn training(bar: &ProgressBar, event: &Progress) {
             bar.reset_eta();
             bar.println(format!("{:>16} after step {step}", "resumed"));
         }
-        Progress::Checkpoint(step) => bar.println(format!("{:>16} step {step}", "checkpoint")),
+        Progress::Checkpoint(step) => bar.println(format!("{:>16} after step {step}", "checkpoint")),
         Progress::Validation(metrics) => bar.println(format!(
-            "{:>16} step {}: generation {:.4}, ranking accuracy {:.1}%",
+            "{:>16} after step {}: generation {:.4}, ranking accuracy {}",
             "held out",
             metrics.step,
             metrics.loss_generation,
-            metrics.contrastive_accuracy * 100.0
+            percent(metrics.contrastive_accuracy, 1)
         )),
     }
 }
@@ -65,11 +75,11 @@ fn lines(event: &Progress) {
         Progress::Step(step, total) => {
             if (step.step + 1).is_multiple_of(total.div_ceil(20)) || step.step + 1 == *total {
                 eprintln!(
-                    "step {}/{total}: generation {:.4}, contrastive {:.4}, ranking {:.0}%, rate {:.1e}, {:.2} s a step, left {:.0} s",
+                    "step {}/{total}: generation {:.4}, contrastive {}, ranking {}, rate {:.1e}, {:.2} s a step, left {:.0} s",
                     step.step + 1,
                     step.loss_generation,
-                    step.loss_contrastive,
-                    step.contrastive_accuracy * 100.0,
+                    number(step.loss_contrastive, 4),
+                    percent(step.contrastive_accuracy, 0),
                     step.lr,
                     step.seconds,
                     step.seconds * (total - step.step - 1) as f64
@@ -79,10 +89,10 @@ fn lines(event: &Progress) {
         Progress::Resumed(step) => eprintln!("resumed after step {step}"),
         Progress::Checkpoint(step) => eprintln!("checkpoint after step {step}"),
         Progress::Validation(metrics) => eprintln!(
-            "held out after step {}: generation {:.4}, ranking {:.1}%",
+            "held out after step {}: generation {:.4}, ranking {}",
             metrics.step,
             metrics.loss_generation,
-            metrics.contrastive_accuracy * 100.0
+            percent(metrics.contrastive_accuracy, 1)
         ),
     }
 }
