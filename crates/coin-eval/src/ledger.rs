@@ -3,6 +3,8 @@
 //! All metrics are computed from it, so a run can be scored again without its model, and a run that was killed goes on
 //! behind the last whole line. The form is described in `docs/formats.md`.
 
+mod one_run;
+
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -206,7 +208,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<Vec<Record>, EvalError> {
         true => {
             Err(EvalError::Malformed { path: path.to_owned(), line: 0, message: "no ledger record in it".to_owned() })
         }
-        false => Ok(records),
+        false => one_run::check(path, &records).map(|()| records),
     }
 }
 
@@ -271,6 +273,10 @@ mod tests {
             read(&path).unwrap_err().to_string().contains("ledger.jsonl:1: no ledger record: duplicate field `row`")
         );
         assert!(Ledger::open(&path).is_err());
+        let mut other = record(1);
+        other.model = "other".to_owned();
+        Ledger::create(&path).unwrap().append(&[record(0), other]).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("ledger.jsonl:2: answered by the model `other`"));
         std::fs::write(&path, "").unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("ledger.jsonl:0: no ledger record in it"));
     }
