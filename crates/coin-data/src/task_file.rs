@@ -100,6 +100,19 @@ impl TaskFile {
     /// # Errors
     /// [`DataError::NotFound`] if the file names no examples of this split; else as [`crate::glue::read`].
     pub fn instances(&self, split: Split) -> Result<Vec<Instance>, DataError> {
+        self.instances_with(split, &ReadOptions::default()).map(|(instances, _)| instances)
+    }
+
+    /// As [`instances`](TaskFile::instances). With [`skip_bad`](ReadOptions::skip_bad) a row that cannot be read is left out, and
+    /// the report counts it; the other rows keep their numbers.
+    ///
+    /// # Errors
+    /// As [`instances`](TaskFile::instances).
+    pub fn instances_with(
+        &self,
+        split: Split,
+        options: &ReadOptions,
+    ) -> Result<(Vec<Instance>, ReadReport), DataError> {
         let TaskFile { task, data, path } = self;
         let file = match split {
             Split::Validation => Some(&data.validation),
@@ -126,9 +139,8 @@ impl TaskFile {
         let numbers = if data.values.is_none() { format!("0 to {} or ", known.len() - 1) } else { String::new() };
         let classes = Classes { of: &class, expected: format!("{numbers}one of: {}", known.join(", ")) };
         let (mut instances, mut report) = (Vec::new(), ReadReport::default());
-        let options = ReadOptions::default();
-        labelled_rows(&file, &task.name, &columns, &classes, &options, &mut instances, &mut report)?;
-        Ok(instances)
+        labelled_rows(&file, &task.name, &columns, &classes, options, &mut instances, &mut report)?;
+        Ok((instances, report))
     }
 }
 
@@ -169,6 +181,24 @@ columns = { question = "text" }
         let rows = "{\"text\": \"Who?\", \"kind\": \"person\"}\n{\"text\": \"Where?\", \"kind\": 0}\n";
         let labels: Vec<usize> = read(&by_word, rows).unwrap().iter().map(|instance| instance.label).collect();
         assert_eq!(labels, [1, 0]);
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_is_left_out_on_request() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("task.toml");
+        std::fs::write(&path, TASK).unwrap();
+        let rows = [
+            "{\"text\": \"Who?\", \"kind\": \"HUM\"}",
+            "{\"text\": \"What?\"}",
+            "{\"text\": \"Where?\", \"kind\": \"LOC\"}",
+        ];
+        std::fs::write(folder.path().join("rows.jsonl"), rows.join("\n")).unwrap();
+        let file = TaskFile::read(&path).unwrap();
+        assert!(file.instances(Split::Validation).is_err());
+        let (instances, report) = file.instances_with(Split::Validation, &ReadOptions { skip_bad: true }).unwrap();
+        assert_eq!(instances.iter().map(|instance| instance.row).collect::<Vec<_>>(), [0, 2]);
+        assert_eq!((report.rows, report.skipped_count, report.skipped[0].0), (3, 1, 2));
     }
 
     #[test]

@@ -4,8 +4,7 @@
 use coin_data::{DataError, Instance, Prompt, Task};
 
 use crate::model::{GenerateOptions, Generation, LanguageModel};
-use crate::scorer::released;
-use crate::{EvalError, Preset, sampling};
+use crate::{EvalError, Preset, Scorer, sampling};
 
 /// Examples of a task, ready to be answered under any instruction.
 ///
@@ -52,7 +51,7 @@ impl TaskAccuracy {
     /// are generated, as the paper does.
     ///
     /// # Errors
-    /// There is no example, or one lacks a field.
+    /// There is no example, one lacks a field, or the task's label words cannot be told apart ([`Scorer::check`]).
     pub fn new(task: Task, instances: &[Instance], samples: usize, seed: u64) -> Result<Self, EvalError> {
         if samples == 0 {
             return Err(EvalError::Invalid("samples must be at least 1".to_owned()));
@@ -60,6 +59,7 @@ impl TaskAccuracy {
         if instances.is_empty() {
             return Err(EvalError::Invalid(format!("task `{}` has no examples", task.name)));
         }
+        Scorer::Released.check(&task)?;
         let chosen = sampling::sample(instances, samples, seed, &task, None);
         let content = |example: &Instance| Ok((task.content(example)?, example.label));
         let examples = chosen.iter().map(content).collect::<Result<_, DataError>>()?;
@@ -101,11 +101,12 @@ impl TaskAccuracy {
             instruction: 0,
             source,
         };
-        let decided = |text: &str| released::decided(&self.task, text);
+        let decided = |text: &str| Scorer::Released.decided(&self.task, text);
         let generations = model.generate_all(&prompts, &self.options, &decided).map_err(failed)?;
         let right = |answers: &[Generation]| {
             let pairs = self.examples.iter().zip(answers);
-            let right = pairs.filter(|((_, class), answer)| released::parse(&self.task, &answer.text) == Some(*class));
+            let right =
+                pairs.filter(|((_, class), answer)| Scorer::Released.parse(&self.task, &answer.text) == Some(*class));
             right.count() as f64 / self.examples.len() as f64
         };
         Ok(generations.chunks(self.examples.len()).map(right).collect())

@@ -90,6 +90,7 @@ impl<'a> Plan<'a> {
             if !names.insert(&task.name) {
                 return Err(EvalError::Invalid(format!("task `{}` is there twice", task.name)));
             }
+            evaluation.scorer.check(task)?;
             for level in &plan.levels {
                 plan.instructions(task, level)?;
                 evaluation.surroundings.system(plan.level_of(Component::System, level))?;

@@ -35,6 +35,9 @@ pub struct AuditRecord {
     pub token_change: Option<i64>,
     /// Whether all that is protected is there as often as before, see [`Protected::intact`].
     pub labels_intact: bool,
+    /// Whether the attack left the instruction as it was. Written only where it did.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unchanged: bool,
 }
 
 impl AuditRecord {
@@ -65,6 +68,7 @@ impl AuditRecord {
             similarity: rounded(similarity(clean, perturbed)),
             token_change: None,
             labels_intact: protected.intact(clean, perturbed),
+            unchanged: clean == perturbed,
         }
     }
 
@@ -181,6 +185,15 @@ mod tests {
         assert_eq!(record("a", "b").similarity, 0.0);
         assert_eq!(record("a", "").similarity, 0.0);
         assert_eq!(record("!", "?").similarity, 1.0);
+    }
+
+    #[test]
+    fn an_unchanged_instruction_is_marked() {
+        let record = |perturbed| AuditRecord::new("x", "t", 0, "a b", perturbed, &Protected::default());
+        assert!(record("a b").unchanged && !record("a b ").unchanged);
+        let json = |record: &AuditRecord| serde_json::to_string(record).unwrap();
+        assert!(json(&record("a b")).ends_with("\"unchanged\":true}") && !json(&record("a c")).contains("unchanged"));
+        assert_eq!(serde_json::from_str::<AuditRecord>(&json(&record("a c"))).unwrap(), record("a c"));
     }
 
     #[test]

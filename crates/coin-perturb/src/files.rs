@@ -123,7 +123,7 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), PerturbError> {
 fn read_object(path: &Path) -> Result<serde_json::Map<String, Value>, PerturbError> {
     let malformed = |message: String| PerturbError::Malformed { path: path.to_owned(), message };
     let bytes = fs::read(path).map_err(|error| io(path, error))?;
-    match serde_json::from_slice(&bytes).map_err(|error| malformed(format!("no valid JSON: {error}")))? {
+    match coin_core::json::from_slice(&bytes).map_err(|error| malformed(format!("no valid JSON: {error}")))? {
         Value::Object(object) => Ok(object),
         other => Err(malformed(format!("expected an object, found {}", kind(&other)))),
     }

@@ -1,8 +1,6 @@
 //! Word neighbors for word substitution.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -72,8 +70,8 @@ impl Lexicon {
     /// [`PerturbError::Io`], or [`PerturbError::Malformed`] with the word whose entry is no list of words.
     pub fn read_json(path: &Path) -> Result<Lexicon, PerturbError> {
         let malformed = |message: String| PerturbError::Malformed { path: path.to_owned(), message };
-        let file = File::open(path).map_err(|source| PerturbError::Io { path: path.to_owned(), source })?;
-        let lists: BTreeMap<String, Value> = serde_json::from_reader(BufReader::new(file))
+        let json = std::fs::read(path).map_err(|source| PerturbError::Io { path: path.to_owned(), source })?;
+        let lists: BTreeMap<String, Value> = coin_core::json::from_slice(&json)
             .map_err(|error| malformed(format!("expected an object of neighbor lists: {error}")))?;
         let mut neighbors = HashMap::with_capacity(lists.len());
         for (head, list) in lists {
@@ -151,6 +149,7 @@ mod tests {
         assert_eq!(lexicon.get("FILM"), ["movie", "kino"]);
         assert!(lexicon.get("br").is_empty());
         assert_eq!(lexicon.neighbors("film")[0], Neighbor { word: "movie".to_owned(), cosine: None });
+        assert!(read(r#"{"film": ["movie"], "film": []}"#).unwrap_err().contains("the key `film` stands twice"));
         assert!(read("[]").unwrap_err().starts_with("FILE: expected an object of neighbor lists: "));
         assert!(read(r#"{"film": [1]}"#).unwrap_err().starts_with("FILE: `film`: expected a list of words: "));
         assert_eq!(read(r#"{"film": [""]}"#).unwrap_err(), "FILE: `film` has an empty neighbor");

@@ -96,7 +96,9 @@ pub fn write_states(
 pub fn tasks_beside(path: &Path) -> Result<Vec<Task>> {
     let path = path.parent().unwrap_or(Path::new("")).join(TASKS);
     match std::fs::read(&path) {
-        Ok(json) => serde_json::from_slice(&json).with_context(|| format!("{}: no task definitions", path.display())),
+        Ok(json) => {
+            coin_core::json::from_slice(&json).with_context(|| format!("{}: no task definitions", path.display()))
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Task::glue()),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }

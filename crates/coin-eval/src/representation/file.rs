@@ -93,7 +93,8 @@ pub(super) fn read(path: &Path) -> Result<Representations, EvalError> {
         return Err(malformed(format!("{found}, expected `{FORMAT}` version {VERSION}")));
     }
     let list = |key: &str| -> Result<Vec<String>, EvalError> {
-        serde_json::from_str(text(key)?).map_err(|error| malformed(format!("`{key}` is no list of names: {error}")))
+        coin_core::json::from_str(text(key)?)
+            .map_err(|error| malformed(format!("`{key}` is no list of names: {error}")))
     };
     let (tasks, levels, model) = (list("tasks")?, list("levels")?, text("model")?.clone());
     let info = |name: &str| header.info(name).ok_or_else(|| malformed(format!("no tensor `{name}`")));
@@ -186,7 +187,7 @@ fn read_header(reader: &mut impl Read, size: u64) -> Result<(Metadata, u64), Fau
     let mut header = vec![0; length as usize];
     reader.read_exact(&mut header).map_err(Fault::Io)?;
     let header: Metadata =
-        serde_json::from_slice(&header).map_err(|error| Fault::Form(format!("no safetensors header: {error}")))?;
+        coin_core::json::from_slice(&header).map_err(|error| Fault::Form(format!("no safetensors header: {error}")))?;
     let (data, expected) = (size - 8 - length, header.data_len() as u64);
     if data != expected {
         return Err(short(format!("{data} bytes of tensors, expected {expected}")));

@@ -13,6 +13,7 @@ use serde_json::json;
 use super::distinct;
 use super::model_arguments::{ModelArguments, warn};
 use crate::failure::{Failure, OrFail, bad_input};
+use crate::progress;
 
 /// Tokens of an answer where labels are given, the released program's; and where the answer is open.
 const NEW_TOKENS: [usize; 2] = [7, 64];
@@ -82,7 +83,9 @@ impl Arguments {
         let device = self.model.device()?;
         let tokens = self.max_new_tokens.unwrap_or(NEW_TOKENS[usize::from(task.is_none())]);
         let mut columns = Vec::new();
-        for (name, arguments) in self.models() {
+        let models = self.models();
+        let bar = progress::bar("compare", models.len() as u64);
+        for (name, arguments) in models {
             let (folder, adapter) = arguments.folders()?;
             let engine = model_folder::engine_options(&device);
             let format = arguments.format();
@@ -91,7 +94,9 @@ impl Arguments {
             warn(&warnings);
             let found = wordings::compare(&mut model, &prompts, task.as_ref(), tokens).input()?;
             columns.push(Column { model: name, fingerprint: model.fingerprint(), found });
+            bar.inc(1);
         }
+        bar.clear();
         match self.json {
             true => println!("{:#}", self.to_json(&wordings, &columns)),
             false => print!("{}", table::text(&self.input, &wordings, &columns)),

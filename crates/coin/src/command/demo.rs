@@ -6,7 +6,6 @@ use std::time::Instant;
 use clap::Args;
 use coin::demo::{Demo, DemoProgress};
 use coin::eval::table;
-use indicatif::ProgressBar;
 
 use super::{device_named, out_folder};
 use crate::failure::{Failure, OrFail, bad_input};
@@ -54,7 +53,7 @@ impl Arguments {
         }
         out_folder(&self.out)?;
         let start = Instant::now();
-        let mut current: Option<(String, ProgressBar)> = None;
+        let mut current: Option<(String, progress::Bar)> = None;
         let summary = demo
             .run(&device, |event| {
                 let (title, total) = match &event {
@@ -71,7 +70,7 @@ impl Arguments {
                 let Some((_, bar)) = &current else { return };
                 match event {
                     DemoProgress::Training(_, event) => progress::training(bar, event),
-                    DemoProgress::Evaluating(_, done, _) => bar.set_position(done as u64),
+                    DemoProgress::Evaluating(_, done, total) => bar.at(done as u64, total as u64),
                 }
             })
             .work()?;

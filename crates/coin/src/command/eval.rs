@@ -1,5 +1,6 @@
 //! `coin eval`
 
+mod prompt_check;
 mod prompt_parts;
 mod remote;
 mod task_choice;
@@ -17,6 +18,7 @@ use coin::eval::{
     Evaluation, InstructionSet, LanguageModel, Ledger, LongPrompts, Plan, Preset, Record, Scorer, Summary,
 };
 use coin::{evaluation_folder, model_folder};
+use prompt_check::PromptCheck;
 use prompt_parts::{Built, PromptParts};
 use remote::RemoteArguments;
 use serde_json::json;
@@ -161,6 +163,7 @@ impl Arguments {
         let chosen = self.tasks.read(self.model.offline, self.parts.shots_from())?;
         let Built { instructions, surroundings, examples } = self.parts.build(&chosen, self.seed)?;
         let preset = Preset::from(self.preset);
+        let checked = self.check_prompts(&instructions, &chosen)?;
         let evaluation = Evaluation {
             levels: self.parts.levels(&instructions),
             component: self.parts.component(),
@@ -203,13 +206,22 @@ impl Arguments {
             let bar = progress::bar("hidden states", 0);
             let tasks = distinct(&self.representations);
             evaluation_folder::write_states(&self.out, &plan, model.get(), &tasks, &records, &mut |done, total| {
-                bar.set_length(total as u64);
-                bar.set_position(done as u64);
+                bar.at(done as u64, total as u64);
             })
             .work()?;
             bar.finish();
         }
-        self.write(&plan, &evaluation, &mut model, &chosen, &records)
+        self.write(&plan, &evaluation, &mut model, &chosen, checked, &records)
+    }
+
+    /// What is wrong with the instructions of a file, if that is where the levels' instructions come from; told at once.
+    fn check_prompts(&self, set: &InstructionSet, chosen: &task_choice::Chosen) -> Result<PromptCheck, Failure> {
+        let Some(file) = self.parts.prompts().filter(|_| from_file(self.parts.component())) else {
+            return Ok(PromptCheck::default());
+        };
+        let (found, warnings) = PromptCheck::new(set, &chosen.tasks, &self.parts.levels(set), Some(file)).input()?;
+        warn(&warnings);
+        Ok(found)
     }
 
     /// The model of a folder.
@@ -243,10 +255,7 @@ impl Arguments {
             eprintln!("coin: {there} answers are in {} already", ledger.path().display());
         }
         let bar = progress::bar("evaluate", 0);
-        let outcome = plan.run(model, &mut ledger, &mut |done, total| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-        });
+        let outcome = plan.run(model, &mut ledger, &mut |done, total| bar.at(done as u64, total as u64));
         bar.finish();
         outcome.work()
     }
@@ -257,6 +266,7 @@ impl Arguments {
         evaluation: &Evaluation,
         model: &mut Model,
         chosen: &task_choice::Chosen,
+        checked: PromptCheck,
         records: &[Record],
     ) -> Result<(), Failure> {
         let name = run_name(&self.model);
@@ -308,7 +318,22 @@ impl Arguments {
             "shortened": records.iter().filter(|record| record.shortened).count(),
             "near_ties": here.then_some(near),
         });
-        let summary = Summary::new(settings.as_object().cloned().unwrap_or_default(), vec![run]);
+        let mut settings = settings.as_object().cloned().unwrap_or_default();
+        if !checked.is_empty() {
+            settings.insert("prompts_check".to_owned(), checked.to_json());
+        }
+        if !chosen.skipped.is_empty() {
+            settings.insert("skipped_rows".to_owned(), json!(chosen.skipped));
+        }
+        let unfinished = records.iter().filter(|record| record.is_unfinished_thought()).count();
+        if unfinished > 0 {
+            warn(&[format!(
+                "{unfinished} of {} answers are thoughts that never end in {} tokens; --max-new-tokens gives them more",
+                records.len(),
+                evaluation.max_new_tokens
+            )]);
+        }
+        let summary = Summary::new(settings, vec![run]);
         summary.write(self.out.join("summary.json")).work()?;
         println!("{}", table::terminal(&summary));
         if near > 0 {

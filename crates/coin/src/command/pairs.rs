@@ -5,6 +5,7 @@ mod inspect;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
+use coin::core::quote::cut;
 use coin::data::flan;
 use coin::data::glue::{self, Split};
 use coin::data::induction::{self, Part};
@@ -15,6 +16,7 @@ use coin::data::{Pair, PairBuilder, Task, TemplateSet, pairs, t0};
 use super::model_arguments::data_folder;
 use super::{check_out, distinct};
 use crate::failure::{Failure, OrFail, bad_input};
+use crate::progress;
 
 /// Sub-commands of `coin pairs`.
 #[derive(Debug, Subcommand)]
@@ -199,7 +201,7 @@ impl Check {
 }
 
 /// Tells which rows were left out.
-fn say_skipped(what: &str, report: &ReadReport) {
+pub(super) fn say_skipped(what: &str, report: &ReadReport) {
     for (line, why) in &report.skipped {
         eprintln!("coin: {what}: line {line} left out: {why}");
     }
@@ -213,8 +215,9 @@ fn print(report: &PairsReport) {
     let tasks = if report.tasks.len() == 1 { "task" } else { "tasks" };
     println!("{} pairs of {} {tasks}, longest text {} characters", report.pairs, report.tasks.len(), report.longest);
     for (task, counts) in &report.tasks {
-        let name = if task.is_empty() { "(no task)" } else { task };
-        let answers: Vec<String> = counts.answers.iter().map(|(answer, count)| format!("{answer} {count}")).collect();
+        let name = if task.is_empty() { "(no task)".into() } else { cut(task) };
+        let answers: Vec<String> =
+            counts.answers.iter().map(|(answer, count)| format!("{} {count}", cut(answer))).collect();
         let answers =
             if answers.is_empty() { format!("{} different targets", counts.targets) } else { answers.join(", ") };
         println!("{name:<20} {:>8}  {answers}", counts.pairs);
@@ -315,28 +318,31 @@ impl Build {
             .with_negatives(negatives)
             .with_variation(variation);
         let mut lists = Vec::new();
+        let bar = progress::bar("pairs", tasks.len() as u64);
         for name in tasks {
             let task = Task::named(name).input()?;
             let options = ReadOptions { skip_bad: self.skip_bad };
             let (instances, read) = glue::read_with(data, name, Split::Train, &options).input()?;
             say_skipped(name, &read);
             let (pairs, report) = builder.build(&task, &instances, self.pairs).input()?;
-            eprintln!(
+            bar.say(&format!(
                 "{name}: {} pairs from {} of {} rows, {} templates used, {} excluded",
                 report.pairs, report.rows_used, report.rows, report.templates_used, report.templates_excluded
-            );
+            ));
             let balance: Vec<String> = report.answers.iter().map(|(answer, rows)| format!("{answer} {rows}")).collect();
-            eprintln!(
+            bar.say(&format!(
                 "{name}: rows by answer: {}; {} duplicates, {} without a possible negative",
                 balance.join(", "),
                 report.duplicates,
                 report.without_negative
-            );
+            ));
             if report.pairs > report.rows_used * self.paraphrases {
-                eprintln!("{name}: rows recur in several pairs; held-out pairs may share rows with training");
+                bar.say(&format!("{name}: rows recur in several pairs; held-out pairs may share rows with training"));
             }
             lists.push(pairs);
+            bar.inc(1);
         }
+        bar.clear();
         Ok(lists)
     }
 
@@ -364,22 +370,24 @@ impl Build {
             return bad_input(format!("--tasks: no `{unknown}`, only: {}", known.join(", ")));
         }
         let mut lists = Vec::new();
-        for source in
-            sources.iter().filter(|one| self.tasks.is_empty() || self.tasks.iter().any(|task| task == one.task()))
-        {
+        let wanted = |one: &&W| self.tasks.is_empty() || self.tasks.iter().any(|task| task == one.task());
+        let bar = progress::bar("pairs", sources.iter().filter(wanted).count() as u64);
+        for source in sources.iter().filter(wanted) {
             match pairs::from_worded(source, self.pairs, self.seed) {
                 Ok((pairs, report)) => {
-                    eprintln!(
+                    bar.say(&format!(
                         "{}: {} pairs from {} of {} instances in {} wordings",
                         report.task, report.pairs, report.instances_used, report.instances, report.wordings
-                    );
+                    ));
                     lists.push(pairs);
                 }
                 // Of all tasks, one that gives no couple is told and left out; one that was asked for is an error.
-                Err(error) if self.tasks.is_empty() => eprintln!("left out: {error}"),
+                Err(error) if self.tasks.is_empty() => bar.say(&format!("left out: {error}")),
                 Err(error) => return Err(Failure::Input(error.into())),
             }
+            bar.inc(1);
         }
+        bar.clear();
         match lists.is_empty() {
             true => bad_input(format!("{}: no task gives a couple", self.data)),
             false => Ok(lists),

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use coin::core::quote::cut;
 use coin::data::{Component, Task};
 use coin::eval::table::Grid;
 use coin::perturb::frozen::LabelWords;
@@ -13,6 +14,9 @@ use coin::perturb::{AuditRecord, Budget, FrozenSet, Recipe, attack_named, attack
 
 use super::check_out;
 use crate::failure::{Failure, OrFail, bad_input};
+
+/// Instructions of an attack that are named at most.
+const NAMED: usize = 20;
 
 /// Arguments of `coin perturb`.
 #[derive(Debug, Args)]
@@ -100,6 +104,9 @@ impl Arguments {
         let recipe = recipe.of_component(self.component);
         files::write(out, &set, &audit, &recipe).work()?;
         println!("{}", table(&set, &audit));
+        for line in unchanged(&set, &audit) {
+            println!("{line}");
+        }
         println!("{} perturbed instructions written to {}", audit.len(), out.display());
         Ok(())
     }
@@ -112,9 +119,26 @@ fn verify(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The instructions that an attack left as they were, a line for each attack.
+fn unchanged(set: &FrozenSet, audit: &[AuditRecord]) -> Vec<String> {
+    let of = |attack: &str| {
+        let left = audit.iter().filter(|record| record.attack == attack && record.unchanged);
+        let name = |record: &AuditRecord| {
+            let empty = if record.clean.trim().is_empty() { " (empty)" } else { "" };
+            format!("{} {}{empty}", cut(&record.task), record.index + 1)
+        };
+        let named: Vec<String> = left.map(name).collect();
+        let more = named.len().saturating_sub(NAMED);
+        let shown = named[..named.len() - more].join(", ");
+        let and_more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        (!named.is_empty()).then(|| format!("{attack} left unchanged: {shown}{and_more}"))
+    };
+    set.attacks().filter_map(of).collect()
+}
+
 /// What the attacks did, a line each; shares are means over instructions.
 fn table(set: &FrozenSet, audit: &[AuditRecord]) -> String {
-    let columns = ["attack", "instructions", "words changed", "edit distance", "labels intact"];
+    let columns = ["attack", "instructions", "unchanged", "words changed", "edit distance", "labels intact"];
     let row = |attack: &str| {
         let records: Vec<&AuditRecord> = audit.iter().filter(|record| record.attack == attack).collect();
         // A set has at least one instruction.
@@ -125,6 +149,7 @@ fn table(set: &FrozenSet, audit: &[AuditRecord]) -> String {
         vec![
             attack.to_owned(),
             records.len().to_string(),
+            records.iter().filter(|record| record.unchanged).count().to_string(),
             format!("{:.1} %", 100.0 * mean(|record| record.share_changed)),
             format!("{:.1}", mean(|record| record.edit_distance as f64)),
             format!("{intact} of {}", records.len()),

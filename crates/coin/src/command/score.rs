@@ -125,6 +125,7 @@ fn read_anew(records: &mut [Record], scorer: Scorer, tasks: &[Task]) -> Result<(
             return bad_input(format!("task `{}` is not known; --task-file names its definition", record.task));
         };
         record.pred = scorer.read(task, record).input()?;
+        record.unparsable = scorer.unparsable(task, record);
         record.scorer = scorer;
     }
     Ok(())

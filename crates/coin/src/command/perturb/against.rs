@@ -124,14 +124,14 @@ impl SearchArguments {
             let mut log = |record: &SearchRecord| {
                 if record.step == Step::Clean {
                     bar.inc(1);
-                    bar.set_message(format!("{} {} {}", record.attack, record.task, record.index + 1));
+                    bar.message(&format!("{} {} {}", record.attack, record.task, record.index + 1));
                 }
                 write(record)
             };
             search_set(&plan, scorer_for, &mut log).work()?
         };
         file.flush().work()?;
-        bar.finish_and_clear();
+        bar.clear();
         for searched in &found.searches {
             println!(
                 "{} {} {}: {:.1} % -> {:.1} % after {} queries",
