@@ -254,7 +254,7 @@ mod tests {
         assert!(read(&path).unwrap_err().to_string().contains("ledger.jsonl:2: no ledger record"));
         assert!(Ledger::open(&path).unwrap_err().to_string().contains("ledger.jsonl:2: no ledger record"));
         std::fs::write(&path, "").unwrap();
-        assert!(read(&path).unwrap_err().to_string().contains("ledger.jsonl:0: no ledger record in it"));
+        assert!(read(&path).unwrap_err().to_string().contains("ledger.jsonl: no ledger record in it"));
     }
 
     #[test]
