@@ -23,7 +23,7 @@ use serde_json::json;
 use task_choice::TaskChoice;
 
 use super::model_arguments::{ModelArguments, warn};
-use super::{check_intervals, distinct, out_folder};
+use super::{as_text, check_intervals, check_out_folder, claim_out_folder, distinct, shown};
 use crate::failure::{Failure, OrFail, bad_input};
 use crate::progress;
 
@@ -153,6 +153,7 @@ impl Arguments {
         if self.remote.is_chat() && !Scorer::from(self.scorer).generates() {
             return bad_input("--scorer: a chat server tells no likelihoods of given words");
         }
+        check_out_folder(&self.out, &evaluation_folder::WRITTEN)?;
         // A model that is not there is told before data are read.
         let local = match self.remote.is_given() {
             true => None,
@@ -194,6 +195,7 @@ impl Arguments {
         if plan.left_out() > 0 {
             eprintln!("coin: warning: examples left out, as they are too long for the model: {}", plan.left_out());
         }
+        let _held = claim_out_folder(&self.out, &evaluation_folder::WRITTEN)?;
         let answered = self.answer(&plan, &evaluation.tasks, model.get());
         if let Model::Remote(remote) = &model {
             eprintln!("coin: {}", remote::describe(&remote.usage()));
@@ -225,7 +227,6 @@ impl Arguments {
 
     /// Asks the model for the answers that the ledger lacks.
     fn answer(&self, plan: &Plan<'_>, tasks: &[Task], model: &mut dyn LanguageModel) -> Result<Vec<Record>, Failure> {
-        out_folder(&self.out)?;
         let path = self.out.join(evaluation_folder::LEDGER);
         let mut ledger = if self.fresh { Ledger::create(path).work()? } else { Ledger::open(path).input()? };
         let there = ledger.found().len();
@@ -283,7 +284,7 @@ impl Arguments {
             "usage": model.usage(),
             "dtype": here.then_some(format.dtype),
             "quantization": format.quantization,
-            "prompts": self.parts.prompts(),
+            "prompts": self.parts.prompts().map(as_text),
             "glue": chosen.glue,
             "tasks": evaluation.tasks.iter().map(|task| format!("{} version {}", task.name, task.version)).collect::<Vec<_>>(),
             "levels": evaluation.levels,
@@ -292,7 +293,7 @@ impl Arguments {
             "shots": shots,
             "marker": evaluation.marker,
             "device": here.then_some(&self.model.device),
-            "task_files": chosen.task_files,
+            "task_files": chosen.task_files.iter().map(as_text).collect::<Vec<_>>(),
             "prompts_sha256": self.parts.prompts_sha256()?,
             "shots_from": self.parts.shots_from(),
             "intervals": self.intervals,
@@ -317,7 +318,7 @@ impl Arguments {
                 metrics::NEAR_TIE
             );
         }
-        println!("Numbers: {}", self.out.join("summary.json").display());
+        println!("Numbers: {}", shown(&self.out.join("summary.json")));
         Ok(())
     }
 }
