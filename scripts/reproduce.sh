@@ -102,7 +102,7 @@ stage() {
   say "$*"
   did="$did $result"
   "$@"
-  # A training run that is told to stop leaves a checkpoint and ends well.
+  # A training run that a signal stops leaves a checkpoint and fails, which ends this script with its exit code.
   [ -e "$OUT/$result" ] || { say "stopped before $result; the same command goes on"; exit 1; }
 }
 

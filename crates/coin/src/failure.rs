@@ -1,4 +1,4 @@
-//! How a command fails: 2 for wrong use or input, 1 where the work itself failed.
+//! How a command fails: 2 for wrong use or input, 1 where the work itself failed, 128 + n where signal n stopped it.
 
 use std::fmt;
 
@@ -12,6 +12,13 @@ pub enum Failure {
     Input(anyhow::Error),
     /// The work failed.
     Work(anyhow::Error),
+    /// A signal stopped the work before its end.
+    Stopped {
+        /// The signal's number.
+        signal: u8,
+        /// What was kept, and how to resume.
+        message: String,
+    },
 }
 
 impl Failure {
@@ -20,13 +27,18 @@ impl Failure {
         match self {
             Failure::Input(_) => 2,
             Failure::Work(_) => 1,
+            // As a shell reports a process that the signal killed.
+            Failure::Stopped { signal, .. } => 128 + signal,
         }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Failure::Input(error) | Failure::Work(error)) = self;
+        let error = match self {
+            Failure::Input(error) | Failure::Work(error) => error,
+            Failure::Stopped { message, .. } => return f.write_str(message),
+        };
         let mut text = error.to_string();
         for cause in error.chain().skip(1).map(ToString::to_string) {
             // The libraries' messages hold their cause already.

@@ -8,6 +8,7 @@ mod failure;
 mod file_size;
 mod launcher;
 mod progress;
+mod signals;
 
 use std::process::ExitCode;
 

@@ -1,8 +1,6 @@
 //! `coin train`
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use coin::device;
@@ -16,6 +14,7 @@ use coin::train::{Outcome, Progress, RunConfig, RunOptions, Trainer};
 use super::model_arguments::{folder, warn};
 use crate::failure::{Failure, OrFail, bad_input};
 use crate::progress;
+use crate::signals::Signals;
 
 /// Arguments of `coin train`.
 #[derive(Debug, Args)]
@@ -26,7 +25,7 @@ pub struct Arguments {
     /// Changes a key of the run file, such as `train.seed=7`; may be given again.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Goes on from the newest checkpoint of the run folder, if there is one.
+    /// Resumes from the newest checkpoint of the run folder, if there is one.
     #[arg(long)]
     resume: bool,
     /// Checks everything and prints the resolved configuration, the layers, the steps and the memory instead of training.
@@ -93,10 +92,11 @@ impl Arguments {
             println!("{}: the run is finished, there is nothing left to do", out.display());
             return Ok(());
         }
-        let stop = watch_signals()?;
-        let bar = progress::bar("train", trainer.steps() as u64);
+        let signals = Signals::watch("stopping after this step, with a checkpoint")?;
+        let steps = trainer.steps();
+        let bar = progress::bar("train", steps as u64);
         let mut held_out = Vec::new();
-        let options = RunOptions { resume: self.resume, stop: Some(&stop) };
+        let options = RunOptions { resume: self.resume, stop: Some(signals.stop()) };
         let show = |event: &Progress| {
             progress::training(&bar, event);
             if let Progress::Validation(metrics) = event {
@@ -123,8 +123,15 @@ impl Arguments {
         };
         let outcome = outcome.work()?;
         bar.finish();
+        let stopped = match outcome {
+            Outcome::Finished(_) => None,
+            Outcome::Stopped(step) => {
+                let kept = format!("after step {step} of {steps}, with a checkpoint; continue with --resume");
+                Some(signals.failure(&kept))
+            }
+        };
         if self.rank.is_some_and(|rank| rank > 0) {
-            return Ok(());
+            return stopped.map_or(Ok(()), Err);
         }
         for metrics in held_out {
             println!(
@@ -138,20 +145,17 @@ impl Arguments {
             );
         }
         let report = write_report(&out);
-        match outcome {
-            Outcome::Finished(_) => {
-                println!("adapter written to {}", out.join("adapter").display());
-                if report.is_ok() {
-                    println!("learning curves in {}", out.join("report.html").display());
-                }
+        if stopped.is_none() {
+            println!("adapter written to {}", out.join("adapter").display());
+            if report.is_ok() {
+                println!("learning curves in {}", out.join("report.html").display());
             }
-            Outcome::Stopped(step) => println!("stopped after step {step}; go on with --resume"),
         }
         // What was trained is there all the same.
         if let Err(failure) = report {
             warn(&[format!("the report could not be written: {failure}")]);
         }
-        Ok(())
+        stopped.map_or(Ok(()), Err)
     }
 }
 
@@ -161,18 +165,4 @@ fn write_report(out: &Path) -> Result<(), Failure> {
     let curves = vec![learning_curves::read(out, &name).work()?];
     let summary = learning_curves::settings_only(out).work()?;
     Report { curves, ..Report::new(summary) }.write_html(out.join("report.html")).work()
-}
-
-/// A flag that SIGINT and SIGTERM set; a second signal ends the process at once.
-fn watch_signals() -> Result<Arc<AtomicBool>, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        eprintln!("coin: stopping after this step, with a checkpoint");
-    })
-    .work()?;
-    Ok(stop)
 }
