@@ -2,7 +2,7 @@
 //! both evaluated under clean and perturbed instructions.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
@@ -173,7 +173,7 @@ impl Demo {
             let answered = plan.run(&mut model, &mut ledger, &mut |done, total| {
                 progress(DemoProgress::Evaluating(name, done, total));
             });
-            if stop.load(Ordering::Relaxed) {
+            if model.stopped() {
                 return Ok(None);
             }
             let records = answered?;
@@ -181,7 +181,7 @@ impl Demo {
             evaluation_folder::finish(&folder, &plan, &records, &run, 0)?;
             let mapped = [MAPPED.to_owned()];
             let states = evaluation_folder::write_states(&folder, &plan, &mut model, &mapped, &records, &mut |_, _| ());
-            if stop.load(Ordering::Relaxed) {
+            if model.stopped() {
                 return Ok(None);
             }
             states?;

@@ -35,17 +35,19 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let error = match self {
-            Failure::Input(error) | Failure::Work(error) => error,
-            Failure::Stopped { message, .. } => return f.write_str(message),
-        };
-        let mut text = error.to_string();
-        for cause in error.chain().skip(1).map(ToString::to_string) {
-            // The libraries' messages hold their cause already.
-            if !text.contains(&cause) {
-                text = format!("{text}: {cause}");
+        let text = match self {
+            Failure::Input(error) | Failure::Work(error) => {
+                let mut text = error.to_string();
+                for cause in error.chain().skip(1).map(ToString::to_string) {
+                    // The libraries' messages hold their cause already.
+                    if !text.contains(&cause) {
+                        text = format!("{text}: {cause}");
+                    }
+                }
+                text
             }
-        }
+            Failure::Stopped { message, .. } => message.clone(),
+        };
         // Names of files and words of a server may hold what a terminal obeys.
         f.write_str(&printable(&text))
     }

@@ -10,18 +10,25 @@ use coin_eval::{GenerateOptions, Generation, LanguageModel, Likelihood, ModelErr
 pub struct Stoppable<'a> {
     model: &'a mut dyn LanguageModel,
     stop: &'a AtomicBool,
+    stopped: bool,
 }
 
 impl<'a> Stoppable<'a> {
     /// `model`, until `stop` is true.
     pub fn new(model: &'a mut dyn LanguageModel, stop: &'a AtomicBool) -> Self {
-        Stoppable { model, stop }
+        Stoppable { model, stop, stopped: false }
+    }
+
+    /// Whether it has failed because of the flag.
+    pub fn stopped(&self) -> bool {
+        self.stopped
     }
 }
 
-/// An error once `stop` is true.
-fn unless(stop: &AtomicBool) -> Result<(), ModelError> {
-    match stop.load(Ordering::Relaxed) {
+/// An error once `stop` is true, which `stopped` remembers.
+fn unless(stop: &AtomicBool, stopped: &mut bool) -> Result<(), ModelError> {
+    *stopped = stop.load(Ordering::Relaxed);
+    match stopped {
         true => Err(ModelError::new("stopped by request")),
         false => Ok(()),
     }
@@ -35,20 +42,20 @@ impl LanguageModel for Stoppable<'_> {
         decided: Decided<'_>,
         finished: Finished<'_>,
     ) -> Result<(), ModelError> {
-        let stop = self.stop;
-        unless(stop)?;
-        self.model.generate(prompts, options, decided, &mut |batch: Vec<(usize, Generation)>| {
+        let Stoppable { model, stop, stopped } = self;
+        unless(stop, stopped)?;
+        model.generate(prompts, options, decided, &mut |batch: Vec<(usize, Generation)>| {
             finished(batch)?;
-            unless(stop)
+            unless(stop, stopped)
         })
     }
 
     fn score(&mut self, prompts: &[Prompt], continuations: &[String], scored: Scored<'_>) -> Result<(), ModelError> {
-        let stop = self.stop;
-        unless(stop)?;
-        self.model.score(prompts, continuations, &mut |batch: Vec<(usize, Vec<Likelihood>)>| {
+        let Stoppable { model, stop, stopped } = self;
+        unless(stop, stopped)?;
+        model.score(prompts, continuations, &mut |batch: Vec<(usize, Vec<Likelihood>)>| {
             scored(batch)?;
-            unless(stop)
+            unless(stop, stopped)
         })
     }
 
@@ -97,14 +104,14 @@ mod tests {
         let mut kept = Vec::new();
         let options = GenerateOptions { max_new_tokens: 1, hidden: false };
         let prompts = vec![Prompt::new("a", "b"); 5];
-        let mut ask = || {
-            stoppable.generate(&prompts, &options, &|_| false, &mut |batch| {
+        for _ in 0..2 {
+            let outcome = stoppable.generate(&prompts, &options, &|_| false, &mut |batch| {
                 kept.extend(batch.into_iter().map(|(index, _)| index));
                 Ok(())
-            })
-        };
-        assert_eq!(ask().unwrap_err().to_string(), "stopped by request");
-        assert!(ask().is_err());
+            });
+            assert_eq!(outcome.unwrap_err().to_string(), "stopped by request");
+            assert!(stoppable.stopped());
+        }
         assert_eq!((kept, model.1), (vec![0, 1], 2));
     }
 }

@@ -388,3 +388,72 @@ fn paths_that_are_not_utf8_and_names_that_a_terminal_would_obey() {
     };
     assert!(printed.contains("\\u{1b}[31m.html") && !printed.contains('\u{1b}'), "{printed}");
 }
+
+/// Starts a command, sends `signal` once `ready`, and returns its end: exit code and standard error.
+#[cfg(unix)]
+fn signaled(mut command: Command, signal: &str, ready: impl Fn() -> bool) -> (Option<i32>, String) {
+    use std::time::{Duration, Instant};
+    let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    while !ready() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be stopped");
+        assert!(start.elapsed() < Duration::from_secs(120), "nothing came");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+}
+
+#[cfg(unix)]
+#[test]
+fn an_evaluation_that_a_signal_stops_says_what_is_kept_and_resumes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (glue, out) = (glue(dir.path()), dir.path().join("out"));
+    let slow = |out: &Path| {
+        let mut command = eval(&glue, out);
+        command.args(["--batch-size", "1", "--full-decode", "--max-new-tokens", "200"]);
+        command
+    };
+    let whole = dir.path().join("whole");
+    succeeds(slow(&whole));
+    let lines = |out: &Path| std::fs::read_to_string(out.join("ledger.jsonl")).unwrap_or_default().lines().count();
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let (ended, message) = signaled(slow(&out), signal, || lines(&out) > 0);
+        let kept = lines(&out);
+        assert!(ended == Some(code) && kept < lines(&whole), "{signal}: {ended:?}: {message}");
+        let total = lines(&whole);
+        assert!(message.contains(&format!("with {kept} of {total} answers, kept in")), "{message}");
+        assert!(message.contains("ledger.jsonl; the same command resumes there"), "{message}");
+        assert!(!out.join("summary.json").exists());
+        std::fs::remove_dir_all(&out).unwrap();
+    }
+    let (_, message) = signaled(slow(&out), "-INT", || lines(&out) > 0);
+    assert!(message.contains("a second signal ends the program at once"), "{message}");
+    let kept = lines(&out);
+    let mut again = slow(&out);
+    let output = again.output().unwrap();
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains(&format!("{kept} answers are in")));
+    assert_eq!(lines(&out), lines(&whole));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_demo_that_a_signal_stops_can_be_begun_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("demo");
+    let demo = |steps: &str| coin(&["demo", "--steps", steps, "--samples", "1", "--out", text(&out)]);
+    // While it trains, and while it evaluates.
+    for (steps, file, signal, code) in
+        [("500", "cit/metrics.jsonl", "-TERM", 143), ("1", "base/ledger.jsonl", "-INT", 130)]
+    {
+        let ready = || out.join(file).metadata().is_ok_and(|metadata| metadata.len() > 0);
+        let (ended, message) = signaled(demo(steps), signal, ready);
+        assert_eq!(ended, Some(code), "{message}");
+        assert!(message.contains("keeps what was written, without a summary"), "{message}");
+        assert!(!out.join("summary.json").exists());
+    }
+    succeeds(demo("1"));
+    assert!(out.join("summary.json").exists() && !out.join("cit/checkpoints").exists());
+}

@@ -1,7 +1,6 @@
 //! `coin demo`
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -13,6 +12,7 @@ use indicatif::ProgressBar;
 use super::{claim_out_folder, device_named, shown};
 use crate::failure::{Failure, OrFail, bad_input};
 use crate::progress;
+use crate::signals::Signals;
 
 /// Arguments of `coin demo`.
 #[derive(Debug, Args)]
@@ -58,11 +58,11 @@ impl Arguments {
         demo.check().with_context(|| format!("--out {}", self.out.display())).input()?;
         // That the folder can be had is tried before the work; the demo claims it again itself.
         drop(claim_out_folder(&self.out, &Demo::WRITTEN)?);
-        let stop = AtomicBool::new(false);
+        let signals = Signals::watch("stopping after this step or batch")?;
         let start = Instant::now();
         let mut current: Option<(String, ProgressBar)> = None;
         let summary = demo
-            .run(&device, &stop, |event| {
+            .run(&device, signals.stop(), |event| {
                 let (title, total) = match &event {
                     DemoProgress::Training(name, _) => (format!("tune {name}"), 0),
                     DemoProgress::Evaluating(name, _, total) => (format!("evaluate {name}"), *total as u64),
@@ -84,7 +84,12 @@ impl Arguments {
         if let Some((_, bar)) = current.take() {
             bar.finish();
         }
-        let Some(summary) = summary else { return Ok(()) };
+        let Some(summary) = summary else {
+            let out = self.out.display();
+            return Err(signals.failure(&format!(
+                "before its end; {out} keeps what was written, without a summary, and the next coin demo begins again"
+            )));
+        };
         println!("{}", table::terminal(&summary));
         println!("Report:  {}", shown(&self.out.join("report.html")));
         println!("Numbers: {}", shown(&self.out.join("summary.json")));

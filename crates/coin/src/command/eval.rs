@@ -16,6 +16,7 @@ use coin::eval::{Bootstrap, metrics, table};
 use coin::eval::{
     Evaluation, InstructionSet, LanguageModel, Ledger, LongPrompts, Plan, Preset, Record, Scorer, Summary,
 };
+use coin::stoppable::Stoppable;
 use coin::{evaluation_folder, model_folder};
 use prompt_parts::{Built, PromptParts};
 use remote::RemoteArguments;
@@ -26,6 +27,7 @@ use super::model_arguments::{ModelArguments, warn};
 use super::{as_text, check_intervals, check_out_folder, claim_out_folder, distinct, shown};
 use crate::failure::{Failure, OrFail, bad_input};
 use crate::progress;
+use crate::signals::Signals;
 
 /// Whose details are followed.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -196,19 +198,31 @@ impl Arguments {
             eprintln!("coin: warning: examples left out, as they are too long for the model: {}", plan.left_out());
         }
         let _held = claim_out_folder(&self.out, &evaluation_folder::WRITTEN)?;
-        let answered = self.answer(&plan, &evaluation.tasks, model.get());
+        let signals = Signals::watch("stopping after this batch, whose answers are kept")?;
+        let mut kept = 0;
+        let mut asked = Stoppable::new(model.get(), signals.stop());
+        let answered = self.answer(&plan, &evaluation.tasks, &mut asked, &mut kept);
+        let stopped = asked.stopped();
         if let Model::Remote(remote) = &model {
             eprintln!("coin: {}", remote::describe(&remote.usage()));
+        }
+        if stopped {
+            return Err(signals.failure(&self.what_is_kept(kept, plan.total())));
         }
         let records = answered?;
         if !self.representations.is_empty() {
             let bar = progress::bar("hidden states", 0);
             let tasks = distinct(&self.representations);
-            evaluation_folder::write_states(&self.out, &plan, model.get(), &tasks, &records, &mut |done, total| {
+            let mut asked = Stoppable::new(model.get(), signals.stop());
+            let progress = &mut |done, total| {
                 bar.set_length(total as u64);
                 bar.set_position(done as u64);
-            })
-            .work()?;
+            };
+            let written = evaluation_folder::write_states(&self.out, &plan, &mut asked, &tasks, &records, progress);
+            if asked.stopped() {
+                return Err(signals.failure(&self.what_is_kept(kept, plan.total())));
+            }
+            written.work()?;
             bar.finish();
         }
         self.write(&plan, &evaluation, &mut model, &chosen, &records)
@@ -225,8 +239,21 @@ impl Arguments {
         Ok(model)
     }
 
-    /// Asks the model for the answers that the ledger lacks.
-    fn answer(&self, plan: &Plan<'_>, tasks: &[Task], model: &mut dyn LanguageModel) -> Result<Vec<Record>, Failure> {
+    /// What an evaluation that was stopped keeps, and how to resume it.
+    fn what_is_kept(&self, kept: usize, total: usize) -> String {
+        let ledger = self.out.join(evaluation_folder::LEDGER);
+        let fresh = if self.fresh { " without --fresh" } else { "" };
+        format!("with {kept} of {total} answers, kept in {}; the same command{fresh} resumes there", ledger.display())
+    }
+
+    /// Asks the model for the answers that the ledger lacks. `kept` is the number of those it holds.
+    fn answer(
+        &self,
+        plan: &Plan<'_>,
+        tasks: &[Task],
+        model: &mut dyn LanguageModel,
+        kept: &mut usize,
+    ) -> Result<Vec<Record>, Failure> {
         let path = self.out.join(evaluation_folder::LEDGER);
         let mut ledger = if self.fresh { Ledger::create(path).work()? } else { Ledger::open(path).input()? };
         let there = ledger.found().len();
@@ -245,6 +272,7 @@ impl Arguments {
         }
         let bar = progress::bar("evaluate", 0);
         let outcome = plan.run(model, &mut ledger, &mut |done, total| {
+            *kept = done;
             bar.set_length(total as u64);
             bar.set_position(done as u64);
         });

@@ -60,7 +60,7 @@ impl Arguments {
     fn perturb(&self, input: &Path, out: &Path) -> Result<(), Failure> {
         let mut written = vec![out.to_owned(), files::audit_path(out), files::recipe_path(out)];
         if self.against.is_given() {
-            written.push(files::search_log_path(out));
+            written.extend([files::search_log_path(out), against::partial_log(out)]);
         }
         for file in &written {
             check_out(file, &[("--input", input)])?;
@@ -112,7 +112,8 @@ impl Arguments {
         let recipe = recipe.of_component(self.component);
         files::write(out, &set, &audit, &recipe).work()?;
         if let Some(log) = log {
-            log.publish().with_context(|| format!("cannot write {}", files::search_log_path(out).display())).work()?;
+            let name = files::search_log_path(out);
+            std::fs::rename(&log, &name).with_context(|| format!("cannot write {}", name.display())).work()?;
         }
         println!("{}", table(&set, &audit));
         println!("{} perturbed instructions written to {}", audit.len(), shown(out));
