@@ -6,28 +6,54 @@ use std::path::{Path, PathBuf};
 use crate::CoreError;
 use crate::output_folder::OutputFolder;
 
-/// A folder that is being made beside the place where it will stand. Dropped before [`publish`](Self::publish), it leaves nothing.
+/// A folder that is being made. Dropped before [`publish`](Self::publish), it leaves nothing.
 ///
-/// The files are written to `.NAME.partial/whole`. One process at a time makes a folder of that name, and what a killed one left
-/// is removed by the next.
+/// The files are written to `.NAME.partial/whole` beside the place where the folder will stand; or inside it, where it is there
+/// and empty, since it may be on a disk of its own. One process at a time makes a folder, and what a killed one left is removed by
+/// the next.
 #[derive(Debug)]
 pub struct NewFolder {
     target: PathBuf,
-    /// Holds the lock, and the folder `whole` that gets the final name.
+    /// Holds the lock, and the folder that is filled.
     place: OutputFolder,
+}
+
+/// The folder inside the locked one that is filled.
+const WHOLE: &str = "whole";
+
+/// The folder at `path` under a name of its own, and where it is made.
+fn places(path: &Path) -> Result<(PathBuf, PathBuf), CoreError> {
+    // `.` and `a/..` have no name of their own.
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let Some(name) = target.file_name() else {
+        let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "expected the name of a folder");
+        return Err(CoreError::io(path)(source));
+    };
+    let mut partial = OsString::from(".");
+    partial.push(name);
+    partial.push(".partial");
+    let place = if target.is_dir() { target.join(partial) } else { target.with_file_name(partial) };
+    Ok((target, place))
 }
 
 /// Checks that a new folder can be made at `path`: nothing is there, or an empty folder.
 ///
 /// # Errors
-/// [`CoreError::NotEmpty`], also if `path` is a file; [`CoreError::Io`] if it cannot be read.
+/// [`CoreError::NotEmpty`], also if `path` is a file; [`CoreError::Io`] if it cannot be read or has no name.
 pub fn check(path: &Path) -> Result<(), CoreError> {
-    match std::fs::read_dir(path).map(|mut entries| entries.next().is_none()) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Ok(true) => Ok(()),
-        Err(error) if !path.is_file() => Err(CoreError::io(path)(error)),
-        _ => Err(CoreError::NotEmpty { path: path.to_owned() }),
+    let (target, place) = places(path)?;
+    let entries = match std::fs::read_dir(&target) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(_) if target.is_file() => return Err(CoreError::NotEmpty { path: path.to_owned() }),
+        entries => entries.map_err(CoreError::io(path))?,
+    };
+    for entry in entries {
+        // What a process that was killed left is nothing.
+        if entry.map_err(CoreError::io(path))?.path() != place {
+            return Err(CoreError::NotEmpty { path: path.to_owned() });
+        }
     }
+    Ok(())
 }
 
 impl NewFolder {
@@ -50,13 +76,8 @@ impl NewFolder {
     /// ```
     pub fn begin(path: &Path) -> Result<Self, CoreError> {
         check(path)?;
-        let unnamed = || CoreError::io(path)(std::io::Error::from(std::io::ErrorKind::InvalidInput));
-        let mut name = OsString::from(".");
-        // `a/..` has no name of its own.
-        name.push(path.file_name().ok_or_else(unnamed)?);
-        name.push(".partial");
-        let new =
-            NewFolder { target: path.to_owned(), place: OutputFolder::claim(&path.with_file_name(name), &[WHOLE])? };
+        let (target, place) = places(path)?;
+        let new = NewFolder { target, place: OutputFolder::claim(&place, &[WHOLE])? };
         let whole = new.path();
         match std::fs::remove_dir_all(&whole) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(CoreError::io(&whole)(error)),
@@ -71,17 +92,22 @@ impl NewFolder {
         self.place.path().join(WHOLE)
     }
 
-    /// Gives the folder its name.
+    /// Gives the folder its name; where an empty one was there, its files get theirs one after the other.
     ///
     /// # Errors
-    /// As [`check`], if something came to stand there meanwhile; [`CoreError::Io`].
+    /// [`CoreError::NotEmpty`] if something came to stand there meanwhile; [`CoreError::Io`].
     pub fn publish(self) -> Result<(), CoreError> {
+        let whole = self.path();
         check(&self.target)?;
-        // An empty folder is in the way on some systems.
-        if self.target.is_dir() {
-            std::fs::remove_dir(&self.target).map_err(CoreError::io(&self.target))?;
+        if !self.place.path().starts_with(&self.target) {
+            return std::fs::rename(whole, &self.target).map_err(CoreError::io(&self.target));
         }
-        std::fs::rename(self.path(), &self.target).map_err(CoreError::io(&self.target))
+        for entry in std::fs::read_dir(&whole).map_err(CoreError::io(&whole))? {
+            let entry = entry.map_err(CoreError::io(&whole))?;
+            let to = self.target.join(entry.file_name());
+            std::fs::rename(entry.path(), &to).map_err(CoreError::io(&to))?;
+        }
+        Ok(())
     }
 }
 
@@ -91,9 +117,6 @@ impl Drop for NewFolder {
         let _ = std::fs::remove_dir_all(self.place.path());
     }
 }
-
-/// The folder inside the locked one that gets the final name.
-const WHOLE: &str = "whole";
 
 #[cfg(test)]
 mod tests {
@@ -122,7 +145,6 @@ mod tests {
         // Without the mark it is somebody's.
         assert!(matches!(NewFolder::begin(&path), Err(CoreError::ForeignFolder { .. })));
         std::fs::write(left.with_file_name(MARKER), "").unwrap();
-        std::fs::create_dir(&path).unwrap();
         let new = NewFolder::begin(&path).unwrap();
         std::fs::write(new.path().join("new"), "2").unwrap();
         new.publish().unwrap();
@@ -131,5 +153,22 @@ mod tests {
         let error = NewFolder::begin(&path).unwrap_err().to_string();
         assert!(error.ends_with("model is not empty, expected a new folder"), "{error}");
         assert!(NewFolder::begin(&path.join("new")).is_err());
+    }
+    #[test]
+    fn an_empty_folder_is_filled_where_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model");
+        std::fs::create_dir(&path).unwrap();
+        let new = NewFolder::begin(&path.join("../model")).unwrap();
+        assert!(new.path().starts_with(path.canonicalize().unwrap()));
+        std::fs::write(new.path().join("new"), "2").unwrap();
+        // What a killed process leaves there is no obstacle, a file is.
+        check(&path).unwrap();
+        std::fs::write(path.join("other"), "").unwrap();
+        assert!(matches!(check(&path), Err(CoreError::NotEmpty { .. })));
+        std::fs::remove_file(path.join("other")).unwrap();
+        new.publish().unwrap();
+        let names: Vec<_> = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["new"]);
     }
 }
