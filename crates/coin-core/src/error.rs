@@ -15,11 +15,11 @@ pub enum CoreError {
         source: std::io::Error,
     },
     /// A file does not have the expected form.
-    #[error("{path}:{line}: {message}")]
+    #[error("{path}{}: {message}", if *line > 0 { format!(":{line}") } else { String::new() })]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Line, counted from 1.
+        /// Line, counted from 1; 0 where the whole file is meant.
         line: usize,
         /// What was found and what was expected.
         message: String,
@@ -31,6 +31,12 @@ pub enum CoreError {
         path: PathBuf,
         /// The names found, comma separated.
         found: String,
+    },
+    /// A folder that is to be made holds something.
+    #[error("{path} is not empty, expected a new folder")]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
     },
     /// Another process writes to an output folder.
     #[error("{path}: another process writes to this folder; wait for it, or choose another one")]

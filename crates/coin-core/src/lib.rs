@@ -3,12 +3,14 @@
 //! - [`stream`]: seeded random streams that do not depend on order
 //! - [`file`]: files written whole or not at all
 //! - [`output_folder`]: folders of results, with an owner and a lock
+//! - [`new_folder`]: folders that appear whole or not at all
 //! - [`json`]: JSON in which no key stands twice
 //! - [`quote`]: text from outside, cut and made printable for messages
 
 pub mod error;
 pub mod file;
 pub mod json;
+pub mod new_folder;
 pub mod output_folder;
 pub mod quote;
 pub mod stream;

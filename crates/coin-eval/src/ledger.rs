@@ -278,7 +278,7 @@ mod tests {
         Ledger::create(&path).unwrap().append(&[record(0), other]).unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("ledger.jsonl:2: answered by the model `other`"));
         std::fs::write(&path, "").unwrap();
-        assert!(read(&path).unwrap_err().to_string().contains("ledger.jsonl:0: no ledger record in it"));
+        assert!(read(&path).unwrap_err().to_string().contains("ledger.jsonl: no ledger record in it"));
     }
 
     #[test]

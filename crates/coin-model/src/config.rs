@@ -249,6 +249,15 @@ impl LlamaConfig {
                 return Err(unsupported(path, "rope_scaling", scaling, expected));
             }
         }
+        if self.max_position_embeddings == 0 {
+            return Err(unsupported(path, "max_position_embeddings", &0, "at least 1"));
+        }
+        if !(self.rope_theta > 0.0 && self.rope_theta.is_finite()) {
+            return Err(unsupported(path, "rope_theta", &self.rope_theta, "a number above 0"));
+        }
+        if !(self.rms_norm_eps >= 0.0 && self.rms_norm_eps.is_finite()) {
+            return Err(unsupported(path, "rms_norm_eps", &self.rms_norm_eps, "a number of at least 0"));
+        }
         let sizes =
             [self.vocab_size, self.hidden_size, self.intermediate_size, self.num_attention_heads, self.kv_heads()];
         let layers = ("num_hidden_layers", self.num_hidden_layers, MOST_LAYERS);
@@ -459,7 +468,10 @@ pub(crate) mod tests {
     #[test]
     fn unsupported_keys_are_named() {
         type Change = fn(&mut Value);
-        let cases: [(&str, Change); 10] = [
+        let cases: [(&str, Change); 13] = [
+            ("`max_position_embeddings` = 0", |v| v["max_position_embeddings"] = 0.into()),
+            ("`rope_theta` = -1.0", |v| v["rope_theta"] = json!(-1.0)),
+            ("`rms_norm_eps` = -1.0", |v| v["rms_norm_eps"] = json!(-1.0)),
             ("dynamic", |v| v["rope_scaling"] = json!({"type": "dynamic", "factor": 2.0})),
             ("yarn", |v| v["rope_parameters"] = json!({"rope_type": "yarn", "rope_theta": 1e4})),
             ("model_type", |v| v["model_type"] = "gpt2".into()),

@@ -140,7 +140,7 @@ impl StoredTensor {
         self.converted(name, false, &mut |value| value)
     }
 
-    /// The values in the number type `dtype`, row by row of the matrix or of its transpose, and whether all are finite.
+    /// The values in the number type `dtype`, row by row of the matrix or of its transpose, and whether all are finite in it.
     /// Nothing but the result is allocated.
     ///
     /// # Errors
@@ -156,17 +156,30 @@ impl StoredTensor {
             shape.reverse();
         }
         let mut finite = true;
-        let mut checked = |value: f32| {
-            finite &= value.is_finite();
-            value
-        };
+        // A value that is beyond the number type is infinite in it.
         let data = match dtype {
-            FloatType::F32 => TensorData::new(self.converted(name, transposed, &mut checked)?, shape),
+            FloatType::F32 => {
+                let mut as_it_is = |value: f32| {
+                    finite &= value.is_finite();
+                    value
+                };
+                TensorData::new(self.converted(name, transposed, &mut as_it_is)?, shape)
+            }
             FloatType::F16 => {
-                TensorData::new(self.converted(name, transposed, &mut |v| f16::from_f32(checked(v)))?, shape)
+                let mut rounded = |value: f32| {
+                    let value = f16::from_f32(value);
+                    finite &= value.is_finite();
+                    value
+                };
+                TensorData::new(self.converted(name, transposed, &mut rounded)?, shape)
             }
             FloatType::Bf16 => {
-                TensorData::new(self.converted(name, transposed, &mut |v| bf16::from_f32(checked(v)))?, shape)
+                let mut rounded = |value: f32| {
+                    let value = bf16::from_f32(value);
+                    finite &= value.is_finite();
+                    value
+                };
+                TensorData::new(self.converted(name, transposed, &mut rounded)?, shape)
             }
         };
         Ok((data, finite))

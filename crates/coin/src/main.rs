@@ -5,6 +5,8 @@ mod output;
 
 mod command;
 mod failure;
+mod file_size;
+mod launcher;
 mod progress;
 mod signals;
 
@@ -55,6 +57,9 @@ enum Command {
 
 impl Command {
     fn run(self) -> Result<(), Failure> {
+        if !self.may_run_in_several_processes() {
+            launcher::refuse()?;
+        }
         match self {
             Command::Demo(arguments) => arguments.run(),
             Command::Pairs(command) => command.run(),
@@ -66,6 +71,17 @@ impl Command {
             Command::Report(arguments) => arguments.run(),
             Command::Model(command) => command.run(),
             Command::Devices(arguments) => arguments.run(),
+        }
+    }
+
+    /// Whether the processes of a launcher may all run it: it writes nothing, or they share the work.
+    fn may_run_in_several_processes(&self) -> bool {
+        match self {
+            Command::Train(arguments) => arguments.joins_ranks(),
+            Command::Pairs(command) => !command.writes(),
+            Command::Model(command) => !command.writes(),
+            Command::Compare(_) | Command::Devices(_) => true,
+            Command::Demo(_) | Command::Perturb(_) | Command::Eval(_) | Command::Score(_) | Command::Report(_) => false,
         }
     }
 
@@ -86,6 +102,7 @@ impl Command {
 
 fn main() -> ExitCode {
     keep_freed_memory();
+    file_size::report_limit();
     let command = Arguments::parse().command;
     let fits = command.what_fits();
     let outcome = coin::memory::catch(|| command.run())

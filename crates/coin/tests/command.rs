@@ -141,10 +141,10 @@ fn a_perturbed_set_has_audit_and_recipe_and_is_reproducible() {
     let recipe = std::fs::read_to_string(dir.path().join("mild.json.recipe.json")).unwrap();
     assert!(recipe.contains(r#""component": "system""#) && recipe.contains(r#""budget": "1words""#), "{recipe}");
     let unkept = ["perturb", "--attack", "semantic", "--budget", "1words", "--input", text(&input), "--out", "x"];
-    refused(&unkept, &["`semantic` cannot be held to 1words"]);
+    refused(&unkept, &["`semantic` cannot be held to 1 word"]);
     let endless =
         ["perturb", "--attack", "checklist", "--budget", "1000000000characters", "--input", text(&input), "--out", "x"];
-    refused(&endless, &["at most 100000characters"]);
+    refused(&endless, &["at most 100000 characters"]);
 }
 
 #[test]

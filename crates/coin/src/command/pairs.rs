@@ -14,7 +14,7 @@ use coin::data::worded::Worded;
 use coin::data::{Pair, PairBuilder, Task, TemplateSet, pairs, t0};
 
 use super::model_arguments::data_folder;
-use super::{check_out, distinct};
+use super::{check_out, distinct, shown};
 use crate::failure::{Failure, OrFail, bad_input};
 use crate::progress;
 
@@ -142,6 +142,11 @@ pub struct Check {
 }
 
 impl Command {
+    /// Whether it writes a file.
+    pub fn writes(&self) -> bool {
+        matches!(self, Command::Build(_) | Command::Take(_))
+    }
+
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
         match self {
@@ -167,7 +172,7 @@ impl Take {
         }
         all.truncate(self.pairs);
         pairs::write_jsonl(&self.out, &all).work()?;
-        println!("{} of {found} pairs written to {}", all.len(), self.out.display());
+        println!("{} of {found} pairs written to {}", all.len(), shown(&self.out));
         Ok(())
     }
 }
@@ -287,7 +292,7 @@ impl Build {
         let mut all = pairs::interleave(lists, self.seed).input()?;
         all.truncate(self.limit.unwrap_or(usize::MAX));
         pairs::write_jsonl(&self.out, &all).work()?;
-        println!("{} pairs written to {}", all.len(), self.out.display());
+        println!("{} pairs written to {}", all.len(), shown(&self.out));
         Ok(())
     }
 

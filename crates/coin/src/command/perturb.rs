@@ -5,6 +5,7 @@ mod against;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::Args;
 use coin::core::quote::cut;
 use coin::data::{Component, Task};
@@ -12,7 +13,7 @@ use coin::eval::table::Grid;
 use coin::perturb::frozen::LabelWords;
 use coin::perturb::{AuditRecord, Budget, FrozenSet, Recipe, attack_named, attack_within, files, perturb_set};
 
-use super::check_out;
+use super::{check_out, shown};
 use crate::failure::{Failure, OrFail, bad_input};
 
 /// Instructions of an attack that are named at most.
@@ -33,8 +34,8 @@ pub struct Arguments {
     /// Words that must survive in every task, beside the tasks' label words; comma separated.
     #[arg(long, value_delimiter = ',')]
     protect: Vec<String>,
-    /// How much the attacks on words and characters change: a share of the content words (0.5), or at most 3words or
-    /// 20characters; for checklist the characters appended. Each attack's own default where absent.
+    /// How much the attacks on words and characters change: a share of the content words (`0.5`), or at most so many words
+    /// (`3words`) or characters (`20characters`); for checklist the characters appended. Each attack's own default where absent.
     #[arg(long, allow_hyphen_values = true)]
     budget: Option<Budget>,
     /// The part of a prompt that the texts are, for the recipe: system, instruction, demonstrations or input.
@@ -61,7 +62,13 @@ impl Arguments {
     }
 
     fn perturb(&self, input: &Path, out: &Path) -> Result<(), Failure> {
-        check_out(out, &[("--input", input)])?;
+        let mut written = vec![out.to_owned(), files::audit_path(out), files::recipe_path(out)];
+        if self.against.is_given() {
+            written.extend([files::search_log_path(out), against::partial_log(out)]);
+        }
+        for file in &written {
+            check_out(file, &[("--input", input)])?;
+        }
         if self.protect.iter().any(|word| word.trim().is_empty()) {
             return bad_input("--protect: expected words, found an empty one");
         }
@@ -86,12 +93,17 @@ impl Arguments {
                 (name.clone(), words)
             })
             .collect();
+        let mut log = None;
         let (set, audit, recipe) = match self.against.is_given() {
             true if self.budget.is_some() => {
                 return bad_input("--budget: only for perturbations drawn at random; a search has --queries");
             }
             true => {
-                let found = self.against.run(&clean, &attacks, &label_words, self.seed, out)?;
+                let found;
+                (found, log) = self
+                    .against
+                    .run(&clean, &attacks, &label_words, self.seed, out)
+                    .map(|(found, log)| (found, Some(log)))?;
                 (found.set, found.audit, found.recipe)
             }
             false => {
@@ -103,11 +115,15 @@ impl Arguments {
         };
         let recipe = recipe.of_component(self.component);
         files::write(out, &set, &audit, &recipe).work()?;
+        if let Some(log) = log {
+            let name = files::search_log_path(out);
+            std::fs::rename(&log, &name).with_context(|| format!("cannot write {}", name.display())).work()?;
+        }
         println!("{}", table(&set, &audit));
         for line in unchanged(&set, &audit) {
             println!("{line}");
         }
-        println!("{} perturbed instructions written to {}", audit.len(), out.display());
+        println!("{} perturbed instructions written to {}", audit.len(), shown(out));
         Ok(())
     }
 }
@@ -115,7 +131,7 @@ impl Arguments {
 fn verify(path: &Path) -> Result<(), Failure> {
     let (set, recipe) = files::verify(path).input()?;
     let attacks: Vec<&str> = set.attacks().collect();
-    println!("{}: as it was made, with seed {} and {}", path.display(), recipe.seed, attacks.join(", "));
+    println!("{}: as it was made, with seed {} and {}", shown(path), recipe.seed, attacks.join(", "));
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use coin::evaluation_folder::{self, Evaluated};
 use coin::learning_curves;
 
 use super::model_arguments::warn;
-use super::{check_intervals, check_out};
+use super::{check_intervals, check_out, shown};
 use crate::failure::{Failure, OrFail, bad_input};
 
 /// Arguments of `coin report`.
@@ -113,7 +113,7 @@ impl Arguments {
             Some("html") => report.write_html(&self.out).work()?,
             _ => report.write_markdown(&self.out).work()?,
         }
-        println!("report written to {}", self.out.display());
+        println!("report written to {}", shown(&self.out));
         Ok(())
     }
 }

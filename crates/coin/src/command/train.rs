@@ -47,6 +47,11 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// Whether this process is one of a run's `--ranks`.
+    pub fn joins_ranks(&self) -> bool {
+        self.ranks.is_some()
+    }
+
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
         if let Some((rank, ranks)) = self.rank.zip(self.ranks).filter(|(rank, ranks)| rank >= ranks) {
