@@ -4,8 +4,10 @@
 //! - [`file`]: files written whole or not at all
 //! - [`output_folder`]: folders of results, with an owner and a lock
 //! - [`json`]: JSON in which no key stands twice
+//! - [`address`]: addresses of servers, checked, and shown without passwords
 //! - [`quote`]: text from outside, cut and made printable for messages
 
+pub mod address;
 pub mod error;
 pub mod file;
 pub mod json;
