@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use coin_core::quote::cut;
+
 use crate::PerturbError;
 use crate::audit::edit_distance;
 
@@ -76,7 +78,7 @@ impl FromStr for Budget {
             _ => text.parse::<f64>().ok().filter(|share| *share > 0.0 && *share <= 1.0).map(Budget::Share),
         };
         budget.ok_or_else(|| {
-            PerturbError::Budget(format!("`{text}`, expected a share such as 0.5, or 3words or 20characters"))
+            PerturbError::Budget(format!("`{}`, expected a share such as 0.5, or 3words or 20characters", cut(text)))
         })
     }
 }
