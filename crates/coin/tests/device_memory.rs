@@ -13,6 +13,11 @@ use training::{run_file, train};
 /// One at a time: what [`catch`] hears of is the process's.
 static CATCHING: Mutex<()> = Mutex::new(());
 
+/// All errors here are a device's.
+fn of_device(error: &String) -> Option<String> {
+    Some(error.clone())
+}
+
 /// One tensor of more than the device has, or gives to one buffer.
 fn too_large(name: &str, device: &Device) -> Result<f32, String> {
     // Indices of wgpu's shaders have 32 bits, so that its tensor must stay below 2^32 values: 16 GiB, of which a buffer
@@ -27,7 +32,7 @@ fn an_allocation_that_fails_is_a_shortage() {
     let _alone = CATCHING.lock();
     for name in coin::device::present().into_iter().filter(|name| name != "cpu") {
         let device = coin::device::named(&name).unwrap();
-        let outcome = catch(|| too_large(&name, &device));
+        let outcome = catch(|| too_large(&name, &device), of_device);
         match outcome {
             Err(Shortage { bytes: Some(bytes), .. }) => assert!(bytes > 16 << 30 || name.starts_with("wgpu"), "{name}"),
             other => panic!("{name}: {other:?}"),
@@ -35,8 +40,23 @@ fn an_allocation_that_fails_is_a_shortage() {
         // The device is still of use.
         let eight =
             || Tensor::<1>::ones([8], &device).sum().try_into_scalar::<f32>().map_err(|error| error.to_string());
-        assert_eq!(catch(eight), Ok(Ok(8.0)), "{name}");
+        assert_eq!(catch(eight, of_device), Ok(Ok(8.0)), "{name}");
     }
+}
+
+/// What speaks of memory and comes from elsewhere is shown as it is.
+#[test]
+fn words_about_memory_are_not_a_shortage() {
+    let dir = tempfile::tempdir().unwrap();
+    let command = |arguments: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_coin")).args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let absent = dir.path().join("out of memory").join("model");
+    let absent = absent.to_str().unwrap();
+    let (code, message) = command(&["model", "info", absent]);
+    assert_eq!(code, Some(2), "{message}");
+    assert!(message.contains(absent) && !message.contains("--device"), "{message}");
 }
 
 /// A known fault of cubecl 0.11 and WGSL: a kernel over more than 2^32 values indexes with 64 bits, which WGSL cannot, and
@@ -51,7 +71,7 @@ fn wgsl_has_no_indices_of_64_bits() {
     for found in software {
         let device = coin::device::named(&found.device).unwrap();
         let sum = || Tensor::<2>::ones([1 << 17, 1 << 16], &device).sum().try_into_scalar::<f32>();
-        let outcome = catch(|| sum().map_err(|error| error.to_string()));
+        let outcome = catch(|| sum().map_err(|error| error.to_string()), of_device);
         match &outcome {
             Ok(Err(message)) => assert!(message.contains("WGSL compilation failed"), "{message}"),
             other => assert!(cfg!(feature = "autotune") && matches!(other, Err(Shortage { .. })), "{other:?}"),
