@@ -13,11 +13,6 @@ use training::{run_file, train};
 /// One at a time: what [`catch`] hears of is the process's.
 static CATCHING: Mutex<()> = Mutex::new(());
 
-/// All errors here are a device's.
-fn of_device(error: &String) -> Option<String> {
-    Some(error.clone())
-}
-
 /// One tensor of more than the device has, or gives to one buffer.
 fn too_large(name: &str, device: &Device) -> Result<f32, String> {
     // Indices of wgpu's shaders have 32 bits, so that its tensor must stay below 2^32 values: 16 GiB, of which a buffer
@@ -32,7 +27,7 @@ fn an_allocation_that_fails_is_a_shortage() {
     let _alone = CATCHING.lock();
     for name in coin::device::present().into_iter().filter(|name| name != "cpu") {
         let device = coin::device::named(&name).unwrap();
-        let outcome = catch(|| too_large(&name, &device), of_device);
+        let outcome = catch(|| too_large(&name, &device), |error| Some(error.clone()));
         match outcome {
             Err(Shortage { bytes: Some(bytes), .. }) => assert!(bytes > 16 << 30 || name.starts_with("wgpu"), "{name}"),
             other => panic!("{name}: {other:?}"),
@@ -40,7 +35,7 @@ fn an_allocation_that_fails_is_a_shortage() {
         // The device is still of use.
         let eight =
             || Tensor::<1>::ones([8], &device).sum().try_into_scalar::<f32>().map_err(|error| error.to_string());
-        assert_eq!(catch(eight, of_device), Ok(Ok(8.0)), "{name}");
+        assert_eq!(catch(eight, |error| Some(error.clone())), Ok(Ok(8.0)), "{name}");
     }
 }
 
@@ -71,7 +66,7 @@ fn wgsl_has_no_indices_of_64_bits() {
     for found in software {
         let device = coin::device::named(&found.device).unwrap();
         let sum = || Tensor::<2>::ones([1 << 17, 1 << 16], &device).sum().try_into_scalar::<f32>();
-        let outcome = catch(|| sum().map_err(|error| error.to_string()), of_device);
+        let outcome = catch(|| sum().map_err(|error| error.to_string()), |error| Some(error.clone()));
         match &outcome {
             Ok(Err(message)) => assert!(message.contains("WGSL compilation failed"), "{message}"),
             other => assert!(cfg!(feature = "autotune") && matches!(other, Err(Shortage { .. })), "{other:?}"),
