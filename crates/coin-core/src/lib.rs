@@ -5,8 +5,10 @@
 //! - [`output_folder`]: folders of results, with an owner and a lock
 //! - [`new_folder`]: folders that appear whole or not at all
 //! - [`json`]: JSON in which no key stands twice
+//! - [`address`]: addresses of servers, checked, and shown without passwords
 //! - [`quote`]: text from outside, cut and made printable for messages
 
+pub mod address;
 pub mod error;
 pub mod file;
 pub mod json;

@@ -12,6 +12,8 @@ mod writer;
 
 use std::path::Path;
 
+use coin_core::quote::cut;
+
 pub use collect::collect;
 pub use writer::RepresentationWriter;
 
@@ -199,7 +201,8 @@ impl Representations {
 /// Refuses what is no state of a model with states of `width` numbers; a width of 0 is not decided yet.
 fn check(label: &StateLabel, state: &[f32], width: &mut usize) -> Result<(), EvalError> {
     let refused = |what: String| {
-        let StateLabel { task, level, instruction, row, .. } = label;
+        let StateLabel { instruction, row, .. } = label;
+        let (task, level) = (cut(label.task), cut(label.level));
         Err(EvalError::Invalid(format!(
             "hidden state of task `{task}`, level `{level}`, instruction {instruction}, row {row}: {what}"
         )))

@@ -151,7 +151,7 @@ pub(crate) fn shards(repo: &RepoId, index: &str, path: &Path) -> Result<Vec<Stri
 
     let fault = |message: String| HubError::Index { repo: repo.to_string(), index: index.to_owned(), message };
     let text = std::fs::read(path).map_err(HubError::io(path))?;
-    let parsed: Index = serde_json::from_slice(&text).map_err(|error| fault(error.to_string()))?;
+    let parsed: Index = coin_core::json::from_slice(&text).map_err(|error| fault(error.to_string()))?;
     let shards: BTreeSet<String> = parsed.weight_map.into_values().collect();
     match shards.iter().find(|name| !is_plain(name)) {
         Some(name) => Err(fault(format!("it names {name:?}, which is no file of a repository"))),

@@ -161,7 +161,7 @@ impl NamedTensor {
         let shape = tensor.dims().to_vec();
         let read = move || {
             let values = tensor.clone().cast(DType::F32).try_into_vec_as::<f32>();
-            values.map_err(|error| ModelError::Invalid(format!("cannot read a tensor back: {error:?}")))
+            values.map_err(ModelError::device("a tensor"))
         };
         NamedTensor { name: name.into(), shape, read: Box::new(read) }
     }

@@ -34,6 +34,7 @@ pub mod sampling;
 pub mod score;
 pub mod sentencepiece;
 pub mod tokenizer;
+mod tokenizer_file;
 pub mod weight;
 mod weight_file;
 
@@ -41,7 +42,7 @@ pub use batch::{PaddingSide, TokenBatch};
 pub use cache::KvCache;
 pub use config::LlamaConfig;
 pub use dropout::DropoutKey;
-pub use error::ModelError;
+pub use error::{DeviceError, ModelError};
 pub use linear::LoraLinear;
 pub use llama::{Llama, WeightFormat};
 pub use lora::{LoraConfig, TargetModules};

@@ -1,5 +1,6 @@
 //! Settings of LoRA adapters, with PEFT's rules for which layers get one.
 
+use coin_core::quote::cut;
 use serde::{Deserialize, Serialize};
 
 use crate::ModelError;
@@ -134,12 +135,13 @@ impl LoraConfig {
         let mut selected = match &self.target_modules {
             TargetModules::Pattern(pattern) if pattern == "all-linear" => vec![[true; 7]; layers],
             TargetModules::Pattern(pattern) => {
-                let whole = fancy_regex::Regex::new(&format!("^(?:{pattern})$"))
-                    .map_err(|error| ModelError::Invalid(format!("lora target `{pattern}`: {error}")))?;
+                let whole = fancy_regex::Regex::new(&format!("^(?:{pattern})$")).map_err(|error| {
+                    ModelError::Invalid(format!("lora target `{}`: {}", cut(pattern), cut(&error.to_string())))
+                })?;
                 // A match that runs into the engine's limit counts as none.
                 let places = select(&|path| whole.is_match(path).unwrap_or(false));
                 if is_empty(&places) {
-                    return nothing(format!("`{pattern}`"));
+                    return nothing(format!("`{}`", cut(pattern)));
                 }
                 places
             }
@@ -152,7 +154,7 @@ impl LoraConfig {
                 };
                 for name in names {
                     if is_empty(&select(&|path| hit(name, path))) {
-                        return nothing(format!("`{name}`"));
+                        return nothing(format!("`{}`", cut(name)));
                     }
                 }
                 select(&|path| names.iter().any(|name| hit(name, path)))

@@ -5,12 +5,13 @@
 
 use std::path::{Path, PathBuf};
 
+use coin_core::quote::cut;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokenizers::Tokenizer;
 
 use crate::config::{ModelType, one_or_many};
-use crate::{LlamaConfig, ModelError, sentencepiece};
+use crate::{LlamaConfig, ModelError, sentencepiece, tokenizer_file};
 
 /// Text to ids and back.
 #[derive(Debug, Clone)]
@@ -66,7 +67,7 @@ struct GenerationConfig {
 fn optional<T: DeserializeOwned + Default>(dir: &Path, name: &str) -> Result<T, ModelError> {
     let path = dir.join(name);
     match std::fs::read(&path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(ModelError::malformed(path)),
+        Ok(bytes) => coin_core::json::from_slice(&bytes).map_err(ModelError::malformed(path)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(T::default()),
         Err(error) => Err(ModelError::io(path)(error)),
     }
@@ -83,7 +84,7 @@ impl TextTokenizer {
             (false, true) => (model.clone(), sentencepiece::read(&model)?.tokenizer),
             _ => {
                 let bytes = std::fs::read(&json).map_err(ModelError::io(&json))?;
-                (json.clone(), Tokenizer::from_bytes(bytes).map_err(ModelError::malformed(json))?)
+                (json.clone(), tokenizer_file::read(&json, &bytes)?)
             }
         };
         Self::new(&path, inner, config, optional(dir, TOKENIZER_CONFIG)?, optional(dir, GENERATION_CONFIG)?)
@@ -94,7 +95,7 @@ impl TextTokenizer {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn from_bytes(path: &Path, bytes: &[u8], config: &LlamaConfig) -> Result<Self, ModelError> {
-        let inner = Tokenizer::from_bytes(bytes).map_err(ModelError::malformed(path))?;
+        let inner = tokenizer_file::read(path, bytes)?;
         Self::new(path, inner, config, TokenizerConfig::default(), GenerationConfig::default())
     }
 
@@ -113,11 +114,20 @@ impl TextTokenizer {
         if largest as usize >= config.vocab_size {
             return Err(malformed(format!("holds token id {largest}, but the model has {} ids", config.vocab_size)));
         }
+        // What a post-processor adds need not be in the vocabulary.
+        let around = [inner.encode("", true), inner.encode(("", ""), true)];
+        for encoding in around {
+            let encoding = encoding.map_err(|error| malformed(cut(&error.to_string()).into_owned()))?;
+            if let Some(id) = encoding.get_ids().iter().find(|id| **id as usize >= config.vocab_size) {
+                let ids = config.vocab_size;
+                return Err(malformed(format!("its post-processor adds token id {id}, but the model has {ids} ids")));
+            }
+        }
         let id = |token: &Option<Token>| match token {
             None => Ok(None),
             Some(Token::Text(text) | Token::Table { content: text }) => match inner.token_to_id(text) {
                 Some(id) => Ok(Some(id)),
-                None => Err(malformed(format!("does not hold `{text}`, which {TOKENIZER_CONFIG} names"))),
+                None => Err(malformed(format!("does not hold `{}`, which {TOKENIZER_CONFIG} names", cut(text)))),
             },
         };
         let (bos, bos_from) = match (of_tokenizer.add_bos_token, inner.get_post_processor()) {
@@ -172,7 +182,8 @@ impl TextTokenizer {
     /// # Errors
     /// The tokenizer refuses the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, ModelError> {
-        let encoding = self.inner.encode(text, false).map_err(|error| ModelError::Invalid(error.to_string()))?;
+        let encoding = tokenizer_file::guarded(|| self.inner.encode(text, false)).map_err(ModelError::Invalid)?;
+        let encoding = encoding.map_err(|error| ModelError::Invalid(cut(&error.to_string()).into_owned()))?;
         Ok(self.policy.bos.into_iter().chain(encoding.get_ids().iter().copied()).collect())
     }
 
@@ -181,7 +192,8 @@ impl TextTokenizer {
     /// # Errors
     /// The tokenizer refuses the ids.
     pub fn decode(&self, ids: &[u32]) -> Result<String, ModelError> {
-        self.inner.decode(ids, true).map_err(|error| ModelError::Invalid(error.to_string()))
+        let text = tokenizer_file::guarded(|| self.inner.decode(ids, true)).map_err(ModelError::Invalid)?;
+        text.map_err(|error| ModelError::Invalid(cut(&error.to_string()).into_owned()))
     }
 
     /// A line per special token: its ids, their texts and where they were read.
@@ -254,6 +266,32 @@ mod tests {
         let without = LlamaConfig { eos_token_ids: Vec::new(), ..llama };
         let named = [(TOKENIZER_CONFIG, json!({"eos_token": "hi", "pad_token": "<unk>"}))];
         assert_eq!(policy(Value::Null, &named, &without).eos, [3]);
+    }
+
+    #[test]
+    fn a_post_processor_beyond_the_vocabulary_is_refused() {
+        let adds = |id: u32| {
+            json!({
+                "type": "TemplateProcessing",
+                "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+                "special_tokens": {"<s>": {"id": "<s>", "ids": [id], "tokens": ["<s>"]}},
+            })
+        };
+        let read = |id| TextTokenizer::read(folder(adds(id), &[]).path(), &tiny());
+        assert!(read(22).is_ok());
+        let message = read(23).unwrap_err().to_string();
+        assert!(message.contains("tokenizer.json") && message.contains("token id 23"), "{message}");
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused() {
+        for name in [TOKENIZER_CONFIG, GENERATION_CONFIG] {
+            let dir = folder(Value::Null, &[]);
+            std::fs::write(dir.path().join(name), r#"{"pad_token_id": 1, "x": {"y": 1, "y": 2}}"#).unwrap();
+            let message = TextTokenizer::read(dir.path(), &tiny()).unwrap_err().to_string();
+            assert!(message.contains(name) && message.contains("`y` stands twice"), "{message}");
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use coin_core::quote::cut;
+
 use crate::PerturbError;
 use crate::audit::edit_distance;
 
@@ -89,7 +91,8 @@ impl FromStr for Budget {
         };
         budget.ok_or_else(|| {
             PerturbError::Budget(format!(
-                "`{text}`, expected a share (`0.5`), words (`3words`) or characters (`20characters`)"
+                "`{}`, expected a share (`0.5`), words (`3words`) or characters (`20characters`)",
+                cut(text)
             ))
         })
     }

@@ -105,7 +105,11 @@ fn main() -> ExitCode {
     file_size::report_limit();
     let command = Arguments::parse().command;
     let fits = command.what_fits();
-    let outcome = coin::memory::catch(|| command.run())
+    let of_device = |failure: &Failure| {
+        let (Failure::Input(error) | Failure::Work(error)) = failure;
+        coin::memory::words_of_device(error.as_ref())
+    };
+    let outcome = coin::memory::catch(|| command.run(), of_device)
         .unwrap_or_else(|shortage| Err(Failure::Work(anyhow::anyhow!("{shortage}; to make it fit: {fits}"))));
     match outcome.and_then(|()| output::finish()) {
         Ok(()) => ExitCode::SUCCESS,
