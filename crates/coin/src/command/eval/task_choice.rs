@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
+use coin::core::quote::cut;
 use coin::data::glue::{self, Split};
+use coin::data::pairs::ReadOptions;
 use coin::data::{DataError, Instance, Task, TaskFile};
 
 use crate::command::distinct;
 use crate::command::model_arguments::data_folder;
+use crate::command::pairs::say_forms;
 use crate::failure::{Failure, OrFail, bad_input};
 
 /// Tasks of GLUE, and tasks of the user's own.
@@ -62,12 +65,15 @@ impl TaskChoice {
             let file = TaskFile::read(path).input()?;
             let name = file.task.name.clone();
             if chosen.examples.contains_key(&name) {
-                return bad_input(format!("--task-file {}: there is a task `{name}` already", path.display()));
+                let (path, name) = (path.display(), cut(&name));
+                return bad_input(format!("--task-file {path}: there is a task `{name}` already"));
             }
             if let Some(split) = shots_from {
                 chosen.shown.insert(name.clone(), file.instances(split).input()?);
             }
-            chosen.examples.insert(name, file.instances(Split::Validation).input()?);
+            let (instances, read) = file.instances_with(Split::Validation, &ReadOptions::default()).input()?;
+            say_forms(&read);
+            chosen.examples.insert(name, instances);
             chosen.tasks.push(file.task);
         }
         if chosen.tasks.is_empty() {
@@ -92,8 +98,9 @@ impl TaskChoice {
         let data = data_folder("--glue", glue, &wanted, offline)?;
         for name in names {
             let task = Task::named(&name).input()?;
-            match glue::read(&data, &name, Split::Validation) {
-                Ok(instances) => {
+            match glue::read_with(&data, &name, Split::Validation, &ReadOptions::default()) {
+                Ok((instances, read)) => {
+                    say_forms(&read);
                     if let Some(split) = shots_from {
                         let shown = glue::read(&data, &name, split);
                         let hint = "demonstrations come from the training split; --shots-from validation takes others";
