@@ -129,7 +129,7 @@ mod tests {
             from_str::<serde_json::Value>(whole).unwrap(),
             serde_json::from_str::<serde_json::Value>(whole).unwrap()
         );
-        assert_eq!(from_slice::<serde_json::Value>(b"{\"a\": \xff}").unwrap_err().is_syntax(), true);
+        assert!(from_slice::<serde_json::Value>(b"{\"a\": \xff}").unwrap_err().is_syntax());
     }
 
     #[test]

@@ -56,9 +56,10 @@ impl InstanceGroups {
     pub fn new<P: Borrow<Pair>>(pairs: &[P]) -> Self {
         let mut instances = Sets::new(pairs.len());
         let mut known: HashMap<u64, usize> = HashMap::new();
-        let templates = runs_of_templates(pairs);
+        let runs: Vec<Vec<u64>> = pairs.iter().map(|pair| runs(pair.borrow())).collect();
+        let templates = runs_of_templates(pairs, &runs);
         for (at, pair) in pairs.iter().enumerate() {
-            for key in keys(pair.borrow(), &templates) {
+            for key in keys(pair.borrow(), &runs[at], &templates) {
                 instances.join(at, *known.entry(key).or_insert(at));
             }
         }
@@ -125,16 +126,12 @@ impl Sets {
 }
 
 /// The keys of a pair's instance; see the module.
-fn keys(pair: &Pair, templates: &HashMap<u64, Option<u64>>) -> Vec<u64> {
+fn keys(pair: &Pair, runs: &[u64], templates: &HashMap<u64, Option<u64>>) -> Vec<u64> {
     let target = single_spaced(&pair.targets);
     let task = pair.task.as_deref().unwrap_or_default();
     let mut keys = Vec::with_capacity(4);
-    let keywords: Vec<String> = pair
-        .keywords
-        .iter()
-        .filter(|(name, _)| !OF_NO_INSTANCE.contains(&name.as_str()))
-        .flat_map(|(name, value)| [name.clone(), single_spaced(value)])
-        .collect();
+    let keywords: Vec<String> =
+        keywords_of_instance(pair).flat_map(|(name, value)| [name.clone(), single_spaced(value)]).collect();
     if !keywords.is_empty() {
         let keywords = || keywords.iter().map(String::as_str);
         keys.push(hash(["task and keywords", task].into_iter().chain(keywords())));
@@ -145,17 +142,17 @@ fn keys(pair: &Pair, templates: &HashMap<u64, Option<u64>>) -> Vec<u64> {
     }
     if keywords.is_empty() {
         let of_target = Some(hash(["target", &target]));
-        keys.extend(runs(pair).into_iter().filter(|run| templates.get(run).is_some_and(|known| *known == of_target)));
+        keys.extend(runs.iter().filter(|run| templates.get(run).is_some_and(|known| *known == of_target)));
     }
     keys
 }
 
-/// The runs of all pairs without keywords, each with the hash of its target, or nothing where it stands with several.
-fn runs_of_templates<P: Borrow<Pair>>(pairs: &[P]) -> HashMap<u64, Option<u64>> {
+/// The runs of all pairs, each with the hash of its target, or nothing where it stands with several.
+fn runs_of_templates<P: Borrow<Pair>>(pairs: &[P], runs: &[Vec<u64>]) -> HashMap<u64, Option<u64>> {
     let mut known = HashMap::new();
-    for pair in pairs.iter().map(Borrow::borrow).filter(|pair| pair.keywords.is_empty()) {
-        let target = hash(["target", &single_spaced(&pair.targets)]);
-        for run in runs(pair) {
+    for (pair, runs) in pairs.iter().zip(runs) {
+        let target = hash(["target", &single_spaced(&pair.borrow().targets)]);
+        for &run in runs {
             let of = known.entry(run).or_insert(Some(target));
             *of = of.filter(|of| *of == target);
         }
@@ -163,13 +160,22 @@ fn runs_of_templates<P: Borrow<Pair>>(pairs: &[P]) -> HashMap<u64, Option<u64>> 
     known
 }
 
-/// Hashes of the task and some of the runs of words that both texts have.
+/// The keywords of a pair by which its instance is known.
+fn keywords_of_instance(pair: &Pair) -> impl Iterator<Item = (&String, &String)> {
+    pair.keywords.iter().filter(|(name, _)| !OF_NO_INSTANCE.contains(&name.as_str()))
+}
+
+/// Hashes of the task and some of the runs of words that both texts have; none of a pair whose keywords tell its instance.
 fn runs(pair: &Pair) -> Vec<u64> {
-    let task = pair.task.as_deref().unwrap_or_default();
+    if keywords_of_instance(pair).next().is_some() {
+        return Vec::new();
+    }
+    let task = hash([pair.task.as_deref().unwrap_or_default()]);
     let of = |text: &str| -> BTreeSet<u64> {
         let text = text.to_lowercase();
-        let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-        words.windows(RUN).map(|run| hash(["run", task].into_iter().chain(run.iter().copied()))).collect()
+        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        let words: Vec<u64> = words.map(|word| hash([word])).collect();
+        words.windows(RUN).map(|run| run.iter().fold(task, |hash, word| mixed(hash.rotate_left(5) ^ word))).collect()
     };
     let (original, paraphrase) = (of(&pair.original_instruction), of(&pair.paraphrased_instruction));
     original.intersection(&paraphrase).copied().take(RUNS).collect()
@@ -184,6 +190,11 @@ fn hash<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
+    mixed(hash)
+}
+
+/// The last steps of SplitMix64, which spread every bit of a number over all.
+fn mixed(mut hash: u64) -> u64 {
     hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     hash ^ (hash >> 31)
