@@ -305,7 +305,7 @@ mod tests {
         let generation = (GENERATION_CONFIG, json!({"eos_token_id": [2, 3]}));
         let named = (TOKENIZER_CONFIG, json!({"eos_token": "hi"}));
         let none = LlamaConfig { eos_token_ids: Vec::new(), ..tiny() };
-        assert_eq!(end(&[generation.clone()], &none), Some(2));
+        assert_eq!(end(std::slice::from_ref(&generation), &none), Some(2));
         assert_eq!(end(&[generation, named.clone()], &none), Some(3));
         assert_eq!(end(&[named], &none), Some(3));
         assert_eq!(end(&[], &none), None);
