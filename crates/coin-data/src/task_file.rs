@@ -11,6 +11,7 @@ use crate::labelled_rows::{Classes, Columns, labelled_rows};
 use crate::pairs::{ReadOptions, ReadReport};
 use crate::{DataError, Instance, Metric, Task};
 use coin_core::file::read_to_string;
+use coin_core::quote::cut;
 
 /// Where a task's examples lie and what their columns are called. Paths are relative to the task's file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +73,7 @@ impl TaskFile {
         let Written { version, name, group, instructions, content, labels, verbalizer, metrics, data } =
             toml::from_str(&text).map_err(|error: toml::de::Error| {
                 let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
-                malformed(line, error.message().to_owned())
+                malformed(line, cut(error.message()).into_owned())
             })?;
         let words = || {
             labels.iter().enumerate().map(|(class, word)| crate::task::LabelWord { word: word.to_lowercase(), class })
@@ -89,7 +90,7 @@ impl TaskFile {
         if let Some(stray) = data.columns.keys().find(|field| !fields.contains(&field.as_str())) {
             return Err(malformed(
                 0,
-                format!("data.columns names the field `{stray}`, which the content does not have"),
+                format!("data.columns names the field `{}`, which the content does not have", cut(stray)),
             ));
         }
         Ok(TaskFile { task, data, path: path.to_owned() })

@@ -41,8 +41,7 @@ use crate::{EvalError, Preset, Scorer, sampling};
 #[derive(Debug, Clone)]
 pub struct TaskAccuracy {
     task: Task,
-    /// The content of each example, and its class.
-    examples: Vec<(String, usize)>,
+    examples: Vec<Instance>,
     options: GenerateOptions,
 }
 
@@ -60,9 +59,8 @@ impl TaskAccuracy {
             return Err(EvalError::Invalid(format!("task `{}` has no examples", task.name)));
         }
         Scorer::Released.check(&task)?;
-        let chosen = sampling::sample(instances, samples, seed, &task, None);
-        let content = |example: &Instance| Ok((task.content(example)?, example.label));
-        let examples = chosen.iter().map(content).collect::<Result<_, DataError>>()?;
+        let examples = sampling::sample(instances, samples, seed, &task, None);
+        examples.iter().try_for_each(|example| task.content(example).map(|_| ()))?;
         Ok(TaskAccuracy { task, examples, options: GenerateOptions { max_new_tokens: 7, hidden: false } })
     }
 
@@ -75,7 +73,7 @@ impl TaskAccuracy {
     /// The share of examples that `model` answers rightly under `instruction`, from 0 to 1.
     ///
     /// # Errors
-    /// [`EvalError::Model`] if the model fails.
+    /// [`EvalError::Model`] if the model fails; [`EvalError::Data`] for a placeholder that the task does not have.
     pub fn of(&self, model: &mut dyn LanguageModel, instruction: &str) -> Result<f64, EvalError> {
         Ok(self.of_each(model, &[instruction.to_owned()])?.into_iter().next().unwrap_or_default())
     }
@@ -85,13 +83,11 @@ impl TaskAccuracy {
     /// # Errors
     /// As [`of`](Self::of).
     pub fn of_each(&self, model: &mut dyn LanguageModel, instructions: &[String]) -> Result<Vec<f64>, EvalError> {
-        let render = |instruction: &String, content: &String| {
-            Prompt::new(instruction.as_str(), content.as_str()).with_marker(Preset::Strict.marker())
-        };
-        let prompts: Vec<Prompt> = instructions
-            .iter()
-            .flat_map(|instruction| self.examples.iter().map(|(content, _)| render(instruction, content)))
-            .collect();
+        let prompts = instructions.iter().flat_map(|instruction| {
+            let prompt = |example| Prompt::of_example(instruction, &self.task, example);
+            self.examples.iter().map(move |example| Ok(prompt(example)?.with_marker(Preset::Strict.marker())))
+        });
+        let prompts = prompts.collect::<Result<Vec<Prompt>, DataError>>()?;
         let failed = |source| EvalError::Model {
             task: self.task.name.clone(),
             level: match instructions {
@@ -105,8 +101,8 @@ impl TaskAccuracy {
         let generations = model.generate_all(&prompts, &self.options, &decided).map_err(failed)?;
         let right = |answers: &[Generation]| {
             let pairs = self.examples.iter().zip(answers);
-            let right =
-                pairs.filter(|((_, class), answer)| Scorer::Released.parse(&self.task, &answer.text) == Some(*class));
+            let right = pairs
+                .filter(|(example, answer)| Scorer::Released.parse(&self.task, &answer.text) == Some(example.label));
             right.count() as f64 / self.examples.len() as f64
         };
         Ok(generations.chunks(self.examples.len()).map(right).collect())
@@ -158,5 +154,9 @@ mod tests {
         assert_eq!(model.calls, 1);
         assert_eq!(accuracy.of(&mut model, "abc").unwrap(), 0.6);
         assert_eq!(accuracy.of_each(&mut model, &[]).unwrap(), [0.0; 0]);
+        // A place for the input, and one for what there is not.
+        assert_eq!(accuracy.of(&mut model, "{content}a").unwrap(), 0.4);
+        let message = accuracy.of(&mut model, "{premise}").unwrap_err().to_string();
+        assert!(message.contains("unknown placeholder {premise}"), "{message}");
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! Which tokens stand around a text is spread over four files of a folder. [`TextTokenizer`] decides once, as
 //! transformers does, and [`TextTokenizer::policy`] says what was decided and from which file.
+//!
+//! The text of a special token inside a text is that token, as in transformers, whichever file the tokenizer was read from: so a
+//! template of prompts can hold them. A text that begins with BOS gets no second one.
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +21,8 @@ use crate::{LlamaConfig, ModelError, sentencepiece, tokenizer_file};
 pub struct TextTokenizer {
     inner: Tokenizer,
     policy: TokenPolicy,
+    /// The token that ends a text, where `tokenizer_config.json` names one.
+    end: Option<u32>,
 }
 
 /// The special tokens around a text, each with the file that decided it.
@@ -107,6 +112,7 @@ impl TextTokenizer {
         of_generation: GenerationConfig,
     ) -> Result<Self, ModelError> {
         let malformed = |message: String| ModelError::Malformed { path: path.to_owned(), message };
+        inner.set_encode_special_tokens(false);
         // Files saved after a fine-tuning may hold both; rows are cut and padded elsewhere, visibly.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(ModelError::malformed(path))?;
@@ -141,6 +147,8 @@ impl TextTokenizer {
             (None, None) if config.model_type != ModelType::Qwen2 => (config.bos_token_id, CONFIG),
             (None, None) => (None, CONFIG),
         };
+        // A token that is named and not there matters only where nothing else ends a generation.
+        let end = id(&of_tokenizer.eos_token).ok().flatten();
         let (eos, eos_from) = match (of_generation.eos_token_id, config.eos_token_ids.clone()) {
             (ids, _) if !ids.is_empty() => (ids, GENERATION_CONFIG),
             (_, ids) if !ids.is_empty() => (ids, CONFIG),
@@ -154,7 +162,7 @@ impl TextTokenizer {
             _ => (0, "no file"),
         };
         let policy = TokenPolicy { bos, eos, pad, origins: [bos_from, eos_from, pad_from] };
-        Ok(TextTokenizer { inner, policy })
+        Ok(TextTokenizer { inner, policy, end })
     }
 
     /// The tokenizer itself.
@@ -177,14 +185,23 @@ impl TextTokenizer {
         &self.policy.eos
     }
 
-    /// The ids of `text`, with BOS first if the policy has one.
+    /// The id put after an answer from which a model learns to stop: of those that end a generation the one that
+    /// `tokenizer_config.json` names, else the first.
+    pub fn end(&self) -> Option<u32> {
+        let eos = &self.policy.eos;
+        self.end.filter(|end| eos.contains(end)).or(eos.first().copied())
+    }
+
+    /// The ids of `text`, with BOS first if the policy has one: once, also if the text begins with it.
     ///
     /// # Errors
     /// The tokenizer refuses the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, ModelError> {
         let encoding = tokenizer_file::guarded(|| self.inner.encode(text, false)).map_err(ModelError::Invalid)?;
         let encoding = encoding.map_err(|error| ModelError::Invalid(cut(&error.to_string()).into_owned()))?;
-        Ok(self.policy.bos.into_iter().chain(encoding.get_ids().iter().copied()).collect())
+        let ids = encoding.get_ids();
+        let own = self.policy.bos.map_or(0, |bos| ids.iter().take_while(|id| **id == bos).count());
+        Ok(self.policy.bos.into_iter().chain(ids[own..].iter().copied()).collect())
     }
 
     /// The text of `ids`, special tokens left out.
@@ -292,6 +309,44 @@ mod tests {
             let message = TextTokenizer::read(dir.path(), &tiny()).unwrap_err().to_string();
             assert!(message.contains(name) && message.contains("`y` stands twice"), "{message}");
         }
+    }
+
+    #[test]
+    fn special_tokens_in_a_text_are_tokens_and_bos_comes_once() {
+        let llama = LlamaConfig { bos_token_id: Some(1), ..tiny() };
+        let token = |id: u32, content: &str| {
+            json!({"id": id, "content": content, "special": true, "single_word": false, "lstrip": false, "rstrip": false,
+                   "normalized": false})
+        };
+        let dir = folder(Value::Null, &[]);
+        let mut file: Value = serde_json::from_slice(&std::fs::read(dir.path().join(TOKENIZER)).unwrap()).unwrap();
+        file["added_tokens"] = json!([token(1, "<s>"), token(2, "</s>")]);
+        std::fs::write(dir.path().join(TOKENIZER), file.to_string()).unwrap();
+        let tokenizer = TextTokenizer::read(dir.path(), &llama).unwrap();
+        for (text, ids) in [
+            ("hi", vec![1, 3]),
+            ("<s>hi", vec![1, 3]),
+            ("<s> <s> hi</s>hi", vec![1, 3, 2, 3]),
+            ("<s>", vec![1]),
+            ("", vec![1]),
+        ] {
+            assert_eq!(tokenizer.encode(text).unwrap(), ids, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_answer_ends_in_the_token_that_the_tokenizer_names() {
+        let end = |files: &[(&str, Value)], config: &LlamaConfig| {
+            let dir = folder(Value::Null, files);
+            TextTokenizer::read(dir.path(), config).unwrap().end()
+        };
+        let generation = (GENERATION_CONFIG, json!({"eos_token_id": [2, 3]}));
+        let named = (TOKENIZER_CONFIG, json!({"eos_token": "hi"}));
+        let none = LlamaConfig { eos_token_ids: Vec::new(), ..tiny() };
+        assert_eq!(end(std::slice::from_ref(&generation), &none), Some(2));
+        assert_eq!(end(&[generation, named.clone()], &none), Some(3));
+        assert_eq!(end(&[named], &none), Some(3));
+        assert_eq!(end(&[], &none), None);
     }
 
     #[test]

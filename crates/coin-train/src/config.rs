@@ -88,7 +88,8 @@ pub struct DataTable {
     /// Longest row, in tokens. Default 256 (the released program's).
     #[serde(default = "max_tokens")]
     pub max_tokens: usize,
-    /// The last so many pairs are held out. Default 0; the paper holds out 2,000.
+    /// So many pairs are held out: under preset `paper` the last ones, under `strict` at most so many, in whole groups of pairs of
+    /// the same instances, from the end of the file. Default 0; the paper holds out 2,000.
     #[serde(default)]
     pub validation_pairs: usize,
     /// The text given to the model, with `{instruction}` for the pair's text; what follows it is the response marker.
@@ -99,6 +100,9 @@ pub struct DataTable {
     /// couple out, `error` refuses. Default `keep-answer` (ours), under preset `paper` `right` (the released program's).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub truncation: Option<Truncation>,
+    /// Puts the tokenizer's EOS after every target, where it is learned as the last token. Default no (the released program's).
+    #[serde(default)]
+    pub append_eos: bool,
     /// Whether the couples of an epoch are shuffled. Default yes.
     #[serde(default = "yes")]
     pub shuffle: bool,
@@ -126,6 +130,7 @@ impl DataTable {
             validation_pairs: 0,
             template: template(),
             truncation: None,
+            append_eos: false,
             shuffle: true,
         }
     }

@@ -25,6 +25,7 @@ mod parallel;
 mod run;
 pub mod schedule;
 mod share;
+mod split;
 pub mod tensorboard;
 mod trainer;
 mod validation;

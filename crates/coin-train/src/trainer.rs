@@ -12,6 +12,7 @@ use crate::checkpoint::RunState;
 use crate::config::Preset;
 use crate::loss_scale::LossScale;
 use crate::objective::PairRow;
+use crate::split::hold_out;
 use crate::{RunConfig, TrainError, adapter_settings, fingerprint};
 
 /// How many texts did not fit as they are.
@@ -55,7 +56,9 @@ impl Trainer {
             warnings.push(format!("{path}: {} rows left out, the first at {line}: {why}", read.skipped_count));
         }
         let model_hash = fingerprint::of_model(&folder)?;
-        Ok(Trainer { warnings, model_hash, ..Self::from_parts(config, loaded.model, &tokenizer, all)? })
+        let mut trainer = Self::from_parts(config, loaded.model, &tokenizer, all)?;
+        warnings.append(&mut trainer.warnings);
+        Ok(Trainer { warnings, model_hash, ..trainer })
     }
 
     /// As [`new`](Self::new), from a model on an autodiff device and pairs in memory; the paths of `config` only
@@ -105,22 +108,51 @@ impl Trainer {
                 config.data.max_tokens
             )));
         }
+        let eos = match config.data.append_eos {
+            true => Some(tokenizer.end().ok_or_else(|| {
+                let folder = config.model.folders().0.display();
+                wrong(format!("data.append_eos needs a tokenizer with an EOS token, that of {folder} has none"))
+            })?),
+            false => None,
+        };
         let options = TokenizeOptions {
             bos: tokenizer.bos(),
+            eos,
             max_tokens: config.data.max_tokens,
             truncation: config.truncation(),
             boundary: config.boundary(),
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let tokenized = tokenize_pairs(&options, tokenizer.inner(), &config.template()?, &pairs, threads);
-        let TokenizedPairs { rows: mut train, shortened, cut, skipped } = tokenized.map_err(|error| {
+        let TokenizedPairs { rows, shortened, cut, skipped, places } = tokenized.map_err(|error| {
             TrainError::Config { origin: config.data.pairs.display().to_string(), message: error.to_string() }
         })?;
-        check_ids(&train, model.config().vocab_size).map_err(wrong)?;
-        if train.len() < held_out + batch {
-            return Err(wrong(format!("{skipped} pairs are too long and left out; {} are too few", train.len())));
+        check_ids(&rows, model.config().vocab_size).map_err(wrong)?;
+        if rows.len() < held_out + batch {
+            return Err(wrong(format!("{skipped} pairs are too long and left out; {} are too few", rows.len())));
         }
-        let validation = train.split_off(train.len() - held_out);
+        let kept: Vec<&Pair> = places.iter().map(|&place| &pairs[place]).collect();
+        let (split, mut warnings) = hold_out(&kept, &config);
+        if split.training.len() < batch {
+            return Err(wrong(format!(
+                "{} pairs are left to train on, fewer than a batch of {batch}: {held_out} of {} are held out, with all others of \
+                 their instances",
+                split.training.len(),
+                rows.len()
+            )));
+        }
+        if held_out > 0 && split.validation.is_empty() {
+            let pairs = config.data.pairs.display();
+            return Err(wrong(format!(
+                "{pairs}: no {held_out} pairs can be held out without others of their instances"
+            )));
+        }
+        if eos.is_some() && cut > 0 {
+            warnings.push(format!("{cut} texts lose the EOS of data.append_eos with the end of their answer"));
+        }
+        let mut rows: Vec<Option<PairRow>> = rows.into_iter().map(Some).collect();
+        let mut take = |places: &[usize]| places.iter().filter_map(|&place| rows[place].take()).collect::<Vec<_>>();
+        let (train, validation) = (take(&split.training), take(&split.validation));
         config.lora = Some(lora.clone());
         // An eighth of an epoch, as the released program counts it.
         let eighth = train.len().div_ceil(batch).div_ceil(8);
@@ -133,7 +165,7 @@ impl Trainer {
             model,
             train: train.into(),
             validation: validation.into(),
-            warnings: Vec::new(),
+            warnings,
             changed: Changed { shortened, cut, skipped },
             data_hash,
             model_hash: String::new(),
@@ -145,7 +177,7 @@ impl Trainer {
         self.changed
     }
 
-    /// What a user should know about the weights that were read.
+    /// What a user should know about the weights that were read and the pairs that are held out.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }

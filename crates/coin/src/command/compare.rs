@@ -4,7 +4,7 @@ mod table;
 
 use clap::Args;
 use coin::data::task::{LabelWord, Metric};
-use coin::data::{Prompt, PromptTemplate, Task};
+use coin::data::{Prompt, PromptTemplate, Task, prompt};
 use coin::eval::{LanguageModel, Wordings, wordings};
 use coin::model_folder;
 use coin::perturb::{LabelWords, attack_named, perturb_set};
@@ -78,8 +78,10 @@ impl Arguments {
         let task = self.task()?;
         let wordings = self.wordings(task.as_ref())?;
         let template = self.template.clone().unwrap_or_default();
-        let prompts: Vec<Prompt> =
-            wordings.iter().map(|wording| template.fill(&joined(&wording.instruction, &self.input))).collect();
+        let prompts: Vec<Prompt> = wordings
+            .iter()
+            .map(|wording| Ok(template.fill(&joined(&wording.instruction, &self.input)?)))
+            .collect::<Result<_, Failure>>()?;
         let device = self.model.device()?;
         let tokens = self.max_new_tokens.unwrap_or(NEW_TOKENS[usize::from(task.is_none())]);
         let mut columns = Vec::new();
@@ -182,9 +184,12 @@ impl Arguments {
 }
 
 /// Instruction and input, with white space between them.
-fn joined(instruction: &str, input: &str) -> String {
-    match instruction.ends_with(char::is_whitespace) || input.starts_with(char::is_whitespace) {
+fn joined(instruction: &str, input: &str) -> Result<String, Failure> {
+    if let Some(placed) = prompt::with_input(instruction, input).input()? {
+        return Ok(placed);
+    }
+    Ok(match instruction.ends_with(char::is_whitespace) || input.starts_with(char::is_whitespace) {
         true => format!("{instruction}{input}"),
         false => format!("{instruction} {input}"),
-    }
+    })
 }

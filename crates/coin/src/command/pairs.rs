@@ -5,7 +5,7 @@ mod inspect;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use coin::core::quote::cut;
+use coin::core::quote::{cut, printable};
 use coin::data::flan;
 use coin::data::glue::{self, Split};
 use coin::data::induction::{self, Part};
@@ -136,6 +136,9 @@ pub struct Check {
     /// Leaves out rows that cannot be read, with their partners, and counts them.
     #[arg(long)]
     skip_bad: bool,
+    /// Says what becomes of so many pairs that a training holds out: the run file's data.validation_pairs.
+    #[arg(long, value_name = "N")]
+    validation_pairs: Option<usize>,
     /// Prints the whole report as JSON.
     #[arg(long)]
     json: bool,
@@ -188,12 +191,27 @@ fn check_pairs_file(out: &Path, inputs: &[(&str, &Path)]) -> Result<(), Failure>
 
 impl Check {
     fn run(self) -> Result<(), Failure> {
+        if let Some(count) = self.validation_pairs.filter(|count| !count.is_multiple_of(2)) {
+            return bad_input(format!("--validation-pairs {count}: expected an even number: every two are a couple"));
+        }
         let (read, skipped) = pairs::read_with(&self.file, &ReadOptions { skip_bad: self.skip_bad }).input()?;
         say_skipped(&self.file.display().to_string(), &skipped);
         let report = PairsReport::new(&read);
+        let split = self.validation_pairs.map(|count| HeldOutCounts::new(&read, count));
         match self.json {
-            true => println!("{}", serde_json::to_string_pretty(&report).work()?),
-            false => print(&report),
+            true => {
+                let mut json = serde_json::to_value(&report).work()?;
+                if let Some(split) = &split {
+                    json["held_out"] = split.json();
+                }
+                println!("{json:#}");
+            }
+            false => {
+                print(&report);
+                if let Some(split) = &split {
+                    split.print();
+                }
+            }
         }
         match report.is_sound() {
             true => Ok(()),
@@ -205,8 +223,47 @@ impl Check {
     }
 }
 
+/// What becomes of the pairs that a training holds out.
+struct HeldOutCounts {
+    /// Pairs held out under preset `paper`, the last ones.
+    last: usize,
+    /// Of these, pairs of an instance that is also trained on.
+    leaking: usize,
+    /// Pairs held out under preset `strict`, in whole groups.
+    whole: usize,
+    /// Pairs that `strict` then leaves out of training.
+    left_out: usize,
+}
+
+impl HeldOutCounts {
+    fn new(all: &[Pair], count: usize) -> Self {
+        let (last, whole) = (pairs::hold_out_last(all, count), pairs::hold_out(all, count));
+        let (last, leaking) = (last.validation.len(), last.leaking);
+        HeldOutCounts { last, leaking, whole: whole.validation.len(), left_out: whole.left_out.len() }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let HeldOutCounts { last, leaking, whole, left_out } = self;
+        serde_json::json!({"last": last, "leaking": leaking, "whole": whole, "left_out": left_out})
+    }
+
+    fn print(&self) {
+        let HeldOutCounts { last, leaking, whole, left_out } = self;
+        println!("preset paper: {leaking} of the last {last} pairs are of instances that are trained on, too");
+        println!("preset strict: {whole} pairs are held out by whole instances, {left_out} are left out of training");
+    }
+}
+
+/// Tells how the quote characters of tab-separated files were read.
+fn say_forms(report: &ReadReport) {
+    for form in &report.forms {
+        eprintln!("coin: {}", printable(form));
+    }
+}
+
 /// Tells which rows were left out.
 pub(super) fn say_skipped(what: &str, report: &ReadReport) {
+    say_forms(report);
     for (line, why) in &report.skipped {
         eprintln!("coin: {what}: line {line} left out: {why}");
     }
@@ -230,6 +287,10 @@ fn print(report: &PairsReport) {
     println!(
         "{} pairs repeat an earlier one, {} texts stand with two targets",
         report.duplicates, report.contradictions
+    );
+    println!(
+        "{} different instances; couples tied by common ones: {} groups, the largest of {} pairs",
+        report.instances, report.groups, report.largest_group
     );
     // Couples and pairs are counted from 1 here, as lines are.
     let list = |places: &[usize]| {
@@ -342,7 +403,9 @@ impl Build {
                 report.without_negative
             ));
             if report.pairs > report.rows_used * self.paraphrases {
-                bar.say(&format!("{name}: rows recur in several pairs; held-out pairs may share rows with training"));
+                bar.say(&format!(
+                    "{name}: rows recur in several pairs; training holds out whole instances under preset strict only"
+                ));
             }
             lists.push(pairs);
             bar.inc(1);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
+use coin::core::quote::cut;
 use coin::data::glue::{self, Split};
 use coin::data::pairs::{ReadOptions, ReadReport};
 use coin::data::{DataError, Instance, Task, TaskFile};
@@ -80,7 +81,8 @@ impl TaskChoice {
             let file = TaskFile::read(path).input()?;
             let name = file.task.name.clone();
             if chosen.examples.contains_key(&name) {
-                return bad_input(format!("--task-file {}: there is a task `{name}` already", path.display()));
+                let (path, name) = (path.display(), cut(&name));
+                return bad_input(format!("--task-file {path}: there is a task `{name}` already"));
             }
             let (examples, report) = file.instances_with(Split::Validation, &self.options()).input()?;
             chosen.note_skipped(&name, Split::Validation, &report);
