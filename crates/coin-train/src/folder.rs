@@ -11,8 +11,8 @@ use crate::{TrainError, Trainer};
 /// Folders of results, which a run that begins removes.
 const RESULTS: [&str; 3] = ["adapter", "adapter-best", "tensorboard"];
 
-/// Everything that a run writes or removes in its folder, the command's report included.
-const WRITTEN: [&str; 8] =
+/// The names that a run writes or removes in its folder, including the command's report.
+pub const WRITTEN: [&str; 8] =
     [CONFIG, METRICS, "checkpoints", "adapter", "adapter-best", "tensorboard", "failed-batch.json", "report.html"];
 
 /// Where a run begins.

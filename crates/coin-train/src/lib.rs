@@ -32,6 +32,7 @@ mod validation;
 
 pub use config::RunConfig;
 pub use error::TrainError;
+pub use folder::WRITTEN;
 pub use metrics::{StepMetrics, ValidationMetrics};
 pub use run::{Outcome, Progress, RunOptions};
 pub use trainer::{Changed, Trainer};

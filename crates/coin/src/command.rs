@@ -94,26 +94,14 @@ fn result_of(out: &Path, folder: &Path) -> Option<PathBuf> {
         let Ok(inside) = out.strip_prefix(owner) else { return false };
         let name = inside.iter().next().and_then(|name| name.to_str()).unwrap_or_default();
         let is_name = name == output_folder::MARKER || RESULTS.iter().any(|names| names.contains(&name));
-        is_name && (out.exists() || inside.iter().count() > 1)
+        is_name && name != "report.html" && (out.exists() || inside.iter().count() > 1)
     };
     owners.into_iter().find(is_result).map(Path::to_owned)
 }
 
 /// The names that commands write in folders of results: evaluations, demos and their base models, training runs.
-const RESULTS: [&[&str]; 4] = [
-    &evaluation_folder::WRITTEN,
-    &["instructions.json", "pairs.jsonl"],
-    &BASE_FILES,
-    &[
-        "adapter",
-        "adapter-best",
-        "checkpoints",
-        "config.resolved.toml",
-        "failed-batch.json",
-        "metrics.jsonl",
-        "tensorboard",
-    ],
-];
+const RESULTS: [&[&str]; 4] =
+    [&evaluation_folder::WRITTEN, &["instructions.json", "pairs.jsonl"], &BASE_FILES, &coin::train::WRITTEN];
 
 /// A path in the settings of a summary, which are text: what is not UTF-8 is replaced.
 pub fn as_text(path: impl AsRef<Path>) -> String {

@@ -78,7 +78,7 @@ impl Demo {
     /// The folders in it, and what the demo writes, replaces and removes in each.
     fn folders(&self) -> [(PathBuf, Vec<&'static str>); 3] {
         let written = |of_model: &[&'static str]| [of_model, &evaluation_folder::WRITTEN].concat();
-        let run = || written(&["adapter", "checkpoints", "config.resolved.toml", "metrics.jsonl"]);
+        let run = || written(&coin_train::WRITTEN);
         [(self.out.join("base"), written(&BASE_FILES)), (self.out.join("cit"), run()), (self.out.join("coin"), run())]
     }
 

@@ -105,9 +105,9 @@ fn main() -> ExitCode {
     file_size::report_limit();
     let command = Arguments::parse().command;
     let fits = command.what_fits();
-    let of_device = |failure: &Failure| {
-        let (Failure::Input(error) | Failure::Work(error)) = failure;
-        coin::memory::words_of_device(error.as_ref())
+    let of_device = |failure: &Failure| match failure {
+        Failure::Input(error) | Failure::Work(error) => coin::memory::words_of_device(error.as_ref()),
+        Failure::Stopped { .. } => None,
     };
     let outcome = coin::memory::catch(|| command.run(), of_device)
         .unwrap_or_else(|shortage| Err(Failure::Work(anyhow::anyhow!("{shortage}; to make it fit: {fits}"))));
