@@ -186,9 +186,9 @@ fn main() -> Result<()> {
             setting.ablation,
             setting.value,
             cell(|found| found.loss_generation, 3),
-            cell(|found| 100.0 * found.hard_negative_accuracy, 1),
+            cell(|found| 100.0 * found.hard_negative_accuracy.unwrap_or(f64::NAN), 1),
             cell(|found| found.similarity_positive, 3),
-            cell(|found| found.similarity_negative, 3)
+            cell(|found| found.similarity_negative.unwrap_or(f64::NAN), 3)
         );
     }
     Ok(())

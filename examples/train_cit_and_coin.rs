@@ -67,10 +67,10 @@ fn main() -> Result<()> {
                     "{name:7} {:11}   {:10.3}  {:11.3}  {:11.1} %  {:9.3}  {:9.3}",
                     found.step,
                     found.loss_generation,
-                    found.loss_contrastive,
-                    100.0 * found.hard_negative_accuracy,
+                    found.loss_contrastive.unwrap_or(f64::NAN),
+                    100.0 * found.hard_negative_accuracy.unwrap_or(f64::NAN),
                     found.similarity_positive,
-                    found.similarity_negative
+                    found.similarity_negative.unwrap_or(f64::NAN)
                 );
             }
         })?;

@@ -13,7 +13,7 @@ what="${1:?coin-perturb, coin-loss or manifests}"
 offline=()
 [ "${2:-}" = "--offline" ] && offline=(--offline)
 work="${COIN_OUTSIDE_DIR:-${TMPDIR:-/tmp}/coin-outside-crate}"
-libraries=(coin-data coin-eval coin-hub coin-loss coin-model coin-perturb coin-train coin)
+libraries=(coin-core coin-data coin-eval coin-hub coin-loss coin-model coin-perturb coin-train coin)
 version="$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' "$root/Cargo.toml")"
 rust="$(sed -n '/^\[workspace.package\]/,/^$/s/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")"
 fail() { echo "outside_crate: $*" >&2; exit 1; }
@@ -92,8 +92,8 @@ manifests)
   echo "${#libraries[@]} packed manifests meet the requirements of crates.io and docs.rs"
   ;;
 coin-perturb)
-  for library in coin-data coin-perturb; do check_manifest "$library"; done
-  fresh_crate coin-perturb "coin-perturb = \"$version\"" "$(cat "$root/scripts/outside_crate/perturb.rs")" coin-perturb coin-data
+  for library in coin-core coin-data coin-perturb; do check_manifest "$library"; done
+  fresh_crate coin-perturb "coin-perturb = \"$version\"" "$(cat "$root/scripts/outside_crate/perturb.rs")" coin-perturb coin-core coin-data
   names="$(tree)"
   # coin-data reads tasks as TOML and writes files atomically, so `toml` and `tempfile` are allowed, but no tensor or
   # network crates.

@@ -102,7 +102,7 @@ stage() {
   say "$*"
   did="$did $result"
   "$@"
-  # A training run that is asked to stop writes a checkpoint and exits with code 0.
+  # A training run that a signal stops writes a checkpoint and fails, which ends this script with its exit code.
   [ -e "$OUT/$result" ] || { say "stopped before $result was complete; run the same command again to resume"; exit 1; }
 }
 

@@ -11,6 +11,8 @@ mod writer;
 
 use std::path::Path;
 
+use coin_core::quote::cut;
+
 pub use writer::RepresentationWriter;
 
 use crate::{AnalysisError, Points};
@@ -200,7 +202,8 @@ impl Representations {
 /// Checks that `state` has `width` finite values. A width of 0 is not set yet and is set here.
 fn check(label: &StateLabel, state: &[f32], width: &mut usize) -> Result<(), AnalysisError> {
     let refused = |what: String| {
-        let StateLabel { task, level, instruction, row, .. } = label;
+        let StateLabel { instruction, row, .. } = label;
+        let (task, level) = (cut(label.task), cut(label.level));
         Err(AnalysisError::Invalid(format!(
             "hidden state of task `{task}`, level `{level}`, instruction {instruction}, row {row}: {what}"
         )))

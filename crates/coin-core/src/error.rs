@@ -15,11 +15,11 @@ pub enum CoreError {
         source: std::io::Error,
     },
     /// A file does not have the expected format.
-    #[error("{path}:{line}: {message}")]
+    #[error("{path}{}: {message}", if *line > 0 { format!(":{line}") } else { String::new() })]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Line, counted from 1.
+        /// Line, counted from 1; 0 where the whole file is meant.
         line: usize,
         /// The content found and the content expected.
         message: String,
@@ -31,6 +31,12 @@ pub enum CoreError {
         path: PathBuf,
         /// The names found, comma separated.
         found: String,
+    },
+    /// A folder that is to be created is not empty.
+    #[error("{path} is not empty, expected a new folder")]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
     },
     /// Another process is writing to an output folder.
     #[error("{path}: another process is writing to this folder; wait until it finishes or choose another folder")]

@@ -1,7 +1,8 @@
 //! Reads text files and writes files atomically.
 
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::CoreError;
 
@@ -36,23 +37,76 @@ pub fn write_atomically(
 /// # Errors
 /// The operating system's error.
 pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    if path.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder, expected a file"));
+    let mut partial = PartialFile::create(path)?;
+    write(&mut partial)?;
+    partial.finish()?.publish()
+}
+
+/// A file that is being written under a temporary name beside its own. Dropped before it is published, it leaves nothing.
+#[derive(Debug)]
+pub struct PartialFile {
+    writer: BufWriter<File>,
+    temporary: tempfile::TempPath,
+    path: PathBuf,
+}
+
+impl PartialFile {
+    /// Begins the file `path`; what stands there stays as it is.
+    ///
+    /// # Errors
+    /// What the system said, also if the folder of `path` does not exist or `path` is a folder.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        if path.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder, expected a file"));
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(PARTIAL);
+        // A temporary file is private by default; the result shall have the permissions of an ordinary new file.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let (file, temporary) = builder.tempfile_in(folder)?.into_parts();
+        Ok(PartialFile { writer: BufWriter::new(file), temporary, path: path.to_owned() })
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(PARTIAL);
-    // A temporary file is private by default; the result should have the permissions of an ordinary new file.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut temporary = builder.tempfile_in(folder)?;
-    let mut writer = BufWriter::new(temporary.as_file_mut());
-    write(&mut writer)?;
-    writer.flush()?;
-    drop(writer);
-    temporary.as_file().sync_all()?;
-    temporary.persist(path)?;
-    Ok(())
+
+    /// Ends writing: everything is on the disk, still under the temporary name. After this only the renaming can fail, so files
+    /// that belong together are all finished before the first is published.
+    ///
+    /// # Errors
+    /// What the system said, such as a full disk.
+    pub fn finish(self) -> io::Result<FinishedFile> {
+        let file = self.writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        Ok(FinishedFile { temporary: self.temporary, path: self.path })
+    }
+}
+
+impl Write for PartialFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// A file that is written whole and has not its name yet.
+#[derive(Debug)]
+#[must_use = "the file is removed when this is dropped"]
+pub struct FinishedFile {
+    temporary: tempfile::TempPath,
+    path: PathBuf,
+}
+
+impl FinishedFile {
+    /// Gives the file its name, in place of what stood there.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn publish(self) -> io::Result<()> {
+        self.temporary.persist(&self.path).map_err(|error| error.error)
+    }
 }
 
 /// Checks that files can be created in `folder`.
@@ -118,6 +172,24 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         write_atomically(&path, |writer| writer.write_all(b"new")).unwrap();
         assert_eq!(read_to_string(&path).unwrap(), "new");
+    }
+
+    #[test]
+    fn files_that_belong_together_are_all_written_before_the_first_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, second] = ["a.txt", "b.txt"].map(|name| folder.path().join(name));
+        std::fs::write(&first, "old").unwrap();
+        let begin = |path: &Path| {
+            let mut file = PartialFile::create(path).unwrap();
+            write!(file, "new").unwrap();
+            file.finish().unwrap()
+        };
+        let (finished, other) = (begin(&first), begin(&second));
+        assert_eq!((read_to_string(&first).unwrap().as_str(), second.exists()), ("old", false));
+        finished.publish().unwrap();
+        assert_eq!(read_to_string(&first).unwrap(), "new");
+        drop(other);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[cfg(unix)]

@@ -34,6 +34,25 @@ pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
     serde_json::from_slice(json)
 }
 
+/// The message of `error` on one line, with the input that it repeats [cut](crate::quote::cut): a value of the wrong type may be
+/// megabytes of text.
+///
+/// ```
+/// let text = format!("[{:?}]", "ab".repeat(5_000));
+/// let error = coin_core::json::from_str::<Vec<u8>>(&text).unwrap_err();
+/// let message = coin_core::json::message(&error);
+/// assert!(message.starts_with("invalid type: string \"abab") && message.ends_with(" at line 1 column 10003"));
+/// assert!(message.len() < 300);
+/// ```
+pub fn message(error: &serde_json::Error) -> String {
+    let whole = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match whole.strip_suffix(&place) {
+        Some(fault) => format!("{}{place}", crate::quote::cut(fault)),
+        None => crate::quote::cut(&whole).into_owned(),
+    }
+}
+
 /// Any JSON value without duplicate keys.
 struct Unique;
 

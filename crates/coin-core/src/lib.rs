@@ -3,7 +3,9 @@
 //! - [`stream`]: seeded random streams that do not depend on order
 //! - [`file`]: atomic file writes
 //! - [`output_folder`]: folders of results, with a marker and a lock
+//! - [`new_folder`]: folders that appear whole or not at all
 //! - [`json`]: JSON without duplicate keys
+//! - [`address`]: server addresses, checked, and shown without passwords
 //! - [`quote`]: untrusted text, truncated and made printable for messages
 
 /// The README's example, compiled and run as a test.
@@ -11,9 +13,11 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub mod address;
 pub mod error;
 pub mod file;
 pub mod json;
+pub mod new_folder;
 pub mod output_folder;
 pub mod quote;
 pub mod stream;

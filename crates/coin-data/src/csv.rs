@@ -9,6 +9,7 @@ use std::path::Path;
 
 use crate::DataError;
 use crate::lines::{Lines, MAX_ROW, too_long};
+use coin_core::quote::cut;
 
 /// A row: the line where it begins, counted from 1, and its fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,8 +100,10 @@ impl Records {
         let (found, expected) = (raw.len(), self.header.len());
         if expected > 0 && found != expected {
             let message = match self.header.get(found) {
-                Some(missing) => format!("the column `{missing}` is missing: {found} columns, expected {expected}"),
-                None => format!("{found} columns, expected {expected}: {}", self.header.join(", ")),
+                Some(missing) => {
+                    format!("the column `{}` is missing: {found} columns, expected {expected}", cut(missing))
+                }
+                None => format!("{found} columns, expected {expected}: {}", cut(&self.header.join(", "))),
             };
             return Err(Fault::Row { line, message });
         }
@@ -119,7 +122,7 @@ impl Records {
 
     fn column(&self, at: usize) -> String {
         match self.header.get(at) {
-            Some(name) => format!("column `{name}`"),
+            Some(name) => format!("column `{}`", cut(name)),
             None => format!("column {}", at + 1),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use coin_core::quote::cut;
+
 impl From<coin_core::CoreError> for DataError {
     fn from(error: coin_core::CoreError) -> Self {
         use coin_core::CoreError;
@@ -60,7 +62,7 @@ pub enum DataError {
         what: &'static str,
     },
     /// The files of a task are not where they were looked for.
-    #[error("no files for task `{task}`, looked for {looked_for}")]
+    #[error("no files for task `{}`, looked for {looked_for}", cut(task))]
     NotFound {
         /// The task.
         task: String,
@@ -68,7 +70,7 @@ pub enum DataError {
         looked_for: String,
     },
     /// A task name that is not known.
-    #[error("unknown task `{name}`, expected one of: {known}")]
+    #[error("unknown task `{}`, expected one of: {known}", cut(name))]
     UnknownTask {
         /// The name given.
         name: String,
@@ -76,7 +78,7 @@ pub enum DataError {
         known: String,
     },
     /// A template or content format asks for a field that an instance lacks.
-    #[error("task `{task}`: `{template}` needs the field `{field}`, which row {row} lacks")]
+    #[error("task `{}`: `{}` needs the field `{}`, which row {row} lacks", cut(task), cut(template), cut(field))]
     MissingField {
         /// The task.
         task: String,

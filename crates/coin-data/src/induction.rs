@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::instructions::{Example, InstructionTask};
 use coin_core::file::read_to_string;
+use coin_core::json;
+use coin_core::quote::cut;
 use coin_core::stream;
 
 use crate::DataError;
@@ -98,7 +100,7 @@ pub fn read(dir: impl AsRef<Path>, part: Part) -> Result<Vec<InstructionTask>, D
 }
 
 fn wordings(path: &Path) -> Result<Vec<String>, DataError> {
-    let Annotations { annotations } = json(path)?;
+    let Annotations { annotations } = parsed(path)?;
     let mut seen = BTreeSet::new();
     let wordings: Vec<String> =
         annotations.into_iter().filter(|wording| seen.insert(wording.trim().to_owned())).collect();
@@ -109,14 +111,14 @@ fn wordings(path: &Path) -> Result<Vec<String>, DataError> {
 }
 
 fn examples(path: &Path) -> Result<Vec<Example>, DataError> {
-    let Examples { examples } = json(path)?;
+    let Examples { examples } = parsed(path)?;
     let mut examples: Vec<(String, Raw)> = examples.into_iter().collect();
     // Names are numbers, but stand in quotes.
     examples.sort_by_cached_key(|(name, _)| name.parse::<u64>().ok());
     let example = |(name, raw): (String, Raw)| {
         raw.example().ok_or_else(|| {
             let message =
-                format!("example `{name}`: expected input and output, cause and effect, or items and concept");
+                format!("example `{}`: expected input and output, cause and effect, or items and concept", cut(&name));
             DataError::Malformed { path: path.to_owned(), line: 0, message }
         })
     };
@@ -127,10 +129,10 @@ fn examples(path: &Path) -> Result<Vec<Example>, DataError> {
     Ok(examples)
 }
 
-fn json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, DataError> {
-    serde_json::from_str(&read_to_string(path)?).map_err(|error| DataError::Malformed {
+fn parsed<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, DataError> {
+    json::from_str(&read_to_string(path)?).map_err(|error| DataError::Malformed {
         path: path.to_owned(),
         line: error.line(),
-        message: error.to_string(),
+        message: json::message(&error),
     })
 }

@@ -37,4 +37,26 @@ impl Instance {
             label,
         }
     }
+
+    /// The texts by field, with white space between words as single spaces: what two rows of the same content have in common.
+    pub fn content_key(&self) -> BTreeMap<&str, String> {
+        self.fields.iter().map(|(name, text)| (name.as_str(), single_spaced(text))).collect()
+    }
+
+    /// Whether `other` has the same texts, whatever its row, label and white space.
+    ///
+    /// ```
+    /// use coin_data::Instance;
+    /// let row = |row, text| Instance::new("sst2", row, [("sentence", text)], 1);
+    /// assert!(row(0, "a fine film ").same_content(&row(7, "a fine  film")));
+    /// assert!(!row(0, "a fine film").same_content(&row(7, "a film")));
+    /// ```
+    pub fn same_content(&self, other: &Instance) -> bool {
+        self.fields == other.fields || self.content_key() == other.content_key()
+    }
+}
+
+/// The words of `text` with single spaces between them.
+pub(crate) fn single_spaced(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -11,6 +11,7 @@ use crate::DataError;
 use crate::lines::Lines;
 use crate::worded::Worded;
 use coin_core::file::read_to_string;
+use coin_core::json;
 
 /// An input and the answer to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,17 +104,21 @@ pub fn read(path: impl AsRef<Path>) -> Result<Vec<InstructionTask>, DataError> {
         let mut lines = Lines::open(path)?;
         while let Some(line) = lines.next_line()? {
             if !line.trim_ascii().is_empty() {
-                let entry = serde_json::from_slice(line);
+                let entry = json::from_slice(line);
                 let number = lines.line();
-                entries
-                    .push((number, entry.map_err(|error| malformed(number, format!("not an instruction: {error}")))?));
+                entries.push((
+                    number,
+                    entry
+                        .map_err(|error| malformed(number, format!("not an instruction: {}", json::message(&error))))?,
+                ));
             }
         }
     } else {
         let text = read_to_string(path)?;
         if !text.trim().is_empty() {
-            let list: Vec<Entry> = serde_json::from_str(&text)
-                .map_err(|error| malformed(error.line(), format!("not a list of instructions: {error}")))?;
+            let list: Vec<Entry> = json::from_str(&text).map_err(|error| {
+                malformed(error.line(), format!("not a list of instructions: {}", json::message(&error)))
+            })?;
             entries.extend(list.into_iter().map(|entry| (0, entry)));
         }
     }

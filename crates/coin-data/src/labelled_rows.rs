@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::pairs::{ReadOptions, ReadReport};
 use crate::table::Table;
 use crate::{DataError, Instance};
+use coin_core::quote::cut;
 
 /// Which columns are read.
 pub(crate) struct Columns<'a> {
@@ -40,11 +41,20 @@ pub(crate) fn labelled_rows(
     if header.is_empty() {
         return Err(DataError::Empty { path: path.to_owned(), what: "row" });
     }
+    report.forms.extend(table.quotes().map(|quotes| format!("{}: {quotes}", path.display())));
     let locate = |names: &[&str]| {
-        column(&header, names).ok_or_else(|| {
+        let place = column(&header, names).ok_or_else(|| {
             let (wanted, found) = (names.join("` or `"), header.join(", "));
+            let (wanted, found) = (cut(&wanted), cut(&found));
             malformed(table.header_line(), format!("the header has no column `{wanted}`, only: {found}"))
-        })
+        })?;
+        match stands_twice(&header, place) {
+            true => {
+                let message = format!("the column `{}` stands twice in the header", cut(&header[place]));
+                Err(malformed(table.header_line(), message))
+            }
+            false => Ok(place),
+        }
     };
     let label = locate(&columns.label)?;
     let fields = columns.fields.iter().map(|(_, names)| locate(names)).collect::<Result<Vec<_>, DataError>>()?;
@@ -54,18 +64,18 @@ pub(crate) fn labelled_rows(
     let read = |row: Result<(usize, Vec<Option<String>>), DataError>, number: usize| {
         let (line, values) = row?;
         let texts = places.iter().zip(values).map(|(&place, value)| {
-            value.ok_or_else(|| malformed(line, format!("column `{}`: no text", header[place])))
+            value.ok_or_else(|| malformed(line, format!("column `{}`: no text", cut(&header[place]))))
         });
         let mut texts = texts.collect::<Result<Vec<String>, DataError>>()?.into_iter();
         let found = texts.next().unwrap_or_default();
         let class = (classes.of)(&found).ok_or_else(|| {
-            let (name, expected) = (&header[label], &classes.expected);
+            let (found, name, expected) = (cut(&found), cut(&header[label]), cut(&classes.expected));
             malformed(line, format!("unknown label `{found}` in the column `{name}`, expected {expected}"))
         })?;
         let fields = columns.fields.iter().map(|(name, _)| *name).zip(texts);
         Ok(Instance::new(task, number, fields, class))
     };
-    for row in table.rows(path, &places)? {
+    for row in table.rows(path, &places, &|text| (classes.of)(text.trim()).is_some())? {
         match read(row, report.rows) {
             Ok(instance) => instances.push(instance),
             Err(DataError::Malformed { path, line, message }) if options.skip_bad => {
@@ -79,6 +89,11 @@ pub(crate) fn labelled_rows(
         return Err(DataError::Empty { path: path.to_owned(), what: "row" });
     }
     Ok(())
+}
+
+/// Whether the column at `place` has the name of another one.
+pub(crate) fn stands_twice(header: &[String], place: usize) -> bool {
+    header.iter().filter(|name| **name == header[place]).count() > 1
 }
 
 /// The column with the first of `names` that is in `header`.

@@ -9,6 +9,8 @@ mod builder;
 mod check;
 mod columns;
 mod from_worded;
+mod hold_out;
+mod instances;
 mod negatives;
 mod order;
 #[cfg(feature = "parquet")]
@@ -24,6 +26,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub use builder::{PairBuilder, PairReport, Variation};
 pub use check::{PairsReport, TaskCounts};
 pub use from_worded::{WordedReport, from_worded};
+pub use hold_out::{HeldOut, hold_out, hold_out_last};
+pub use instances::InstanceGroups;
 pub use negatives::Negatives;
 pub use order::{interleave, shuffle_couples};
 pub use read::{PairStream, ReadOptions, ReadReport, read, read_jsonl, read_with, stream};

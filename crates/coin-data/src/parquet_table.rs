@@ -15,6 +15,8 @@ use parquet::data_type::DataType;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
+use coin_core::quote::cut;
+
 use crate::DataError;
 
 /// Rows that are decoded at once.
@@ -61,7 +63,7 @@ impl Table {
                 known && column.max_rep_level() == 0 && *column.path().parts() == [name.clone()]
             };
             let leaf = schema.columns().iter().position(flat).ok_or_else(|| {
-                let message = format!("column `{name}` is not of plain text or numbers");
+                let message = format!("column `{}` is not of plain text or numbers", cut(name));
                 DataError::Malformed { path: self.path.clone(), line: 0, message }
             })?;
             leaves.push((name.clone(), leaf));
@@ -131,7 +133,7 @@ impl Rows {
             let malformed = |message: String| DataError::Malformed {
                 path: path.clone(),
                 line: self.row + 1,
-                message: format!("column `{name}`: {message}"),
+                message: format!("column `{}`: {message}", cut(name)),
             };
             let values = texts(column, wanted).map_err(malformed)?;
             if values.len() != wanted {
@@ -215,6 +217,7 @@ impl PageReader for CheckedPages {
 fn broken(path: &Path, line: usize, error: &ParquetError) -> DataError {
     // Some of the messages have several lines.
     let error = error.to_string().replace('\n', " ");
+    let error = cut(&error);
     DataError::Malformed { path: path.to_owned(), line, message: format!("not a readable Parquet file: {error}") }
 }
 

@@ -3,9 +3,15 @@
 //! What varies within a pair, or is perturbed in an evaluation, is a named component of the prompt. The default
 //! is the instruction.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
-use crate::DataError;
+use coin_core::quote::cut;
+
+use crate::template::other_name;
+use crate::{DataError, Instance, Task};
 
 /// The marker between prompt and answer in training, and in evaluation under preset `strict`.
 pub const TRAINING_MARKER: &str = "\n\n### Response:\n";
@@ -47,9 +53,28 @@ impl std::str::FromStr for Component {
             "demonstrations" => Ok(Component::Demonstrations),
             "input" => Ok(Component::Input),
             _ => Err(DataError::Invalid(format!(
-                "unknown component `{name}`, expected one of: system, instruction, demonstrations, input"
+                "unknown component `{}`, expected one of: system, instruction, demonstrations, input",
+                cut(name)
             ))),
         }
+    }
+}
+
+/// Where the input of a prompt stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Placement {
+    /// After the instruction and the worked examples (the released program's, and the default).
+    #[default]
+    After,
+    /// At the placeholders of the instruction: `{content}` is the input, and the others are these fields of it. Every worked
+    /// example is written in the instruction, too.
+    Within(BTreeMap<String, String>),
+}
+
+impl Placement {
+    fn is_after(&self) -> bool {
+        *self == Placement::After
     }
 }
 
@@ -66,6 +91,9 @@ pub struct Prompt {
     pub input: String,
     /// What introduces the answer.
     pub marker: String,
+    /// Where the input stands.
+    #[serde(default, skip_serializing_if = "Placement::is_after")]
+    pub placement: Placement,
 }
 
 impl Prompt {
@@ -77,7 +105,82 @@ impl Prompt {
             demonstrations: Vec::new(),
             input: input.into(),
             marker: TRAINING_MARKER.to_owned(),
+            placement: Placement::After,
         }
+    }
+
+    /// The prompt of an example under an instruction: the task's content follows the instruction, or stands at its
+    /// [placeholders].
+    ///
+    /// # Errors
+    /// [`DataError::MissingField`] if the example lacks a field; [`DataError::Invalid`] for a placeholder that is neither
+    /// `{content}` nor a field of the task.
+    ///
+    /// ```
+    /// use coin_data::{Instance, Prompt, Task};
+    /// let task = Task::named("cola")?;
+    /// let row = Instance::new("cola", 0, [("sentence", "The boat sank.")], 1);
+    /// let prompt = Prompt::of_example("Is this fine? ", &task, &row)?;
+    /// assert_eq!(prompt.body(), "Is this fine? The boat sank.");
+    /// let prompt = Prompt::of_example("Sentence: {content}\nIs it fine?", &task, &row)?;
+    /// assert_eq!(prompt.body(), "Sentence: The boat sank.\nIs it fine?");
+    /// # Ok::<(), coin_data::DataError>(())
+    /// ```
+    pub fn of_example(instruction: &str, task: &Task, example: &Instance) -> Result<Self, DataError> {
+        let mut prompt = Prompt::new(instruction, task.content(example)?);
+        if places_input(instruction, task)? {
+            let mut fields = BTreeMap::new();
+            for name in placeholders(instruction).filter(|name| *name != CONTENT) {
+                let other = other_name(name).and_then(|other| example.fields.get(other));
+                let value = example.fields.get(name).or(other).ok_or_else(|| DataError::MissingField {
+                    task: task.name.clone(),
+                    template: instruction.to_owned(),
+                    field: name.to_owned(),
+                    row: example.row,
+                })?;
+                fields.insert(name.to_owned(), value.clone());
+            }
+            prompt.placement = Placement::Within(fields);
+        }
+        Ok(prompt)
+    }
+
+    /// The instruction with `input`, without what stands around them.
+    pub fn question(&self, input: &str) -> String {
+        let Placement::Within(fields) = &self.placement else {
+            return format!("{}{input}", self.instruction);
+        };
+        let mut text = String::with_capacity(self.instruction.len() + input.len());
+        let mut end = 0;
+        for (place, name) in spans(&self.instruction) {
+            text.push_str(&self.instruction[end..place.start]);
+            match (name, fields.get(name)) {
+                (_, Some(value)) => text.push_str(value),
+                (CONTENT, None) => text.push_str(input),
+                (_, None) => text.push_str(&self.instruction[place.clone()]),
+            }
+            end = place.end;
+        }
+        text + &self.instruction[end..]
+    }
+
+    /// The same prompt with these worked examples.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] if the instruction places fields by name: a worked example has its input as a whole.
+    pub fn with_demonstrations(mut self, shown: Vec<Demonstration>) -> Result<Self, DataError> {
+        if let Placement::Within(fields) = &self.placement
+            && let Some(field) = fields.keys().next()
+            && !shown.is_empty()
+        {
+            return Err(DataError::Invalid(format!(
+                "the instruction `{}` places the field {{{}}}; with demonstrations it can place {{{CONTENT}}} only",
+                cut(&self.instruction),
+                cut(field)
+            )));
+        }
+        self.demonstrations = shown;
+        Ok(self)
     }
 
     /// The same prompt with another marker.
@@ -86,7 +189,8 @@ impl Prompt {
         self
     }
 
-    /// The text given to the model: `{system}\n\n{instruction}{demonstrations}{input}{marker}`.
+    /// The text given to the model: `{system}\n\n{instruction}{demonstrations}{input}{marker}`, or, where the input stands
+    /// within the instruction, `{system}\n\n{demonstrations}{instruction with the input}{marker}`.
     ///
     /// Nothing is put between instruction and input: the released program joins them as they are, and its
     /// instructions end in `: ` or `:`.
@@ -129,16 +233,104 @@ impl Prompt {
             text.push_str(system);
             text.push_str("\n\n");
         }
-        text.push_str(&self.instruction);
+        let within = !self.placement.is_after();
+        if !within {
+            text.push_str(&self.instruction);
+        }
         for demonstration in &self.demonstrations {
-            text.push_str(&demonstration.input);
+            match within {
+                true => text.push_str(&self.question(&demonstration.input)),
+                false => text.push_str(&demonstration.input),
+            }
             text.push_str(&self.marker);
             text.push_str(&demonstration.answer);
             text.push_str("\n\n");
         }
-        text.push_str(&self.input);
+        match within {
+            true => text.push_str(&self.question(&self.input)),
+            false => text.push_str(&self.input),
+        }
         text
     }
+}
+
+/// The placeholder of the whole input.
+pub const CONTENT: &str = "content";
+
+/// The names of the placeholders in `instruction`, in their order.
+///
+/// A placeholder is a name in single braces: letters, digits and `_`, no digit first. All other braces are text: `{ "a": 1 }`, `{}`,
+/// `{{name}}`.
+///
+/// ```
+/// use coin_data::prompt::placeholders;
+/// let names: Vec<&str> = placeholders(r#"{premise} {{no}} { "a": 1 } {0} {} {b c} {{ {hypothesis}"#).collect();
+/// assert_eq!(names, ["premise", "hypothesis"]);
+/// ```
+pub fn placeholders(instruction: &str) -> impl Iterator<Item = &str> {
+    spans(instruction).map(|(_, name)| name)
+}
+
+/// Whether `instruction` has a place for the input of `task`; else the input follows it.
+///
+/// # Errors
+/// [`DataError::Invalid`] names a placeholder that is neither `{content}` nor a field of the task, and those that are.
+pub fn places_input(instruction: &str, task: &Task) -> Result<bool, DataError> {
+    let fields = task.fields();
+    let known = |name: &str| fields.contains(&name) || other_name(name).is_some_and(|other| fields.contains(&other));
+    let mut places = false;
+    for name in placeholders(instruction) {
+        if name != CONTENT && !known(name) {
+            let known: Vec<String> = [CONTENT].iter().chain(&fields).map(|name| format!("{{{name}}}")).collect();
+            return Err(DataError::Invalid(format!(
+                "task `{}`: unknown placeholder {{{}}} in the instruction `{}`, expected one of: {}",
+                cut(&task.name),
+                cut(name),
+                cut(instruction),
+                cut(&known.join(", "))
+            )));
+        }
+        places = true;
+    }
+    Ok(places)
+}
+
+/// `instruction` with `input` at its `{content}`, for an input that is no example of a task; `None` if it has no place for it.
+///
+/// # Errors
+/// [`DataError::Invalid`] names any other placeholder.
+///
+/// ```
+/// use coin_data::prompt::with_input;
+/// assert_eq!(with_input("Is '{content}' fine?", "It rains.")?.as_deref(), Some("Is 'It rains.' fine?"));
+/// assert_eq!(with_input("Is this fine? ", "It rains.")?, None);
+/// assert!(with_input("Is {sentence} fine?", "It rains.").is_err());
+/// # Ok::<(), coin_data::DataError>(())
+/// ```
+pub fn with_input(instruction: &str, input: &str) -> Result<Option<String>, DataError> {
+    if let Some(other) = placeholders(instruction).find(|name| *name != CONTENT) {
+        return Err(DataError::Invalid(format!(
+            "unknown placeholder {{{}}} in the instruction `{}`, expected {{{CONTENT}}}",
+            cut(other),
+            cut(instruction)
+        )));
+    }
+    let prompt = Prompt { placement: Placement::Within(BTreeMap::new()), ..Prompt::new(instruction, "") };
+    Ok(placeholders(instruction).next().map(|_| prompt.question(input)))
+}
+
+/// The placeholders of `text`: where each stands with its braces, and its name.
+fn spans(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
+    let bytes = text.as_bytes();
+    let place = move |(open, _): (usize, &str)| {
+        let rest = &text[open + 1..];
+        let length = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|length| *length > 0)?;
+        let close = open + 1 + length;
+        let doubled = open > 0 && bytes[open - 1] == b'{' || bytes.get(close + 1) == Some(&b'}');
+        let is_name = bytes[close] == b'}' && !bytes[open + 1].is_ascii_digit() && !doubled;
+        is_name.then(|| (open..close + 1, &rest[..length]))
+    };
+    text.match_indices('{').filter_map(place)
 }
 
 /// How a text that is an instruction and its input in one becomes a prompt: what stands before it, and the marker.
@@ -187,7 +379,70 @@ impl std::str::FromStr for PromptTemplate {
             Some((before, marker)) if !marker.contains(PLACE) => {
                 Ok(PromptTemplate { before: before.to_owned(), marker: marker.to_owned() })
             }
-            _ => Err(DataError::Invalid(format!("a prompt template must hold {PLACE} exactly once, got {text:?}"))),
+            _ => Err(DataError::Invalid(format!(
+                "a prompt template must hold {PLACE} exactly once, got `{}`",
+                cut(text)
+            ))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prompt(instruction: &str) -> Result<Prompt, DataError> {
+        let row = Instance::new("rte", 3, [("sentence1", "Ann {sentence2} ran."), ("sentence2", "Ann ran.")], 0);
+        Prompt::of_example(instruction, &Task::named("rte").unwrap(), &row)
+    }
+
+    fn body(instruction: &str) -> String {
+        prompt(instruction).unwrap().body()
+    }
+
+    #[test]
+    fn the_input_stands_where_the_instruction_places_it() {
+        let content = "Sentence 1: Ann {sentence2} ran. Sentence 2: Ann ran.";
+        assert_eq!(body("Judge: "), format!("Judge: {content}"));
+        assert_eq!(body("Read {content}, then {content}."), format!("Read {content}, then {content}."));
+        assert_eq!(body("{sentence2} from {premise}?"), "Ann ran. from Ann {sentence2} ran.?");
+        // A perturbed form is filled the same way.
+        assert_eq!(body("Raed {content}, tehn jduge"), format!("Raed {content}, tehn jduge"));
+    }
+
+    #[test]
+    fn braces_that_are_no_placeholder_are_text() {
+        for text in [r#"Answer as { "a": 1 }: "#, "Use {{ and }}: ", "{{content}} ", "{} {0} {a b} { content } {", "}{"]
+        {
+            assert_eq!(prompt(text).unwrap().placement, Placement::After, "{text}");
+            assert!(body(text).starts_with(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_placeholder_is_refused() {
+        let message = prompt("Judge {contnet}: ").unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "task `rte`: unknown placeholder {contnet} in the instruction `Judge {contnet}: `, expected one of: {content}, \
+             {sentence1}, {sentence2}"
+        );
+    }
+
+    #[test]
+    fn every_demonstration_is_written_in_an_instruction_that_places_the_input() {
+        let mut prompt = prompt("Is it so? {content} Say:").unwrap().with_marker("|");
+        prompt.system = Some("Be brief.".to_owned());
+        prompt.input = "In".to_owned();
+        prompt.demonstrations.push(Demonstration { input: "Shown".to_owned(), answer: "yes".to_owned() });
+        assert_eq!(prompt.render(), "Be brief.\n\nIs it so? Shown Say:|yes\n\nIs it so? In Say:|");
+        let json = serde_json::to_string(&prompt).unwrap();
+        assert_eq!(serde_json::from_str::<Prompt>(&json).unwrap(), prompt);
+        let fields = super::tests::prompt("{premise} so {hypothesis}?").unwrap();
+        assert!(fields.clone().with_demonstrations(Vec::new()).is_ok());
+        let message = fields.with_demonstrations(prompt.demonstrations).unwrap_err().to_string();
+        assert!(message.contains("places the field {hypothesis}"), "{message}");
+        let after = Prompt::new("a", "b");
+        assert!(!serde_json::to_string(&after).unwrap().contains("placement"));
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::DataError;
 use crate::lines::Lines;
 use crate::worded::Worded;
+use coin_core::json;
 
 /// What ends a completion.
 const END: &str = "<|endoftext|>";
@@ -73,6 +74,11 @@ impl Worded for T0Dataset {
     fn target(&self, wording: usize, instance: usize) -> &str {
         &self.rows[wording][instance].completion
     }
+
+    /// The row's number, which is the same in the files of all templates, so that pairs of one instance are known to be.
+    fn keywords(&self, instance: usize) -> BTreeMap<String, String> {
+        [("row".to_owned(), format!("{}:{instance}", self.name))].into()
+    }
 }
 
 /// Reads all files `*.jsonl` of the folder `dir`.
@@ -124,10 +130,10 @@ fn rows(path: &Path) -> Result<Vec<Row>, DataError> {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let mut row: Row = serde_json::from_slice(line).map_err(|error| DataError::Malformed {
+        let mut row: Row = json::from_slice(line).map_err(|error| DataError::Malformed {
             path: path.to_owned(),
             line: lines.line(),
-            message: format!("not a prompt with its completion: {error}"),
+            message: format!("not a prompt with its completion: {}", json::message(&error)),
         })?;
         let completion = row.completion.trim();
         row.completion = completion.strip_suffix(END).unwrap_or(completion).trim().to_owned();

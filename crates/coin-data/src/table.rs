@@ -3,17 +3,20 @@
 use std::path::Path;
 
 use crate::DataError;
-use crate::csv::{Fault, Records};
+use crate::csv::{Fault, Record, Records};
 use crate::json_text::json_text;
 use crate::lines::Lines;
-use crate::tsv;
+use crate::tsv::{self, Quotes};
 use coin_core::file::read_to_string;
+use coin_core::json;
+use coin_core::quote::cut;
 
 /// A file whose columns are known.
 pub(crate) enum Table {
     Tsv {
         header: Vec<String>,
         rows: Vec<tsv::Row>,
+        quotes: Quotes,
     },
     Csv(Records),
     Json {
@@ -40,7 +43,7 @@ impl Table {
             #[cfg(feature = "parquet")]
             "parquet" => Table::Parquet(crate::parquet_table::Table::open(path)?),
             _ => {
-                let mut rows = tsv::rows(&read_to_string(path)?);
+                let (quotes, mut rows) = tsv::rows(&read_to_string(path)?);
                 let has_header =
                     rows.first().is_some_and(|row| row.fields.iter().any(|name| label.contains(&name.as_str())));
                 let header = match without_header {
@@ -48,10 +51,19 @@ impl Table {
                     _ if rows.is_empty() => Vec::new(),
                     _ => rows.remove(0).fields,
                 };
-                Table::Tsv { header, rows }
+                Table::Tsv { header, rows, quotes }
             }
         };
         Ok(table)
+    }
+
+    /// How the quote characters of a TSV file are read; nothing for other forms and where there are none.
+    pub(crate) fn quotes(&self) -> Option<&'static str> {
+        match self {
+            Table::Tsv { quotes: Quotes::Text, .. } => Some("quotes are text"),
+            Table::Tsv { quotes: Quotes::Enclosing, .. } => Some("quotes enclose fields, as in CSV"),
+            _ => None,
+        }
     }
 
     /// The names of the columns; none for a file without rows.
@@ -73,28 +85,40 @@ impl Table {
         }
     }
 
-    /// The rows of the columns at `places`, in this order, each with the error of a bad one.
+    /// The rows of the columns at `places`, in this order, each with the error of a bad one. The first place is that of the
+    /// label, and `is_label` tells what may stand there.
     ///
     /// # Errors
     /// A fault after which rows can no longer be told apart.
-    pub(crate) fn rows(self, path: &Path, places: &[usize]) -> Result<Vec<Result<Row, DataError>>, DataError> {
+    pub(crate) fn rows(
+        self,
+        path: &Path,
+        places: &[usize],
+        is_label: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<Result<Row, DataError>>, DataError> {
+        let form = self.quotes().map(|quotes| format!(" ({quotes})")).unwrap_or_default();
         let malformed = |line: usize, message: String| DataError::Malformed { path: path.to_owned(), line, message };
         let choose = |mut fields: Vec<String>| {
             let take = |&place: &usize| fields.get_mut(place).map(std::mem::take);
             places.iter().map(take).collect()
         };
         let rows = match self {
-            Table::Tsv { header, rows } => rows
+            Table::Tsv { header, rows, .. } => rows
                 .into_iter()
                 .map(|tsv::Row { line, fields }| {
                     let (found, expected) = (fields.len(), header.len());
                     match header.get(found) {
                         Some(missing) => Err(malformed(
                             line,
-                            format!("the column `{missing}` is missing: {found} columns, expected {expected}"),
+                            format!(
+                                "the column `{}` is missing: {found} columns, expected {expected}{form}",
+                                cut(missing)
+                            ),
                         )),
                         None if found > expected => {
-                            Err(malformed(line, format!("{found} columns, expected {expected}: {}", header.join(", "))))
+                            let names = header.join(", ");
+                            let message = format!("{found} columns, expected {expected}: {}{form}", cut(&names));
+                            Err(malformed(line, message))
                         }
                         None => Ok((line, choose(fields))),
                     }
@@ -102,6 +126,14 @@ impl Table {
                 .collect(),
             Table::Csv(mut records) => std::iter::from_fn(|| records.next_record())
                 .map(|record| match record {
+                    Ok(record) if places.first().is_some_and(|&label| joins_rows(&record, label, is_label)) => {
+                        Err(malformed(
+                            record.line,
+                            "a quoted field goes on in the next line, but this line is a row by itself: a quote that is text \
+                             stands doubled in a field in quotes"
+                                .to_owned(),
+                        ))
+                    }
                     Ok(record) => Ok(Ok((record.line, choose(record.fields)))),
                     Err(Fault::Row { line, message }) => Ok(Err(malformed(line, message))),
                     Err(Fault::File(error)) => Err(error),
@@ -111,7 +143,7 @@ impl Table {
                 let text = |object: &mut Object, line: usize, name: &str| match object.remove(name) {
                     Some(serde_json::Value::Null) => Ok(None),
                     Some(value) => Ok(Some(json_text(value))),
-                    None => Err(malformed(line, format!("the key `{name}` is missing"))),
+                    None => Err(malformed(line, format!("the key `{}` is missing", cut(name)))),
                 };
                 rows.into_iter()
                     .map(|(line, object)| {
@@ -128,6 +160,19 @@ impl Table {
     }
 }
 
+/// Whether a CSV row on several lines begins with a line that is a row by itself, its label at the place `label`. The quotes of a file
+/// that does not double them then hide the rows between two of them.
+fn joins_rows(record: &Record, label: usize, is_label: &dyn Fn(&str) -> bool) -> bool {
+    let Some((at, (first, _))) =
+        record.fields.iter().enumerate().find_map(|(at, field)| Some((at, field.split_once('\n')?)))
+    else {
+        return false;
+    };
+    let line = record.fields[..at].iter().map(String::as_str).chain([first]).collect::<Vec<_>>().join(",");
+    let columns: Vec<&str> = line.split(',').collect();
+    columns.len() == record.fields.len() && columns.get(label).is_some_and(|text| is_label(text))
+}
+
 /// The objects of JSON lines; the first that can be read says what keys there are.
 fn objects(path: &Path) -> Result<Table, DataError> {
     let mut lines = Lines::open(path)?;
@@ -136,7 +181,8 @@ fn objects(path: &Path) -> Result<Table, DataError> {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let object = serde_json::from_slice::<Object>(line).map_err(|error| format!("not a JSON object: {error}"));
+        let object =
+            json::from_slice::<Object>(line).map_err(|error| format!("not a JSON object: {}", json::message(&error)));
         rows.push((lines.line(), object));
     }
     let first = rows.iter().find_map(|(_, object)| object.as_ref().ok());

@@ -2,12 +2,13 @@
 //!
 //! The ten GLUE tasks of the paper's evaluation are built in, one file each under `tasks/`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Instance};
 use coin_core::file::is_plain_name;
+use coin_core::quote::cut;
 
 /// One answer word and the class it stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +54,10 @@ pub struct Task {
     #[serde(default = "accuracy_alone")]
     pub metrics: Vec<Metric>,
 }
+
+/// Bytes of the longest name of a task or level, of which files are named: file systems allow 255, and the names of results hold more
+/// than the task's.
+pub const LONGEST_NAME: usize = 100;
 
 pub(crate) fn accuracy_alone() -> Vec<Metric> {
     vec![Metric::Accuracy]
@@ -112,10 +117,10 @@ impl Task {
         self.labels.get(instance.label).map(String::as_str).ok_or_else(|| {
             DataError::Invalid(format!(
                 "task `{}`, row {}: class {} is none of {}",
-                self.name,
+                cut(&self.name),
                 instance.row,
                 instance.label,
-                self.labels.join(", ")
+                cut(&self.labels.join(", "))
             ))
         })
     }
@@ -135,7 +140,7 @@ impl Task {
     /// Refuses a definition that cannot be evaluated.
     ///
     /// # Errors
-    /// [`DataError::Invalid`] for a name that is no plain file name, fewer than two labels, a content without a field or with an
+    /// [`DataError::Invalid`] for a name that is no plain file name or longer than [`LONGEST_NAME`], fewer than two labels, a content without a field or with an
     /// open brace, a word that is empty, not in lower case or stands for no class, and a label that no word stands for.
     ///
     /// ```
@@ -145,41 +150,50 @@ impl Task {
     /// # Ok::<(), coin_data::DataError>(())
     /// ```
     pub fn check(&self) -> Result<(), DataError> {
-        let fault = |what: String| Err(DataError::Invalid(format!("task `{}` {what}", self.name)));
+        let fault = |what: String| Err(DataError::Invalid(format!("task `{}` {what}", cut(&self.name))));
+        // Results are written to a folder of the task's name.
         if !is_plain_name(&self.name) {
             return fault("has a name that is no plain file name: letters, digits, `_`, `-` and `.`".to_owned());
+        }
+        if self.name.len() > LONGEST_NAME {
+            let bytes = self.name.len();
+            return fault(format!("has a name of {bytes} bytes, too long for a file name: at most {LONGEST_NAME}"));
         }
         if self.labels.len() < 2 {
             return fault("needs at least two labels".to_owned());
         }
         if self.content.split('{').skip(1).any(|part| !part.contains('}')) {
-            return fault(format!("has a content with a `{{` without its `}}`: {}", self.content));
+            return fault(format!("has a content with a `{{` without its `}}`: {}", cut(&self.content)));
         }
         if self.fields().is_empty() {
-            return fault(format!("has a content without a {{field}}: {}", self.content));
+            return fault(format!("has a content without a {{field}}: {}", cut(&self.content)));
         }
-        if let Some(label) = (0..self.labels.len()).find(|&at| self.labels[..at].contains(&self.labels[at])) {
-            return fault(format!("has the label `{}` twice", self.labels[label]));
+        let mut labels = HashSet::new();
+        if let Some(label) = self.labels.iter().find(|label| !labels.insert(*label)) {
+            return fault(format!("has the label `{}` twice", cut(label)));
         }
-        for (at, LabelWord { word, class }) in self.verbalizer.iter().enumerate() {
-            if self.verbalizer[..at].iter().any(|entry| entry.word == *word) {
-                return fault(format!("has the word `{word}` twice in its verbalizer"));
+        let (mut words, mut classes) = (HashSet::new(), HashSet::new());
+        for LabelWord { word, class } in &self.verbalizer {
+            let shown = cut(word);
+            if !words.insert(word) {
+                return fault(format!("has the word `{shown}` twice in its verbalizer"));
             }
             if word.trim().is_empty() {
                 return fault("has an empty word in its verbalizer".to_owned());
             }
             if *word != word.to_lowercase() {
-                return fault(format!("has a verbalizer whose word `{word}` is not in lower case"));
+                return fault(format!("has a verbalizer whose word `{shown}` is not in lower case"));
             }
             if *class >= self.labels.len() {
                 let classes = self.labels.len();
                 return fault(format!(
-                    "has a verbalizer where the word `{word}` stands for class {class} of {classes}"
+                    "has a verbalizer where the word `{shown}` stands for class {class} of {classes}"
                 ));
             }
+            classes.insert(*class);
         }
-        match (0..self.labels.len()).find(|class| self.verbalizer.iter().all(|entry| entry.class != *class)) {
-            Some(class) => fault(format!("has no word in its verbalizer for the label `{}`", self.labels[class])),
+        match (0..self.labels.len()).find(|class| !classes.contains(class)) {
+            Some(class) => fault(format!("has no word in its verbalizer for the label `{}`", cut(&self.labels[class]))),
             None => Ok(()),
         }
     }

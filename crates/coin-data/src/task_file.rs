@@ -11,6 +11,7 @@ use crate::labelled_rows::{Classes, Columns, labelled_rows};
 use crate::pairs::{ReadOptions, ReadReport};
 use crate::{DataError, Instance, Metric, Task};
 use coin_core::file::read_to_string;
+use coin_core::quote::cut;
 
 /// Where a task's examples lie and what their columns are called. Paths are relative to the task's file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +73,7 @@ impl TaskFile {
         let Written { version, name, group, instructions, content, labels, verbalizer, metrics, data } =
             toml::from_str(&text).map_err(|error: toml::de::Error| {
                 let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
-                malformed(line, error.message().to_owned())
+                malformed(line, cut(error.message()).into_owned())
             })?;
         let words = || {
             labels.iter().enumerate().map(|(class, word)| crate::task::LabelWord { word: word.to_lowercase(), class })
@@ -89,7 +90,7 @@ impl TaskFile {
         if let Some(stray) = data.columns.keys().find(|field| !fields.contains(&field.as_str())) {
             return Err(malformed(
                 0,
-                format!("data.columns names the field `{stray}`, which the content does not have"),
+                format!("data.columns names the field `{}`, which the content does not have", cut(stray)),
             ));
         }
         Ok(TaskFile { task, data, path: path.to_owned() })
@@ -100,6 +101,19 @@ impl TaskFile {
     /// # Errors
     /// [`DataError::NotFound`] if the file names no examples of this split; else as [`crate::glue::read`].
     pub fn instances(&self, split: Split) -> Result<Vec<Instance>, DataError> {
+        self.instances_with(split, &ReadOptions::default()).map(|(instances, _)| instances)
+    }
+
+    /// As [`instances`](TaskFile::instances). With [`skip_bad`](ReadOptions::skip_bad) a row that cannot be read is left out, and
+    /// the report counts it; the other rows keep their numbers.
+    ///
+    /// # Errors
+    /// As [`instances`](TaskFile::instances).
+    pub fn instances_with(
+        &self,
+        split: Split,
+        options: &ReadOptions,
+    ) -> Result<(Vec<Instance>, ReadReport), DataError> {
         let TaskFile { task, data, path } = self;
         let file = match split {
             Split::Validation => Some(&data.validation),
@@ -126,9 +140,8 @@ impl TaskFile {
         let numbers = if data.values.is_none() { format!("0 to {} or ", known.len() - 1) } else { String::new() };
         let classes = Classes { of: &class, expected: format!("{numbers}one of: {}", known.join(", ")) };
         let (mut instances, mut report) = (Vec::new(), ReadReport::default());
-        let options = ReadOptions::default();
-        labelled_rows(&file, &task.name, &columns, &classes, &options, &mut instances, &mut report)?;
-        Ok(instances)
+        labelled_rows(&file, &task.name, &columns, &classes, options, &mut instances, &mut report)?;
+        Ok((instances, report))
     }
 }
 
@@ -169,6 +182,24 @@ columns = { question = "text" }
         let rows = "{\"text\": \"Who?\", \"kind\": \"person\"}\n{\"text\": \"Where?\", \"kind\": 0}\n";
         let labels: Vec<usize> = read(&by_word, rows).unwrap().iter().map(|instance| instance.label).collect();
         assert_eq!(labels, [1, 0]);
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_is_left_out_on_request() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("task.toml");
+        std::fs::write(&path, TASK).unwrap();
+        let rows = [
+            "{\"text\": \"Who?\", \"kind\": \"HUM\"}",
+            "{\"text\": \"What?\"}",
+            "{\"text\": \"Where?\", \"kind\": \"LOC\"}",
+        ];
+        std::fs::write(folder.path().join("rows.jsonl"), rows.join("\n")).unwrap();
+        let file = TaskFile::read(&path).unwrap();
+        assert!(file.instances(Split::Validation).is_err());
+        let (instances, report) = file.instances_with(Split::Validation, &ReadOptions { skip_bad: true }).unwrap();
+        assert_eq!(instances.iter().map(|instance| instance.row).collect::<Vec<_>>(), [0, 2]);
+        assert_eq!((report.rows, report.skipped_count, report.skipped[0].0), (3, 1, 2));
     }
 
     #[test]

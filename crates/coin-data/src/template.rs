@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Instance, Task, task};
 use coin_core::file::read_to_string;
+use coin_core::json;
+use coin_core::quote::cut;
 
 /// The target pattern of a template that asks for the answer.
 const ANSWER: &str = "{answer}";
@@ -112,10 +114,10 @@ impl TemplateSet {
         if text.trim().is_empty() {
             return Err(empty());
         }
-        let set: TemplateSet = serde_json::from_str(&text).map_err(|error| DataError::Malformed {
+        let set: TemplateSet = json::from_str(&text).map_err(|error| DataError::Malformed {
             path: path.to_owned(),
             line: error.line(),
-            message: format!("expected {{task: [[prompt, target], ..]}}: {error}"),
+            message: format!("expected {{task: [[prompt, target], ..]}}: {}", json::message(&error)),
         })?;
         if set.tasks.values().all(Vec::is_empty) { Err(empty()) } else { Ok(set) }
     }
@@ -135,7 +137,7 @@ impl TemplateSet {
         let alias = TASK_ALIASES.iter().filter(|(name, _)| own.contains(name)).map(|&(_, alias)| alias);
         own.into_iter().chain(alias).find_map(|name| self.tasks.get(name)).map(Vec::as_slice).ok_or_else(|| {
             let known = self.names().collect::<Vec<_>>().join(", ");
-            DataError::Invalid(format!("no templates for the task `{}`, only for: {known}", task.name))
+            DataError::Invalid(format!("no templates for the task `{}`, only for: {}", cut(&task.name), cut(&known)))
         })
     }
 
@@ -175,21 +177,16 @@ pub fn fill(template: &Template, task: &Task, instance: &Instance) -> Result<(St
     let extra = |name: &str| match name {
         "answer" => Some(answer.to_owned()),
         "options_" => Some(options(task)),
-        _ => {
-            let [one, other] = FIELD_ALIASES.into_iter().find(|pair| pair.contains(&name))?;
-            instance.fields.get(if name == one { other } else { one }).cloned()
-        }
+        _ => instance.fields.get(other_name(name)?).cloned(),
     };
-    let fill = |pattern: &str| {
-        task::fill(pattern, instance, extra).map_err(|error| match error {
-            // One line, also for a template of several.
-            DataError::MissingField { task, template, field, row } => {
-                DataError::MissingField { task, template: template.replace('\n', "\\n"), field, row }
-            }
-            other => other,
-        })
-    };
+    let fill = |pattern: &str| task::fill(pattern, instance, extra);
     Ok((fill(&template.prompt)?, fill(&template.target)?))
+}
+
+/// The other name of the field `name`: premise is sentence1, hypothesis is sentence2, and the reverse.
+pub(crate) fn other_name(name: &str) -> Option<&'static str> {
+    let [one, other] = FIELD_ALIASES.into_iter().find(|pair| pair.contains(&name))?;
+    Some(if name == one { other } else { one })
 }
 
 /// FLAN's list of answers.

@@ -11,18 +11,20 @@ use tokenizers::Tokenizer;
 
 pub use pair::{PairRow, TokenizedPairs, tokenize_pairs};
 
+use coin_core::quote::cut;
+
 use crate::DataError;
 
 /// A tokenised prompt with its target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRow {
-    /// The ids: BOS if there is one, prompt, target.
+    /// The ids: BOS if there is one, prompt, target, EOS if it is asked for.
     pub ids: Vec<u32>,
     /// Number of ids before the first supervised one.
     pub prompt: usize,
     /// Number of prompt tokens cut out of the middle to fit.
     pub shortened: usize,
-    /// Number of target tokens cut off on the right to fit.
+    /// Number of target tokens cut off on the right to fit, EOS among them.
     pub cut: usize,
 }
 
@@ -63,8 +65,11 @@ pub enum Boundary {
 /// How rows are tokenised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenizeOptions {
-    /// Id put before the prompt, if any.
+    /// Id put before the prompt, if any. A text that begins with this token already gets no second one.
     pub bos: Option<u32>,
+    /// Id put after the target and supervised, from which a model learns to stop. Default none (the released program's). A
+    /// target that ends in this token already gets no second one.
+    pub eos: Option<u32>,
     /// Longest row, in tokens. Default 256 (the released program's).
     pub max_tokens: usize,
     /// What happens to longer rows.
@@ -76,7 +81,8 @@ pub struct TokenizeOptions {
 impl TokenizeOptions {
     /// The defaults, with this id before the prompt.
     pub fn new(bos: Option<u32>) -> Self {
-        TokenizeOptions { bos, max_tokens: 256, truncation: Truncation::default(), boundary: Boundary::default() }
+        let (truncation, boundary) = (Truncation::default(), Boundary::default());
+        TokenizeOptions { bos, eos: None, max_tokens: 256, truncation, boundary }
     }
 
     /// Tokenises `prompt` followed by `target`; `None` for a row that is too long under [`Truncation::Skip`].
@@ -87,8 +93,11 @@ impl TokenizeOptions {
     /// tokenizer refuses the text.
     pub fn row(&self, tokenizer: &Tokenizer, prompt: &str, target: &str) -> Result<Option<TokenRow>, DataError> {
         let text = format!("{prompt}{target}");
-        let refused = |error| DataError::Invalid(format!("cannot tokenize {text:?}: {error}"));
+        let refused = |error: tokenizers::Error| {
+            DataError::Invalid(format!("cannot tokenize `{}`: {}", cut(&text), cut(&error.to_string())))
+        };
         let encoding = tokenizer.encode(text.as_str(), false).map_err(refused)?;
+        let own = self.bos.map_or(0, |bos| encoding.get_ids().iter().take_while(|id| **id == bos).count());
         let bos = self.bos.iter().count();
         let boundary = match self.boundary {
             Boundary::Offsets => encoding.get_offsets().iter().position(|&(_, end)| end > prompt.len()),
@@ -97,22 +106,30 @@ impl TokenizeOptions {
                 (alone < encoding.len()).then_some(alone)
             }
         };
-        let Some(mut prompt_tokens) = boundary.map(|boundary| bos + boundary) else {
-            return Err(DataError::Invalid(format!("target {target:?} has no token to learn from")));
+        // A text's own BOS stands for the one that would be put before it.
+        let Some(mut prompt_tokens) = boundary.map(|boundary| bos + boundary.saturating_sub(own)) else {
+            return Err(DataError::Invalid(format!("target `{}` has no token to learn from", cut(target))));
         };
         if prompt_tokens == 0 {
-            let message = format!("prompt {prompt:?} has no token, so nothing precedes the target {target:?}");
+            let (prompt, target) = (cut(prompt), cut(target));
+            let message = format!("prompt `{prompt}` has no token, so nothing precedes the target `{target}`");
             return Err(DataError::Invalid(message));
         }
-        let mut ids: Vec<u32> = self.bos.into_iter().chain(encoding.get_ids().iter().copied()).collect();
+        let mut ids: Vec<u32> = self.bos.into_iter().chain(encoding.get_ids()[own..].iter().copied()).collect();
+        if prompt_tokens >= ids.len() {
+            return Err(DataError::Invalid(format!("target `{}` has no token to learn from", cut(target))));
+        }
+        ids.extend(self.eos.filter(|eos| ids.last() != Some(eos)));
         let excess = ids.len().saturating_sub(self.max_tokens);
+        let shown = cut(&text);
         let (mut shortened, mut cut) = (0, 0);
         if excess > 0 {
             let too_long = |what: &str| {
                 DataError::Invalid(format!(
-                    "{what}: {} tokens, at most {} allowed: {text:.60?}",
+                    "{what}: {} tokens, at most {} allowed: `{}`",
                     ids.len(),
-                    self.max_tokens
+                    self.max_tokens,
+                    shown
                 ))
             };
             match self.truncation {
@@ -157,7 +174,8 @@ pub(crate) mod tests {
     }
 
     pub(crate) const OPTIONS: TokenizeOptions = TokenizeOptions {
-        bos: Some(1),
+        bos: Some(9),
+        eos: None,
         max_tokens: 256,
         truncation: Truncation::KeepAnswer,
         boundary: Boundary::Offsets,
@@ -166,10 +184,10 @@ pub(crate) mod tests {
     #[test]
     fn the_boundary_is_where_the_target_begins() {
         let row = OPTIONS.row(&tokenizer(), "is it good ?\n", "yes no").unwrap().unwrap();
-        assert_eq!(row, TokenRow { ids: vec![1, 1, 2, 3, 4, 5, 6], prompt: 5, shortened: 0, cut: 0 });
+        assert_eq!(row, TokenRow { ids: vec![9, 1, 2, 3, 4, 5, 6], prompt: 5, shortened: 0, cut: 0 });
         // A token that spans the boundary is supervised: "go" + "od".
         let row = OPTIONS.row(&tokenizer(), "is it go", "od").unwrap().unwrap();
-        assert_eq!((row.ids, row.prompt), (vec![1, 1, 2, 3], 3));
+        assert_eq!((row.ids, row.prompt), (vec![9, 1, 2, 3], 3));
         assert!(OPTIONS.row(&tokenizer(), "is it ", " ").unwrap_err().to_string().contains("no token"));
     }
 
@@ -178,7 +196,7 @@ pub(crate) mod tests {
         for boundary in [Boundary::Offsets, Boundary::PromptAlone] {
             let options = TokenizeOptions { bos: None, boundary, ..OPTIONS };
             let message = options.row(&tokenizer(), " \n", "yes no").unwrap_err().to_string();
-            assert!(message.contains(r#"prompt " \n" has no token"#) && message.contains("yes no"), "{message}");
+            assert!(message.contains(r"prompt ` \n` has no token") && message.contains("yes no"), "{message}");
             assert_eq!(options.row(&tokenizer(), "is ", "yes").unwrap().unwrap().prompt, 1);
             let begun = TokenizeOptions { bos: Some(1), ..options };
             assert_eq!(begun.row(&tokenizer(), "", "yes").unwrap().unwrap().prompt, 1);
@@ -186,13 +204,55 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_text_that_begins_with_bos_gets_no_second_one() {
+        let mut tokenizer = tokenizer();
+        tokenizer.add_special_tokens([tokenizers::AddedToken::from("#", true)]).unwrap();
+        for boundary in [Boundary::Offsets, Boundary::PromptAlone] {
+            let options = TokenizeOptions { bos: Some(7), boundary, ..OPTIONS };
+            for (prompt, ids) in
+                [("is it ", vec![7, 1, 2, 5]), ("# is it ", vec![7, 1, 2, 5]), ("## is it ", vec![7, 1, 2, 5])]
+            {
+                let row = options.row(&tokenizer, prompt, "yes").unwrap().unwrap();
+                assert_eq!((row.ids, row.prompt), (ids, 3), "{prompt}");
+            }
+            let row = options.row(&tokenizer, "#", "yes").unwrap().unwrap();
+            assert_eq!((row.ids, row.prompt), (vec![7, 5], 1));
+            // Where none is put before a text, its own stays.
+            let row = TokenizeOptions { bos: None, ..options }.row(&tokenizer, "# is ", "yes").unwrap().unwrap();
+            assert_eq!((row.ids, row.prompt), (vec![7, 1, 5], 2));
+        }
+    }
+
+    #[test]
+    fn the_end_is_the_last_supervised_token() {
+        let ending = TokenizeOptions { eos: Some(7), ..OPTIONS };
+        let row = ending.row(&tokenizer(), "is it good ?\n", "yes no").unwrap().unwrap();
+        assert_eq!((row.ids.as_slice(), row.prompt, row.supervised()), (&[9, 1, 2, 3, 4, 5, 6, 7][..], 5, 3));
+        // A target that ends in it has it once.
+        let row = ending.row(&tokenizer(), "is it good ?\n", "yes #").unwrap().unwrap();
+        assert_eq!((row.ids.as_slice(), row.supervised()), (&[9, 1, 2, 3, 4, 5, 7][..], 2));
+        // The prompt's middle makes room for it.
+        let short = TokenizeOptions { max_tokens: 6, ..ending };
+        let row = short.row(&tokenizer(), "is it good ? # ", "yes").unwrap().unwrap();
+        assert_eq!((row.ids.as_slice(), row.shortened, row.cut), (&[9, 1, 4, 7, 5, 7][..], 2, 0));
+        // What is cut on the right is counted.
+        let right = TokenizeOptions { max_tokens: 5, truncation: Truncation::Right, ..ending };
+        let row = right.row(&tokenizer(), "is it ", "yes no").unwrap().unwrap();
+        assert_eq!((row.ids.as_slice(), row.cut), (&[9, 1, 2, 5, 6][..], 1));
+        for truncation in [Truncation::Error, Truncation::Skip] {
+            let strict = TokenizeOptions { max_tokens: 5, truncation, ..ending };
+            assert!(!matches!(strict.row(&tokenizer(), "is it ", "yes no"), Ok(Some(_))), "{truncation:?}");
+        }
+    }
+
+    #[test]
     fn the_released_boundary_counts_the_tokens_of_the_prompt_alone() {
         let released = TokenizeOptions { boundary: Boundary::PromptAlone, ..OPTIONS };
         let row = released.row(&tokenizer(), "is it good ?\n", "yes no").unwrap().unwrap();
-        assert_eq!((row.ids, row.prompt), (vec![1, 1, 2, 3, 4, 5, 6], 5));
+        assert_eq!((row.ids, row.prompt), (vec![9, 1, 2, 3, 4, 5, 6], 5));
         // Alone, "go" is a token of its own: the joint "good" counts as prompt, and the target begins after it.
         let row = released.row(&tokenizer(), "is it go", "od yes").unwrap().unwrap();
-        assert_eq!((row.ids, row.prompt), (vec![1, 1, 2, 3, 5], 4));
+        assert_eq!((row.ids, row.prompt), (vec![9, 1, 2, 3, 5], 4));
         assert!(released.row(&tokenizer(), "is it go", "od").unwrap_err().to_string().contains("no token"));
     }
 
@@ -201,12 +261,12 @@ pub(crate) mod tests {
         let options = |truncation| TokenizeOptions { max_tokens: 5, truncation, ..OPTIONS };
         let row = |truncation| options(truncation).row(&tokenizer(), "is it good ? # ", "yes");
         let kept = row(Truncation::KeepAnswer).unwrap().unwrap();
-        assert_eq!(kept, TokenRow { ids: vec![1, 1, 4, 7, 5], prompt: 4, shortened: 2, cut: 0 });
+        assert_eq!(kept, TokenRow { ids: vec![9, 1, 4, 7, 5], prompt: 4, shortened: 2, cut: 0 });
         assert!(row(Truncation::Error).is_err());
         assert_eq!(row(Truncation::Skip).unwrap(), None);
         assert!(row(Truncation::Right).unwrap_err().to_string().contains("no target"));
         let right = TokenizeOptions { max_tokens: 5, truncation: Truncation::Right, ..OPTIONS };
         let row = right.row(&tokenizer(), "is it ", "yes no yes").unwrap().unwrap();
-        assert_eq!((row.ids, row.prompt, row.cut), (vec![1, 1, 2, 5, 6], 3, 1));
+        assert_eq!((row.ids, row.prompt, row.cut), (vec![9, 1, 2, 5, 6], 3, 1));
     }
 }

@@ -5,12 +5,15 @@
 //! a file says which form it has, so it is decided from the whole file (the rule is ours). A file is *quoted* if
 //!
 //! 1. every field with a quote character in it is a well-formed CSV field: it starts and ends with a quote, and
-//!    every quote between is doubled; and
+//!    every quote between is doubled;
 //! 2. quoting shows: a quoted field holds a doubled quote, a tab or a line break (writers that quote only where
-//!    they must), or the first row has nothing but quoted fields (writers that quote all text).
+//!    they must), or the first row has nothing but quoted fields (writers that quote all text); and
+//! 3. quotes join no rows: a row stands on several lines only if one of these lacks columns, and a field holds a tab only
+//!    if no line of its row has the columns of a row by itself.
 //!
 //! Any other file is plain. In plain text a quotation at the start or in the middle of a field breaks the first
-//! condition, and a field that happens to be one quotation as a whole does not meet the second.
+//! condition, a field that happens to be one quotation as a whole does not meet the second, and a quotation that begins in one
+//! row and ends in another breaks the third.
 
 /// A row: its line in the file, counted from 1, and its fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,13 +22,30 @@ pub(crate) struct Row {
     pub(crate) fields: Vec<String>,
 }
 
-/// The rows of `text`. Lines end in `\n` or `\r\n`; empty lines at the end are no rows.
-pub(crate) fn rows(text: &str) -> Vec<Row> {
+/// How the quote characters of a file are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Quotes {
+    /// There are none.
+    Absent,
+    /// They are text.
+    Text,
+    /// They enclose fields, as in CSV.
+    Enclosing,
+}
+
+/// The rows of `text`, and how its quotes were read. Lines end in `\n` or `\r\n`; empty lines at the end are no rows.
+pub(crate) fn rows(text: &str) -> (Quotes, Vec<Row>) {
     let text = text.trim_end_matches(['\r', '\n']);
     if text.is_empty() {
-        return Vec::new();
+        return (Quotes::Absent, Vec::new());
     }
-    quoted(text).unwrap_or_else(|| plain(text))
+    if !text.contains('"') {
+        return (Quotes::Absent, plain(text));
+    }
+    match quoted(text) {
+        Some(rows) => (Quotes::Enclosing, rows),
+        None => (Quotes::Text, plain(text)),
+    }
 }
 
 fn plain(text: &str) -> Vec<Row> {
@@ -35,19 +55,20 @@ fn plain(text: &str) -> Vec<Row> {
 
 /// The rows of `text` if it is quoted by the module's rule.
 fn quoted(text: &str) -> Option<Vec<Row>> {
-    if !text.contains('"') {
-        return None;
-    }
-    let mut rows = Vec::new();
+    let lines: Vec<&str> = text.split('\n').collect();
+    let mut rows: Vec<Row> = Vec::new();
     let mut row = Row { line: 1, fields: Vec::new() };
     let (mut line, mut rest) = (1, text);
     let (mut needed, mut first_row_quoted) = (false, true);
+    // Whether a field of this row holds a tab.
+    let mut tabs = false;
     loop {
         let field;
         if let Some(inside) = rest.strip_prefix('"') {
             let length = closing_quote(inside)?;
             let raw = &inside[..length];
             needed |= raw.contains(['"', '\t', '\n']);
+            tabs |= raw.contains('\t');
             line += raw.matches('\n').count();
             field = raw.replace("\"\"", "\"");
             rest = &inside[length + 1..];
@@ -67,6 +88,11 @@ fn quoted(text: &str) -> Option<Vec<Row>> {
             rest = after;
             continue;
         }
+        let columns = rows.first().unwrap_or(&row).fields.len();
+        if !is_one_row(&lines[row.line - 1..line], columns, tabs) {
+            return None;
+        }
+        tabs = false;
         let Some(after) = rest.strip_prefix("\r\n").or_else(|| rest.strip_prefix('\n')) else {
             rows.push(row);
             return (rest.is_empty() && (needed || first_row_quoted)).then_some(rows);
@@ -75,6 +101,16 @@ fn quoted(text: &str) -> Option<Vec<Row>> {
         line += 1;
         rows.push(std::mem::replace(&mut row, Row { line, fields: Vec::new() }));
     }
+}
+
+/// Whether `lines` may be one row of `columns` columns, `tabs` of its fields' own among them or not.
+fn is_one_row(lines: &[&str], columns: usize, tabs: bool) -> bool {
+    if lines.len() == 1 && !tabs {
+        return true;
+    }
+    let counts = || lines.iter().map(|line| line.matches('\t').count() + 1);
+    let lacking = lines.len() == 1 || counts().any(|count| count < columns);
+    lacking && !(tabs && counts().any(|count| count == columns))
 }
 
 /// Where the quote that closes a field stands in `inside`, the text after its opening quote.
@@ -94,7 +130,7 @@ mod tests {
     use super::*;
 
     fn fields(text: &str) -> Vec<Vec<String>> {
-        rows(text).into_iter().map(|row| row.fields).collect()
+        rows(text).1.into_iter().map(|row| row.fields).collect()
     }
 
     #[test]
@@ -122,9 +158,32 @@ mod tests {
 
     #[test]
     fn lines_are_counted_through_quoted_breaks() {
-        let rows = rows("a\tb\n\"one\ntwo\tthree\"\t1\nlast\t0");
+        let (_, rows) = rows("a\tb\n\"one\ntwo\tthree\"\t1\nlast\t0");
         assert_eq!(rows[1], Row { line: 2, fields: vec!["one\ntwo\tthree".into(), "1".into()] });
         assert_eq!(rows[2].line, 4);
+    }
+
+    #[test]
+    fn a_quotation_over_two_rows_joins_nothing() {
+        // The first is an example of two rows that a lenient reader takes for one.
+        let two = "sentence\tlabel\n\"a\t1\nb\"\t0\n";
+        assert_eq!(fields(two), [["sentence", "label"], ["\"a", "1"], ["b\"", "0"]]);
+        assert_eq!(rows(two).0, Quotes::Text);
+        // Other rows in proper form, or a row that lacks its label, do not change that.
+        let more = "sentence\tlabel\n\"a\t1\nb\"\t0\n\"She said \"\"go\"\".\"\t1\nc\n";
+        assert_eq!(fields(more)[1..3], [["\"a", "1"], ["b\"", "0"]]);
+        assert_eq!(fields("sentence\tlabel\n\"a\t1\noops\nb\"\t0\n").len(), 4);
+        // A quotation over two fields of one row.
+        let across = "one\ttwo\tlabel\n\"Yes, he said.\tNo, he said.\"\t0\n";
+        assert_eq!(fields(across)[1], ["\"Yes, he said.", "No, he said.\"", "0"]);
+    }
+
+    #[test]
+    fn a_quoted_text_may_come_last_and_break_lines() {
+        let text = "label\ttext\n1\t\"one\ntwo\"\n0\tthree\n";
+        assert_eq!(fields(text), [["label", "text"], ["1", "one\ntwo"], ["0", "three"]]);
+        assert_eq!(rows(text).0, Quotes::Enclosing);
+        assert_eq!(rows("a\tb\nc\td\n").0, Quotes::Absent);
     }
 
     #[test]
@@ -136,7 +195,7 @@ mod tests {
     #[test]
     fn carriage_returns_and_trailing_lines() {
         assert_eq!(fields("a\tb\r\nc\t\r\n\r\n"), [["a", "b"], ["c", ""]]);
-        assert!(rows("\n\n").is_empty());
+        assert!(rows("\n\n").1.is_empty());
         assert_eq!(fields("a\n\nb").len(), 3, "an empty line in the middle is a row");
     }
 }

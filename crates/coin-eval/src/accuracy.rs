@@ -4,8 +4,7 @@
 use coin_data::{DataError, Instance, Prompt, Task};
 
 use crate::model::{GenerateOptions, Generation, LanguageModel};
-use crate::scorer::released;
-use crate::{EvalError, Preset, sampling};
+use crate::{EvalError, Preset, Scorer, sampling};
 
 /// Examples of a task, ready to be answered under any instruction.
 ///
@@ -42,8 +41,7 @@ use crate::{EvalError, Preset, sampling};
 #[derive(Debug, Clone)]
 pub struct TaskAccuracy {
     task: Task,
-    /// The content of each example, and its class.
-    examples: Vec<(String, usize)>,
+    examples: Vec<Instance>,
     options: GenerateOptions,
 }
 
@@ -52,7 +50,7 @@ impl TaskAccuracy {
     /// are generated, as the paper does.
     ///
     /// # Errors
-    /// There is no example, or one lacks a field.
+    /// There is no example, one lacks a field, or the task's label words cannot be told apart ([`Scorer::check`]).
     pub fn new(task: Task, instances: &[Instance], samples: usize, seed: u64) -> Result<Self, EvalError> {
         if samples == 0 {
             return Err(EvalError::Invalid("samples must be at least 1".to_owned()));
@@ -60,9 +58,9 @@ impl TaskAccuracy {
         if instances.is_empty() {
             return Err(EvalError::Invalid(format!("task `{}` has no examples", task.name)));
         }
-        let chosen = sampling::sample(instances, samples, seed, &task, None);
-        let content = |example: &Instance| Ok((task.content(example)?, example.label));
-        let examples = chosen.iter().map(content).collect::<Result<_, DataError>>()?;
+        Scorer::Released.check(&task)?;
+        let examples = sampling::sample(instances, samples, seed, &task, None);
+        examples.iter().try_for_each(|example| task.content(example).map(|_| ()))?;
         Ok(TaskAccuracy { task, examples, options: GenerateOptions { max_new_tokens: 7, hidden: false } })
     }
 
@@ -75,7 +73,7 @@ impl TaskAccuracy {
     /// The share of examples that `model` answers rightly under `instruction`, from 0 to 1.
     ///
     /// # Errors
-    /// [`EvalError::Model`] if the model fails.
+    /// [`EvalError::Model`] if the model fails; [`EvalError::Data`] for a placeholder that the task does not have.
     pub fn of(&self, model: &mut dyn LanguageModel, instruction: &str) -> Result<f64, EvalError> {
         Ok(self.of_each(model, &[instruction.to_owned()])?.into_iter().next().unwrap_or_default())
     }
@@ -85,13 +83,11 @@ impl TaskAccuracy {
     /// # Errors
     /// As [`of`](Self::of).
     pub fn of_each(&self, model: &mut dyn LanguageModel, instructions: &[String]) -> Result<Vec<f64>, EvalError> {
-        let render = |instruction: &String, content: &String| {
-            Prompt::new(instruction.as_str(), content.as_str()).with_marker(Preset::Strict.marker())
-        };
-        let prompts: Vec<Prompt> = instructions
-            .iter()
-            .flat_map(|instruction| self.examples.iter().map(|(content, _)| render(instruction, content)))
-            .collect();
+        let prompts = instructions.iter().flat_map(|instruction| {
+            let prompt = |example| Prompt::of_example(instruction, &self.task, example);
+            self.examples.iter().map(move |example| Ok(prompt(example)?.with_marker(Preset::Strict.marker())))
+        });
+        let prompts = prompts.collect::<Result<Vec<Prompt>, DataError>>()?;
         let failed = |source| EvalError::Model {
             task: self.task.name.clone(),
             level: match instructions {
@@ -101,11 +97,12 @@ impl TaskAccuracy {
             instruction: 0,
             source,
         };
-        let decided = |text: &str| released::decided(&self.task, text);
+        let decided = |text: &str| Scorer::Released.decided(&self.task, text);
         let generations = model.generate_all(&prompts, &self.options, &decided).map_err(failed)?;
         let right = |answers: &[Generation]| {
             let pairs = self.examples.iter().zip(answers);
-            let right = pairs.filter(|((_, class), answer)| released::parse(&self.task, &answer.text) == Some(*class));
+            let right = pairs
+                .filter(|(example, answer)| Scorer::Released.parse(&self.task, &answer.text) == Some(example.label));
             right.count() as f64 / self.examples.len() as f64
         };
         Ok(generations.chunks(self.examples.len()).map(right).collect())
@@ -157,5 +154,9 @@ mod tests {
         assert_eq!(model.calls, 1);
         assert_eq!(accuracy.of(&mut model, "abc").unwrap(), 0.6);
         assert_eq!(accuracy.of_each(&mut model, &[]).unwrap(), [0.0; 0]);
+        // A place for the input, and one for what there is not.
+        assert_eq!(accuracy.of(&mut model, "{content}a").unwrap(), 0.4);
+        let message = accuracy.of(&mut model, "{premise}").unwrap_err().to_string();
+        assert!(message.contains("unknown placeholder {premise}"), "{message}");
     }
 }

@@ -54,8 +54,8 @@ impl<'a> Answers<'a> {
     /// Orders `records`. `tasks` say the groups and metrics; a task that is none of them is its own group and is measured
     /// by its accuracy.
     ///
-    /// Refuses records of which two are of the same task, level, instruction and row: their shares would be counted
-    /// twice. Refuses classes that a known task does not have.
+    /// Refuses records of two models or read by two scorers, and records of which two are of the same task, level, instruction
+    /// and row: their shares would be counted twice. Refuses classes that a known task does not have.
     pub fn new(
         name: &str,
         records: impl IntoIterator<Item = &'a Record>,
@@ -64,7 +64,9 @@ impl<'a> Answers<'a> {
         let mut cells: Vec<(&str, &str, Vec<&Record>)> = Vec::new();
         let mut places: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         let mut place = usize::MAX;
+        let mut first: Option<&Record> = None;
         for record in records {
+            same_run(name, first.get_or_insert(record), record)?;
             // A ledger has a cell's records in succession: most need no search.
             if cells.get(place).is_none_or(|(task, level, _)| *task != record.task || *level != record.level) {
                 place = *places.entry((&record.task, &record.level)).or_insert(cells.len());
@@ -169,6 +171,21 @@ fn columns<'a>(
     Ok(cell.chunk_by(|a, b| a.instruction == b.instruction).map(column).collect())
 }
 
+/// Refuses `record` where another model answered or another scorer read it than `first`.
+fn same_run(name: &str, first: &Record, record: &Record) -> Result<(), EvalError> {
+    let (what, ours, theirs) = if record.model != first.model {
+        ("answered by two models", first.model.as_str(), record.model.as_str())
+    } else if record.scorer != first.scorer {
+        ("read by two scorers", first.scorer.name(), record.scorer.name())
+    } else {
+        return Ok(());
+    };
+    let Record { task, level, instruction, row, .. } = record;
+    Err(EvalError::Invalid(format!(
+        "run `{name}` was {what}, `{ours}` and `{theirs}` (task `{task}`, level `{level}`, instruction {instruction}, row {row})"
+    )))
+}
+
 /// Refuses a class that `task` does not have.
 fn check_classes<'a>(name: &str, task: &Task, records: impl Iterator<Item = &'a Record>) -> Result<(), EvalError> {
     let classes = task.labels.len();
@@ -224,6 +241,21 @@ mod tests {
         assert_eq!(shared(a, b).count(), 0);
         assert_eq!(shared(b, &sst2.levels[1].columns[0]).map(|(b, _)| b.row).collect::<Vec<_>>(), [5]);
         assert!(answers.tasks[2].metrics.is_empty());
+    }
+
+    #[test]
+    fn a_run_has_one_model_and_one_scorer() {
+        let mut records = [record("cola", "clean", 0, 0), record("cola", "clean", 0, 1)];
+        records[1].model = "other".to_owned();
+        let message = |records: &[Record]| Answers::new("cit", records, &[]).err().unwrap().to_string();
+        assert_eq!(
+            message(&records),
+            "run `cit` was answered by two models, `` and `other` (task `cola`, level `clean`, instruction 0, row 1)"
+        );
+        records[0].model = "other".to_owned();
+        records[1].scorer = crate::Scorer::Normalizing;
+        assert!(message(&records).contains("read by two scorers, `released` and `normalizing`"));
+        assert!(crate::metrics::score("cit", &records).is_err());
     }
 
     #[test]

@@ -25,7 +25,10 @@ pub fn collect_states(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<(), EvalError> {
     if let Some(stray) = tasks.iter().find(|name| plan.units().all(|unit| unit.task.name != **name)) {
-        return Err(EvalError::Invalid(format!("there are no hidden states of task `{stray}`, it is not evaluated")));
+        return Err(EvalError::Invalid(format!(
+            "there are no hidden states of task `{}`, it is not evaluated",
+            coin_core::quote::cut(stray)
+        )));
     }
     let predicted: HashMap<(&str, &str, usize, usize), i64> = records
         .iter()

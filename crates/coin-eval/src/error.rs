@@ -21,7 +21,7 @@ pub enum EvalError {
         source: std::io::Error,
     },
     /// A file does not have the form that was expected.
-    #[error("{path}:{line}: {message}")]
+    #[error("{path}{}: {message}", if *line > 0 { format!(":{line}") } else { String::new() })]
     Malformed {
         /// The file.
         path: PathBuf,

@@ -7,8 +7,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use coin_core::file::is_plain_name;
+use coin_core::file::{is_plain_name, read_to_string};
+use coin_core::json;
+use coin_core::quote::cut;
 use coin_data::Task;
+use coin_data::prompt::places_input;
+use coin_data::task::LONGEST_NAME;
 
 use crate::EvalError;
 use crate::levels::CLEAN;
@@ -38,23 +42,23 @@ impl InstructionSet {
     /// Reads a file.
     ///
     /// # Errors
-    /// As [`InstructionSet::parse`], and [`EvalError::Io`] if the file cannot be read.
+    /// As [`InstructionSet::parse`], and [`EvalError::Core`] if the file cannot be read.
     pub fn read(path: impl AsRef<Path>) -> Result<InstructionSet, EvalError> {
         let path = path.as_ref();
-        InstructionSet::parse(&std::fs::read_to_string(path).map_err(EvalError::io(path))?, path)
+        InstructionSet::parse(&read_to_string(path)?, path)
     }
 
     /// A set from JSON; `origin` is what error messages call it.
     ///
     /// # Errors
-    /// [`EvalError::Malformed`] with the line if the text has another form, holds an empty list or instruction, or a level whose
-    /// name is no plain file name;
+    /// [`EvalError::Malformed`] with the line if the text has another form, a key twice, an empty list or instruction, or a level
+    /// whose name is no plain file name;
     /// [`EvalError::MissingLevel`] if there is no level `clean`; [`EvalError::MissingTask`] if a level has a task that
     /// `clean` lacks; [`EvalError::InstructionCount`] if it has more or fewer instructions for one.
     pub fn parse(json: &str, origin: impl Into<PathBuf>) -> Result<InstructionSet, EvalError> {
         let origin = origin.into();
-        let levels: BTreeMap<String, TaskInstructions> = serde_json::from_str(json).map_err(|error| {
-            let message = format!("{error}; expected {{\"clean\": {{task: [instruction, ..]}}, ..}}");
+        let levels: BTreeMap<String, TaskInstructions> = json::from_str(json).map_err(|error| {
+            let message = format!("{}; expected {{\"clean\": {{task: [instruction, ..]}}, ..}}", json::message(&error));
             EvalError::Malformed { path: origin.clone(), line: error.line(), message }
         })?;
         let set = InstructionSet { origin, levels };
@@ -96,15 +100,24 @@ impl InstructionSet {
     /// The instructions of `task` at `level`; those of [`Task::instructions`], so mnli's for its two halves.
     ///
     /// # Errors
-    /// [`EvalError::MissingLevel`] or [`EvalError::MissingTask`].
+    /// [`EvalError::MissingLevel`] or [`EvalError::MissingTask`]; [`EvalError::Malformed`] if an instruction has a placeholder
+    /// that is neither `{content}` nor a field of the task.
     pub fn get(&self, level: &str, task: &Task) -> Result<&[String], EvalError> {
         let tasks = self.level(level)?;
-        tasks.get(&task.instructions).map(Vec::as_slice).ok_or_else(|| EvalError::MissingTask {
+        let instructions = tasks.get(&task.instructions).ok_or_else(|| EvalError::MissingTask {
             path: self.origin.clone(),
-            level: level.to_owned(),
-            task: task.instructions.clone(),
-            known: tasks.keys().cloned().collect::<Vec<_>>().join(", "),
-        })
+            level: cut(level).into_owned(),
+            task: cut(&task.instructions).into_owned(),
+            known: cut(&tasks.keys().cloned().collect::<Vec<_>>().join(", ")).into_owned(),
+        })?;
+        for instruction in instructions {
+            places_input(instruction, task).map_err(|error| EvalError::Malformed {
+                path: self.origin.clone(),
+                line: 0,
+                message: format!("level `{}`, {error}", cut(level)),
+            })?;
+        }
+        Ok(instructions)
     }
 
     /// All instructions of `level`.
@@ -114,8 +127,8 @@ impl InstructionSet {
     pub fn level(&self, level: &str) -> Result<&TaskInstructions, EvalError> {
         self.levels.get(level).ok_or_else(|| EvalError::MissingLevel {
             path: self.origin.clone(),
-            level: level.to_owned(),
-            known: self.level_names().join(", "),
+            level: cut(level).into_owned(),
+            known: cut(&self.level_names().join(", ")).into_owned(),
         })
     }
 
@@ -133,29 +146,31 @@ impl InstructionSet {
 
     fn check(&self, level: &str, tasks: &TaskInstructions) -> Result<(), EvalError> {
         // Results are written to files of the level's name.
-        if !is_plain_name(level) {
+        let shown = cut(level);
+        if !is_plain_name(level) || level.len() > LONGEST_NAME {
             let message = format!(
-                "level `{level}` is no plain file name: letters, digits, `_`, `-` and `.`, which it does not begin with"
+                "level `{shown}` is no plain file name: letters, digits, `_`, `-` and `.`, which it does not begin with, at most \
+                 {LONGEST_NAME} bytes"
             );
             return Err(EvalError::Malformed { path: self.origin.clone(), line: 0, message });
         }
         let clean = self.level(CLEAN)?;
         for (task, instructions) in tasks {
             if instructions.is_empty() || instructions.iter().any(|text| text.trim().is_empty()) {
-                let message = format!("level `{level}`, task `{task}`: an empty list or instruction");
+                let message = format!("level `{shown}`, task `{}`: an empty list or instruction", cut(task));
                 return Err(EvalError::Malformed { path: self.origin.clone(), line: 0, message });
             }
             let expected = clean.get(task).ok_or_else(|| EvalError::MissingTask {
                 path: self.origin.clone(),
                 level: CLEAN.to_owned(),
-                task: task.clone(),
-                known: clean.keys().cloned().collect::<Vec<_>>().join(", "),
+                task: cut(task).into_owned(),
+                known: cut(&clean.keys().cloned().collect::<Vec<_>>().join(", ")).into_owned(),
             })?;
             if instructions.len() != expected.len() {
                 return Err(EvalError::InstructionCount {
                     path: self.origin.clone(),
-                    level: level.to_owned(),
-                    task: task.clone(),
+                    level: shown.into_owned(),
+                    task: cut(task).into_owned(),
                     found: instructions.len(),
                     expected: expected.len(),
                 });
@@ -204,6 +219,32 @@ mod tests {
     }
 
     #[test]
+    fn an_unknown_placeholder_is_refused_with_task_and_level() {
+        let json =
+            r#"{"clean": {"mnli": ["{premise} so {sentence2}?"]}, "checklist": {"mnli": ["{premise} x {hypo}"]}}"#;
+        let set = InstructionSet::parse(json, "set.json").unwrap();
+        let task = Task::named("mnli_matched").unwrap();
+        assert_eq!(set.get("clean", &task).unwrap().len(), 1);
+        let message = set.get("checklist", &task).unwrap_err().to_string();
+        assert!(message.contains("level `checklist`, task `mnli_matched`: unknown placeholder {hypo}"), "{message}");
+        assert!(message.ends_with("expected one of: {content}, {premise}, {hypothesis}"), "{message}");
+    }
+
+    #[test]
+    fn what_a_message_repeats_is_cut() {
+        let long = "x".repeat(100_000);
+        for json in [
+            format!(r#"{{"clean": {{"cola": "{long}"}}}}"#),
+            format!(r#"{{"clean": {{}}, "{long}": {{}}}}"#),
+            format!(r#"{{"clean": {{"{long}": []}}}}"#),
+            format!(r#"{{"clean": {{}}, "semantic": {{"{long}": ["a"]}}}}"#),
+        ] {
+            let message = InstructionSet::parse(&json, "set.json").unwrap_err().to_string();
+            assert!(message.len() < 1000, "{}", message.len());
+        }
+    }
+
+    #[test]
     fn bad_sets_are_refused() {
         for (json, expected) in [
             (r#"{"semantic": {}}"#, "no instructions for level `clean`"),
@@ -215,6 +256,7 @@ mod tests {
             (r#"{"clean": {}, "/x": {}}"#, "level `/x` is no plain file name"),
             (r#"{"clean": {}, "": {}}"#, "level `` is no plain file name"),
             ("{\n\"clean\": 3}", "set.json:2:"),
+            (r#"{"clean": {"cola": ["a"], "cola": ["b"]}}"#, "the key `cola` stands twice"),
         ] {
             let message = InstructionSet::parse(json, "set.json").unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");

@@ -3,6 +3,8 @@
 //! All metrics are computed from it, so a run can be scored again without its model, and a run that was killed goes on
 //! behind the last whole line. The form is described in `docs/formats.md`.
 
+mod one_run;
+
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::scorer::Unparsable;
 use crate::{EvalError, Likelihood, Scorer};
 
 /// One answer and what was read from it.
@@ -45,11 +48,21 @@ pub struct Record {
     pub likelihoods: Option<Vec<Likelihood>>,
     /// The class read from the answer; -1 if it names none.
     pub pred: i64,
+    /// Why the answer names no class, where more is known than that no label word was found; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unparsable: Option<Unparsable>,
     /// The example's class.
     pub gold: usize,
     /// Cosine of the hidden states (after the last norm, last prompt token) under this instruction and under the
     /// clean one it was made from; `None` at level `clean` and where hidden states were not asked for.
     pub cosine_to_clean: Option<f32>,
+}
+
+impl Record {
+    /// Whether the answer is a thought that never ended.
+    pub fn is_unfinished_thought(&self) -> bool {
+        self.unparsable == Some(Unparsable::UnfinishedThought)
+    }
 }
 
 /// The key of a generation: the first 16 hexadecimal digits of the SHA-256 of the model's fingerprint, the prompt
@@ -179,11 +192,12 @@ impl Ledger {
     }
 }
 
-/// Reads a ledger. A last line that was torn off, as a killed run leaves it, is passed over.
+/// Reads the ledger of one run. A last line that was torn off, as a killed run leaves it, is passed over.
 ///
 /// # Errors
-/// [`EvalError::Io`] if the file cannot be read; [`EvalError::Malformed`] with the line if a line is no record, or if
-/// there is none.
+/// [`EvalError::Io`] if the file cannot be read; [`EvalError::Malformed`] with the line if a line is no record or does not
+/// belong to the run of the first (another model, an answer that is there already, another class of an example), or if there
+/// is no record.
 pub fn read(path: impl AsRef<Path>) -> Result<Vec<Record>, EvalError> {
     let path = path.as_ref();
     let bytes = std::fs::read(path).map_err(EvalError::io(path))?;
@@ -194,7 +208,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<Vec<Record>, EvalError> {
         true => {
             Err(EvalError::Malformed { path: path.to_owned(), line: 0, message: "no ledger record in it".to_owned() })
         }
-        false => Ok(records),
+        false => one_run::check(path, &records).map(|()| records),
     }
 }
 
@@ -253,8 +267,18 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("ledger.jsonl:2: no ledger record"));
         assert!(Ledger::open(&path).unwrap_err().to_string().contains("ledger.jsonl:2: no ledger record"));
+        let twice = serde_json::to_string(&record(0)).unwrap().replacen("\"row\":0", "\"row\":0,\"row\":1", 1);
+        std::fs::write(&path, format!("{twice}\n")).unwrap();
+        assert!(
+            read(&path).unwrap_err().to_string().contains("ledger.jsonl:1: no ledger record: duplicate field `row`")
+        );
+        assert!(Ledger::open(&path).is_err());
+        let mut other = record(1);
+        other.model = "other".to_owned();
+        Ledger::create(&path).unwrap().append(&[record(0), other]).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("ledger.jsonl:2: answered by the model `other`"));
         std::fs::write(&path, "").unwrap();
-        assert!(read(&path).unwrap_err().to_string().contains("ledger.jsonl:0: no ledger record in it"));
+        assert!(read(&path).unwrap_err().to_string().contains("ledger.jsonl: no ledger record in it"));
     }
 
     #[test]

@@ -103,6 +103,13 @@ impl LanguageModel for LlamaModel {
         let (mut rows, mut lists) = (Vec::with_capacity(prompts.len()), Vec::with_capacity(prompts.len()));
         for prompt in prompts {
             let (row, list) = self.cut(&prompt.render(), continuations)?;
+            if let Some(second) = (0..list.len()).find(|&at| list[..at].contains(&list[at])) {
+                let first = list.iter().position(|ids| *ids == list[second]).unwrap_or(second);
+                let [first, second] = [first, second].map(|at| &continuations[at]);
+                return Err(ModelError::new(format!(
+                    "`{first}` and `{second}` are the same tokens, which no score tells apart"
+                )));
+            }
             rows.push(row);
             lists.push(list);
         }

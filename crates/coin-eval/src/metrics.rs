@@ -116,6 +116,7 @@ fn average<'a>(members: impl ExactSizeIterator<Item = &'a Measures> + Clone) -> 
         spread: over(|measures| measures.spread),
         worst_case: over(|measures| measures.worst_case),
         unparsable: over(|measures| measures.unparsable),
+        unfinished_thoughts: over(|measures| measures.unfinished_thoughts),
         near_ties: over_some(|measures| measures.near_ties),
         shortened: members.clone().map(|measures| measures.shortened).sum(),
         cosine: over_some(|measures| measures.cosine),
@@ -270,6 +271,24 @@ mod tests {
         let cell = &run.tasks[1].measures;
         assert_eq!((cell.drop_rate, cell.change, cell.consistency), (None, Some(0.5), None));
         assert_eq!((cell.f1, cell.near_ties), (None, None));
+    }
+
+    #[test]
+    fn thoughts_without_an_end_are_counted_apart() {
+        let mut ledger = records("sst2", "clean", 0, 1, 2, 4);
+        ledger[1].unparsable = Some(crate::scorer::Unparsable::UnfinishedThought);
+        let run = score("cit", &ledger).unwrap();
+        let measures = &run.tasks[0].measures;
+        assert_eq!((measures.unparsable, measures.unfinished_thoughts), (0.5, 0.25));
+        assert_eq!(run.level(AVERAGE).unwrap().unfinished_thoughts, 0.25);
+        let json = serde_json::to_string(&run).unwrap();
+        assert!(json.contains("\"unfinished_thoughts\":0.25"));
+        assert_eq!(serde_json::from_str::<RunSummary>(&json).unwrap(), run);
+        // A summary without any is as it was before there was this measure.
+        ledger[1].unparsable = None;
+        let json = serde_json::to_string(&score("cit", &ledger).unwrap()).unwrap();
+        assert!(!json.contains("unfinished_thoughts"));
+        assert!(serde_json::from_str::<RunSummary>(&json).is_ok());
     }
 
     #[test]

@@ -90,6 +90,7 @@ impl<'a> Plan<'a> {
             if !names.insert(&task.name) {
                 return Err(EvalError::Invalid(format!("task `{}` is there twice", task.name)));
             }
+            evaluation.scorer.check(task)?;
             for level in &plan.levels {
                 plan.instructions(task, level)?;
                 evaluation.surroundings.system(plan.level_of(Component::System, level))?;
@@ -168,11 +169,10 @@ impl<'a> Plan<'a> {
         let around = &self.evaluation.surroundings;
         let instruction = &self.instructions(unit.task, unit.level)?[unit.instruction];
         let mut prompt =
-            Prompt::new(instruction.as_str(), unit.task.content(example)?).with_marker(self.evaluation.marker.as_str());
+            Prompt::of_example(instruction, unit.task, example)?.with_marker(self.evaluation.marker.as_str());
         prompt.system = around.system(self.level_of(Component::System, unit.level))?.map(str::to_owned);
         let shown = around.demonstrations(unit.task, self.level_of(Component::Demonstrations, unit.level))?;
-        prompt.demonstrations = shown.to_vec();
-        Ok(prompt)
+        Ok(prompt.with_demonstrations(shown.to_vec())?)
     }
 
     /// The prompt that `record` answers; the one before it was shortened, if it was. `None` if the plan has none.

@@ -51,7 +51,7 @@ pub struct CurvePoint {
     pub step: u64,
     /// Generation loss, in nats per token.
     pub loss_generation: f64,
-    /// Contrastive loss before its weight, in nats; none where the run has none.
+    /// Contrastive loss before its weight, in nats; none where the run has none, or the step no negative.
     pub loss_contrastive: Option<f64>,
     /// Share of pairs whose positive ranks first.
     pub accuracy: Option<f64>,
@@ -68,8 +68,8 @@ pub struct HeldOutPoint {
     pub step: u64,
     /// Generation loss, in nats per token.
     pub loss_generation: f64,
-    /// Share of pairs whose positive ranks first.
-    pub accuracy: f64,
+    /// Share of pairs whose positive ranks first; none where no pair has a negative.
+    pub accuracy: Option<f64>,
 }
 
 /// Everything a report can show. All but the summary may be empty; what is empty has no section.
@@ -175,10 +175,40 @@ mod tests {
     }
 
     #[test]
-    fn names_are_escaped() {
-        let mut report = Report::new(synthetic::summary());
-        report.summary.runs[2].name = "<b>&".to_owned();
-        assert!(!html::page(&report).contains("<b>&"));
+    fn names_are_shown_as_text() {
+        let mut report = synthetic::report();
+        let name = "<b>&|`*x*\u{1b}[1m\n# y".to_owned();
+        let summary = &mut report.summary;
+        for of in summary.comparisons.iter_mut().flat_map(|compared| [&mut compared.before, &mut compared.after]) {
+            if *of == summary.runs[2].name {
+                of.clone_from(&name);
+            }
+        }
+        summary.runs[2].name.clone_from(&name);
+        for cell in summary.runs.iter_mut().flat_map(|run| &mut run.tasks) {
+            cell.task = format!("<i>|{}", cell.task);
+        }
+        for row in summary.runs.iter_mut().flat_map(|run| &mut run.levels).filter(|row| row.level == "semantic") {
+            row.level = "<u>\n## level".to_owned();
+        }
+        report.settings[1].0.clone_from(&name);
+        report.curves[0].run.clone_from(&name);
+        report.flips.examples[0].run.clone_from(&name);
+        let page = html::page(&report);
+        assert!(!page.contains("<b>") && !page.contains("<i>") && !page.contains("<u>") && !page.contains('\u{1b}'));
+        let text = markdown::page(&report);
+        assert!(!text.contains("\u{1b}") && text.contains("\\<b\\>\\&\\|\\`\\*x\\*\\\\u{1b}\\[1m \\# y"), "{text}");
+        for line in text.lines() {
+            assert!(!line.starts_with("# y") && !line.starts_with("## level"), "{line}");
+            for (at, mark) in line.match_indices(['<', '`', '*']) {
+                let alone = mark == "<" && line[at + 1..].starts_with(' ');
+                // Examples are set in bold by the report itself.
+                let ours = mark == "*" && line.starts_with("- **");
+                assert!(alone || ours || line[..at].ends_with('\\'), "{line}");
+            }
+            let bars = line.match_indices('|').filter(|(at, _)| !line[..*at].ends_with('\\'));
+            assert!(line.starts_with("| ") || bars.count() == 0, "{line}");
+        }
     }
 
     #[test]

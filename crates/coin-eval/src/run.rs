@@ -1,6 +1,6 @@
 //! Running a plan: the model is asked what the ledger does not hold yet, and every batch is written before the next.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use coin_data::Prompt;
 
@@ -9,6 +9,7 @@ use crate::ledger::{self, Ledger, Record};
 use crate::levels::CLEAN;
 use crate::model::{GenerateOptions, Generation, LanguageModel, ModelError};
 use crate::plan::{Fitted, Plan, Unit};
+use crate::scorer::thought;
 use crate::{EvalError, Likelihood};
 
 /// Names an answer within an evaluation: task, level, instruction, row.
@@ -204,12 +205,17 @@ impl Run<'_, '_> {
             self.complete_clean_states(model, unit, &open.records)?;
         }
         let clean = std::mem::take(&mut self.clean);
-        let decided = |text: &str| !evaluation.full_decode && scorer.decided(unit.task, text);
+        // A prompt may end with the beginning of a thought, which the continuation then does not show.
+        let begins = |(prompt, record): (&Prompt, &Record)| thought::begun(&prompt.render()).then_some(record.row);
+        let begun: HashSet<usize> = open.prompts.iter().zip(&open.records).filter_map(begins).collect();
+        let any_begun = !begun.is_empty();
+        let decided = |text: &str| !evaluation.full_decode && scorer.decided_after(unit.task, text, any_begun);
         let outcome = self.collect(unit, open.records, |finished| {
             model.generate(&open.prompts, &options, &decided, &mut |generations| {
                 finished(generations, &|record: &mut Record, generation: Generation| {
-                    let class = scorer.parse(unit.task, &generation.text);
-                    record.pred = class.map_or(-1, |class| class as i64);
+                    let parsed = scorer.parse_after(unit.task, &generation.text, begun.contains(&record.row));
+                    record.pred = parsed.class.map_or(-1, |class| class as i64);
+                    record.unparsable = parsed.unparsable;
                     record.raw_pred = generation.text;
                     record.token_ids = generation.token_ids;
                     record.stopped = generation.stopped;

@@ -7,11 +7,12 @@
 //! | `likelihood` | log-likelihoods | the most probable label word ([`likelihood`]) |
 //! | `likelihood-per-token` | log-likelihoods | the same, divided by its number of tokens |
 //!
-//! `docs/metrics.md` has the rules.
+//! Both parsers leave out what a model thinks before it answers ([`thought`]). `docs/metrics.md` has the rules.
 
 pub mod likelihood;
 pub mod normalizing;
 pub mod released;
+pub mod thought;
 
 use coin_data::Task;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,23 @@ pub enum Scorer {
     Likelihood,
     /// The label word with the largest log-likelihood per token.
     LikelihoodPerToken,
+}
+
+/// A reason for which an answer names no class, beyond that no label word was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unparsable {
+    /// The model was still thinking when its answer ended; see [`thought`].
+    UnfinishedThought,
+}
+
+/// What a parser reads from an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParsedAnswer {
+    /// The class; none where the answer names none.
+    pub class: Option<usize>,
+    /// Why it names none, where that is known.
+    pub unparsable: Option<Unparsable>,
 }
 
 impl Scorer {
@@ -56,19 +74,63 @@ impl Scorer {
 
     /// The class that a continuation stands for; `None` if it names none, and always for the likelihood scorers.
     pub fn parse(self, task: &Task, text: &str) -> Option<usize> {
-        match self {
-            Scorer::Released => released::parse(task, text),
-            Scorer::Normalizing => normalizing::parse(task, text),
-            Scorer::Likelihood | Scorer::LikelihoodPerToken => None,
-        }
+        self.parse_after(task, text, false).class
+    }
+
+    /// As [`parse`](Self::parse), with the reason where it is known. With `begun` the prompt began a thought
+    /// ([`thought::begun`]).
+    pub fn parse_after(self, task: &Task, text: &str, begun: bool) -> ParsedAnswer {
+        let parse = match self {
+            Scorer::Released => released::parse_answer,
+            Scorer::Normalizing => normalizing::parse_answer,
+            Scorer::Likelihood | Scorer::LikelihoodPerToken => return ParsedAnswer { class: None, unparsable: None },
+        };
+        let thought::Reading { answer, unfinished } = thought::read(text, begun);
+        let class = parse(task, &answer);
+        let unparsable = (unfinished && class.is_none()).then_some(Unparsable::UnfinishedThought);
+        ParsedAnswer { class, unparsable }
     }
 
     /// Whether every text that begins with `text` is read as `text` itself is. False is always safe.
+    ///
+    /// The one text for which true may be wrong has the end of a thought without its beginning; see [`thought`].
     pub fn decided(self, task: &Task, text: &str) -> bool {
-        match self {
-            Scorer::Released => released::decided(task, text),
-            Scorer::Normalizing => normalizing::decided(task, text),
-            Scorer::Likelihood | Scorer::LikelihoodPerToken => false,
+        self.decided_after(task, text, false)
+    }
+
+    /// As [`decided`](Self::decided). With `begun` the prompt began a thought ([`thought::begun`]).
+    pub fn decided_after(self, task: &Task, text: &str, begun: bool) -> bool {
+        let decided = match self {
+            Scorer::Released => released::decided_answer,
+            Scorer::Normalizing => normalizing::decided_answer,
+            Scorer::Likelihood | Scorer::LikelihoodPerToken => return false,
+        };
+        // A replacement character at the end stands for a character whose bytes are not complete yet.
+        decided(task, &thought::settled(text.trim_end_matches(char::REPLACEMENT_CHARACTER), begun))
+    }
+
+    /// Refuses a task of which this scorer could not tell all classes apart.
+    ///
+    /// # Errors
+    /// [`EvalError::Invalid`] for a label word that no answer can be read as, or that is read like one of another class.
+    ///
+    /// ```
+    /// use coin_eval::Scorer;
+    /// let mut task = coin_data::Task::named("cola")?;
+    /// assert!(Scorer::Released.check(&task).is_ok());
+    /// task.verbalizer[0].word = "-".to_owned();
+    /// assert!(Scorer::Released.check(&task).is_err() && Scorer::Likelihood.check(&task).is_ok());
+    /// # Ok::<(), coin_data::DataError>(())
+    /// ```
+    pub fn check(self, task: &Task) -> Result<(), EvalError> {
+        let fault = match self {
+            Scorer::Released => released::fault(task),
+            Scorer::Normalizing => normalizing::fault(task),
+            Scorer::Likelihood | Scorer::LikelihoodPerToken => None,
+        };
+        match fault {
+            Some(fault) => Err(EvalError::Invalid(format!("task `{}`, scorer `{}`: {fault}", task.name, self.name()))),
+            None => Ok(()),
         }
     }
 
@@ -81,7 +143,7 @@ impl Scorer {
         }
     }
 
-    /// Reads a record anew, without its model: the prediction that this scorer makes, -1 for none.
+    /// Reads a record again, without its model: the prediction that this scorer makes, -1 for none.
     ///
     /// # Errors
     /// [`EvalError::Invalid`] if the record does not hold what this scorer reads: likelihoods, or for a parser a
@@ -100,12 +162,18 @@ impl Scorer {
                     self.name()
                 ));
             }
-            (true, None) => self.parse(task, &record.raw_pred),
+            (true, None) => self.parse_after(task, &record.raw_pred, record.is_unfinished_thought()).class,
             (false, Some(words)) => self.choose(words),
             (true, Some(_)) => return refused("there is no answer to parse, label words were scored"),
             (false, None) => return refused("there are no likelihoods, an answer was generated"),
         };
         Ok(class.map_or(-1, |class| class as i64))
+    }
+
+    /// The reason for which `record` names no class, as [`read`](Self::read) reads it.
+    pub fn unparsable(self, task: &Task, record: &Record) -> Option<Unparsable> {
+        // Only the run knows whether the prompt began the thought; an answer that was one to its end still is.
+        self.parse_after(task, &record.raw_pred, record.is_unfinished_thought()).unparsable
     }
 }
 
@@ -134,7 +202,31 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_read_anew_only_where_it_holds_enough() {
+    fn a_thought_without_an_end_has_a_reason_of_its_own() {
+        let task = Task::named("cola").unwrap();
+        for scorer in [Scorer::Released, Scorer::Normalizing] {
+            let of = |text, begun| scorer.parse_after(&task, text, begun);
+            let cut_off = ParsedAnswer { class: None, unparsable: Some(Unparsable::UnfinishedThought) };
+            assert_eq!(of("<think>It is acceptable", false), cut_off);
+            assert_eq!(of("acceptable", true), cut_off, "the prompt began the thought");
+            assert_eq!(of("no</think>acceptable", true), ParsedAnswer { class: Some(1), unparsable: None });
+            assert_eq!(of("I do not know", false), ParsedAnswer { class: None, unparsable: None });
+            assert!(!scorer.decided_after(&task, "acceptable. ", true));
+            assert!(scorer.decided_after(&task, "no</think>acceptable. ", true));
+            let record = Record {
+                raw_pred: "acceptable".to_owned(),
+                unparsable: Some(Unparsable::UnfinishedThought),
+                pred: -1,
+                ..Record::default()
+            };
+            assert_eq!(scorer.read(&task, &record).unwrap(), -1);
+            assert_eq!(scorer.unparsable(&task, &record), record.unparsable);
+        }
+        assert_eq!(serde_json::to_string(&Unparsable::UnfinishedThought).unwrap(), "\"unfinished-thought\"");
+    }
+
+    #[test]
+    fn a_record_is_read_again_only_where_it_holds_enough() {
         let task = Task::named("cola").unwrap();
         let written = Record { raw_pred: "It is acceptable".to_owned(), ..Record::default() };
         assert_eq!(Scorer::Released.read(&task, &written).unwrap(), -1);

@@ -143,7 +143,7 @@ impl Summary {
         let text = std::fs::read_to_string(path).map_err(EvalError::io(path))?;
         let malformed = |line, message| EvalError::Malformed { path: path.to_owned(), line, message };
         let no_summary = |error: serde_json::Error| malformed(error.line(), format!("no summary: {error}"));
-        let header: Header = serde_json::from_str(&text).map_err(no_summary)?;
+        let header: Header = coin_core::json::from_str(&text).map_err(no_summary)?;
         if header.schema != SCHEMA || header.version != VERSION {
             let found = format!("`{}` version {}", header.schema, header.version);
             return Err(malformed(0, format!("{found}, expected `{SCHEMA}` version {VERSION}")));
@@ -222,6 +222,10 @@ mod tests {
                 "`coin.summary` version 9, expected `coin.summary` version 2",
             ),
             (r#"{"schema": "coin.summary", "version": 2}"#, "missing field"),
+            (
+                r#"{"schema": "coin.summary", "version": 2, "settings": {"seed": 1, "seed": 2}}"#,
+                "the key `seed` stands twice",
+            ),
         ] {
             std::fs::write(&path, text).unwrap();
             let message = Summary::read(&path).unwrap_err().to_string();

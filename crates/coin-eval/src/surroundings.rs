@@ -1,7 +1,8 @@
 //! What stands around instruction and input: system text and demonstrations, by perturbation level.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
+use coin_core::quote::cut;
 use coin_data::prompt::Demonstration;
 use coin_data::{Instance, Task};
 
@@ -32,7 +33,7 @@ impl Surroundings {
     pub(crate) fn demonstrations(&self, task: &Task, level: &str) -> Result<&[Demonstration], EvalError> {
         match self.demonstrations.get(&task.name) {
             None if self.demonstrations.is_empty() => Ok(&[]),
-            None => Err(EvalError::Invalid(format!("there are no demonstrations for task `{}`", task.name))),
+            None => Err(EvalError::Invalid(format!("there are no demonstrations for task `{}`", cut(&task.name)))),
             Some(levels) => found(levels, level, "demonstrations").map(Vec::as_slice),
         }
     }
@@ -41,11 +42,26 @@ impl Surroundings {
 fn found<'a, T>(levels: &'a BTreeMap<String, T>, level: &str, what: &str) -> Result<&'a T, EvalError> {
     levels.get(level).ok_or_else(|| {
         let known = levels.keys().cloned().collect::<Vec<_>>().join(", ");
-        EvalError::Invalid(format!("no {what} for level `{level}`, there are: {known}"))
+        EvalError::Invalid(format!("no {what} for level `{}`, there are: {}", cut(level), cut(&known)))
     })
 }
 
-/// `count` of `instances` as demonstrations of `task`, with the rows taken: as many of each class as can be, chosen by `seed`
+/// Those of `instances` that have the content of none of `others`, compared by fields: a training file may hold rows of the development
+/// file, and an example must not be shown the answer to itself.
+///
+/// ```
+/// use coin_data::Instance;
+/// let row = |row, text| Instance::new("cola", row, [("sentence", text)], 1);
+/// let training = [row(0, "It rains."), row(1, "It snows.")];
+/// let left = coin_eval::surroundings::without_twins(&training, &[row(7, "It snows. ")]);
+/// assert_eq!(left, [row(0, "It rains.")]);
+/// ```
+pub fn without_twins(instances: &[Instance], others: &[Instance]) -> Vec<Instance> {
+    let contents: HashSet<_> = others.iter().map(Instance::content_key).collect();
+    instances.iter().filter(|instance| !contents.contains(&instance.content_key())).cloned().collect()
+}
+
+/// `count` of `instances` as demonstrations of `task`, with the examples taken: as many of each class as can be, chosen by `seed`
 /// whatever the order of `instances`, and mixed.
 ///
 /// # Errors
@@ -58,6 +74,7 @@ fn found<'a, T>(levels: &'a BTreeMap<String, T>, level: &str, what: &str) -> Res
 /// let (shown, taken) = coin_eval::surroundings::demonstrations(&task, &rows, 4, 42)?;
 /// assert_eq!(shown.iter().filter(|shown| shown.answer == "acceptable").count(), 2);
 /// assert_eq!(taken.len(), 4);
+/// assert_eq!(taken[0].fields["sentence"], shown[0].input);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn demonstrations(
@@ -65,9 +82,9 @@ pub fn demonstrations(
     instances: &[Instance],
     count: usize,
     seed: u64,
-) -> Result<(Vec<Demonstration>, Vec<usize>), EvalError> {
+) -> Result<(Vec<Demonstration>, Vec<Instance>), EvalError> {
     if instances.len() < count {
-        let (name, there) = (&task.name, instances.len());
+        let (name, there) = (cut(&task.name), instances.len());
         return Err(EvalError::Invalid(format!("task `{name}`: {count} demonstrations of {there} examples")));
     }
     let priority = |instance: &&Instance| sampling::priority(seed, "demonstration", task, instance.row, None);
@@ -92,7 +109,7 @@ pub fn demonstrations(
     let shown = chosen.iter().map(|instance| {
         Ok(Demonstration { input: task.content(instance)?, answer: task.answer(instance)?.to_owned() })
     });
-    Ok((shown.collect::<Result<_, EvalError>>()?, chosen.iter().map(|instance| instance.row).collect()))
+    Ok((shown.collect::<Result<_, EvalError>>()?, chosen.into_iter().cloned().collect()))
 }
 
 /// Demonstrations at level `clean` alone.

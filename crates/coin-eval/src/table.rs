@@ -5,6 +5,10 @@
 mod comparison;
 mod robustness;
 
+use std::borrow::Cow;
+
+use coin_core::quote::printable;
+
 use crate::levels::{group_title, title};
 use crate::summary::{AVERAGE, Measures, RunSummary, Summary};
 
@@ -25,10 +29,13 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// Columns padded to their width, names left and values right, with a line under the heads.
+    /// Columns padded to their width, names left and values right, with a line under the heads. Control characters in cells are
+    /// written out, and a cell is one line.
     pub fn to_text(&self) -> String {
+        let shown = |row: &Vec<String>| row.iter().map(|cell| one_line(cell).into_owned()).collect::<Vec<_>>();
+        let (columns, rows) = (shown(&self.columns), self.rows.iter().map(shown).collect::<Vec<_>>());
         let width = |column: usize| {
-            let cells = std::iter::once(&self.columns).chain(&self.rows).map(|row| row[column].chars().count());
+            let cells = std::iter::once(&columns).chain(&rows).map(|row| row[column].chars().count());
             cells.max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
@@ -46,20 +53,21 @@ impl Grid {
             format!("{}\n", padded.join("  ").trim_end())
         };
         let rule = "-".repeat(widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1));
-        let rows: String = self.rows.iter().map(|row| line(row)).collect();
-        format!("{}{rule}\n{rows}", line(&self.columns))
+        let rows: String = rows.iter().map(|row| line(row)).collect();
+        format!("{}{rule}\n{rows}", line(&columns))
     }
 
-    /// A Markdown table.
+    /// A Markdown table. Cells are shown as the text they are, whatever marks it holds.
     pub fn to_markdown(&self) -> String {
         let line = |cells: &[String]| {
-            let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|").replace('\n', " ")).collect();
+            let cells: Vec<String> = cells.iter().map(|cell| markdown_text(cell)).collect();
             format!("| {} |\n", cells.join(" | "))
         };
+        // The line that sets names left and values right.
         let aligned: Vec<String> =
             (0..self.columns.len()).map(|i| if i == 0 { "---" } else { "---:" }.to_owned()).collect();
         let rows: String = self.rows.iter().map(|row| line(row)).collect();
-        format!("{}{}{rows}", line(&self.columns), line(&aligned))
+        format!("{}| {} |\n{rows}", line(&self.columns), aligned.join(" | "))
     }
 }
 
@@ -100,7 +108,8 @@ pub fn terminal(summary: &Summary) -> String {
         add("95 % intervals over examples and instructions", grid);
     }
     if let Some(tested) = summary.comparisons.last() {
-        add(&format!("{} against {}: tests by level", tested.after, tested.before), comparison(tested));
+        let (after, before) = (one_line(&tested.after), one_line(&tested.before));
+        add(&format!("{after} against {before}: tests by level"), comparison(tested));
     }
     if let [run] = &summary.runs[..] {
         add("robustness over instructions, in %", robustness(run));
@@ -109,9 +118,50 @@ pub fn terminal(summary: &Summary) -> String {
         }
     }
     for run in &summary.runs {
-        add(&format!("{}: by task and level", run.name), tasks(summary, run));
+        add(&format!("{}: by task and level", one_line(&run.name)), tasks(summary, run));
     }
     text
+}
+
+/// `text` on one line, its control characters written out.
+fn one_line(text: &str) -> Cow<'_, str> {
+    match printable(text) {
+        shown if shown.contains(['\n', '\t']) => shown.replace(['\n', '\t'], " ").into(),
+        shown => shown,
+    }
+}
+
+/// `text` on one line in which Markdown sees no mark, its control characters written out.
+pub(crate) fn markdown_text(text: &str) -> String {
+    let line = printable(text).split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut shown = String::with_capacity(line.len());
+    let mut before = None;
+    let mut rest = line.chars().peekable();
+    while let Some(c) = rest.next() {
+        let mark = match c {
+            '\\' | '`' | '*' | '~' | '[' | ']' | '#' | '|' | '$' => true,
+            // Alone it is a sign: nothing that follows could be a tag or the name of a character.
+            '<' | '&' => rest.peek().is_some_and(|next| !next.is_whitespace()),
+            '>' => before != Some(' '),
+            // Inside of a word it is no mark: mnli_matched.
+            '_' => {
+                !(before.is_some_and(char::is_alphanumeric) && rest.peek().is_some_and(|next| next.is_alphanumeric()))
+            }
+            // At the beginning of a line: a list, or a line under a heading.
+            '-' | '+' | '=' => before.is_none() && !rest.peek().is_some_and(char::is_ascii_digit),
+            // A numbered list.
+            '.' | ')' => {
+                !shown.is_empty() && shown.bytes().all(|byte| byte.is_ascii_digit()) && rest.peek() == Some(&' ')
+            }
+            _ => false,
+        };
+        if mark {
+            shown.push('\\');
+        }
+        shown.push(c);
+        before = Some(c);
+    }
+    shown
 }
 
 fn side_by_side<'a>(
@@ -190,6 +240,39 @@ mod tests {
         };
         assert_eq!(grid.to_text(), "level         cit\n-----------------\nclean  81.0 ± 1.2\nword            –\n");
         assert_eq!(grid.to_markdown(), "| level | cit |\n| --- | ---: |\n| clean | 81.0 ± 1.2 |\n| word | – |\n");
+    }
+
+    #[test]
+    fn text_from_outside_is_shown_as_text() {
+        let cells = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        let grid = Grid {
+            columns: cells(["level", "a|b `c`"]),
+            rows: vec![cells(["\u{1b}[31mred", "two\nlines <b> &amp; 1 < 2"])],
+        };
+        let text = grid.to_text();
+        assert!(text.contains("\\u{1b}[31mred  two lines <b> &amp; 1 < 2\n") && !text.contains('\u{1b}'), "{text}");
+        assert_eq!(
+            grid.to_markdown(),
+            "| level | a\\|b \\`c\\` |\n| --- | ---: |\n| \\\\u{1b}\\[31mred | two lines \\<b\\> \\&amp; 1 < 2 |\n"
+        );
+        for (text, expected) in [
+            ("mnli_matched", "mnli_matched"),
+            ("_em_ __init__", "\\_em\\_ \\_\\_init\\_\\_"),
+            ("# a *b* ~~c~~ [d](e)", "\\# a \\*b\\* \\~\\~c\\~\\~ \\[d\\](e)"),
+            ("- item", "\\- item"),
+            ("1. item", "1\\. item"),
+            ("1.5", "1.5"),
+            ("-1.5", "-1.5"),
+            ("=== a", "\\=== a"),
+            ("> said", "\\> said"),
+            ("a > b", "a > b"),
+            ("$x$", "\\$x\\$"),
+        ] {
+            assert_eq!(markdown_text(text), expected);
+        }
+        let mut summary = crate::report::synthetic::summary();
+        summary.runs[1].name = "cit\u{1b}]0;title\u{7}\nx".to_owned();
+        assert!(!terminal(&summary).contains(['\u{1b}', '\u{7}']));
     }
 
     #[test]

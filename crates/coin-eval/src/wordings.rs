@@ -17,7 +17,7 @@ use coin_data::{Prompt, Task};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{GenerateOptions, LanguageModel};
-use crate::scorer::released;
+use crate::scorer::{Scorer, thought};
 use crate::{EvalError, ModelError};
 use coin_analysis::cosine;
 
@@ -133,8 +133,12 @@ pub fn compare(
     let answers: Vec<WordedAnswer> = generations
         .into_iter()
         .zip(scores)
-        .map(|(generation, scores)| WordedAnswer {
-            label: task.and_then(|task| Some(task.labels[released::parse(task, &generation.text)?].clone())),
+        .zip(prompts)
+        .map(|((generation, scores), prompt)| WordedAnswer {
+            label: task.and_then(|task| {
+                let begun = thought::begun(&prompt.render());
+                Some(task.labels[Scorer::Released.parse_after(task, &generation.text, begun).class?].clone())
+            }),
             probabilities: task.map_or(Vec::new(), |task| {
                 shares(&task.labels, &scores.iter().map(|score| score.sum).collect::<Vec<_>>())
             }),

@@ -240,6 +240,41 @@ fn a_key_that_the_server_repeats_is_not_shown() {
 }
 
 #[test]
+fn a_key_that_the_server_writes_in_another_form_is_not_shown() {
+    const KEY: &str = "sk-very/secret=";
+    let forms =
+        [r"sk-very\/secret=", r"\u0073k-very/secret\u003d", "sk-very%2Fsecret%3D", "QmVhcmVyIHNrLXZlcnkvc2VjcmV0PQ=="];
+    for form in forms {
+        for (status, body) in [
+            (401, format!(r#"{{"error": {{"message": "bad key {form}"}}}}"#)),
+            (200, format!(r#"{{"choices": [], "key": "{form}"}}"#)),
+            (200, format!(r#"{{"choices": [{{"text": "it is {form}."}}], "model": "{form}"}}"#)),
+        ] {
+            let server = Server::start(move |_, _| Answer::new(status, &body));
+            let mut model = model(&server, |options| options.key = Some(ApiKey::new(KEY).unwrap()));
+            let outcome = model.generate_all(&numbered(1), &GENERATE, &|_| false);
+            for text in [format!("{outcome:?}"), format!("{:?}", model.usage())] {
+                assert!(!text.contains("secret") && !text.contains("sk-very") && !text.contains("c2VjcmV0"), "{text}");
+            }
+            assert!(format!("{outcome:?}").contains("(hidden)"), "{outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn counts_at_the_end_of_their_range_end_nothing() {
+    let body = |prompt: u64, completion: u64| json!({"choices": [{"text": "yes"}], "usage": {"prompt_tokens": prompt, "completion_tokens": completion}});
+    for (prompt, completion) in [(u64::MAX, u64::MAX), (u64::MAX, 1), (1 << 40, 1 << 40)] {
+        let server = Server::start(move |_, _| Answer::new(200, body(prompt, completion)));
+        let mut model =
+            model(&server, |options| options.prices = Some(Prices { prompt: 1.0, cached: None, completion: 1.0 }));
+        assert_eq!(generate(&mut model, 20).unwrap(), ["yes"; 20]);
+        assert!(model.usage().cost.unwrap().is_finite());
+        assert_eq!(model.usage().uncounted, if prompt == 1 << 40 { 0 } else { 20 });
+    }
+}
+
+#[test]
 fn the_key_does_not_follow_a_redirection() {
     for status in [301, 302, 303, 307, 308] {
         let other = Server::start(|seen, _| echoed(seen));

@@ -6,8 +6,10 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 
+use coin_core::address::{Address, public};
+use coin_core::quote::cut;
 use serde::Deserialize;
-use ureq::http::{HeaderMap, Response, Uri, header};
+use ureq::http::{HeaderMap, Response, header};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 
@@ -24,8 +26,9 @@ const MAX_LISTING_BYTES: u64 = 1 << 28;
 
 pub(crate) struct Client {
     agent: Agent,
+    /// With user and password, where it was given with them.
     endpoint: String,
-    origin: (String, String),
+    origin: String,
     token: Option<String>,
 }
 
@@ -50,10 +53,28 @@ enum Method {
 impl Client {
     pub(crate) fn new(options: &HubOptions) -> Result<Self, HubError> {
         let endpoint = options.endpoint.trim_end_matches('/').to_owned();
-        let origin = origin(&endpoint).ok_or_else(|| HubError::Option {
-            option: "endpoint",
-            reason: format!("`{endpoint}` is no address that begins with https:// or http://"),
-        })?;
+        let unusable = |reason: String| HubError::Option { option: "endpoint", reason };
+        let address = Address::parse(&endpoint)
+            .map_err(|fault| unusable(format!("`{}` cannot be used: {fault}", cut(&public(&endpoint)))))?;
+        if address.has_query() {
+            return Err(unusable(format!("`{address}` is followed by a query or fragment")));
+        }
+        let token = options.read_token()?;
+        // Everyone on the way can read what plain HTTP carries.
+        if !address.is_private() {
+            let host = address.host();
+            if token.is_some() {
+                let reason = format!(
+                    "it would travel unencrypted to {host}: use an endpoint (HF_ENDPOINT) that begins with https://, or send \
+                     no token (unset HF_TOKEN, set HF_HUB_DISABLE_IMPLICIT_TOKEN=1)"
+                );
+                return Err(HubError::Option { option: "token", reason });
+            }
+            if address.user().is_some() {
+                let reason = format!("its user and password would travel unencrypted to {host}: use https://");
+                return Err(unusable(reason));
+            }
+        }
         let mut config = Agent::config_builder()
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
             // Sizes and ranges count the bytes of the file, not of a compressed form.
@@ -81,7 +102,7 @@ impl Client {
             }
             config = config.tls_config(TlsConfig::builder().root_certs(RootCerts::from(roots)).build());
         }
-        Ok(Self { agent: config.build().into(), endpoint, origin, token: options.read_token()? })
+        Ok(Self { agent: config.build().into(), endpoint, origin: address.origin(), token })
     }
 
     /// The commit that the revision stands for, and the names of its files.
@@ -101,19 +122,20 @@ impl Client {
         let (response, from) = self.send(Method::Get, &url, None)?;
         self.check(&from, &response, repo, None)?;
 
-        let fault = |message: String| HubError::Protocol { url: url.clone(), message };
+        let fault = |message: String| HubError::Protocol { url: public(&url), message };
         let mut text = Vec::new();
         let mut body = response.into_body().into_with_config().limit(MAX_LISTING_BYTES).reader();
         body.read_to_end(&mut text)
-            .map_err(|error| HubError::Connection { url: url.clone(), reason: error.to_string() })?;
-        let reply: Reply =
-            serde_json::from_slice(&text).map_err(|error| fault(format!("not the list of files: {error}")))?;
+            .map_err(|error| HubError::Connection { url: public(&url), reason: error.to_string() })?;
+        let reply: Reply = coin_core::json::from_slice(&text)
+            .map_err(|error| fault(format!("not the list of files: {}", cut(&error.to_string()))))?;
         if !is_commit(&reply.sha) {
-            return Err(fault(format!("expected a commit of 40 hexadecimal digits, found {:?}", reply.sha)));
+            return Err(fault(format!("expected a commit of 40 hexadecimal digits, found `{}`", cut(&reply.sha))));
         }
         let files: BTreeSet<String> = reply.siblings.into_iter().map(|sibling| sibling.rfilename).collect();
-        match files.iter().find(|file| !is_plain(file)) {
-            Some(file) => Err(fault(format!("{file:?} is not the name of a file inside a repository"))),
+        // Names go into messages and onto terminals.
+        match files.iter().find(|file| !is_plain(file) || file.contains(char::is_control)) {
+            Some(file) => Err(fault(format!("`{}` is not the name of a file inside a repository", cut(file)))),
             None => Ok(RepoInfo { commit: reply.sha, files }),
         }
     }
@@ -128,8 +150,11 @@ impl Client {
         let headers = response.headers();
         let etag = text(headers, "x-linked-etag").or_else(|| text(headers, "etag"));
         let checksum = etag.and_then(Checksum::parse).ok_or_else(|| HubError::Protocol {
-            url: url.clone(),
-            message: format!("expected a sha256 or a git hash as the file's etag, found {etag:?}"),
+            url: public(&url),
+            message: match etag {
+                Some(etag) => format!("expected a sha256 or a git hash as the file's etag, found `{}`", cut(etag)),
+                None => "expected a sha256 or a git hash as the file's etag, found none".to_owned(),
+            },
         })?;
         let size = match text(headers, "x-linked-size") {
             // The length of an answer that redirects is not the file's.
@@ -157,10 +182,20 @@ impl Client {
         format!("{}/resolve/{commit}/{}", self.page(repo), file.join("/"))
     }
 
+    /// The address of the hub, for messages.
+    pub(crate) fn public_endpoint(&self) -> String {
+        public(&self.endpoint)
+    }
+
     /// The address of the repository's page.
     fn page(&self, repo: &RepoId) -> String {
         let folder = if repo.kind() == RepoKind::Dataset { "datasets/" } else { "" };
         format!("{}/{folder}{}", self.endpoint, repo.name())
+    }
+
+    /// Whether `url` is on the server of the endpoint.
+    fn is_here(&self, url: &str) -> bool {
+        Address::parse(url).is_ok_and(|address| address.origin() == self.origin)
     }
 
     /// Sends a request and follows redirections; a `Head` stops at the one that leaves the endpoint. With the answer
@@ -172,7 +207,7 @@ impl Client {
                 Method::Get => self.agent.get(&url),
                 Method::Head => self.agent.head(&url),
             };
-            if let Some(token) = self.token.as_ref().filter(|_| origin(&url).as_ref() == Some(&self.origin)) {
+            if let Some(token) = self.token.as_ref().filter(|_| self.is_here(&url)) {
                 request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
             }
             if let Some(range) = range {
@@ -186,10 +221,11 @@ impl Client {
                 _ => return Ok((response, url)),
             };
             let Some(next) = location.and_then(|location| join(&url, location)) else {
-                let message = format!("it redirects to {:?}, which is no address", location.map(public));
+                let location = public(location.unwrap_or_default());
+                let message = format!("it redirects to `{}`, which is no address", cut(&location));
                 return Err(HubError::Protocol { url: public(&url), message });
             };
-            if method == Method::Head && origin(&next).as_ref() != Some(&self.origin) {
+            if method == Method::Head && !self.is_here(&next) {
                 return Ok((response, url));
             }
             url = next;
@@ -203,10 +239,10 @@ impl Client {
         let status = response.status().as_u16();
         match status {
             200..=299 => Ok(()),
-            _ if origin(from).as_ref() != Some(&self.origin) => Err(HubError::Status { url: public(from), status }),
+            _ if !self.is_here(from) => Err(HubError::Status { url: public(from), status }),
             401 | 403 => {
                 let gated = text(response.headers(), "x-error-code") == Some("GatedRepo");
-                let page = self.page(repo);
+                let page = public(&self.page(repo));
                 let advice = match (&self.token, gated) {
                     (None, true) => format!("its owner restricts access: accept the terms at {page}, then {GIVE}"),
                     (None, false) => format!("it does not exist or needs a token with access: {GIVE}"),
@@ -218,7 +254,7 @@ impl Client {
                 Err(HubError::Refused { repo: repo.to_string(), status, advice })
             }
             404 => Err(HubError::NotFound {
-                endpoint: self.endpoint.clone(),
+                endpoint: self.public_endpoint(),
                 what: file.map_or_else(|| "list of files".to_owned(), |file| format!("file `{file}`")),
                 kind: repo.kind().word(),
                 name: repo.name().to_owned(),
@@ -235,25 +271,15 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Scheme and authority, which tell whether two addresses are the same server.
-fn origin(url: &str) -> Option<(String, String)> {
-    let uri: Uri = url.parse().ok()?;
-    let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"))?;
-    Some((scheme.to_owned(), uri.authority()?.as_str().to_ascii_lowercase()))
-}
-
 /// The address that `location` means in an answer from `url`: a whole address, or a path on the same server.
 fn join(url: &str, location: &str) -> Option<String> {
     if location.starts_with('/') && !location.starts_with("//") {
-        let (scheme, authority) = origin(url)?;
+        // User and password stay with their server.
+        let (scheme, rest) = url.split_once("://")?;
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         return Some(format!("{scheme}://{authority}{location}"));
     }
-    origin(location).map(|_| location.to_owned())
-}
-
-/// An address without its query, which on the servers of the storage is a signature.
-fn public(url: &str) -> String {
-    url.split('?').next().unwrap_or_default().to_owned()
+    Address::parse(location).is_ok().then(|| location.to_owned())
 }
 
 /// Percent-encodes everything but letters, digits and `-._~`.
@@ -279,9 +305,48 @@ mod tests {
         assert_eq!(join("https://a.b/x", "http://c.d/e").as_deref(), Some("http://c.d/e"));
         assert_eq!(join("https://a.b/x", "//c.d/e"), None);
         assert_eq!(join("https://a.b/x", "file:///etc/passwd"), None);
-        assert_eq!(public("https://a/b?Signature=x"), "https://a/b");
-        assert_ne!(origin("https://a/b"), origin("http://a/b"));
-        assert_ne!(origin("https://a/b"), origin("https://a:8443/b"));
+        assert_eq!(join("https://u:p@a.b/x", "/c").as_deref(), Some("https://u:p@a.b/c"));
+        assert_eq!(join("https://a.b/x", "https://a.b:99999/c"), None);
+        let client = Client::new(&HubOptions::new("unused")).unwrap();
+        assert!(client.is_here("https://huggingface.co/x") && client.is_here("https://u@HuggingFace.co"));
+        assert!(!client.is_here("http://huggingface.co/x") && !client.is_here("https://huggingface.co:8443/x"));
+    }
+
+    fn refused(endpoint: &str, token: Option<&str>) -> String {
+        let (endpoint, token) = (endpoint.to_owned(), token.map(str::to_owned));
+        let options = HubOptions { endpoint, token, ..HubOptions::new("unused") };
+        assert!(!format!("{options:?}").contains("secret"), "{options:?}");
+        Client::new(&options).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn secrets_travel_encrypted_or_not_at_all() {
+        let token = Some("hf_secret");
+        let message = refused("http://mirror.example", token);
+        assert!(message.contains("`token`") && message.contains("mirror.example") && message.contains("HF_ENDPOINT"));
+        assert!(!message.contains("secret"), "{message}");
+        let message = refused("http://me:secret@mirror.example", None);
+        assert!(message.contains("`endpoint`") && !message.contains("secret"), "{message}");
+        for (endpoint, token) in [
+            ("https://mirror.example", token),
+            ("https://me:secret@mirror.example", None),
+            ("http://mirror.example", None),
+            ("http://localhost:9", token),
+            ("http://[::1]:9", token),
+            ("http://me:secret@127.0.0.1", None),
+        ] {
+            assert_eq!(refused(endpoint, token), "", "{endpoint}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_that_is_no_address_is_refused_without_its_password() {
+        for endpoint in
+            ["http://localhost:99999", "https://me:secret@a.b:x", "me:secret@a.b", "https://a.b?key=secret", ""]
+        {
+            let message = refused(endpoint, None);
+            assert!(message.contains("`endpoint`") && !message.contains("secret"), "{endpoint}: {message}");
+        }
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use coin_core::quote::{cut, printable};
+
 /// What can go wrong between a repository's name and its files on disk.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HubError {
     /// A name that is neither a folder nor a repository of the hub can have.
-    #[error("`{name}` is not the name of a repository: {reason}")]
+    #[error("`{}` is not the name of a repository: {reason}", cut(name))]
     Name {
         /// The name as given.
         name: String,
@@ -47,7 +49,7 @@ pub enum HubError {
         revision: String,
     },
     /// Any other answer than success.
-    #[error("{url} answered with status {status}")]
+    #[error("{} answered with status {status}", cut(url))]
     Status {
         /// The address, without its query.
         url: String,
@@ -55,7 +57,7 @@ pub enum HubError {
         status: u16,
     },
     /// The hub could not be reached, or did not answer in time.
-    #[error("cannot reach {url}: {reason} (what is in the cache can be used in offline mode)")]
+    #[error("cannot reach {}: {} (what is in the cache can be used in offline mode)", cut(url), cut(reason))]
     Connection {
         /// The address, without its query.
         url: String,
@@ -63,7 +65,7 @@ pub enum HubError {
         reason: String,
     },
     /// An answer that does not have the form that the hub's protocol asks for.
-    #[error("{url}: {message}")]
+    #[error("{}: {}", cut(url), printable(message))]
     Protocol {
         /// The address, without its query.
         url: String,
@@ -71,7 +73,10 @@ pub enum HubError {
         message: String,
     },
     /// A transfer that ended before the file did. What arrived is kept aside, and the next attempt continues there.
-    #[error("the transfer of `{file}` of `{repo}` broke off after {received} of {} bytes: {reason}", size(*expected))]
+    #[error(
+        "the transfer of `{}` of `{repo}` broke off after {received} of {} bytes: {}",
+        cut(file), size(*expected), cut(reason)
+    )]
     Transfer {
         /// The repository, with its revision where that is not `main`.
         repo: String,
@@ -85,7 +90,7 @@ pub enum HubError {
         reason: String,
     },
     /// A file that arrived whole and is not what the hub announced. It was removed.
-    #[error("`{file}` of `{repo}` arrived damaged: its {algorithm} should be {expected}, found {found}")]
+    #[error("`{}` of `{repo}` arrived damaged: its {algorithm} should be {expected}, found {found}", cut(file))]
     Checksum {
         /// The repository, with its revision where that is not `main`.
         repo: String,
@@ -107,7 +112,7 @@ pub enum HubError {
         looked_for: Vec<String>,
     },
     /// A weight index that cannot be read or names a file that the repository does not have.
-    #[error("`{index}` of `{repo}`: {message}")]
+    #[error("`{index}` of `{repo}`: {}", cut(message))]
     Index {
         /// The repository, with its revision where that is not `main`.
         repo: String,
@@ -117,7 +122,7 @@ pub enum HubError {
         message: String,
     },
     /// Offline, and the cache does not hold everything that is wanted.
-    #[error("offline, and the cache {cache} lacks of `{repo}`: {}", missing.join(", "))]
+    #[error("offline, and the cache {cache} lacks of `{repo}`: {}", first(missing))]
     NotCached {
         /// The repository, with its revision where that is not `main`.
         repo: String,
@@ -153,6 +158,38 @@ impl HubError {
     }
 }
 
+/// The first of many names.
+fn first(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let shown: Vec<_> = names.iter().take(SHOWN).map(|name| cut(name)).collect();
+    match names.len().checked_sub(SHOWN) {
+        Some(more) if more > 0 => format!("{} and {more} more", shown.join(", ")),
+        _ => shown.join(", "),
+    }
+}
+
 fn size(expected: Option<u64>) -> String {
     expected.map_or_else(|| "an unknown number of".to_owned(), |bytes| bytes.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_input_is_cut_in_messages() {
+        let long = "x".repeat(1_000_000);
+        let cache = PathBuf::from("/c");
+        let errors = [
+            HubError::Name { name: long.clone(), reason: "it is longer than 96 characters".to_owned() },
+            HubError::Status { url: long.clone(), status: 500 },
+            HubError::Connection { url: long.clone(), reason: long.clone() },
+            HubError::Index { repo: "a/b".to_owned(), index: "i".to_owned(), message: long.clone() },
+            HubError::NotCached { repo: "a/b".to_owned(), cache, missing: vec![long.clone(); 1000] },
+        ];
+        for error in errors {
+            let message = error.to_string();
+            assert!(message.len() < 2500 && message.contains("(1000000 characters)"), "{}", message.len());
+        }
+    }
 }

@@ -10,26 +10,74 @@ use crate::error::HubError;
 use crate::repo::RepoId;
 
 const MODEL_REQUIRED: &[&str] = &["config.json"];
-const MODEL_OPTIONAL: &[&str] = &[
-    "generation_config.json",
-    "special_tokens_map.json",
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
+/// Endings of files that hold weights, in any program's form, or a program's state of training.
+const WEIGHT_ENDINGS: &[&str] = &[
+    "bin",
+    "ckpt",
+    "engine",
+    "ggml",
+    "gguf",
+    "h5",
+    "llamafile",
+    "mlmodel",
+    "mlpackage",
+    "msgpack",
+    "nemo",
+    "npy",
+    "npz",
+    "onnx",
+    "onnx_data",
+    "ot",
+    "pb",
+    "pdparams",
+    "pickle",
+    "pkl",
+    "pt",
+    "pte",
+    "pth",
+    "safetensors",
+    "tflite",
 ];
+/// Endings of a model's settings, of its tokenizer's files and of its chat template.
+const SETTINGS_ENDINGS: &[&str] = &["jinja", "json", "model", "tiktoken", "txt"];
 /// In the order of preference. A name that ends in `.index.json` stands for itself and the shards it names.
 const MODEL_WEIGHTS: &[&str] =
     &["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
 const ADAPTER_REQUIRED: &[&str] = &["adapter_config.json"];
 const ADAPTER_WEIGHTS: &[&str] = &["adapter_model.safetensors", "adapter_model.bin"];
 
+/// Whether `name` is that of a file with weights, a piece of one, or an index of such pieces: one of its endings is that of weights,
+/// as in `model-00001-of-00002.safetensors` and `pytorch_model.bin.index.json`. An adapter's settings belong to its weights.
+///
+/// What stands at the top of a model's folder and is no weight describes the model whatever its weights are, so it comes along
+/// where they are replaced.
+///
+/// ```
+/// use coin_hub::is_weight;
+/// assert!(is_weight("model.safetensors.index.json") && is_weight("consolidated.00.pth") && is_weight("adapter_config.json"));
+/// assert!(!is_weight("tokenizer.model") && !is_weight("chat_template.jinja") && !is_weight("LICENSE"));
+/// ```
+pub fn is_weight(name: &str) -> bool {
+    let mut endings = name.split('.').skip(1).map(str::to_ascii_lowercase);
+    name == "adapter_config.json" || endings.any(|ending| WEIGHT_ENDINGS.contains(&ending.as_str()))
+}
+
+/// Whether a program that loads the model may read the file: settings, tokenizer, chat template, at the top of the repository.
+fn is_settings(name: &str) -> bool {
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    !name.contains('/') && !name.starts_with('.') && SETTINGS_ENDINGS.contains(&ending) && !is_weight(name)
+}
+
 /// The files that a caller needs of a repository.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum Files<'a> {
-    /// `config.json`, the tokenizer's and the generation settings where there are any, and one set of weights:
-    /// `model.safetensors`, else the shards of its index, else `pytorch_model.bin`, else the shards of its index.
+    /// Those of [`Settings`](Files::Settings), and one set of weights: `model.safetensors`, else the shards of its index, else
+    /// `pytorch_model.bin`, else the shards of its index.
     Model,
+    /// `config.json` and whatever else a program that loads the model may read beside its weights: the files at the top of the
+    /// repository that end in `.json`, `.jinja`, `.model`, `.tiktoken` or `.txt` and are [no weights](is_weight).
+    Settings,
     /// `adapter_config.json` and `adapter_model.safetensors`, else `adapter_model.bin`.
     Adapter,
     /// Every file whose name (with its folders, separated by `/`) the function accepts.
@@ -40,6 +88,7 @@ impl fmt::Debug for Files<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Files::Model => "Model",
+            Files::Settings => "Settings",
             Files::Adapter => "Adapter",
             Files::Matching(_) => "Matching(..)",
         })
@@ -56,9 +105,10 @@ pub(crate) struct Plan {
 impl Files<'_> {
     /// Chooses from `listing`, or tells what was looked for in vain. Small files come before weights.
     pub(crate) fn plan(&self, listing: &BTreeSet<String>) -> Result<Plan, Vec<String>> {
-        let (required, optional, weights) = match self {
-            Files::Model => (MODEL_REQUIRED, MODEL_OPTIONAL, MODEL_WEIGHTS),
-            Files::Adapter => (ADAPTER_REQUIRED, &[][..], ADAPTER_WEIGHTS),
+        let (required, weights) = match self {
+            Files::Model => (MODEL_REQUIRED, MODEL_WEIGHTS),
+            Files::Settings => (MODEL_REQUIRED, &[][..]),
+            Files::Adapter => (ADAPTER_REQUIRED, ADAPTER_WEIGHTS),
             Files::Matching(wanted) => {
                 let files: Vec<String> = listing.iter().filter(|name| wanted(name)).cloned().collect();
                 return match files.is_empty() {
@@ -69,17 +119,20 @@ impl Files<'_> {
         };
         let found = |name: &&&str| listing.contains(**name);
         let mut absent: Vec<String> = required.iter().filter(|name| !found(name)).map(|name| (*name).into()).collect();
-        let weights = weights.iter().find(found).copied().or_else(|| {
+        let chosen = weights.iter().find(found).copied();
+        if chosen.is_none() && !weights.is_empty() {
             absent.push(weights.join(" or "));
-            None
-        });
+        }
         if !absent.is_empty() {
             return Err(absent);
         }
 
-        let mut plan = Plan::default();
-        plan.files.extend(required.iter().chain(optional.iter().filter(found)).map(|name| (*name).to_owned()));
-        match weights {
+        let mut plan = Plan { files: required.iter().map(|name| (*name).to_owned()).collect(), index: None };
+        if matches!(self, Files::Model | Files::Settings) {
+            plan.files
+                .extend(listing.iter().filter(|name| is_settings(name) && !required.contains(&name.as_str())).cloned());
+        }
+        match chosen {
             Some(index) if index.ends_with(".index.json") => plan.index = Some(index.to_owned()),
             Some(file) => plan.files.push(file.to_owned()),
             None => {}
@@ -98,7 +151,7 @@ pub(crate) fn shards(repo: &RepoId, index: &str, path: &Path) -> Result<Vec<Stri
 
     let fault = |message: String| HubError::Index { repo: repo.to_string(), index: index.to_owned(), message };
     let text = std::fs::read(path).map_err(HubError::io(path))?;
-    let parsed: Index = serde_json::from_slice(&text).map_err(|error| fault(error.to_string()))?;
+    let parsed: Index = coin_core::json::from_slice(&text).map_err(|error| fault(error.to_string()))?;
     let shards: BTreeSet<String> = parsed.weight_map.into_values().collect();
     match shards.iter().find(|name| !is_plain(name)) {
         Some(name) => Err(fault(format!("it names {name:?}, which is no file of a repository"))),
@@ -141,6 +194,47 @@ mod tests {
         assert_eq!(Files::Model.plan(&sharded).unwrap().index.as_deref(), Some("model.safetensors.index.json"));
         let pickled = listing(&["config.json", "pytorch_model.bin.index.json"]);
         assert_eq!(Files::Model.plan(&pickled).unwrap().index.as_deref(), Some("pytorch_model.bin.index.json"));
+    }
+
+    #[test]
+    fn what_a_loader_may_read_comes_with_the_weights_or_without() {
+        let settings = [
+            "added_tokens.json",
+            "chat_template.jinja",
+            "config.json",
+            "generation_config.json",
+            "merges.txt",
+            "special_tokens_map.json",
+            "tokenizer.json",
+            "tokenizer.model",
+            "tokenizer_config.json",
+            "vocab.json",
+        ];
+        let others = [
+            ".gitattributes",
+            "LICENSE",
+            "README.md",
+            "adapter_config.json",
+            "checkpoint-5/trainer_state.json",
+            "consolidated.00.pth",
+            "model-00001-of-00002.safetensors",
+            "model.Q4_K_M.gguf",
+            "onnx/model.onnx_data",
+            "original/params.json",
+            "pytorch_model.bin.index.json",
+            "training_args.bin",
+        ];
+        let all = listing(&[&settings[..], &others, &["model.safetensors"]].concat());
+        let sorted = |files: Files<'_>| {
+            let mut names = files.plan(&all).unwrap().files;
+            names.sort();
+            names
+        };
+        assert_eq!(sorted(Files::Settings), settings);
+        let mut with_weights = [&settings[..], &["model.safetensors"]].concat();
+        with_weights.sort();
+        assert_eq!(sorted(Files::Model), with_weights);
+        assert_eq!(Files::Settings.plan(&listing(&["tokenizer.json"])).unwrap_err(), ["config.json"]);
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use coin_core::quote::cut;
+
 use crate::cache::{RepoCache, create_parent, is_commit};
 use crate::checksum::Checksum;
 use crate::client::{Client, RemoteFile};
@@ -106,7 +108,7 @@ impl Hub {
             let path = self.file(client, cache, repo, &commit, index)?;
             let shards = shards(repo, index, &path)?;
             if let Some(shard) = shards.iter().find(|shard| !listing.contains(*shard)) {
-                let message = format!("it names `{shard}`, which the repository does not have");
+                let message = format!("it names `{}`, which the repository does not have", cut(shard));
                 return Err(HubError::Index { repo: repo.to_string(), index: index.clone(), message });
             }
             for shard in &shards {
@@ -195,8 +197,14 @@ impl Hub {
             if count == 0 {
                 break;
             }
-            target.write_all(&buffer[..count]).map_err(io())?;
             received += count as u64;
+            if let Some(size) = remote.size.filter(|size| received > *size) {
+                // What came is not the file: nothing of it is kept to continue from.
+                target.set_len(0).map_err(io())?;
+                let message = format!("it sends more than the {size} bytes that it announced for `{}`", cut(file));
+                return Err(HubError::Protocol { url: client.public_endpoint(), message });
+            }
+            target.write_all(&buffer[..count]).map_err(io())?;
             self.tell(ProgressEvent::Advanced { bytes: count as u64 });
         }
         if remote.size.is_some_and(|size| received < size) {

@@ -17,9 +17,11 @@ pub const PUBLIC_ENDPOINT: &str = "https://huggingface.co";
 /// that `huggingface_hub` documents. Fields can be changed afterwards in either case.
 #[derive(Clone)]
 pub struct HubOptions {
-    /// The hub's address. Default [`PUBLIC_ENDPOINT`].
+    /// The hub's address. Default [`PUBLIC_ENDPOINT`]. A user and password in it (`https://user:password@host`) are sent and
+    /// never printed.
     pub endpoint: String,
-    /// An access token. It is sent to the endpoint only, never to the servers it redirects to, and never printed.
+    /// An access token. It is sent to the endpoint only, never to the servers it redirects to, and never printed. Over plain
+    /// HTTP it is sent to this machine only: with another such endpoint it is an error.
     pub token: Option<String>,
     /// A file that holds the token, read where `token` is `None` and the file exists. Default none.
     pub token_file: Option<PathBuf>,
@@ -146,12 +148,12 @@ impl HubOptions {
     }
 }
 
-/// Everything but the token, of which only the presence is told.
+/// Everything but the token, of which only the presence is told, and the endpoint's user and password.
 impl fmt::Debug for HubOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("HubOptions")
-            .field("endpoint", &self.endpoint)
+            .field("endpoint", &coin_core::address::public(&self.endpoint))
             .field("token", &self.token.as_ref().map(|_| "(hidden)"))
             .field("token_file", &self.token_file)
             .field("cache", &self.cache)

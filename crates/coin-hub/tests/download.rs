@@ -238,6 +238,65 @@ fn wrong_bytes_are_refused_and_nothing_of_them_is_left() {
 }
 
 #[test]
+fn a_body_longer_than_announced_is_not_taken() {
+    let (server, cache) = (sharded(), TempDir::new().unwrap());
+    server.state().faults.insert(SHARD_1.to_owned(), Fault::Longer(50_000_000));
+    let options = HubOptions { retries: 3, ..options(&server, &cache) };
+    let error = Hub::new(options).unwrap().folder(&repo(), Files::Model).unwrap_err();
+    assert!(error.to_string().contains("more than the 15 bytes that it announced"), "{error}");
+    let blobs = cache.path().join("models--org--name/blobs");
+    let kept = fs::metadata(blobs.join(format!("{}.incomplete", etag(SHARD_1, b"the first shard")))).unwrap();
+    assert_eq!(kept.len(), 0);
+    // It would be as long the next time.
+    assert_eq!(downloads(&server.take_seen()).iter().filter(|name| *name == SHARD_1).count(), 1);
+    server.state().faults.clear();
+    fetch(&server, &cache).unwrap();
+}
+
+#[test]
+fn a_password_in_the_endpoint_is_sent_and_not_shown() {
+    let (server, cache) = (sharded(), TempDir::new().unwrap());
+    let endpoint = server.endpoint().replace("http://", "http://me:hunter2@");
+    let told = Arc::new(Mutex::new(String::new()));
+    let teller = Arc::clone(&told);
+    let progress = move |event: ProgressEvent<'_>| *teller.lock().unwrap() += &format!("{event:?}");
+    let given = HubOptions { endpoint, progress: Some(Arc::new(progress)), ..options(&server, &cache) };
+    let with = |retries| HubOptions { retries, ..given.clone() };
+    let hub = Hub::new(with(0)).unwrap();
+    hub.folder(&repo(), Files::Model).unwrap();
+    let authorizations: BTreeSet<_> =
+        server.take_seen().into_iter().filter(|seen| !seen.storage).map(|seen| seen.authorization).collect();
+    // `me:hunter2` in Base64.
+    assert_eq!(authorizations, BTreeSet::from([Some("Basic bWU6aHVudGVyMg==".to_owned())]));
+
+    let mut shown = vec![format!("{hub:?}")];
+    let mut fails = |retries, repo: &RepoId| {
+        let error = Hub::new(with(retries)).unwrap().folder(repo, Files::Model).unwrap_err();
+        shown.extend([error.to_string(), format!("{error:?}")]);
+    };
+    fails(0, &repo().with_revision("v9").unwrap());
+    server.state().info_status = Some(503);
+    fails(1, &repo());
+    server.state().info_status = None;
+    server.state().token = Some("hf_right".to_owned());
+    fails(0, &repo());
+    drop(server);
+    fails(0, &repo());
+    shown.push(told.lock().unwrap().clone());
+    for text in shown {
+        assert!(!text.contains("hunter2") && !text.contains("bWU6"), "{text}");
+    }
+}
+
+#[test]
+fn names_of_the_hub_are_shown_without_what_a_terminal_obeys() {
+    let cache = TempDir::new().unwrap();
+    let server = Server::start(FIRST, &[("config.json", b"{}"), ("a\\u001b]0;title\\u0007", b"")]);
+    let message = fetch(&server, &cache).unwrap_err().to_string();
+    assert!(message.contains("]0;title") && !message.contains('\u{1b}'), "{message:?}");
+}
+
+#[test]
 fn the_token_goes_to_the_endpoint_only_and_its_absence_is_explained() {
     let (server, cache) = (sharded(), TempDir::new().unwrap());
     server.state().token = Some("hf_right".to_owned());

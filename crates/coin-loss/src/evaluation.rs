@@ -2,6 +2,8 @@
 
 use burn::tensor::Tensor;
 
+use crate::statistics::Statistics;
+
 /// Trade-off between memory and time in [`InfoNce`](crate::InfoNce), for n pairs of width d.
 ///
 /// All variants give the same loss and the same gradients, up to rounding.
@@ -37,5 +39,5 @@ pub enum Evaluation {
 pub(crate) struct Evaluated {
     pub(crate) loss: Tensor<1>,
     pub(crate) per_row: Tensor<1>,
-    pub(crate) statistics: [Tensor<1>; 3],
+    pub(crate) statistics: Statistics,
 }

@@ -87,7 +87,11 @@ pub struct InfoNceOutput {
     /// Each row's term, `[n]`, before weights. For a weighted sum with gradients use
     /// [`PairBatch::with_row_weights`], or [`Reduction::None`].
     pub per_row: Tensor<1>,
-    /// Share of anchors whose positive ranks above all their negatives, hard ones included, `[1]`; a tie does not count.
+    /// Share of anchors that have a negative, hard ones included, `[1]`. If it is 0, nothing was contrasted: the loss is 0, and
+    /// `accuracy` and `similarity_negative` have no meaning.
+    pub contrasted: Tensor<1>,
+    /// Among the anchors with a negative, the share whose positive ranks above all their negatives, hard ones included, `[1]`; a
+    /// tie does not count. 0 if no anchor has a negative.
     pub accuracy: Tensor<1>,
     /// Mean similarity of the positive pairs, `[1]`.
     pub similarity_positive: Tensor<1>,
@@ -145,8 +149,8 @@ impl InfoNce {
                 tiled::evaluate(&self.config, &batch, &scale, tile, keep)
             }
         };
-        let [accuracy, similarity_positive, similarity_negative] = statistics;
-        InfoNceOutput { loss, per_row, accuracy, similarity_positive, similarity_negative }
+        let Statistics { contrasted, accuracy, similarity_positive, similarity_negative } = statistics;
+        InfoNceOutput { loss, per_row, contrasted, accuracy, similarity_positive, similarity_negative }
     }
 
     /// Returns the settings.

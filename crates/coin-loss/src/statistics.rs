@@ -5,11 +5,22 @@ use burn::tensor::{Bool, DType, Device, Tensor};
 /// Value of an excluded logit: far below any other, but finite, so that the backward pass does not produce NaN.
 pub(crate) const LEFT_OUT: f64 = -1e30;
 
+/// The statistics of [`InfoNceOutput`](crate::InfoNceOutput), `[1]` each.
+pub(crate) struct Statistics {
+    pub(crate) contrasted: Tensor<1>,
+    pub(crate) accuracy: Tensor<1>,
+    pub(crate) similarity_positive: Tensor<1>,
+    pub(crate) similarity_negative: Tensor<1>,
+}
+
 /// Sums over rows, `[1]` each, for the statistics of [`InfoNceOutput`](crate::InfoNceOutput).
 pub(crate) struct Tally {
     positive: Tensor<1>,
     negative: Tensor<1>,
     negatives: Tensor<1>,
+    /// Rows with a negative.
+    contrasted: Tensor<1>,
+    /// Of these, the ones whose positive ranks first.
     right: Tensor<1>,
 }
 
@@ -45,14 +56,23 @@ impl Tally {
             negatives = negatives + hard.shape().num_elements() as f64;
             best = best.max_pair(hard.clone().max_dim(1));
         }
-        let right = own.greater(best).float().sum();
-        (Tally { positive, negative, negatives, right }, block)
+        // A row without a negative has nothing that its positive could rank above.
+        let has_negative = best.clone().greater_elem(LEFT_OUT);
+        let right = own.greater(best).bool_and(has_negative.clone()).float().sum();
+        let contrasted = has_negative.float().sum();
+        (Tally { positive, negative, negatives, contrasted, right }, block)
     }
 
     /// The sums over zero rows.
     pub(crate) fn empty(device: &Device) -> Self {
         let zero = Tensor::zeros([1], (device, DType::F32));
-        Tally { positive: zero.clone(), negative: zero.clone(), negatives: zero.clone(), right: zero }
+        Tally {
+            positive: zero.clone(),
+            negative: zero.clone(),
+            negatives: zero.clone(),
+            contrasted: zero.clone(),
+            right: zero,
+        }
     }
 
     /// Adds two tallies.
@@ -61,17 +81,23 @@ impl Tally {
             positive: self.positive + other.positive,
             negative: self.negative + other.negative,
             negatives: self.negatives + other.negatives,
+            contrasted: self.contrasted + other.contrasted,
             right: self.right + other.right,
         }
     }
 
-    /// Returns accuracy, mean similarity of positives and mean similarity of negatives (0 without negatives) of `n` rows.
-    pub(crate) fn finish(self, n: usize, scale: Tensor<1>) -> [Tensor<1>; 3] {
+    /// Returns the statistics of `n` rows.
+    pub(crate) fn finish(self, n: usize, scale: Tensor<1>) -> Statistics {
         let n = n as f64;
         // Without negatives the sum is a rounding error, not 0.
         let none = self.negatives.clone().equal_elem(0.0);
         let negative = self.negative / self.negatives.clamp_min(1.0) / scale.clone();
-        [self.right / n, self.positive / n / scale, negative.mask_fill(none, 0.0)]
+        Statistics {
+            contrasted: self.contrasted.clone() / n,
+            accuracy: self.right / self.contrasted.clamp_min(1.0),
+            similarity_positive: self.positive / n / scale,
+            similarity_negative: negative.mask_fill(none, 0.0),
+        }
     }
 }
 

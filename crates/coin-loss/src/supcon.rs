@@ -88,7 +88,10 @@ pub struct SupConOutput {
     pub loss: Tensor<1>,
     /// Each row's term, `[n]`; 0 for a row without a positive, which is not part of the mean.
     pub per_row: Tensor<1>,
-    /// Among rows with a positive, the share whose nearest other row is in their group, `[1]`; a tie does not count.
+    /// Share of rows that have both a positive and a negative, `[1]`. If it is 0, `accuracy` has no meaning.
+    pub contrasted: Tensor<1>,
+    /// Among rows with a positive and a negative, the share whose nearest other row is in their group, `[1]`; a tie does not
+    /// count. 0 if there is no such row.
     pub accuracy: Tensor<1>,
     /// Mean similarity within groups, `[1]`; 0 without such pairs.
     pub similarity_positive: Tensor<1>,
@@ -131,11 +134,16 @@ impl SupCon {
             chosen.sum() / mask.float().cast(DType::F32).sum().clamp_min(1.0)
         };
         let negative = same.bool_not();
-        let right = best(positive.clone()).greater(best(negative.clone())).float().cast(DType::F32);
+        let (best_positive, best_negative) = (best(positive.clone()), best(negative.clone()));
+        // Rows that have both; in a row without a negative the positive cannot but rank first.
+        let both = best_positive.clone().greater_elem(LEFT_OUT).bool_and(best_negative.clone().greater_elem(LEFT_OUT));
+        let right = best_positive.greater(best_negative).bool_and(both.clone()).float().cast(DType::F32).sum();
+        let contrasted = both.float().cast(DType::F32).sum();
         SupConOutput {
-            loss: terms.sum() / with_positive.clone().clamp_min(1.0),
+            loss: terms.sum() / with_positive.clamp_min(1.0),
             per_row,
-            accuracy: right.sum() / with_positive.clamp_min(1.0),
+            contrasted: contrasted.clone() / n as f64,
+            accuracy: right / contrasted.clamp_min(1.0),
             similarity_positive: mean(positive),
             similarity_negative: mean(negative),
         }
@@ -217,6 +225,10 @@ mod tests {
         assert!((f64::from(per_row[0]) - term).abs() < 1e-6 && per_row[2] == 0.0);
         assert!((scalar(&output.similarity_positive) - 0.8).abs() < 1e-6);
         assert_eq!((scalar(&output.similarity_negative), scalar(&output.accuracy)), (0.0, 1.0));
+        assert!((scalar(&output.contrasted) - 2.0 / 3.0).abs() < 1e-6);
+        // All rows in one group: no negative, and nothing to rank.
+        let output = loss.forward(rows.clone(), groups([0, 0, 0]));
+        assert_eq!((scalar(&output.contrasted), scalar(&output.accuracy)), (0.0, 0.0));
         // Without positives, and for a single row, the loss and its gradients are 0.
         for output in [
             loss.forward(rows.clone(), groups([0, 1, 2])),

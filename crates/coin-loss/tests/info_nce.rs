@@ -60,6 +60,29 @@ fn statistics_match_hand_computed_values() {
 }
 
 #[test]
+fn a_row_without_a_negative_is_not_ranked() {
+    let device = Device::flex();
+    // Rows 0 and 1 rank their positives below row 2's; rows 3 to 5 have no negative.
+    let anchor =
+        || Tensor::<2>::from_floats([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.5, 1.0], [0.0, 1.0]], &device);
+    let positive =
+        || Tensor::<2>::from_floats([[0.0, 1.0], [0.1, 1.0], [1.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]], &device);
+    let alone = |i: usize| i >= 3;
+    let excluded: Vec<bool> = (0..36).map(|at| alone(at / 6) || alone(at % 6)).collect();
+    for evaluation in [Evaluation::Plain, Evaluation::Tiled(2)] {
+        let loss = InfoNceConfig::new().with_evaluation(evaluation).init().unwrap();
+        let mask = Tensor::from_data(burn::tensor::TensorData::new(excluded.clone(), [6, 6]), &device);
+        let output = loss.forward(anchor(), positive(), Some(mask));
+        assert_eq!((scalar(&output.accuracy), scalar(&output.contrasted)), (0.0, 0.5));
+        // With a hard negative of its own every row has one.
+        let hard = Tensor::<2>::from_floats([[-1.0, -1.0]; 6], &device);
+        let batch = PairBatch::new(anchor(), positive()).with_groups(Tensor::from_data([1, 1, 1, 1, 1, 1], &device));
+        let output = loss.forward_batch(batch.with_hard_negative(hard));
+        assert_eq!((scalar(&output.accuracy), scalar(&output.contrasted)), (1.0, 1.0));
+    }
+}
+
+#[test]
 fn zero_vectors_single_pairs_and_full_masks_are_defined() {
     let device = Device::flex().autodiff();
     for evaluation in [Evaluation::Plain, Evaluation::Tiled(2)] {
@@ -67,7 +90,7 @@ fn zero_vectors_single_pairs_and_full_masks_are_defined() {
         let one = Tensor::<2>::zeros([1, 3], &device).require_grad();
         let output = loss.forward(one.clone(), one.clone(), None);
         assert_eq!((scalar(&output.loss), scalar(&output.similarity_negative)), (0.0, 0.0));
-        assert_eq!(scalar(&output.accuracy), 1.0);
+        assert_eq!((scalar(&output.accuracy), scalar(&output.contrasted)), (0.0, 0.0), "nothing was ranked");
         assert_eq!(largest(&values(one.grad(&output.loss.backward()).unwrap())), 0.0);
 
         // Zero rows have similarity 0 to every row, so the loss of three of them is log 3.
@@ -82,6 +105,7 @@ fn zero_vectors_single_pairs_and_full_masks_are_defined() {
         let (leaves, batch) = case.clone().with_excluded(|_, _| true).leaves(&device);
         let output = loss.forward_batch(batch);
         assert_eq!((scalar(&output.loss), scalar(&output.similarity_negative)), (0.0, 0.0));
+        assert_eq!((scalar(&output.accuracy), scalar(&output.contrasted)), (0.0, 0.0));
         assert!(largest(&values(leaves[0].grad(&output.loss.backward()).unwrap())) < 1e-6);
         let (_, batch) = case.with_groups(|_| 1).leaves(&device);
         assert_eq!(scalar(&loss.forward_batch(batch).loss), 0.0);

@@ -22,7 +22,8 @@ fn losses_and_gradients_match_the_formulas() {
 }
 
 fn all(output: &InfoNceOutput) -> Vec<f64> {
-    let scalars = [&output.loss, &output.accuracy, &output.similarity_positive, &output.similarity_negative];
+    let scalars =
+        [&output.loss, &output.contrasted, &output.accuracy, &output.similarity_positive, &output.similarity_negative];
     scalars.into_iter().map(scalar).chain(values(output.per_row.clone())).collect()
 }
 

@@ -80,7 +80,7 @@ const REFUSED: [(&str, &str); 14] = [
 pub fn read_config(dir: &Path) -> Result<LoraConfig, ModelError> {
     let path = dir.join("adapter_config.json");
     let text = std::fs::read_to_string(&path).map_err(ModelError::io(&path))?;
-    let raw: Value = serde_json::from_str(&text).map_err(ModelError::malformed(&path))?;
+    let raw: Value = coin_core::json::from_str(&text).map_err(ModelError::malformed(&path))?;
     let unsupported = |key: &str, value: &Value, expected: &str| ModelError::Unsupported {
         path: path.clone(),
         key: key.to_owned(),
@@ -117,7 +117,7 @@ pub fn read_config(dir: &Path) -> Result<LoraConfig, ModelError> {
             Layers::Many(layers) => layers,
         }),
     };
-    config.check().map_err(|error| ModelError::Malformed { path, message: error.to_string() })?;
+    config.check().map_err(ModelError::malformed(path))?;
     Ok(config)
 }
 

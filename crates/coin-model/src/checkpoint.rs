@@ -22,14 +22,19 @@ use crate::{Llama, LlamaConfig, ModelError};
 pub struct Loaded {
     /// The model.
     pub model: Llama,
-    /// Names of the tensors that hold NaN or infinite values.
+    /// Names of the tensors that hold NaN or infinite values in the number type they were loaded in.
     pub not_finite: Vec<String>,
 }
 
 impl Loaded {
     /// A line per thing a user should know about the weights.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
-        self.not_finite.iter().map(|name| format!("`{name}` holds values that are not finite"))
+        let in_type = match self.model.embedding.val().dtype() {
+            DType::F32 => "",
+            DType::F16 => " in f16",
+            _ => " in bf16",
+        };
+        self.not_finite.iter().map(move |name| format!("`{name}` holds values that are not finite{in_type}"))
     }
 }
 
@@ -119,12 +124,28 @@ fn stored_type(dtype: FloatType) -> Dtype {
     }
 }
 
-fn stored_bytes(dtype: FloatType, values: &[f32]) -> Vec<u8> {
-    match dtype {
+/// The bytes of `values` as a file holds them; `name` is the tensor's in errors.
+///
+/// # Errors
+/// A finite value is beyond the range of the number type.
+fn stored_bytes(name: &str, dtype: FloatType, values: &[f32]) -> Result<Vec<u8>, ModelError> {
+    let convert: fn(f32) -> f32 = match dtype {
+        FloatType::F32 => |value| value,
+        FloatType::F16 => |value| f16::from_f32(value).to_f32(),
+        FloatType::Bf16 => |value| bf16::from_f32(value).to_f32(),
+    };
+    if let Some(value) = values.iter().find(|value| value.is_finite() && !convert(**value).is_finite()) {
+        let (dtype, most) = match dtype {
+            FloatType::F16 => ("f16", f16::MAX.to_f32()),
+            _ => ("bf16", bf16::MAX.to_f32()),
+        };
+        return Err(ModelError::Invalid(format!("`{name}` holds {value:e}, beyond the largest {dtype}, {most:e}")));
+    }
+    Ok(match dtype {
         FloatType::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
         FloatType::F16 => values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect(),
         FloatType::Bf16 => values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect(),
-    }
+    })
 }
 
 /// A tensor on the way into a file. It is read back from its device when it is written.
@@ -140,7 +161,7 @@ impl NamedTensor {
         let shape = tensor.dims().to_vec();
         let read = move || {
             let values = tensor.clone().cast(DType::F32).try_into_vec_as::<f32>();
-            values.map_err(|error| ModelError::Invalid(format!("cannot read a tensor back: {error:?}")))
+            values.map_err(ModelError::device("a tensor"))
         };
         NamedTensor { name: name.into(), shape, read: Box::new(read) }
     }
@@ -165,7 +186,7 @@ impl NamedTensor {
 struct OnTheWay<'a> {
     tensor: &'a NamedTensor,
     dtype: FloatType,
-    /// The first failure to read a tensor back: the format's trait has no way to say so.
+    /// The first failure to read or convert a tensor: the format's trait has no way to say so.
     failure: &'a RefCell<Option<ModelError>>,
 }
 
@@ -179,11 +200,16 @@ impl View for OnTheWay<'_> {
     }
 
     fn data(&self) -> std::borrow::Cow<'_, [u8]> {
-        match self.tensor.values() {
-            Ok(values) => stored_bytes(self.dtype, &values).into(),
+        let nothing = || vec![0; self.data_len()].into();
+        // After a failure the file is given up.
+        if self.failure.borrow().is_some() {
+            return nothing();
+        }
+        match self.tensor.values().and_then(|values| stored_bytes(&self.tensor.name, self.dtype, &values)) {
+            Ok(bytes) => bytes.into(),
             Err(error) => {
-                self.failure.borrow_mut().get_or_insert(error);
-                vec![0; self.data_len()].into()
+                *self.failure.borrow_mut() = Some(error);
+                nothing()
             }
         }
     }
@@ -248,7 +274,7 @@ fn keep(file: &std::fs::File, name: tempfile::TempPath, path: &Path) -> Result<(
 /// packed matrix is written dense.
 ///
 /// # Errors
-/// A file cannot be written.
+/// A file cannot be written, or a value is beyond the range of `dtype`: the tensor and the value are named.
 pub fn save(model: &Llama, dir: &Path, dtype: FloatType) -> Result<(), ModelError> {
     let mut tensors = vec![NamedTensor::new("model.embed_tokens.weight", model.embedding.val())];
     for (index, layer) in model.layers.iter().enumerate() {
@@ -387,6 +413,38 @@ mod tests {
         save(&model, dir.path(), FloatType::F32).unwrap();
         let warnings: Vec<_> = open(dir.path()).unwrap().warnings().collect();
         assert_eq!(warnings, ["`model.norm.weight` holds values that are not finite"]);
+    }
+
+    #[test]
+    fn a_value_beyond_the_number_type_is_not_written_as_infinity() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut model = Llama::new(&tiny(), 5, &Device::flex()).unwrap();
+        let of = |value: f32| burn::module::Param::from_tensor(Tensor::full([16], value, &Device::flex()));
+        let file = dir.path().join("model.safetensors");
+        for (value, dtype, range) in
+            [(-70_000.0, FloatType::F16, "beyond the largest f16, 6.5504e4"), (f32::MAX, FloatType::Bf16, "bf16, 3.38")]
+        {
+            model.norm.weight = of(value);
+            let error = save(&model, dir.path(), dtype).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("`model.norm.weight` holds {value:e}")) && error.contains(range),
+                "{error}"
+            );
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left");
+        }
+        // The last that f16 rounds down, and what is infinite already.
+        for value in [65_519.0, f32::INFINITY] {
+            model.norm.weight = of(value);
+            save(&model, dir.path(), FloatType::F16).unwrap();
+            std::fs::remove_file(&file).unwrap();
+        }
+        // Loading rounds in the same way, and says so.
+        model.norm.weight = of(70_000.0);
+        save(&model, dir.path(), FloatType::F32).unwrap();
+        assert!(open(dir.path()).unwrap().not_finite.is_empty());
+        let half = WeightFormat { dtype: FloatType::F16, ..WeightFormat::default() };
+        let warnings: Vec<_> = load(dir.path(), half, &Device::flex()).unwrap().warnings().collect();
+        assert_eq!(warnings, ["`model.norm.weight` holds values that are not finite in f16"]);
     }
 
     #[test]

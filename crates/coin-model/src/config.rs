@@ -195,7 +195,7 @@ impl LlamaConfig {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn from_json(path: &Path, text: &str) -> Result<Self, ModelError> {
-        let mut raw: Value = serde_json::from_str(text).map_err(ModelError::malformed(path))?;
+        let mut raw: Value = coin_core::json::from_str(text).map_err(ModelError::malformed(path))?;
         let known = ["llama", "mistral", "qwen2"];
         if !raw["model_type"].as_str().is_some_and(|kind| known.contains(&kind)) {
             return Err(unsupported(path, "model_type", &raw["model_type"], "\"llama\", \"mistral\" or \"qwen2\""));
@@ -237,17 +237,41 @@ impl LlamaConfig {
         if let Some((key, id)) = ids.find(|(_, id)| *id as usize >= self.vocab_size) {
             return Err(unsupported(path, key, &id, "an id below vocab_size"));
         }
+        if self.max_position_embeddings == 0 {
+            return Err(unsupported(path, "max_position_embeddings", &0, "at least 1"));
+        }
+        let numbers = [("rms_norm_eps", self.rms_norm_eps), ("initializer_range", self.initializer_range)];
+        for (key, number) in numbers {
+            if !(0.0..=1.0).contains(&number) {
+                return Err(unsupported(path, key, &number, "a number from 0 to 1"));
+            }
+        }
+        if !(self.rope_theta >= 1.0 && self.rope_theta.is_finite()) {
+            return Err(unsupported(path, "rope_theta", &self.rope_theta, "a number of at least 1"));
+        }
         if let Some(scaling) = &self.rope_scaling {
             let sound = match scaling {
                 RopeScaling::Linear { factor } => *factor >= 1.0,
-                RopeScaling::Llama3 { factor, low_freq_factor: low, high_freq_factor: high, .. } => {
-                    *factor >= 1.0 && *low > 0.0 && high > low
-                }
+                RopeScaling::Llama3 {
+                    factor,
+                    low_freq_factor: low,
+                    high_freq_factor: high,
+                    original_max_position_embeddings: context,
+                } => *factor >= 1.0 && *low > 0.0 && high > low && *context > 0,
             };
             if !sound {
-                let expected = "factors of at least 1, high_freq_factor above low_freq_factor";
+                let expected = "factors of at least 1, high_freq_factor above low_freq_factor, a context of at least 1";
                 return Err(unsupported(path, "rope_scaling", scaling, expected));
             }
+        }
+        if self.max_position_embeddings == 0 {
+            return Err(unsupported(path, "max_position_embeddings", &0, "at least 1"));
+        }
+        if !(self.rope_theta > 0.0 && self.rope_theta.is_finite()) {
+            return Err(unsupported(path, "rope_theta", &self.rope_theta, "a number above 0"));
+        }
+        if !(self.rms_norm_eps >= 0.0 && self.rms_norm_eps.is_finite()) {
+            return Err(unsupported(path, "rms_norm_eps", &self.rms_norm_eps, "a number of at least 0"));
         }
         let sizes =
             [self.vocab_size, self.hidden_size, self.intermediate_size, self.num_attention_heads, self.kv_heads()];
@@ -457,9 +481,44 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn numbers_outside_their_domain_are_named() {
+        let cases = [
+            ("max_position_embeddings", json!(0)),
+            ("rms_norm_eps", json!(-1e-6)),
+            ("rms_norm_eps", json!(1e300)),
+            ("initializer_range", json!(-0.1)),
+            ("rope_theta", json!(0.0)),
+            ("rope_theta", json!(-1e4)),
+        ];
+        for (key, value) in cases {
+            let message = read(|v| v[key] = value.clone()).unwrap_err().to_string();
+            assert!(message.contains(key) && message.contains("expected"), "{key} {value}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused() {
+        let text =
+            serde_json::to_string(&tiny()).unwrap().replace("\"vocab_size\":23", "\"vocab_size\":23,\"vocab_size\":24");
+        let message = LlamaConfig::from_json(Path::new("config.json"), &text).unwrap_err().to_string();
+        assert!(message.contains("`vocab_size` stands twice"), "{message}");
+    }
+
+    #[test]
+    fn long_values_are_cut() {
+        let message = read(|v| v["model_type"] = "x".repeat(10_000_000).into()).unwrap_err().to_string();
+        assert!(message.len() < 500 && message.contains("(10000002 characters)"), "{}", message.len());
+        let message = read(|v| v["hidden_size"] = "y".repeat(1_000_000).into()).unwrap_err().to_string();
+        assert!(message.len() < 500, "{}", message.len());
+    }
+
+    #[test]
     fn unsupported_keys_are_named() {
         type Change = fn(&mut Value);
-        let cases: [(&str, Change); 10] = [
+        let cases: [(&str, Change); 13] = [
+            ("`max_position_embeddings` = 0", |v| v["max_position_embeddings"] = 0.into()),
+            ("`rope_theta` = -1.0", |v| v["rope_theta"] = json!(-1.0)),
+            ("`rms_norm_eps` = -1.0", |v| v["rms_norm_eps"] = json!(-1.0)),
             ("dynamic", |v| v["rope_scaling"] = json!({"type": "dynamic", "factor": 2.0})),
             ("yarn", |v| v["rope_parameters"] = json!({"rope_type": "yarn", "rope_theta": 1e4})),
             ("model_type", |v| v["model_type"] = "gpt2".into()),

@@ -210,15 +210,11 @@ fn not_finite() -> ModelError {
 }
 
 pub(crate) fn values(tensor: Tensor<2>) -> Result<Vec<f32>, ModelError> {
-    tensor
-        .try_into_vec_as::<f32>()
-        .map_err(|error| ModelError::Invalid(format!("cannot read values from the device: {error:?}")))
+    tensor.try_into_vec_as::<f32>().map_err(ModelError::device("values"))
 }
 
 fn indices(tensor: Tensor<2, Int>) -> Result<Vec<u32>, ModelError> {
-    tensor
-        .try_into_vec_as::<u32>()
-        .map_err(|error| ModelError::Invalid(format!("cannot read token ids from the device: {error:?}")))
+    tensor.try_into_vec_as::<u32>().map_err(ModelError::device("token ids"))
 }
 
 #[cfg(test)]

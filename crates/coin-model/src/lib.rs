@@ -39,6 +39,7 @@ mod sampling;
 pub mod score;
 pub mod sentencepiece;
 mod tokenizer;
+mod tokenizer_file;
 mod weight;
 mod weight_file;
 
@@ -48,7 +49,7 @@ pub use cache::{KvCache, LayerCache};
 pub use config::{LlamaConfig, ModelType, RopeScaling};
 pub use decoder::{DecoderLayer, FeedForward, RmsNorm};
 pub use dropout::DropoutKey;
-pub use error::ModelError;
+pub use error::{DeviceError, ModelError};
 pub use linear::{ForwardContext, LoraAdapter, LoraLinear};
 pub use linear_paths::LINEAR_PATHS;
 pub use llama::{Llama, WeightFormat};

@@ -1,5 +1,6 @@
 //! Settings of LoRA adapters, with PEFT's rules for selecting layers.
 
+use coin_core::quote::cut;
 use serde::{Deserialize, Serialize};
 
 use crate::ModelError;
@@ -94,7 +95,8 @@ impl LoraConfig {
         if self.rank > MOST_RANK {
             return invalid(format!("lora rank must be at most {MOST_RANK}, got {}", self.rank));
         }
-        if !(self.alpha > 0.0 && (self.alpha as f32).is_finite()) {
+        // The scale multiplies f32 values.
+        if !(f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&self.alpha) {
             return invalid(format!("lora alpha must be positive and finite in f32, got {}", self.alpha));
         }
         if !(0.0..1.0).contains(&self.dropout) {
@@ -133,12 +135,13 @@ impl LoraConfig {
         let mut selected = match &self.target_modules {
             TargetModules::Pattern(pattern) if pattern == "all-linear" => vec![[true; 7]; layers],
             TargetModules::Pattern(pattern) => {
-                let whole = fancy_regex::Regex::new(&format!("^(?:{pattern})$"))
-                    .map_err(|error| ModelError::Invalid(format!("lora target `{pattern}`: {error}")))?;
+                let whole = fancy_regex::Regex::new(&format!("^(?:{pattern})$")).map_err(|error| {
+                    ModelError::Invalid(format!("lora target `{}`: {}", cut(pattern), cut(&error.to_string())))
+                })?;
                 // A match that exceeds the engine's backtracking limit counts as no match.
                 let places = select(&|path| whole.is_match(path).unwrap_or(false));
                 if is_empty(&places) {
-                    return nothing(format!("`{pattern}`"));
+                    return nothing(format!("`{}`", cut(pattern)));
                 }
                 places
             }
@@ -151,7 +154,7 @@ impl LoraConfig {
                 };
                 for name in names {
                     if is_empty(&select(&|path| hit(name, path))) {
-                        return nothing(format!("`{name}`"));
+                        return nothing(format!("`{}`", cut(name)));
                     }
                 }
                 select(&|path| names.iter().any(|name| hit(name, path)))

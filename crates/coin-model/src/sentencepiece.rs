@@ -23,6 +23,7 @@
 
 use std::{collections::HashMap, path::Path};
 
+use coin_core::quote::cut;
 use prost::Message;
 use tokenizers::{
     AddedToken, DecoderWrapper, NormalizedString, Normalizer, NormalizerWrapper, Tokenizer,
@@ -221,18 +222,18 @@ fn piece_ids<'a>(path: &Path, pieces: &'a [Piece]) -> Result<HashMap<&'a str, u3
             return Err(malformed(path, format!("piece {id} is empty")));
         }
         if piece.score().is_nan() {
-            return Err(malformed(path, format!("the score of piece {id} `{}` is not a number", piece.piece())));
+            return Err(malformed(path, format!("the score of piece {id} `{}` is not a number", cut(piece.piece()))));
         }
         if !(NORMAL..=BYTE).contains(&piece.kind()) {
             return Err(malformed(
                 path,
-                format!("piece {id} `{}` has the unknown type {}", piece.piece(), piece.kind()),
+                format!("piece {id} `{}` has the unknown type {}", cut(piece.piece()), piece.kind()),
             ));
         }
         if let Some(first) = ids.insert(piece.piece(), id) {
             return Err(malformed(
                 path,
-                format!("piece `{}` occurs twice, as id {first} and as id {id}", piece.piece()),
+                format!("piece `{}` occurs twice, as id {first} and as id {id}", cut(piece.piece())),
             ));
         }
     }
@@ -256,7 +257,7 @@ fn check_byte_pieces(path: &Path, pieces: &[Piece], byte_fallback: bool) -> Resu
     let mut found = 0;
     for piece in pieces.iter().filter(|piece| piece.kind() == BYTE).map(Piece::piece) {
         if !(0..=u8::MAX).any(|byte| piece == format!("<0x{byte:02X}>")) {
-            return Err(malformed(path, format!("piece `{piece}` is of type byte, expected the form `<0x0A>`")));
+            return Err(malformed(path, format!("piece `{}` is of type byte, expected the form `<0x0A>`", cut(piece))));
         }
         found += 1;
     }

@@ -2,21 +2,27 @@
 //!
 //! Which tokens stand around a text is spread over four files of a folder. [`TextTokenizer`] decides once, as
 //! transformers does, and [`TextTokenizer::policy`] says what was decided and from which file.
+//!
+//! The text of a special token inside a text is that token, as in transformers, whichever file the tokenizer was read from: so a
+//! template of prompts can hold them. A text that begins with BOS gets no second one.
 
 use std::path::{Path, PathBuf};
 
+use coin_core::quote::cut;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokenizers::Tokenizer;
 
 use crate::config::{ModelType, one_or_many};
-use crate::{LlamaConfig, ModelError, sentencepiece};
+use crate::{LlamaConfig, ModelError, sentencepiece, tokenizer_file};
 
 /// Text to ids and back.
 #[derive(Debug, Clone)]
 pub struct TextTokenizer {
     inner: Tokenizer,
     policy: TokenPolicy,
+    /// The token that ends a text, where `tokenizer_config.json` names one.
+    end: Option<u32>,
 }
 
 /// The special tokens around a text, each with the file that decided it.
@@ -66,7 +72,7 @@ struct GenerationConfig {
 fn optional<T: DeserializeOwned + Default>(dir: &Path, name: &str) -> Result<T, ModelError> {
     let path = dir.join(name);
     match std::fs::read(&path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(ModelError::malformed(path)),
+        Ok(bytes) => coin_core::json::from_slice(&bytes).map_err(ModelError::malformed(path)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(T::default()),
         Err(error) => Err(ModelError::io(path)(error)),
     }
@@ -83,7 +89,7 @@ impl TextTokenizer {
             (false, true) => (model.clone(), sentencepiece::read(&model)?.tokenizer),
             _ => {
                 let bytes = std::fs::read(&json).map_err(ModelError::io(&json))?;
-                (json.clone(), Tokenizer::from_bytes(bytes).map_err(ModelError::malformed(json))?)
+                (json.clone(), tokenizer_file::read(&json, &bytes)?)
             }
         };
         Self::new(&path, inner, config, optional(dir, TOKENIZER_CONFIG)?, optional(dir, GENERATION_CONFIG)?)
@@ -94,7 +100,7 @@ impl TextTokenizer {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn from_bytes(path: &Path, bytes: &[u8], config: &LlamaConfig) -> Result<Self, ModelError> {
-        let inner = Tokenizer::from_bytes(bytes).map_err(ModelError::malformed(path))?;
+        let inner = tokenizer_file::read(path, bytes)?;
         Self::new(path, inner, config, TokenizerConfig::default(), GenerationConfig::default())
     }
 
@@ -106,6 +112,7 @@ impl TextTokenizer {
         of_generation: GenerationConfig,
     ) -> Result<Self, ModelError> {
         let malformed = |message: String| ModelError::Malformed { path: path.to_owned(), message };
+        inner.set_encode_special_tokens(false);
         // Files saved after a fine-tuning may hold both; rows are cut and padded elsewhere, visibly.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(ModelError::malformed(path))?;
@@ -113,11 +120,20 @@ impl TextTokenizer {
         if largest as usize >= config.vocab_size {
             return Err(malformed(format!("holds token id {largest}, but the model has {} ids", config.vocab_size)));
         }
+        // What a post-processor adds need not be in the vocabulary.
+        let around = [inner.encode("", true), inner.encode(("", ""), true)];
+        for encoding in around {
+            let encoding = encoding.map_err(|error| malformed(cut(&error.to_string()).into_owned()))?;
+            if let Some(id) = encoding.get_ids().iter().find(|id| **id as usize >= config.vocab_size) {
+                let ids = config.vocab_size;
+                return Err(malformed(format!("its post-processor adds token id {id}, but the model has {ids} ids")));
+            }
+        }
         let id = |token: &Option<Token>| match token {
             None => Ok(None),
             Some(Token::Text(text) | Token::Table { content: text }) => match inner.token_to_id(text) {
                 Some(id) => Ok(Some(id)),
-                None => Err(malformed(format!("does not hold `{text}`, which {TOKENIZER_CONFIG} names"))),
+                None => Err(malformed(format!("does not hold `{}`, which {TOKENIZER_CONFIG} names", cut(text)))),
             },
         };
         let (bos, bos_from) = match (of_tokenizer.add_bos_token, inner.get_post_processor()) {
@@ -131,6 +147,8 @@ impl TextTokenizer {
             (None, None) if config.model_type != ModelType::Qwen2 => (config.bos_token_id, CONFIG),
             (None, None) => (None, CONFIG),
         };
+        // A token that is named and not there matters only where nothing else ends a generation.
+        let end = id(&of_tokenizer.eos_token).ok().flatten();
         let (eos, eos_from) = match (of_generation.eos_token_id, config.eos_token_ids.clone()) {
             (ids, _) if !ids.is_empty() => (ids, GENERATION_CONFIG),
             (_, ids) if !ids.is_empty() => (ids, CONFIG),
@@ -144,7 +162,7 @@ impl TextTokenizer {
             _ => (0, "no file"),
         };
         let policy = TokenPolicy { bos, eos, pad, origins: [bos_from, eos_from, pad_from] };
-        Ok(TextTokenizer { inner, policy })
+        Ok(TextTokenizer { inner, policy, end })
     }
 
     /// The tokenizer itself.
@@ -167,13 +185,23 @@ impl TextTokenizer {
         &self.policy.eos
     }
 
-    /// The ids of `text`, with BOS first if the policy has one.
+    /// The id put after an answer from which a model learns to stop: of those that end a generation the one that
+    /// `tokenizer_config.json` names, else the first.
+    pub fn end(&self) -> Option<u32> {
+        let eos = &self.policy.eos;
+        self.end.filter(|end| eos.contains(end)).or(eos.first().copied())
+    }
+
+    /// The ids of `text`, with BOS first if the policy has one: once, also if the text begins with it.
     ///
     /// # Errors
     /// The tokenizer refuses the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, ModelError> {
-        let encoding = self.inner.encode(text, false).map_err(|error| ModelError::Invalid(error.to_string()))?;
-        Ok(self.policy.bos.into_iter().chain(encoding.get_ids().iter().copied()).collect())
+        let encoding = tokenizer_file::guarded(|| self.inner.encode(text, false)).map_err(ModelError::Invalid)?;
+        let encoding = encoding.map_err(|error| ModelError::Invalid(cut(&error.to_string()).into_owned()))?;
+        let ids = encoding.get_ids();
+        let own = self.policy.bos.map_or(0, |bos| ids.iter().take_while(|id| **id == bos).count());
+        Ok(self.policy.bos.into_iter().chain(ids[own..].iter().copied()).collect())
     }
 
     /// The text of `ids`, special tokens left out.
@@ -181,7 +209,8 @@ impl TextTokenizer {
     /// # Errors
     /// The tokenizer refuses the ids.
     pub fn decode(&self, ids: &[u32]) -> Result<String, ModelError> {
-        self.inner.decode(ids, true).map_err(|error| ModelError::Invalid(error.to_string()))
+        let text = tokenizer_file::guarded(|| self.inner.decode(ids, true)).map_err(ModelError::Invalid)?;
+        text.map_err(|error| ModelError::Invalid(cut(&error.to_string()).into_owned()))
     }
 
     /// A line per special token: its ids, their texts and where they were read.
@@ -254,6 +283,70 @@ mod tests {
         let without = LlamaConfig { eos_token_ids: Vec::new(), ..llama };
         let named = [(TOKENIZER_CONFIG, json!({"eos_token": "hi", "pad_token": "<unk>"}))];
         assert_eq!(policy(Value::Null, &named, &without).eos, [3]);
+    }
+
+    #[test]
+    fn a_post_processor_beyond_the_vocabulary_is_refused() {
+        let adds = |id: u32| {
+            json!({
+                "type": "TemplateProcessing",
+                "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+                "special_tokens": {"<s>": {"id": "<s>", "ids": [id], "tokens": ["<s>"]}},
+            })
+        };
+        let read = |id| TextTokenizer::read(folder(adds(id), &[]).path(), &tiny());
+        assert!(read(22).is_ok());
+        let message = read(23).unwrap_err().to_string();
+        assert!(message.contains("tokenizer.json") && message.contains("token id 23"), "{message}");
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused() {
+        for name in [TOKENIZER_CONFIG, GENERATION_CONFIG] {
+            let dir = folder(Value::Null, &[]);
+            std::fs::write(dir.path().join(name), r#"{"pad_token_id": 1, "x": {"y": 1, "y": 2}}"#).unwrap();
+            let message = TextTokenizer::read(dir.path(), &tiny()).unwrap_err().to_string();
+            assert!(message.contains(name) && message.contains("`y` stands twice"), "{message}");
+        }
+    }
+
+    #[test]
+    fn special_tokens_in_a_text_are_tokens_and_bos_comes_once() {
+        let llama = LlamaConfig { bos_token_id: Some(1), ..tiny() };
+        let token = |id: u32, content: &str| {
+            json!({"id": id, "content": content, "special": true, "single_word": false, "lstrip": false, "rstrip": false,
+                   "normalized": false})
+        };
+        let dir = folder(Value::Null, &[]);
+        let mut file: Value = serde_json::from_slice(&std::fs::read(dir.path().join(TOKENIZER)).unwrap()).unwrap();
+        file["added_tokens"] = json!([token(1, "<s>"), token(2, "</s>")]);
+        std::fs::write(dir.path().join(TOKENIZER), file.to_string()).unwrap();
+        let tokenizer = TextTokenizer::read(dir.path(), &llama).unwrap();
+        for (text, ids) in [
+            ("hi", vec![1, 3]),
+            ("<s>hi", vec![1, 3]),
+            ("<s> <s> hi</s>hi", vec![1, 3, 2, 3]),
+            ("<s>", vec![1]),
+            ("", vec![1]),
+        ] {
+            assert_eq!(tokenizer.encode(text).unwrap(), ids, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_answer_ends_in_the_token_that_the_tokenizer_names() {
+        let end = |files: &[(&str, Value)], config: &LlamaConfig| {
+            let dir = folder(Value::Null, files);
+            TextTokenizer::read(dir.path(), config).unwrap().end()
+        };
+        let generation = (GENERATION_CONFIG, json!({"eos_token_id": [2, 3]}));
+        let named = (TOKENIZER_CONFIG, json!({"eos_token": "hi"}));
+        let none = LlamaConfig { eos_token_ids: Vec::new(), ..tiny() };
+        assert_eq!(end(std::slice::from_ref(&generation), &none), Some(2));
+        assert_eq!(end(&[generation, named.clone()], &none), Some(3));
+        assert_eq!(end(&[named], &none), Some(3));
+        assert_eq!(end(&[], &none), None);
     }
 
     #[test]

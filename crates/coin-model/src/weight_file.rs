@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::TensorData;
+use coin_core::quote::cut;
 use half::{bf16, f16};
 use memmap2::Mmap;
 use pytorch_reader::PytorchReader;
@@ -81,7 +82,7 @@ impl WeightFiles {
 /// The files an index names.
 fn shards(index: &Path) -> Result<Vec<PathBuf>, ModelError> {
     let text = std::fs::read_to_string(index).map_err(ModelError::io(index))?;
-    let parsed: serde_json::Value = serde_json::from_str(&text).map_err(ModelError::malformed(index))?;
+    let parsed: serde_json::Value = coin_core::json::from_str(&text).map_err(ModelError::malformed(index))?;
     let names: BTreeSet<&str> =
         parsed["weight_map"].as_object().into_iter().flatten().filter_map(|(_, file)| file.as_str()).collect();
     let fault = |message: String| Err(ModelError::Malformed { path: index.to_owned(), message });
@@ -91,11 +92,11 @@ fn shards(index: &Path) -> Result<Vec<PathBuf>, ModelError> {
     let mut files = Vec::with_capacity(names.len());
     for name in names {
         if Path::new(name).file_name().is_none_or(|file| file != name) {
-            return fault(format!("names `{name}`, which is no plain file name"));
+            return fault(format!("names `{}`, which is no plain file name", cut(name)));
         }
         let file = index.with_file_name(name);
         if !file.is_file() {
-            return fault(format!("names `{name}`, which is not in the folder"));
+            return fault(format!("names `{}`, which is not in the folder", cut(name)));
         }
         files.push(file);
     }
@@ -116,6 +117,10 @@ fn tensors_of(path: &Path) -> Result<BTreeMap<String, StoredTensor>, ModelError>
     // fault this one, as with every mapped file.
     let map = Arc::new(unsafe { Mmap::map(&file) }.map_err(ModelError::io(path))?);
     let parsed = SafeTensors::deserialize(&map).map_err(ModelError::malformed(path))?;
+    // Of two tensors of one name the reader keeps the last. It has checked that the header lies within the file.
+    let length = map.first_chunk().map_or(0, |length| u64::from_le_bytes(*length) as usize);
+    let header = map.get(8..8_usize.saturating_add(length)).unwrap_or_default();
+    coin_core::json::from_slice::<serde::de::IgnoredAny>(header).map_err(ModelError::malformed(path))?;
     let base = map.as_ptr() as usize;
     let stored = parsed.tensors().into_iter().map(|(name, view)| {
         let start = view.data().as_ptr() as usize - base;
@@ -140,7 +145,7 @@ impl StoredTensor {
         self.converted(name, false, &mut |value| value)
     }
 
-    /// The values in the number type `dtype`, row by row of the matrix or of its transpose, and whether all are finite.
+    /// The values in the number type `dtype`, row by row of the matrix or of its transpose, and whether all are finite in it.
     /// Nothing but the result is allocated.
     ///
     /// # Errors
@@ -156,17 +161,30 @@ impl StoredTensor {
             shape.reverse();
         }
         let mut finite = true;
-        let mut checked = |value: f32| {
-            finite &= value.is_finite();
-            value
-        };
+        // A value that is beyond the number type is infinite in it.
         let data = match dtype {
-            FloatType::F32 => TensorData::new(self.converted(name, transposed, &mut checked)?, shape),
+            FloatType::F32 => {
+                let mut as_it_is = |value: f32| {
+                    finite &= value.is_finite();
+                    value
+                };
+                TensorData::new(self.converted(name, transposed, &mut as_it_is)?, shape)
+            }
             FloatType::F16 => {
-                TensorData::new(self.converted(name, transposed, &mut |v| f16::from_f32(checked(v)))?, shape)
+                let mut rounded = |value: f32| {
+                    let value = f16::from_f32(value);
+                    finite &= value.is_finite();
+                    value
+                };
+                TensorData::new(self.converted(name, transposed, &mut rounded)?, shape)
             }
             FloatType::Bf16 => {
-                TensorData::new(self.converted(name, transposed, &mut |v| bf16::from_f32(checked(v)))?, shape)
+                let mut rounded = |value: f32| {
+                    let value = bf16::from_f32(value);
+                    finite &= value.is_finite();
+                    value
+                };
+                TensorData::new(self.converted(name, transposed, &mut rounded)?, shape)
             }
         };
         Ok((data, finite))
@@ -179,7 +197,7 @@ impl StoredTensor {
         convert: &mut impl FnMut(f32) -> T,
     ) -> Result<Vec<T>, ModelError> {
         let unsupported = |dtype: &dyn std::fmt::Debug| {
-            let message = format!("`{name}` has type {dtype:?}, expected F32, F16 or BF16");
+            let message = format!("`{}` has type {dtype:?}, expected F32, F16 or BF16", cut(name));
             ModelError::Malformed { path: self.path.clone(), message }
         };
         // A vector is one row.
@@ -242,4 +260,32 @@ fn turn<const N: usize, T: Copy + Default>(
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_stands_twice_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let tensor = |from: usize| format!(r#""a":{{"dtype":"F32","shape":[1],"data_offsets":[{from},{}]}}"#, from + 4);
+        for (count, refused) in [(1, false), (2, true)] {
+            let header = format!("{{{}}}", (0..count).map(|at| tensor(4 * at)).collect::<Vec<_>>().join(","));
+            // The reader wants the tensors that it keeps to fill the file from its beginning.
+            let header = if refused { header.replace("[4,8]", "[0,4]") } else { header };
+            let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &1_f32.to_le_bytes()].concat();
+            std::fs::write(dir.path().join("model.safetensors"), bytes).unwrap();
+            let found = WeightFiles::open(dir.path(), "model", "pytorch_model").map_err(|error| error.to_string());
+            match refused {
+                false => assert_eq!(found.unwrap().tensors["a"].floats("a").unwrap(), [1.0]),
+                true => assert!(found.unwrap_err().contains("`a` stands twice")),
+            }
+        }
+        let index = r#"{"weight_map": {"a": "1.safetensors", "a": "2.safetensors"}}"#;
+        std::fs::remove_file(dir.path().join("model.safetensors")).unwrap();
+        std::fs::write(dir.path().join("model.safetensors.index.json"), index).unwrap();
+        let message = WeightFiles::open(dir.path(), "model", "pytorch_model").unwrap_err().to_string();
+        assert!(message.contains("index.json") && message.contains("`a` stands twice"), "{message}");
+    }
 }

@@ -166,10 +166,12 @@ pub fn attack_within(name: &str, budget: Budget) -> Result<Box<dyn Attack>, Pert
         ("bertattack", budget) => Box::new(BertAttack { budget, ..BertAttack::default() }),
         ("checklist", Budget::Characters(length)) if length <= CheckList::LONGEST => Box::new(CheckList { length }),
         ("checklist", Budget::Characters(_)) => {
-            let message = format!("`checklist` appends at most {}characters", CheckList::LONGEST);
+            let message = format!("`checklist` appends at most {} characters", CheckList::LONGEST);
             return Err(PerturbError::Budget(message));
         }
-        (name, budget) => return Err(PerturbError::Budget(format!("`{name}` cannot be held to {budget}"))),
+        (name, budget) => {
+            return Err(PerturbError::Budget(format!("`{name}` cannot be held to {}", budget.describe())));
+        }
     })
 }
 

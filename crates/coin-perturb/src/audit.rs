@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::Protected;
+use crate::levenshtein::levenshtein;
 
 /// One line of the audit file: one instruction under one attack.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +36,9 @@ pub struct AuditRecord {
     pub token_change: Option<i64>,
     /// Whether all that is protected is there as often as before, see [`Protected::intact`].
     pub labels_intact: bool,
+    /// Whether the attack left the instruction as it was. Written only where it did.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unchanged: bool,
 }
 
 impl AuditRecord {
@@ -65,6 +69,7 @@ impl AuditRecord {
             similarity: rounded(similarity(clean, perturbed)),
             token_change: None,
             labels_intact: protected.intact(clean, perturbed),
+            unchanged: clean == perturbed,
         }
     }
 
@@ -131,33 +136,12 @@ pub fn similarity(clean: &str, perturbed: &str) -> f64 {
     if product == 0.0 { 0.0 } else { product / (before * after).sqrt() }
 }
 
-fn levenshtein<T: PartialEq>(a: &[T], b: &[T]) -> usize {
-    let prefix = a.iter().zip(b).take_while(|(x, y)| x == y).count();
-    let (a, b) = (&a[prefix..], &b[prefix..]);
-    let suffix = a.iter().rev().zip(b.iter().rev()).take_while(|(x, y)| x == y).count();
-    let (a, b) = (&a[..a.len() - suffix], &b[..b.len() - suffix]);
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn distances_by_hand() {
-        assert_eq!(levenshtein(b"", b"abc"), 3);
-        assert_eq!(levenshtein(b"flaw", b"lawn"), 2);
-        assert_eq!(levenshtein(b"abcdef", b"abdcef"), 2);
+    fn distances_are_in_graphemes() {
         assert_eq!(edit_distance("a\r\nb", "ab"), 1);
     }
 
@@ -181,6 +165,15 @@ mod tests {
         assert_eq!(record("a", "b").similarity, 0.0);
         assert_eq!(record("a", "").similarity, 0.0);
         assert_eq!(record("!", "?").similarity, 1.0);
+    }
+
+    #[test]
+    fn an_unchanged_instruction_is_marked() {
+        let record = |perturbed| AuditRecord::new("x", "t", 0, "a b", perturbed, &Protected::default());
+        assert!(record("a b").unchanged && !record("a b ").unchanged);
+        let json = |record: &AuditRecord| serde_json::to_string(record).unwrap();
+        assert!(json(&record("a b")).ends_with("\"unchanged\":true}") && !json(&record("a c")).contains("unchanged"));
+        assert_eq!(serde_json::from_str::<AuditRecord>(&json(&record("a c"))).unwrap(), record("a c"));
     }
 
     #[test]

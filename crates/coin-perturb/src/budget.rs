@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use coin_core::quote::cut;
+
 use crate::PerturbError;
 use crate::audit::edit_distance;
 
@@ -14,6 +16,7 @@ use crate::audit::edit_distance;
 /// assert_eq!("0.5".parse::<Budget>()?, Budget::Share(0.5));
 /// assert_eq!("3words".parse::<Budget>()?, Budget::Words(3));
 /// assert_eq!("20characters".parse::<Budget>()?.to_string(), "20characters");
+/// assert_eq!("1 word".parse::<Budget>()?, Budget::Words(1));
 /// assert!("0words".parse::<Budget>().is_err());
 /// # Ok::<(), coin_perturb::PerturbError>(())
 /// ```
@@ -46,6 +49,16 @@ impl Budget {
         }
     }
 
+    /// The budget in words, for messages: `a share of 0.5`, `3 words`, `20 characters`.
+    pub(crate) fn describe(self) -> String {
+        let counted = |count: usize, unit: &str| format!("{count} {unit}{}", if count == 1 { "" } else { "s" });
+        match self {
+            Budget::Share(share) => format!("a share of {share}"),
+            Budget::Words(words) => counted(words, "word"),
+            Budget::Characters(characters) => counted(characters, "character"),
+        }
+    }
+
     /// The characters there are, if they are counted.
     pub(crate) fn characters(self) -> Option<usize> {
         match self {
@@ -69,14 +82,18 @@ impl FromStr for Budget {
     type Err = PerturbError;
 
     fn from_str(text: &str) -> Result<Self, PerturbError> {
-        let number = |digits: &str| digits.parse::<usize>().ok().filter(|number| *number > 0);
-        let budget = match (text.strip_suffix("words"), text.strip_suffix("characters")) {
+        let number = |digits: &str| digits.trim_end().parse::<usize>().ok().filter(|number| *number > 0);
+        let counted = |unit: &str| text.strip_suffix('s').unwrap_or(text).strip_suffix(unit);
+        let budget = match (counted("word"), counted("character")) {
             (Some(digits), _) => number(digits).map(Budget::Words),
             (_, Some(digits)) => number(digits).map(Budget::Characters),
             _ => text.parse::<f64>().ok().filter(|share| *share > 0.0 && *share <= 1.0).map(Budget::Share),
         };
         budget.ok_or_else(|| {
-            PerturbError::Budget(format!("`{text}`, expected a share such as 0.5, or 3words or 20characters"))
+            PerturbError::Budget(format!(
+                "`{}`, expected a share (`0.5`), words (`3words`) or characters (`20characters`)",
+                cut(text)
+            ))
         })
     }
 }

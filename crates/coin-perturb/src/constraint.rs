@@ -11,6 +11,7 @@ mod sentence_similarity;
 mod stop_words;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 pub use edit_distance::EditDistance;
@@ -33,6 +34,54 @@ pub trait Constraint: fmt::Debug + Send + Sync {
 
     /// Whether `change` may be made.
     fn allows(&self, change: &Change) -> bool;
+
+    /// The same condition on many changes to the one text `clean`, whose words that may change stand at `words`, ascending.
+    /// A frozen perturbation asks it where there is one, since [`allows`](Constraint::allows) reads the whole text for each
+    /// change. The two agree. Default none.
+    fn follow<'a>(&'a self, clean: &'a str, words: &[Range<usize>]) -> Option<Box<dyn Follower + 'a>> {
+        let _ = (clean, words);
+        None
+    }
+}
+
+/// One word of a text replaced, as a [`Follower`] sees it.
+#[derive(Debug, Clone)]
+pub struct Replacement<'a> {
+    /// Which of the words it was given.
+    pub index: usize,
+    /// The text as it stands.
+    pub before: &'a str,
+    /// Where the word stands in `before`, in bytes; it begins and ends between graphemes.
+    pub word: Range<usize>,
+    /// What takes its place, and also begins and ends between graphemes there.
+    pub with: &'a str,
+}
+
+impl Replacement<'_> {
+    /// The word that is replaced.
+    pub fn word(&self) -> &str {
+        self.before.get(self.word.clone()).unwrap_or_default()
+    }
+}
+
+/// A [`Constraint`] on changes to one text, each of which is looked at where it is made.
+pub trait Follower {
+    /// Whether the change may be made.
+    fn allows(&mut self, change: &Replacement) -> bool;
+
+    /// The change was made; it is part of the text from now on.
+    fn made(&mut self, change: &Replacement) {
+        let _ = change;
+    }
+}
+
+/// A condition on word and replacement alone.
+struct OfWords<F>(F);
+
+impl<F: Fn(&str, &str) -> bool> Follower for OfWords<F> {
+    fn allows(&mut self, change: &Replacement) -> bool {
+        self.0(change.word(), change.with)
+    }
 }
 
 /// The constraints of an attack, all of which a change has to meet.
@@ -51,6 +100,11 @@ impl Constraints {
     pub fn with(mut self, constraint: impl Constraint + 'static) -> Constraints {
         self.0.push(Arc::new(constraint));
         self
+    }
+
+    /// The constraints, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &dyn Constraint> {
+        self.0.iter().map(Arc::as_ref)
     }
 
     /// Whether every constraint allows `change`.

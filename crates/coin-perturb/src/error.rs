@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use coin_core::quote::{cut, printable};
+
 /// What can go wrong with perturbations: every variant names the attack, file or entry at fault.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PerturbError {
     /// An attack name that is not known.
-    #[error("unknown attack `{name}`, expected one of: {known}")]
+    #[error("unknown attack `{}`, expected one of: {known}", cut(name))]
     UnknownAttack {
         /// The name given.
         name: String,
@@ -23,7 +25,7 @@ pub enum PerturbError {
         source: std::io::Error,
     },
     /// A file does not have the form that was expected.
-    #[error("{path}: {message}")]
+    #[error("{path}: {}", printable(message))]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -31,10 +33,10 @@ pub enum PerturbError {
         message: String,
     },
     /// Sets of instructions that do not fit together, or an empty one.
-    #[error("{0}")]
+    #[error("{}", printable(.0))]
     InvalidSet(String),
     /// A lexicon line that is no entry.
-    #[error("lexicon line {line}: {message}")]
+    #[error("lexicon line {line}: {}", printable(message))]
     Lexicon {
         /// Line, counted from 1.
         line: usize,
@@ -42,13 +44,13 @@ pub enum PerturbError {
         message: String,
     },
     /// A budget that cannot be read, or that an attack cannot keep.
-    #[error("budget: {0}")]
+    #[error("budget: {}", printable(.0))]
     Budget(String),
     /// A setting of a search outside its domain.
     #[error("search: {0}")]
     Search(String),
     /// A scorer failed, or what it gave is no score for every text.
-    #[error("{context}: scorer: {source}")]
+    #[error("{}: scorer: {source}", printable(context))]
     Scorer {
         /// Attack, task and place of the instruction.
         context: String,
@@ -67,11 +69,33 @@ pub enum PerturbError {
         differing: String,
     },
     /// A rewriter gave no rewriting.
-    #[error("rewriter `{rewriter}`: {message}")]
+    #[error("rewriter `{}`: {}", cut(rewriter), cut(message))]
     Rewrite {
         /// What the rewriter is.
         rewriter: String,
         /// Why it failed.
         message: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Lexicon, WordVectors, attack_named};
+
+    #[test]
+    fn long_input_is_cut_in_messages() {
+        let long = "x".repeat(1_000_000);
+        let lexicon = |text: &str| Lexicon::parse(text).map(|_| ()).unwrap_err().to_string();
+        let messages = [
+            lexicon(&long),
+            lexicon(&format!("{long}: a, {long}")),
+            WordVectors::parse(&format!("{long} 1\n{long} {long}\n")).map(|_| ()).unwrap_err().to_string(),
+            attack_named(&long).map(|_| ()).unwrap_err().to_string(),
+            long.parse::<crate::Budget>().unwrap_err().to_string(),
+        ];
+        for message in messages {
+            assert!(message.len() < 700 && message.contains("(1000000 characters)"), "{}", message.len());
+        }
+        assert!(!lexicon("\u{1b}]0;title\u{7}").contains('\u{1b}'));
+    }
 }

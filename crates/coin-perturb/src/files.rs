@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use coin_core::file::PartialFile;
 use serde_json::Value;
 
 use crate::recipe::RECIPE_VERSION;
@@ -60,9 +62,16 @@ pub fn recipe_path(path: &Path) -> PathBuf {
     with_suffix(path, ".recipe.json")
 }
 
+/// Where the log of the search for the frozen set at `path` lies: `{path}.search.jsonl`.
+pub fn search_log_path(path: &Path) -> PathBuf {
+    with_suffix(path, ".search.jsonl")
+}
+
 /// Writes a frozen set to `path`, its audit to [`audit_path`] and its recipe to [`recipe_path`].
 ///
-/// Each file appears whole or not at all (temporary file in the same folder, sync, rename), the set itself last.
+/// All three are written to temporary files and synced before the first gets its name, so a full disk changes nothing. They
+/// get their names one after the other: the recipe, which holds the hashes of the set, first and the set last. A process that
+/// ends in between leaves a set that [`verify`] refuses.
 ///
 /// # Errors
 /// [`PerturbError::Io`] with the file that could not be written.
@@ -72,9 +81,20 @@ pub fn write(path: &Path, set: &FrozenSet, audit: &[AuditRecord], recipe: &Recip
         serde_json::to_writer(&mut lines, record).map_err(|error| io(path, error.into()))?;
         lines.push(b'\n');
     }
-    write_atomically(&audit_path(path), &lines)?;
-    write_atomically(&recipe_path(path), &json(path, recipe)?)?;
-    write_atomically(path, &json(path, set)?)
+    let files =
+        [(recipe_path(path), json(path, recipe)?), (audit_path(path), lines), (path.to_owned(), json(path, set)?)];
+    let mut finished = Vec::new();
+    for (path, bytes) in &files {
+        let file = PartialFile::create(path).and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.finish()
+        });
+        finished.push(file.map_err(|error| io(path, error))?);
+    }
+    for (file, (path, _)) in finished.into_iter().zip(&files) {
+        file.publish().map_err(|error| io(path, error))?;
+    }
+    Ok(())
 }
 
 /// Reads the recipe of the frozen set at `path`, from [`recipe_path`].
@@ -116,14 +136,10 @@ fn json<T: serde::Serialize>(path: &Path, value: &T) -> Result<Vec<u8>, PerturbE
     Ok(text)
 }
 
-fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), PerturbError> {
-    coin_core::file::replace(path, |file| file.write_all(bytes)).map_err(|error| io(path, error))
-}
-
 fn read_object(path: &Path) -> Result<serde_json::Map<String, Value>, PerturbError> {
     let malformed = |message: String| PerturbError::Malformed { path: path.to_owned(), message };
     let bytes = fs::read(path).map_err(|error| io(path, error))?;
-    match serde_json::from_slice(&bytes).map_err(|error| malformed(format!("no valid JSON: {error}")))? {
+    match coin_core::json::from_slice(&bytes).map_err(|error| malformed(format!("no valid JSON: {error}")))? {
         Value::Object(object) => Ok(object),
         other => Err(malformed(format!("expected an object, found {}", kind(&other)))),
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use coin_core::quote::cut;
 use coin_core::stream;
 use serde::Serialize;
 
@@ -35,7 +36,7 @@ impl FrozenSet {
     pub fn new(sets: BTreeMap<String, Instructions>) -> Result<FrozenSet, PerturbError> {
         let clean = sets.get(CLEAN).ok_or_else(|| {
             let found = sets.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            PerturbError::InvalidSet(format!("expected a set `{CLEAN}`, found only: {found}"))
+            PerturbError::InvalidSet(format!("expected a set `{CLEAN}`, found only: {}", cut(&found)))
         })?;
         check_clean(clean)?;
         for (attack, tasks) in &sets {
@@ -43,7 +44,9 @@ impl FrozenSet {
                 let expected = clean.get(task).map_or(0, Vec::len);
                 if instructions.len() != expected {
                     return Err(PerturbError::InvalidSet(format!(
-                        "attack `{attack}`, task `{task}`: {} instructions, but {expected} clean ones",
+                        "attack `{}`, task `{}`: {} instructions, but {expected} clean ones",
+                        cut(attack),
+                        cut(task),
                         instructions.len()
                     )));
                 }
@@ -147,7 +150,7 @@ fn check_clean(clean: &Instructions) -> Result<(), PerturbError> {
         return Err(PerturbError::InvalidSet("no task, expected at least one".to_owned()));
     }
     match clean.iter().find(|(_, instructions)| instructions.is_empty()) {
-        Some((task, _)) => Err(PerturbError::InvalidSet(format!("task `{task}` has no instruction"))),
+        Some((task, _)) => Err(PerturbError::InvalidSet(format!("task `{}` has no instruction", cut(task)))),
         None => Ok(()),
     }
 }

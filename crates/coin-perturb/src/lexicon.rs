@@ -1,11 +1,10 @@
 //! Word neighbors for word substitution.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
+use coin_core::quote::cut;
 use serde_json::Value;
 
 use crate::{Neighbor, Neighbors, PerturbError};
@@ -48,17 +47,21 @@ impl Lexicon {
             }
             let malformed = |message: String| PerturbError::Lexicon { line: index + 1, message };
             let Some((head, rest)) = line.split_once(':') else {
-                return Err(malformed(format!("expected `head: neighbor, neighbor`, found `{line}`")));
+                return Err(malformed(format!("expected `head: neighbor, neighbor`, found `{}`", cut(line))));
             };
             let head = head.trim().to_lowercase();
             let words: Vec<String> = rest.split(',').map(|word| word.trim().to_owned()).collect();
             for (position, word) in words.iter().enumerate() {
                 if word.is_empty() || *word == head || words[..position].contains(word) {
-                    return Err(malformed(format!("`{head}` has the empty or repeated neighbor `{word}`")));
+                    return Err(malformed(format!(
+                        "`{}` has the empty or repeated neighbor `{}`",
+                        cut(&head),
+                        cut(word)
+                    )));
                 }
             }
             if neighbors.insert(head.clone(), words).is_some() {
-                return Err(malformed(format!("`{head}` has an entry already")));
+                return Err(malformed(format!("`{}` has an entry already", cut(&head))));
             }
         }
         Ok(Lexicon { neighbors })
@@ -72,17 +75,18 @@ impl Lexicon {
     /// [`PerturbError::Io`], or [`PerturbError::Malformed`] with the word whose entry is no list of words.
     pub fn read_json(path: &Path) -> Result<Lexicon, PerturbError> {
         let malformed = |message: String| PerturbError::Malformed { path: path.to_owned(), message };
-        let file = File::open(path).map_err(|source| PerturbError::Io { path: path.to_owned(), source })?;
-        let lists: BTreeMap<String, Value> = serde_json::from_reader(BufReader::new(file))
-            .map_err(|error| malformed(format!("expected an object of neighbor lists: {error}")))?;
+        let json = std::fs::read(path).map_err(|source| PerturbError::Io { path: path.to_owned(), source })?;
+        let lists: BTreeMap<String, Value> = coin_core::json::from_slice(&json)
+            .map_err(|error| malformed(format!("expected an object of neighbor lists: {}", cut(&error.to_string()))))?;
         let mut neighbors = HashMap::with_capacity(lists.len());
         for (head, list) in lists {
-            let list: Vec<String> = serde_json::from_value(list)
-                .map_err(|error| malformed(format!("`{head}`: expected a list of words: {error}")))?;
+            let list: Vec<String> = serde_json::from_value(list).map_err(|error| {
+                malformed(format!("`{}`: expected a list of words: {}", cut(&head), cut(&error.to_string())))
+            })?;
             let mut words: Vec<String> = Vec::with_capacity(list.len());
             for word in list {
                 if word.is_empty() {
-                    return Err(malformed(format!("`{head}` has an empty neighbor")));
+                    return Err(malformed(format!("`{}` has an empty neighbor", cut(&head))));
                 }
                 if word != head && !words.contains(&word) {
                     words.push(word);
@@ -151,6 +155,7 @@ mod tests {
         assert_eq!(lexicon.get("FILM"), ["movie", "kino"]);
         assert!(lexicon.get("br").is_empty());
         assert_eq!(lexicon.neighbors("film")[0], Neighbor { word: "movie".to_owned(), cosine: None });
+        assert!(read(r#"{"film": ["movie"], "film": []}"#).unwrap_err().contains("the key `film` stands twice"));
         assert!(read("[]").unwrap_err().starts_with("FILE: expected an object of neighbor lists: "));
         assert!(read(r#"{"film": [1]}"#).unwrap_err().starts_with("FILE: `film`: expected a list of words: "));
         assert_eq!(read(r#"{"film": [""]}"#).unwrap_err(), "FILE: `film` has an empty neighbor");

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use crate::{Lexicon, WordClasses, stop_words, words};
+use crate::{Lexicon, WordClasses, cuts, stop_words, words};
 
 /// What a masked language model does: words for a place, by what stands around it. An implementation by a model takes
 /// the place of [`InstructionWords`] wherever one is held.
@@ -104,12 +104,22 @@ impl MaskedWords for InstructionWords {
 /// The nearest word of `text`, in lower case: its last one where `last`, else its first. `start` or `end` where
 /// the sentence ends in between.
 fn beside(text: &str, last: bool) -> String {
-    let free = words::free_words(text, &[]);
-    let word = if last { free.last() } else { free.first() };
-    let between = word.map_or(text, |word| if last { &text[word.range().end..] } else { &text[..word.start] });
-    match word {
-        Some(word) if !between.contains(['.', ':', '?', '!', '\n']) => word.text.to_lowercase(),
-        _ => if last { "start" } else { "end" }.to_owned(),
+    // As much of the text as it takes to find a word, or the end of the sentence.
+    let mut cuts = 2;
+    loop {
+        let part = match last {
+            true => &text[cuts::before(text, text.len(), cuts)..],
+            false => &text[..cuts::behind(text, 0, cuts)],
+        };
+        let free = words::free_words(part, &[]);
+        let word = if last { free.last() } else { free.first() };
+        let between = word.map_or(part, |word| if last { &part[word.range().end..] } else { &part[..word.start] });
+        let ends = between.contains(['.', ':', '?', '!', '\n']);
+        match word {
+            Some(word) if !ends => return word.text.to_lowercase(),
+            None if !ends && part.len() < text.len() => cuts *= 4,
+            _ => return if last { "start" } else { "end" }.to_owned(),
+        }
     }
 }
 

@@ -12,6 +12,12 @@ pub trait SentenceEncoder: fmt::Debug + Send + Sync {
 
     /// The vector of `text`, of the same length for all texts.
     fn encode(&self, text: &str) -> Vec<f32>;
+
+    /// Whether the vector of a text is exactly the sum of those of its parts wherever it is cut between a space or line feed
+    /// and an ASCII letter or digit. Default false.
+    fn is_additive(&self) -> bool {
+        false
+    }
 }
 
 /// Cosine of two vectors: 1 for two of zeros, 0 where only one is.
@@ -51,6 +57,11 @@ impl SentenceEncoder for SurfaceEncoder {
             }
         }
         counts
+    }
+
+    /// Counts are whole numbers, which add up exactly below 2^24.
+    fn is_additive(&self) -> bool {
+        true
     }
 }
 

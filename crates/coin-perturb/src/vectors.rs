@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
+use coin_core::quote::cut;
+
 use crate::{Neighbor, Neighbors, PerturbError};
 
 /// Word vectors and the neighbors that they give.
@@ -116,13 +118,14 @@ impl WordVectors {
             }
             if columns.len() != vectors.dimensions || columns.is_empty() {
                 return Err(malformed(format!(
-                    "line {number}, `{word}`: expected {} columns, found {}",
+                    "line {number}, `{}`: expected {} columns, found {}",
+                    cut(word),
                     vectors.dimensions.max(1) + 1,
                     columns.len() + 1
                 )));
             }
             vectors.push(word, &columns).map_err(|value| {
-                malformed(format!("line {number}, `{word}`: expected a finite number, found `{value}`"))
+                malformed(format!("line {number}, `{}`: expected a finite number, found `{}`", cut(word), cut(value)))
             })?;
             rows += 1;
         }

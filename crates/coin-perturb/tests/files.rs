@@ -90,6 +90,39 @@ fn nothing_is_written_into_an_absent_folder() {
 }
 
 #[test]
+fn the_files_of_a_set_change_together_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("set.json");
+    let attacks = [attack_named("checklist").unwrap()];
+    let made = |seed: u64| {
+        let set = perturb_set(&clean(), &attacks, &LabelWords::new(), seed).unwrap();
+        let recipe = Recipe::new(&set, &attacks, &LabelWords::new(), seed);
+        (set.audit(&LabelWords::new()), set, recipe)
+    };
+    let names = [files::recipe_path(&path), files::audit_path(&path), path.clone()];
+    let (audit, set, recipe) = made(1);
+    files::write(&path, &set, &audit, &recipe).unwrap();
+    let before = names.each_ref().map(|name| fs::read(name).unwrap());
+    let (audit, set, recipe) = made(2);
+    // The file that is renamed last cannot be written.
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(files::write(&path, &set, &audit, &recipe).unwrap_err().to_string().contains("set.json"));
+    assert_eq!((fs::read(&names[0]).unwrap(), fs::read(&names[1]).unwrap()), (before[0].clone(), before[1].clone()));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+    fs::remove_dir(&path).unwrap();
+    files::write(&path, &set, &audit, &recipe).unwrap();
+    let after = names.each_ref().map(|name| fs::read(name).unwrap());
+    // A process that ends after one or two of the names leaves a set that is refused.
+    for renamed in 0..=3 {
+        for (place, name) in names.iter().enumerate() {
+            fs::write(name, if place < renamed { &after[place] } else { &before[place] }).unwrap();
+        }
+        assert_eq!(files::verify(&path).is_ok(), matches!(renamed, 0 | 3), "{renamed}");
+    }
+}
+
+#[test]
 fn a_set_that_was_edited_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("set.json");

@@ -1,20 +1,24 @@
-//! Checkpoints of a run, from which it goes on to the bit.
+//! Checkpoints of a run, from which it resumes to the bit.
 //!
 //! `checkpoints/step-NNNNNN/` holds the adapter (PEFT's layout), the optimiser's state (burn's `burnpack`), the resolved
-//! configuration and `state.json`. There is no random state to keep: every draw is keyed by seed and step, and the step
-//! tells the position in the data. A checkpoint is written under a temporary name, synced and renamed, so a folder with
-//! its final name is whole wherever the writer was killed.
+//! configuration, `state.json`, and `SHA256SUMS` with the hashes of all of them. There is no random state to keep: every draw is
+//! keyed by seed and step, and the step tells the position in the data. A checkpoint is written under a temporary name, synced and
+//! renamed, so a folder with its final name is whole wherever the writer was killed. What happens to it later is found by the
+//! hashes, which are checked before anything of it is used.
 
 use std::fs::File;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Bytes;
+use coin_core::file::PARTIAL;
+use coin_core::output_folder::remove_partial;
 use coin_model::{Llama, LoraConfig, adapter};
 use serde::{Deserialize, Serialize};
 
-use crate::TrainError;
 use crate::loss_scale::LossScale;
+use crate::{TrainError, manifest};
 
 /// Raised when what is written changes its meaning.
 const VERSION: u32 = 1;
@@ -22,10 +26,8 @@ const OPTIMIZER: &str = "optimizer.bpk";
 pub(crate) const STATE: &str = "state.json";
 /// The resolved configuration; a run folder has it, and every checkpoint.
 pub(crate) const CONFIG: &str = "config.resolved.toml";
-const PARTIAL: &str = ".partial-";
-
-/// What is said of an optimiser's state that cannot be read; burn's own words are for its developers.
-const DAMAGED: &str = "is damaged: remove the checkpoint's folder, and --resume goes on from the one before";
+/// Every file that a run resumes from.
+const FILES: [&str; 5] = ["adapter/adapter_config.json", "adapter/adapter_model.safetensors", CONFIG, OPTIMIZER, STATE];
 
 /// Where a run stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,13 +74,15 @@ pub fn list(out: &Path) -> Result<Vec<PathBuf>, TrainError> {
     let mut found = Vec::new();
     for entry in entries {
         let path = entry.map_err(TrainError::io(&dir))?.path();
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if let Some(step) = name.strip_prefix("step-").and_then(|step| step.parse::<usize>().ok()) {
-            found.push((step, path));
-        }
+        found.extend(step_of(&path).map(|step| (step, path)));
     }
     found.sort();
     Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+/// The step that the name of a checkpoint's folder tells.
+fn step_of(path: &Path) -> Option<usize> {
+    path.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok()
 }
 
 /// Writes a checkpoint and removes all but the newest `keep`.
@@ -131,6 +135,7 @@ fn write(
     let path = dir.join(STATE);
     let text = serde_json::to_string_pretty(state).map_err(|error| TrainError::checkpoint(&path, error))?;
     coin_core::file::write_atomically(&path, |writer| writeln!(writer, "{text}"))?;
+    manifest::write(dir, &FILES)?;
     sync(&dir.join("adapter"))?;
     sync(dir)
 }
@@ -144,17 +149,6 @@ fn sync(dir: &Path) -> Result<(), TrainError> {
     }
 }
 
-/// Removes what killed writers left.
-fn remove_partial(dir: &Path) -> Result<(), TrainError> {
-    for entry in std::fs::read_dir(dir).map_err(TrainError::io(dir))? {
-        let path = entry.map_err(TrainError::io(dir))?.path();
-        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PARTIAL)) {
-            std::fs::remove_dir_all(&path).map_err(TrainError::io(&path))?;
-        }
-    }
-    Ok(())
-}
-
 /// A checkpoint, read.
 pub(crate) struct Restored {
     pub(crate) state: RunState,
@@ -162,10 +156,39 @@ pub(crate) struct Restored {
     pub(crate) optimizer: ModuleOptimizer,
 }
 
+/// The fault of the checkpoint `dir`: a file that is not as it was written, or a folder of another step.
+fn fault(dir: &Path) -> Result<Option<String>, TrainError> {
+    if let Some(fault) = manifest::fault(dir, &FILES)? {
+        return Ok(Some(fault));
+    }
+    let step = read_state(dir)?.0.step;
+    Ok((Some(step) != step_of(dir)).then(|| format!("it was written after step {step}")))
+}
+
+/// Checks the checkpoint `dir` of the run folder `out` before it is used.
+///
+/// # Errors
+/// It is damaged. The message names the file, and the checkpoint from which the run resumes without this one.
+pub(crate) fn check(out: &Path, dir: &Path) -> Result<(), TrainError> {
+    let Some(fault) = fault(dir)? else { return Ok(()) };
+    let mut before: Vec<PathBuf> = list(out)?.into_iter().take_while(|other| other != dir).collect();
+    let mut from = "starts the run at its beginning".to_owned();
+    let mut remove = "this folder".to_owned();
+    while let Some(other) = before.pop() {
+        let name = other.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if matches!(self::fault(&other), Ok(None)) {
+            from = format!("continues from {name}");
+            break;
+        }
+        remove = format!("{remove} and {name}, which is damaged too");
+    }
+    Err(TrainError::checkpoint(dir, format!("is damaged: {fault}; remove {remove}, and --resume {from}")))
+}
+
 /// The state and the resolved configuration of the checkpoint `dir`.
 pub(crate) fn read_state(dir: &Path) -> Result<(RunState, String), TrainError> {
     let path = dir.join(STATE);
-    let text = std::fs::read_to_string(&path).map_err(TrainError::io(&path))?;
+    let text = coin_core::file::read_to_string(&path)?;
     let state: RunState = serde_json::from_str(&text).map_err(|error| TrainError::checkpoint(&path, error))?;
     if state.version != VERSION {
         let message = format!("version {}, expected {VERSION}", state.version);
@@ -185,8 +208,12 @@ pub(crate) fn load(
 ) -> Result<Restored, TrainError> {
     let model = adapter::load(model, &dir.join("adapter"))?;
     let path = dir.join(OPTIMIZER);
-    let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
-    let optimizer =
-        optimizer.from_bytes(Bytes::from_bytes_vec(bytes)).map_err(|_| TrainError::checkpoint(&path, DAMAGED))?;
+    let bytes = Bytes::from_bytes_vec(std::fs::read(&path).map_err(TrainError::io(&path))?);
+    // burn's reader panics on some files; that this one has its hash only says that it is the one that was written.
+    let read = std::panic::catch_unwind(AssertUnwindSafe(|| optimizer.from_bytes(bytes)));
+    let Ok(Ok(optimizer)) = read else {
+        let message = "cannot be read; remove the checkpoint's folder, and --resume continues from an earlier one";
+        return Err(TrainError::checkpoint(&path, message));
+    };
     Ok(Restored { state, model, optimizer })
 }

@@ -88,7 +88,8 @@ pub struct DataTable {
     /// Longest row, in tokens. Default 256 (the released program's).
     #[serde(default = "max_tokens")]
     pub max_tokens: usize,
-    /// The last so many pairs are held out. Default 0; the paper holds out 2,000.
+    /// So many pairs are held out: under preset `paper` the last ones, under `strict` at most so many, in whole groups of pairs of
+    /// the same instances, from the end of the file. Default 0; the paper holds out 2,000.
     #[serde(default)]
     pub validation_pairs: usize,
     /// The text given to the model, with `{instruction}` for the pair's text; what follows it is the response marker.
@@ -99,6 +100,9 @@ pub struct DataTable {
     /// couple out, `error` refuses. Default `keep-answer` (ours), under preset `paper` `right` (the released program's).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub truncation: Option<Truncation>,
+    /// Puts the tokenizer's EOS after every target, where it is learned as the last token. Default no (the released program's).
+    #[serde(default)]
+    pub append_eos: bool,
     /// Whether the couples of an epoch are shuffled. Default yes.
     #[serde(default = "yes")]
     pub shuffle: bool,
@@ -126,6 +130,7 @@ impl DataTable {
             validation_pairs: 0,
             template: template(),
             truncation: None,
+            append_eos: false,
             shuffle: true,
         }
     }
@@ -330,14 +335,17 @@ impl RunConfig {
             return error("train.epochs or train.steps must be at least 1".to_owned());
         }
         // Losses and gradients are f32.
-        if !(train.learning_rate > 0.0 && (train.learning_rate as f32).is_finite()) {
-            return error(format!("train.learning_rate must be positive, got {}", train.learning_rate));
+        if !is_positive_f32(train.learning_rate) {
+            return error(format!("train.learning_rate must be positive and an f32, got {}", train.learning_rate));
         }
         if !(0.0..1.0).contains(&train.warmup_ratio) {
             return error(format!("train.warmup_ratio must be in [0, 1), got {}", train.warmup_ratio));
         }
-        if train.max_grad_norm.is_nan() || train.max_grad_norm <= 0.0 {
-            return error(format!("train.max_grad_norm must be positive, got {}", train.max_grad_norm));
+        if !is_positive_f32(train.max_grad_norm) && train.max_grad_norm != f64::INFINITY {
+            return error(format!(
+                "train.max_grad_norm must be positive and an f32, or inf, got {}",
+                train.max_grad_norm
+            ));
         }
         if train.keep_checkpoints == 0 {
             return error("train.keep_checkpoints must be at least 1, got 0".to_owned());
@@ -437,6 +445,11 @@ impl RunConfig {
     }
 }
 
+/// Whether a value is positive and neither 0 nor infinite as an f32, which is what gradients are.
+fn is_positive_f32(value: f64) -> bool {
+    (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&value)
+}
+
 /// The values of a table by dotted key.
 fn flat(table: &toml::Table) -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();
@@ -444,6 +457,11 @@ fn flat(table: &toml::Table) -> BTreeMap<String, String> {
         match value {
             toml::Value::Table(inner) => {
                 out.extend(flat(inner).into_iter().map(|(rest, value)| (format!("{key}.{rest}"), value)));
+            }
+            // Of modules and layers the order has no meaning.
+            toml::Value::Array(items) if ["target_modules", "layers"].contains(&key.as_str()) => {
+                let items: BTreeSet<String> = items.iter().map(ToString::to_string).collect();
+                out.insert(key.clone(), format!("[{}]", Vec::from_iter(items).join(", ")));
             }
             value => {
                 out.insert(key.clone(), value.to_string());
@@ -474,6 +492,20 @@ mod tests {
     }
 
     #[test]
+    fn modules_and_layers_are_compared_without_their_order() {
+        let lora = |modules: &str| {
+            let text = format!("{RUN}[lora]\ntarget_modules = {modules}\nlayers = [1, 0]\n");
+            RunConfig::parse(&text, "run.toml", &[]).unwrap()
+        };
+        let config = lora("['v_proj', 'q_proj']");
+        let other = toml::to_string(&lora("['q_proj', 'v_proj', 'q_proj']")).unwrap();
+        assert_eq!(config.changes(&other).unwrap(), Vec::<String>::new());
+        let other = toml::to_string(&lora("['q_proj']")).unwrap();
+        let changed = config.changes(&other).unwrap();
+        assert_eq!(changed, [r#"lora.target_modules (["q_proj"] -> ["q_proj", "v_proj"])"#]);
+    }
+
+    #[test]
     fn bad_values_are_named() {
         assert!(message(&RUN.replace("pairs =", "pears ="), &[]).contains("pears"));
         assert!(message(RUN, &["objective.temperature=0"]).contains("temperature"));
@@ -493,6 +525,12 @@ mod tests {
                 assert!(message.contains(key.split('.').next_back().unwrap()), "{key} {value}: {message}");
             }
         }
-        assert!(message(RUN, &["objective.temperature=1e-300"]).contains("temperature"));
+        // Within f64 and beyond f32 a value would act as 0.
+        for key in ["objective.temperature", "train.learning_rate", "train.max_grad_norm", "lora.alpha"] {
+            for value in ["1e-300", "0", "-1"] {
+                let message = message(RUN, &[&format!("{key}={value}")]);
+                assert!(message.contains(key.split('.').next_back().unwrap()), "{key} {value}: {message}");
+            }
+        }
     }
 }

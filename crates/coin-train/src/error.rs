@@ -28,7 +28,7 @@ pub enum TrainError {
         /// The key at fault and what was expected.
         message: String,
     },
-    /// A checkpoint, or a file of a run, that cannot be gone on from.
+    /// A checkpoint, or a file of a run, that cannot be resumed from.
     #[error("{path}: {message}")]
     Checkpoint {
         /// The checkpoint or file.
@@ -37,9 +37,9 @@ pub enum TrainError {
         message: String,
     },
     /// A loss or gradient that is no number.
-    #[error("step {step}: the {what} is {value}; {rows}; the batch is in {batch}")]
+    #[error("step {}: the {what} is {value}; {rows}; the batch is in {batch}", .step + 1)]
     NotFinite {
-        /// The optimiser step.
+        /// The optimiser step, counted from 0; the message counts from 1.
         step: usize,
         /// What was computed.
         what: &'static str,

@@ -12,7 +12,7 @@ use crate::TrainError;
 /// Bytes that are hashed at either end of a weight file.
 const ENDS: u64 = 1 << 20;
 
-fn hexadecimal(hash: Sha256) -> String {
+pub(crate) fn hexadecimal(hash: Sha256) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -2,11 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
+use coin_core::output_folder::{self, OutputFolder};
+
 use crate::checkpoint::{self, CONFIG, RunState, STATE};
+use crate::metrics::{self, METRICS};
 use crate::{TrainError, Trainer};
 
 /// Folders of results, which a run that begins removes.
 const RESULTS: [&str; 3] = ["adapter", "adapter-best", "tensorboard"];
+
+/// The names that a run writes or removes in its folder, including the command's report.
+pub const WRITTEN: [&str; 8] =
+    [CONFIG, METRICS, "checkpoints", "adapter", "adapter-best", "tensorboard", "failed-batch.json", "report.html"];
 
 /// Where a run begins.
 #[derive(Debug)]
@@ -26,8 +33,9 @@ fn is_finished(out: &Path) -> bool {
 
 impl Trainer {
     /// Makes the run folder and checks that [`run`](Self::run) may and can write to it: without `resume` it must not hold
-    /// checkpoints or a finished run, with it they must come from the same configuration, model and pairs. A run would write
-    /// its results last, so that it can is tried first. Nothing is written where the run is finished.
+    /// checkpoints or a finished run, with it they must come from the same configuration, model and pairs, and be as they were
+    /// written. A run would write its results last, so that it can is tried first. Nothing is written where the run is finished.
+    /// A folder that this program did not make is refused if it holds a file of a run's name.
     ///
     /// # Errors
     /// What is in the way, or what has changed.
@@ -61,6 +69,7 @@ impl Trainer {
     /// Where the run begins; without `resume` there must be no checkpoint, with it the folder must be that of this run.
     pub(crate) fn begins(&self, resume: bool) -> Result<Start, TrainError> {
         let out = &self.config().out;
+        output_folder::check(out, &WRITTEN)?;
         let newest = checkpoint::list(out)?.pop();
         if !resume {
             let earlier = "holds checkpoints of an earlier run; resume it, or choose another `out`";
@@ -90,6 +99,8 @@ impl Trainer {
 
     /// A checkpoint and its state, after checking that it belongs to this run.
     fn of_this_run(&self, path: PathBuf) -> Result<(PathBuf, RunState), TrainError> {
+        let out = &self.config().out;
+        checkpoint::check(out, &path)?;
         let (state, config) = checkpoint::read_state(&path)?;
         let mut changed = self.config().changes(&config)?;
         let (data, model) = self.hashes();
@@ -100,7 +111,21 @@ impl Trainer {
             changed.push(format!("the weights of model.path ({})", self.config().model.path.display()));
         }
         same_run(&path, changed)?;
+        metrics::check_reaches(&out.join(METRICS), state.step)?;
         Ok((path, state))
+    }
+
+    /// Makes the run folder this process's until the value is dropped, and removes what killed writers left in it.
+    ///
+    /// # Errors
+    /// The folder is not this program's, or another process writes to it.
+    pub(crate) fn claim_folder(&self) -> Result<OutputFolder, TrainError> {
+        let out = &self.config().out;
+        let folder = OutputFolder::claim(out, &WRITTEN)?;
+        for name in RESULTS.iter().chain(&["checkpoints"]) {
+            remove_partial(&out.join(name))?;
+        }
+        Ok(folder)
     }
 
     /// Checks that what a run that begins removes is an earlier run's, and nothing that this one reads.
@@ -111,7 +136,7 @@ impl Trainer {
         let is_run = out.join(CONFIG).is_file() && !out.join(STATE).exists();
         if !is_run && !there.is_empty() {
             let names: Vec<String> = there.iter().map(|path| path.display().to_string()).collect();
-            let message = format!("is no run's folder, but holds {}; choose another `out`", names.join(", "));
+            let message = format!("is not a run folder: it contains {}; choose another `out`", names.join(", "));
             return Err(TrainError::checkpoint(out, message));
         }
         let (model, adapter) = self.config().model.folders();
@@ -144,7 +169,23 @@ impl Trainer {
     }
 }
 
-/// Refuses to go on with what `path` holds where something has `changed`.
+/// Removes partial files at any depth of `folder`, if it is there.
+fn remove_partial(folder: &Path) -> Result<(), TrainError> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    output_folder::remove_partial(folder)?;
+    for entry in std::fs::read_dir(folder).map_err(TrainError::io(folder))? {
+        let entry = entry.map_err(TrainError::io(folder))?;
+        // Links are not followed.
+        if entry.file_type().map_err(TrainError::io(entry.path()))?.is_dir() {
+            remove_partial(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to resume what `path` holds where something has `changed`.
 fn same_run(path: &Path, changed: Vec<String>) -> Result<(), TrainError> {
     match changed.is_empty() {
         true => Ok(()),

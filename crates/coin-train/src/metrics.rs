@@ -8,6 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::TrainError;
 
+/// Name of the file in a run folder.
+pub const METRICS: &str = "metrics.jsonl";
+
 /// What one optimiser step measured. Losses are in nats.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct StepMetrics {
@@ -21,16 +24,20 @@ pub struct StepMetrics {
     pub loss: f64,
     /// Sum of the two wordings' mean token losses.
     pub loss_generation: f64,
-    /// Contrastive loss before lambda; measured under `cit` too.
-    pub loss_contrastive: f64,
+    /// Contrastive loss before lambda; measured under `cit` too. None, `null` in the file, where no row has a negative.
+    #[serde(deserialize_with = "number_or_null")]
+    pub loss_contrastive: Option<f64>,
     /// What of it enters the sum; 0 under `cit`.
     pub loss_contrastive_scaled: f64,
-    /// Share of rows whose positive ranks above every unmasked column.
-    pub contrastive_accuracy: f64,
+    /// Of the rows with a negative, the share whose positive ranks above every unmasked column. None where there is no such
+    /// row.
+    #[serde(deserialize_with = "number_or_null")]
+    pub contrastive_accuracy: Option<f64>,
     /// Mean cosine of the pairs' two wordings.
     pub similarity_positive: f64,
-    /// Mean cosine over unmasked negatives.
-    pub similarity_negative: f64,
+    /// Mean cosine over unmasked negatives. None where there is none.
+    #[serde(deserialize_with = "number_or_null")]
+    pub similarity_negative: Option<f64>,
     /// Global norm of the gradient before clipping. Infinite where the gradients overflowed, which the file, as JSON knows no
     /// such number, has as `null`.
     #[serde(deserialize_with = "infinite_if_null")]
@@ -53,21 +60,31 @@ fn infinite_if_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::INFINITY))
 }
 
+/// A number or `null`; unlike a plain option the key must be there.
+fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    Option::deserialize(deserializer)
+}
+
 impl StepMetrics {
     /// The curves worth drawing: what is a number.
     pub(crate) fn scalars(&self) -> Vec<(&'static str, f64)> {
-        let all = [
-            ("loss/total", self.loss),
-            ("loss/generation", self.loss_generation),
+        numbers([
+            ("loss/total", Some(self.loss)),
+            ("loss/generation", Some(self.loss_generation)),
             ("loss/contrastive", self.loss_contrastive),
             ("contrastive/accuracy", self.contrastive_accuracy),
-            ("contrastive/similarity_positive", self.similarity_positive),
+            ("contrastive/similarity_positive", Some(self.similarity_positive)),
             ("contrastive/similarity_negative", self.similarity_negative),
-            ("optimizer/lr", self.lr),
-            ("optimizer/grad_norm", self.grad_norm),
-        ];
-        all.into_iter().filter(|(_, value)| value.is_finite()).collect()
+            ("optimizer/lr", Some(self.lr)),
+            ("optimizer/grad_norm", Some(self.grad_norm)),
+        ])
     }
+}
+
+/// The values that are numbers: JSON, and a curve, know no other.
+fn numbers<const N: usize>(values: [(&'static str, Option<f64>); N]) -> Vec<(&'static str, f64)> {
+    let finite = |(name, value): (_, Option<f64>)| Some((name, value.filter(|value| value.is_finite())?));
+    values.into_iter().filter_map(finite).collect()
 }
 
 /// What an evaluation on the held-out pairs measured. They are contrasted in groups of 32 pairs, in file order, in which
@@ -78,53 +95,61 @@ pub struct ValidationMetrics {
     pub split: String,
     /// Optimiser steps done before this evaluation.
     pub step: usize,
-    /// Sum of the two wordings' mean token losses, over all held-out tokens.
+    /// Sum of the two wordings' mean token losses, over all held-out tokens. Infinite where it is no number, which the file has
+    /// as `null`.
+    #[serde(deserialize_with = "infinite_if_null")]
     pub loss_generation: f64,
-    /// Contrastive loss before lambda.
-    pub loss_contrastive: f64,
-    /// Share of rows whose positive ranks above every unmasked column.
-    pub contrastive_accuracy: f64,
-    /// Share of rows whose positive ranks above the hard negative, the other entry of the couple.
-    pub hard_negative_accuracy: f64,
+    /// Contrastive loss before lambda. None where no row has a negative.
+    #[serde(deserialize_with = "number_or_null")]
+    pub loss_contrastive: Option<f64>,
+    /// Of the rows with a negative, the share whose positive ranks above every unmasked column. None where there is no such
+    /// row.
+    #[serde(deserialize_with = "number_or_null")]
+    pub contrastive_accuracy: Option<f64>,
+    /// Share of rows whose positive ranks above the hard negative, the other entry of the couple; where that has the same task
+    /// and target it is none, and the row does not count. None where no row counts.
+    #[serde(deserialize_with = "number_or_null")]
+    pub hard_negative_accuracy: Option<f64>,
     /// Mean cosine of the pairs' two wordings.
     pub similarity_positive: f64,
-    /// Mean cosine over unmasked negatives.
-    pub similarity_negative: f64,
+    /// Mean cosine over unmasked negatives. None where there is none.
+    #[serde(deserialize_with = "number_or_null")]
+    pub similarity_negative: Option<f64>,
     /// Held-out pairs.
     pub pairs: usize,
 }
 
 impl ValidationMetrics {
     /// The curves worth drawing.
-    pub(crate) fn scalars(&self) -> [(&'static str, f64); 4] {
-        [
-            ("validation/loss_generation", self.loss_generation),
+    pub(crate) fn scalars(&self) -> Vec<(&'static str, f64)> {
+        numbers([
+            ("validation/loss_generation", Some(self.loss_generation)),
             ("validation/loss_contrastive", self.loss_contrastive),
             ("validation/contrastive_accuracy", self.contrastive_accuracy),
             ("validation/hard_negative_accuracy", self.hard_negative_accuracy),
-        ]
+        ])
     }
 }
 
 /// The lines of a `metrics.jsonl`: steps, and evaluations on held-out pairs. A last line that is not whole, as a run that
-/// is writing or was killed may leave it, is passed over.
+/// is writing or was killed may leave it, is skipped.
 ///
 /// # Errors
 /// The file cannot be read, or a line is no such metrics; path and line are named.
 pub fn read(path: &Path) -> Result<(Vec<StepMetrics>, Vec<ValidationMetrics>), TrainError> {
     let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
     let (mut steps, mut validations) = (Vec::new(), Vec::new());
-    for (line, kind) in whole_lines(path, &text)? {
+    for (index, (line, kind)) in whole_lines(path, &text)?.into_iter().enumerate() {
         let parsed = match kind.split {
             None => serde_json::from_str(line).map(|metrics| steps.push(metrics)),
             Some(_) => serde_json::from_str(line).map(|metrics| validations.push(metrics)),
         };
-        parsed.map_err(|error| TrainError::checkpoint(path, format!("step {}: {error}", kind.step)))?;
+        parsed.map_err(|error| TrainError::checkpoint(path, format!("line {}: {error}", index + 1)))?;
     }
     Ok((steps, validations))
 }
 
-/// The lines of `text` with their kinds, but for a last one that is torn.
+/// The lines of `text` with their kinds, without a last one that is torn.
 fn whole_lines<'a>(path: &Path, text: &'a str) -> Result<Vec<(&'a str, Line)>, TrainError> {
     let count = text.lines().count();
     let mut lines = Vec::with_capacity(count);
@@ -138,11 +163,35 @@ fn whole_lines<'a>(path: &Path, text: &'a str) -> Result<Vec<(&'a str, Line)>, T
     Ok(lines)
 }
 
-/// What tells the two kinds of line apart.
+/// The keys that distinguish the two kinds of line.
 #[derive(Deserialize)]
 struct Line {
     step: usize,
     split: Option<String>,
+}
+
+/// Checks that the file holds the first `step` steps of a run.
+///
+/// # Errors
+/// The file cannot be read, or a step is missing; it is named.
+pub(crate) fn check_reaches(path: &Path, step: usize) -> Result<(), TrainError> {
+    reaching(path, step).map(|_| ())
+}
+
+/// The text of the file after [`check_reaches`].
+fn reaching(path: &Path, step: usize) -> Result<String, TrainError> {
+    let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
+    let lines = whole_lines(path, &text)?;
+    let steps = lines.iter().filter(|(_, line)| line.split.is_none()).map(|(_, line)| line.step);
+    let whole = steps.take(step).enumerate().take_while(|(expected, found)| expected == found).count();
+    if whole < step {
+        let message = format!(
+            "holds steps 1 to {whole} of the {step} before the newest checkpoint; restore the file, or remove the checkpoints \
+             of later steps, and --resume continues from an earlier one"
+        );
+        return Err(TrainError::checkpoint(path, message));
+    }
+    Ok(text)
 }
 
 /// The file, written line by line.
@@ -157,10 +206,13 @@ impl MetricsFile {
         Ok(MetricsFile { path: path.to_owned(), file: File::create(path).map_err(TrainError::io(path))? })
     }
 
-    /// Opens the file of a run that goes on after `step` steps: what it wrote later, and a line that was torn when it was
-    /// killed, is taken out.
+    /// Opens the file of a run that resumes after `step` steps. Lines that were written later, and a line that was torn when the
+    /// run was killed, are taken out.
+    ///
+    /// # Errors
+    /// As [`check_reaches`].
     pub(crate) fn resume(path: &Path, step: usize) -> Result<Self, TrainError> {
-        let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
+        let text = reaching(path, step)?;
         let mut kept = String::new();
         for (line, parsed) in whole_lines(path, &text)? {
             // The evaluation after the last step is done before its checkpoint.
@@ -172,6 +224,11 @@ impl MetricsFile {
         coin_core::file::write_atomically(path, |writer| writer.write_all(kept.as_bytes()))?;
         let file = File::options().append(true).open(path).map_err(TrainError::io(path))?;
         Ok(MetricsFile { path: path.to_owned(), file })
+    }
+
+    /// Waits until the lines are on the disk.
+    pub(crate) fn sync(&self) -> Result<(), TrainError> {
+        self.file.sync_data().map_err(TrainError::io(&self.path))
     }
 
     pub(crate) fn write(&mut self, line: &impl Serialize) -> Result<(), TrainError> {
@@ -195,11 +252,11 @@ mod tests {
             lr: 1e-4,
             loss: 2.0,
             loss_generation: 1.0,
-            loss_contrastive: 0.5,
+            loss_contrastive: Some(0.5),
             loss_contrastive_scaled: 1.0,
-            contrastive_accuracy: 1.0,
+            contrastive_accuracy: Some(1.0),
             similarity_positive: 0.9,
-            similarity_negative: 0.1,
+            similarity_negative: Some(0.1),
             grad_norm: f64::INFINITY,
             pairs: 4,
             supervised_tokens: 8,

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
+use coin_core::output_folder::OutputFolder;
 use coin_data::pairs;
 use coin_loss::collective::{Alone, Collective, CollectiveError};
 use coin_model::{FloatType, Llama, adapter};
@@ -13,7 +14,7 @@ use crate::adamw::AdamW;
 use crate::checkpoint::{self, Restored, RunState};
 use crate::folder::Start;
 use crate::loss_scale::LossScale;
-use crate::metrics::MetricsFile;
+use crate::metrics::{METRICS, MetricsFile};
 use crate::objective::{PairRow, StepObjective, supervised};
 use crate::optimizer::clip_global_norm;
 use crate::schedule::LinearSchedule;
@@ -24,7 +25,7 @@ use crate::{StepMetrics, TrainError, Trainer, ValidationMetrics};
 /// What a run tells while it works.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Progress {
-    /// The run goes on from a checkpoint, after so many steps.
+    /// The run resumes from a checkpoint, after so many steps.
     Resumed(usize),
     /// An optimiser step of `total` is done.
     Step(StepMetrics, usize),
@@ -37,9 +38,9 @@ pub enum Progress {
 /// How a run is run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RunOptions<'a> {
-    /// Goes on from the newest checkpoint of the run folder, if there is one.
+    /// Resumes from the newest checkpoint of the run folder, if there is one.
     pub resume: bool,
-    /// Once true, the run writes a checkpoint after the step at hand and ends. Of several ranks, rank 0's counts.
+    /// Once true, the run writes a checkpoint after the step at hand and ends. Of several ranks, one is enough.
     pub stop: Option<&'a AtomicBool>,
 }
 
@@ -61,7 +62,10 @@ struct Running {
     logs: Option<Logs>,
 }
 
+/// What rank 0 holds while it writes.
 struct Logs {
+    /// Keeps other processes out of the run folder.
+    _folder: OutputFolder,
     metrics: MetricsFile,
     events: EventFile,
 }
@@ -74,7 +78,8 @@ impl Trainer {
     /// finished one that is resumed writes nothing.
     ///
     /// # Errors
-    /// A file cannot be written, the run folder is that of another run or holds what is no run's, or a loss is no number.
+    /// A file cannot be written, the run folder is that of another run or not this program's, another process writes to it, or a
+    /// loss is no number.
     pub fn run(self, options: RunOptions, progress: impl FnMut(&Progress)) -> Result<Outcome, TrainError> {
         self.run_as(&Alone, options, progress)
     }
@@ -153,7 +158,7 @@ impl Trainer {
                 lr,
                 loss: values.loss,
                 loss_generation: values.generation,
-                loss_contrastive: values.contrastive,
+                loss_contrastive: (values.contrasted > 0.0).then_some(values.contrastive),
                 loss_contrastive_scaled: values.scaled,
                 contrastive_accuracy: values.accuracy,
                 similarity_positive: values.similarity_positive,
@@ -195,20 +200,20 @@ impl Trainer {
         Ok(Outcome::Finished(Box::new(running.model.valid())))
     }
 
-    /// Whether rank 0 was asked to stop; all ranks get the same answer.
+    /// Whether a rank was asked to stop; all ranks get the same answer.
     fn asked_to_stop(
         &self,
         options: RunOptions,
         model: &Llama,
         collective: &dyn Collective,
     ) -> Result<bool, TrainError> {
-        let asked = collective.rank() == 0 && options.stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
+        let asked = options.stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
         let [asked] = sum_values([f64::from(asked)], collective, &model.device())?;
         Ok(asked > 0.0)
     }
 
     /// The pairs of an epoch in the order of their use, whole couples together.
-    fn order(&self, epoch: usize) -> Result<Vec<usize>, TrainError> {
+    pub(crate) fn order(&self, epoch: usize) -> Result<Vec<usize>, TrainError> {
         let mut order: Vec<usize> = (0..self.training().len()).collect();
         if self.config().data.shuffle {
             pairs::shuffle_couples(&mut order, self.config().train.seed, epoch)?;
@@ -227,7 +232,15 @@ impl Trainer {
         let out = &self.config().out;
         let writes = collective.rank() == 0;
         let optimizer = ModuleOptimizer::from(AdamW::default());
-        let start = self.begins(resume)?;
+        let mut start = self.begins(resume)?;
+        let folder = match start {
+            Start::End => None,
+            _ => writes.then(|| self.claim_folder()).transpose()?,
+        };
+        if folder.is_some() {
+            // Another process may have written between the look and the lock.
+            start = self.begins(resume)?;
+        }
         // No rank writes before all have read.
         let step = match &start {
             Start::Beginning => 0,
@@ -237,10 +250,10 @@ impl Trainer {
         let device = self.model().device();
         let [sum] = sum_values([step as f64], collective, &device)?;
         if sum != (step * collective.ranks()) as f64 {
-            let (got, expected) = (format!("step {step}"), "the step of the others".to_owned());
+            let (got, expected) = (format!("{step} steps done"), "as many as the others".to_owned());
             return Err(CollectiveError::Disagreement { rank: collective.rank(), got, expected }.into());
         }
-        let metrics_path = out.join("metrics.jsonl");
+        let metrics_path = out.join(METRICS);
         let (state, model, optimizer, metrics) = match start {
             Start::End => return Ok(None),
             Start::Checkpoint(path, state) => {
@@ -261,15 +274,22 @@ impl Trainer {
                 (self.first_state(scale), self.model().clone(), optimizer, metrics)
             }
         };
-        let logs = match metrics {
-            Some(metrics) => Some(Logs { metrics, events: EventFile::create(&out.join("tensorboard"), state.step)? }),
+        let logs = match folder.zip(metrics) {
+            Some((folder, metrics)) => {
+                let events = EventFile::create(&out.join("tensorboard"), state.step)?;
+                Some(Logs { _folder: folder, metrics, events })
+            }
             None => None,
         };
         Ok(Some(Running { state, model, optimizer, logs }))
     }
 
     fn checkpoint(&self, running: &Running) -> Result<(), TrainError> {
-        let Running { state, model, optimizer, .. } = running;
+        let Running { state, model, optimizer, logs } = running;
+        // The checkpoint is of no use without the lines before it.
+        if let Some(logs) = logs {
+            logs.metrics.sync()?;
+        }
         let keep = self.config().train.keep_checkpoints;
         checkpoint::save(&self.config().out, state, model, self.lora(), optimizer, &self.resolved()?, keep)
     }

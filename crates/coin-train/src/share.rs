@@ -104,6 +104,11 @@ pub(crate) fn least_padding(pairs: &[&PairRow], micro: usize, ranks: usize) -> V
     ordered.concat()
 }
 
+/// `sum` over `weight`; none where nothing was weighed.
+pub(crate) fn ratio(sum: f64, weight: f64) -> Option<f64> {
+    (weight > 0.0).then(|| sum / weight)
+}
+
 /// `values` added up over ranks.
 pub(crate) fn sum_values<const N: usize>(
     values: [f64; N],

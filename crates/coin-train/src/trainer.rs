@@ -12,7 +12,8 @@ use crate::checkpoint::RunState;
 use crate::config::Preset;
 use crate::loss_scale::LossScale;
 use crate::objective::PairRow;
-use crate::{RunConfig, TrainError, fingerprint};
+use crate::split::hold_out;
+use crate::{RunConfig, TrainError, adapter_settings, fingerprint};
 
 /// How many texts did not fit as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,7 +56,9 @@ impl Trainer {
             warnings.push(format!("{path}: {} rows left out, the first at {line}: {why}", read.skipped_count));
         }
         let model_hash = fingerprint::of_model(&folder)?;
-        Ok(Trainer { warnings, model_hash, ..Self::from_parts(config, loaded.model, &tokenizer, all)? })
+        let mut trainer = Self::from_parts(config, loaded.model, &tokenizer, all)?;
+        warnings.append(&mut trainer.warnings);
+        Ok(Trainer { warnings, model_hash, ..trainer })
     }
 
     /// As [`new`](Self::new), from a model on an autodiff device and pairs in memory; the paths of `config` only
@@ -74,8 +77,13 @@ impl Trainer {
             Some(dir) => {
                 let of_adapter = adapter::read_config(dir)?;
                 let lora = config.lora.clone().unwrap_or_else(|| of_adapter.clone());
-                if (LoraConfig { dropout: lora.dropout, ..of_adapter.clone() }) != lora {
-                    return Err(wrong(format!("[lora] disagrees with the adapter in {}", dir.display())));
+                let differences = adapter_settings::differences(&lora, &of_adapter, model.config().num_hidden_layers)?;
+                if !differences.is_empty() {
+                    let differences = differences.join("; ");
+                    return Err(wrong(format!(
+                        "[lora] disagrees with the adapter in {}: {differences}. Change these keys, or leave [lora] out",
+                        dir.display()
+                    )));
                 }
                 (adapter::load(model, dir)?.with_dropout(lora.dropout), lora)
             }
@@ -100,21 +108,51 @@ impl Trainer {
                 config.data.max_tokens
             )));
         }
+        let eos = match config.data.append_eos {
+            true => Some(tokenizer.end().ok_or_else(|| {
+                let folder = config.model.folders().0.display();
+                wrong(format!("data.append_eos needs a tokenizer with an EOS token, that of {folder} has none"))
+            })?),
+            false => None,
+        };
         let options = TokenizeOptions {
             bos: tokenizer.bos(),
+            eos,
             max_tokens: config.data.max_tokens,
             truncation: config.truncation(),
             boundary: config.boundary(),
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let tokenized = tokenize_pairs(&options, tokenizer.inner(), &config.template()?, &pairs, threads);
-        let TokenizedPairs { rows: mut train, shortened, cut, skipped } = tokenized.map_err(|error| {
+        let TokenizedPairs { rows, shortened, cut, skipped, places } = tokenized.map_err(|error| {
             TrainError::Config { origin: config.data.pairs.display().to_string(), message: error.to_string() }
         })?;
-        if train.len() < held_out + batch {
-            return Err(wrong(format!("{skipped} pairs are too long and left out; {} are too few", train.len())));
+        check_ids(&rows, model.config().vocab_size).map_err(wrong)?;
+        if rows.len() < held_out + batch {
+            return Err(wrong(format!("{skipped} pairs are too long and left out; {} are too few", rows.len())));
         }
-        let validation = train.split_off(train.len() - held_out);
+        let kept: Vec<&Pair> = places.iter().map(|&place| &pairs[place]).collect();
+        let (split, mut warnings) = hold_out(&kept, &config);
+        if split.training.len() < batch {
+            return Err(wrong(format!(
+                "{} pairs are left to train on, fewer than a batch of {batch}: {held_out} of {} are held out, with all others of \
+                 their instances",
+                split.training.len(),
+                rows.len()
+            )));
+        }
+        if held_out > 0 && split.validation.is_empty() {
+            let pairs = config.data.pairs.display();
+            return Err(wrong(format!(
+                "{pairs}: no {held_out} pairs can be held out without others of their instances"
+            )));
+        }
+        if eos.is_some() && cut > 0 {
+            warnings.push(format!("{cut} texts lose the EOS of data.append_eos with the end of their answer"));
+        }
+        let mut rows: Vec<Option<PairRow>> = rows.into_iter().map(Some).collect();
+        let mut take = |places: &[usize]| places.iter().filter_map(|&place| rows[place].take()).collect::<Vec<_>>();
+        let (train, validation) = (take(&split.training), take(&split.validation));
         config.lora = Some(lora.clone());
         // An eighth of an epoch, as the released program counts it.
         let eighth = train.len().div_ceil(batch).div_ceil(8);
@@ -127,7 +165,7 @@ impl Trainer {
             model,
             train: train.into(),
             validation: validation.into(),
-            warnings: Vec::new(),
+            warnings,
             changed: Changed { shortened, cut, skipped },
             data_hash,
             model_hash: String::new(),
@@ -139,7 +177,7 @@ impl Trainer {
         self.changed
     }
 
-    /// What a user should know about the weights that were read.
+    /// What a user should know about the weights that were read and the pairs that are held out.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -232,5 +270,31 @@ impl Trainer {
     /// What a checkpoint is compared with: hashes of pairs and model.
     pub(crate) fn hashes(&self) -> (&str, &str) {
         (&self.data_hash, &self.model_hash)
+    }
+}
+
+/// Checks that the model has every token: what a tokenizer puts around a text may lie beyond its vocabulary.
+fn check_ids(rows: &[PairRow], vocabulary: usize) -> Result<(), String> {
+    let ids = rows.iter().flat_map(|pair| [&pair.original, &pair.paraphrase]).flat_map(|row| &row.ids);
+    match ids.max() {
+        Some(&id) if id as usize >= vocabulary => {
+            Err(format!("the tokenizer gives token id {id}, but the model has {vocabulary} ids, counted from 0"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_the_model_lacks_is_named() {
+        let row = |ids: &[u32]| TokenRow { ids: ids.to_vec(), prompt: 1, shortened: 0, cut: 0 };
+        let pair =
+            |last| PairRow { original: row(&[1, 2]), paraphrase: row(&[1, last]), task: None, target: String::new() };
+        assert_eq!(check_ids(&[pair(3), pair(39)], 40), Ok(()));
+        let message = check_ids(&[pair(3), pair(40)], 40).unwrap_err();
+        assert!(message.contains("token id 40, but the model has 40 ids"), "{message}");
     }
 }

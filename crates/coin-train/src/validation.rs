@@ -6,11 +6,11 @@ use coin_loss::collective::Collective;
 use coin_model::{Llama, pool};
 
 use crate::objective::{PairRow, forward, mask, same_answer, scalar, supervised};
-use crate::share::sum_values;
+use crate::share::{ratio, sum_values};
 use crate::{TrainError, Trainer, ValidationMetrics};
 
 /// Held-out pairs that are contrasted with each other.
-const GROUP: usize = 32;
+pub(crate) const GROUP: usize = 32;
 
 impl Trainer {
     /// Evaluates the held-out pairs, if there are any; ranks share the groups.
@@ -27,7 +27,7 @@ impl Trainer {
         let pooling = self.config().pooling()?;
         let loss = InfoNceConfig::new().with_temperature(self.config().objective.temperature).init()?;
         let tokens = supervised(&rows);
-        let mut sums = [0.0; 6];
+        let mut sums = [0.0; 8];
         for chunk in rows.chunks(GROUP).skip(collective.rank()).step_by(collective.ranks()) {
             let (mut generation, mut originals, mut paraphrases) = (0.0, Vec::new(), Vec::new());
             for micro in chunk.chunks(self.config().train.micro_batch_pairs) {
@@ -41,35 +41,35 @@ impl Trainer {
             let contrast = |excluded| loss.forward(originals.clone(), paraphrases.clone(), Some(excluded));
             let output = contrast(mask(chunk.len(), &device, |i, j| same_answer(chunk, i, j)));
             // A couple is two adjacent rows; everything outside it is excluded.
-            let couples = contrast(mask(chunk.len(), &device, |i, j| i / 2 != j / 2));
-            let share = chunk.len() as f64 / rows.len() as f64;
-            let means = [
-                &output.loss,
-                &output.accuracy,
-                &couples.accuracy,
-                &output.similarity_positive,
-                &output.similarity_negative,
+            let couples = contrast(mask(chunk.len(), &device, |i, j| i / 2 != j / 2 || same_answer(chunk, i, j)));
+            // Rows that the means are of: all, those with a negative, those with a hard negative.
+            let count = chunk.len() as f64;
+            let contrasted = count * scalar(&output.contrasted);
+            let hard = count * scalar(&couples.contrasted);
+            let values = [
+                generation,
+                scalar(&output.loss) * count,
+                scalar(&output.similarity_positive) * count,
+                contrasted,
+                scalar(&output.accuracy) * contrasted,
+                scalar(&output.similarity_negative) * contrasted,
+                hard,
+                scalar(&couples.accuracy) * hard,
             ];
-            let values = [generation].into_iter().chain(means.map(|mean| scalar(mean) * share));
             sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
         }
-        let [
-            loss_generation,
-            loss_contrastive,
-            contrastive_accuracy,
-            hard_negative_accuracy,
-            similarity_positive,
-            similarity_negative,
-        ] = sum_values(sums, collective, &model.device())?;
+        let [generation, contrastive, positive, contrasted, accuracy, negative, hard, hard_accuracy] =
+            sum_values(sums, collective, &model.device())?;
+        let count = rows.len() as f64;
         Ok(Some(ValidationMetrics {
             split: "validation".to_owned(),
             step,
-            loss_generation,
-            loss_contrastive,
-            contrastive_accuracy,
-            hard_negative_accuracy,
-            similarity_positive,
-            similarity_negative,
+            loss_generation: generation,
+            loss_contrastive: (contrasted > 0.0).then_some(contrastive / count),
+            contrastive_accuracy: ratio(accuracy, contrasted),
+            hard_negative_accuracy: ratio(hard_accuracy, hard),
+            similarity_positive: positive / count,
+            similarity_negative: ratio(negative, contrasted),
             pairs: rows.len(),
         }))
     }

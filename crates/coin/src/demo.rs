@@ -4,20 +4,24 @@
 mod world;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
+use coin_core::CoreError;
+use coin_core::output_folder::{self, OutputFolder};
 use coin_data::{Pair, PairBuilder, Task, TemplateSet};
 use coin_eval::{Bootstrap, Evaluation, InstructionSet, Ledger, Summary, metrics};
 use coin_model::{LoraConfig, WeightFormat};
 use coin_perturb::frozen::LabelWords;
 use coin_perturb::{attack_named, perturb_set};
 use coin_train::config::{DataTable, ModelTable, Objective, ObjectiveTable, TrainTable};
-use coin_train::{Progress, RunConfig, RunOptions, Trainer};
+use coin_train::{Outcome, Progress, RunConfig, RunOptions, Trainer};
 
 pub use world::World;
 
 use crate::evaluation_folder::{self, Evaluated};
+use crate::stoppable::Stoppable;
 use crate::{learning_curves, model_folder};
 
 /// Files of the embedded base model, as `examples/train_demo_base.rs` writes them.
@@ -26,6 +30,9 @@ const BASE: [(&str, &[u8]); 3] = [
     ("model.safetensors", include_bytes!("../assets/demo-base/model.safetensors")),
     ("tokenizer.json", include_bytes!("../assets/demo-base/tokenizer.json")),
 ];
+
+/// The names of the files of the embedded base model.
+pub const BASE_FILES: [&str; 3] = [BASE[0].0, BASE[1].0, BASE[2].0];
 
 /// Seed of the demo world: the base has seen this world's training half and none of its evaluation half.
 pub const WORLD_SEED: u64 = 1;
@@ -67,12 +74,40 @@ pub enum DemoProgress<'a> {
 }
 
 impl Demo {
-    /// Trains `cit` and `coin` from the same base on the same pairs, evaluates the base and both, and writes
-    /// `base/`, `pairs.jsonl`, `instructions.json`, `cit/`, `coin/`, `summary.json` and `report.html` to `out`.
+    /// What a demo writes, replaces and removes in its folder.
+    pub const WRITTEN: [&str; 7] =
+        ["base", "cit", "coin", "instructions.json", "pairs.jsonl", "report.html", "summary.json"];
+
+    /// The folders in it, and what the demo writes, replaces and removes in each.
+    fn folders(&self) -> [(PathBuf, Vec<&'static str>); 3] {
+        let written = |of_model: &[&'static str]| [of_model, &evaluation_folder::WRITTEN].concat();
+        let run = || written(&coin_train::WRITTEN);
+        [(self.out.join("base"), written(&BASE_FILES)), (self.out.join("cit"), run()), (self.out.join("coin"), run())]
+    }
+
+    /// Checks that the demo may write to its folder; changes nothing.
     ///
     /// # Errors
-    /// A file cannot be written, or a loss is no number.
-    pub fn run(&self, device: &Device, mut progress: impl FnMut(DemoProgress)) -> Result<Summary> {
+    /// [`CoreError::ForeignFolder`], for the folder itself or one that it holds; [`CoreError::Io`].
+    pub fn check(&self) -> Result<(), CoreError> {
+        output_folder::check(&self.out, &Self::WRITTEN)?;
+        self.folders().iter().try_for_each(|(folder, written)| output_folder::check(folder, written))
+    }
+
+    /// Trains `cit` and `coin` from the same base on the same pairs, evaluates the base and both, and writes
+    /// `base/`, `pairs.jsonl`, `instructions.json`, `cit/`, `coin/`, `summary.json` and `report.html` to `out`. Whatever an
+    /// earlier demo left there is replaced. Returns `None` if `stop` became true before the end.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check); another process writes to the folder; a file cannot be written, or a loss is no number.
+    pub fn run(
+        &self,
+        device: &Device,
+        stop: &AtomicBool,
+        mut progress: impl FnMut(DemoProgress),
+    ) -> Result<Option<Summary>> {
+        self.check()?;
+        let _held = OutputFolder::claim(&self.out, &Self::WRITTEN)?;
         let base = self.out.join("base");
         // Results of an earlier demo must not stand beside this one's ledgers.
         for name in ["summary.json", "report.html"] {
@@ -81,6 +116,15 @@ impl Demo {
                     return Err(error).with_context(|| format!("cannot remove {}", self.out.join(name).display()));
                 }
                 _ => {}
+            }
+        }
+        for (folder, written) in self.folders() {
+            let _held = OutputFolder::claim(&folder, &written)?;
+            // A demo that was stopped leaves some, and a run that begins refuses them.
+            let checkpoints = folder.join("checkpoints");
+            if checkpoints.is_dir() {
+                let removed = std::fs::remove_dir_all(&checkpoints);
+                removed.with_context(|| format!("cannot remove {}", checkpoints.display()))?;
             }
         }
         write_base(&base)?;
@@ -94,8 +138,12 @@ impl Demo {
         let mut curves = Vec::new();
         for (name, kind) in [("cit", Objective::Cit), ("coin", Objective::Coin)] {
             let config = self.run_config(name, kind, &base, &pairs_file);
-            Trainer::new(config, device)?
-                .run(RunOptions::default(), |event| progress(DemoProgress::Training(name, event)))?;
+            let options = RunOptions { stop: Some(stop), ..RunOptions::default() };
+            let tuned =
+                Trainer::new(config, device)?.run(options, |event| progress(DemoProgress::Training(name, event)))?;
+            if let Outcome::Stopped(_) = tuned {
+                return Ok(None);
+            }
             curves.push(learning_curves::read(&self.out.join(name), name)?);
         }
 
@@ -121,16 +169,25 @@ impl Demo {
             let folder = self.out.join(name);
             let mut plan = evaluation.plan(&|task| world.evaluation(&task.name, pool))?;
             plan.fit(&model)?;
-            std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+            let _held = OutputFolder::claim(&folder, &evaluation_folder::WRITTEN)?;
+            let mut model = Stoppable::new(&mut model, stop);
             let mut ledger = Ledger::create(folder.join(evaluation_folder::LEDGER))?;
             evaluation_folder::begin(&folder, &plan, &evaluation.tasks)?;
-            let records = plan.run(&mut model, &mut ledger, &mut |done, total| {
+            let answered = plan.run(&mut model, &mut ledger, &mut |done, total| {
                 progress(DemoProgress::Evaluating(name, done, total));
-            })?;
+            });
+            if model.stopped() {
+                return Ok(None);
+            }
+            let records = answered?;
             let run = metrics::score_with_intervals(name, &records, &evaluation.tasks, Bootstrap::default())?;
             evaluation_folder::finish(&folder, &plan, &records, &run, 0)?;
             let mapped = [MAPPED.to_owned()];
-            evaluation_folder::write_states(&folder, &plan, &mut model, &mapped, &records, &mut |_, _| ())?;
+            let states = evaluation_folder::write_states(&folder, &plan, &mut model, &mapped, &records, &mut |_, _| ());
+            if model.stopped() {
+                return Ok(None);
+            }
+            states?;
             runs.push(run);
             evaluated.extend(Evaluated::read(&folder, name)?);
         }
@@ -141,7 +198,7 @@ impl Demo {
         summary.write(self.out.join("summary.json"))?;
         let report = evaluation_folder::report(summary.clone(), curves, &evaluated)?;
         report.write_html(self.out.join("report.html"))?;
-        Ok(summary)
+        Ok(Some(summary))
     }
 
     fn run_config(&self, name: &str, kind: Objective, base: &Path, pairs: &Path) -> RunConfig {

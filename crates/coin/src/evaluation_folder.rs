@@ -23,6 +23,18 @@ const PROMPTS: &str = "prompts.json";
 /// Hidden states, where they were asked for.
 const STATES: &str = "representations.safetensors";
 
+/// Where the metrics are.
+const SUMMARY: &str = "summary.json";
+
+/// Accuracies in the released program's form.
+const ACCURACIES: &str = "unseen_instruction_acc.csv";
+
+/// Folder of the answers in the released program's form.
+const RESULTS: &str = "results";
+
+/// What `coin eval` writes, replaces and removes in its folder.
+pub const WRITTEN: [&str; 7] = [LEDGER, TASKS, PROMPTS, STATES, SUMMARY, ACCURACIES, RESULTS];
+
 /// Examples of changed answers that a report shows at most for a level, direction and run.
 const EXAMPLES: usize = 3;
 
@@ -38,7 +50,7 @@ const FEWEST_STATES: usize = 30;
 /// # Errors
 /// A file cannot be removed or written.
 pub fn begin(folder: &Path, plan: &Plan<'_>, tasks: &[Task]) -> Result<()> {
-    for name in ["summary.json", "unseen_instruction_acc.csv", STATES] {
+    for name in [SUMMARY, ACCURACIES, STATES] {
         match std::fs::remove_file(folder.join(name)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(error).with_context(|| format!("cannot remove {}", folder.join(name).display()));
@@ -65,7 +77,7 @@ pub fn finish(folder: &Path, plan: &Plan<'_>, records: &[Record], run: &RunSumma
 
 /// Results of an earlier evaluation must not stand beside this one's.
 fn remove_results(folder: &Path) -> Result<()> {
-    let old = folder.join("results");
+    let old = folder.join(RESULTS);
     match old.is_dir() {
         true => std::fs::remove_dir_all(&old).with_context(|| format!("cannot remove {}", old.display())),
         false => Ok(()),
@@ -96,7 +108,9 @@ pub fn write_states(
 pub fn tasks_beside(path: &Path) -> Result<Vec<Task>> {
     let path = path.parent().unwrap_or(Path::new("")).join(TASKS);
     match std::fs::read(&path) {
-        Ok(json) => serde_json::from_slice(&json).with_context(|| format!("{}: no task definitions", path.display())),
+        Ok(json) => {
+            coin_core::json::from_slice(&json).with_context(|| format!("{}: no task definitions", path.display()))
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Task::glue()),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }

@@ -7,8 +7,7 @@ use coin_eval::Summary;
 use coin_eval::report::{Curve, CurvePoint, HeldOutPoint};
 use coin_train::{TrainError, metrics};
 
-/// Name of the file in a run folder.
-pub const METRICS: &str = "metrics.jsonl";
+pub use coin_train::metrics::METRICS;
 
 /// The curves of the run in `folder`, called `name`.
 ///
@@ -19,10 +18,10 @@ pub fn read(folder: &Path, name: &str) -> Result<Curve, TrainError> {
     let point = |step: &metrics::StepMetrics| CurvePoint {
         step: step.step as u64,
         loss_generation: step.loss_generation,
-        loss_contrastive: Some(step.loss_contrastive),
-        accuracy: Some(step.contrastive_accuracy),
+        loss_contrastive: step.loss_contrastive,
+        accuracy: step.contrastive_accuracy,
         similarity_positive: Some(step.similarity_positive),
-        similarity_negative: Some(step.similarity_negative),
+        similarity_negative: step.similarity_negative,
     };
     let held_out = |metrics: &metrics::ValidationMetrics| HeldOutPoint {
         step: metrics.step as u64,

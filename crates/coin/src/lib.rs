@@ -16,6 +16,7 @@
 //! - [`evaluation_folder`]: what an evaluation leaves, and its report
 //! - [`learning_curves`]: a training run's metrics, for the report
 //! - [`model_folder`]: a model folder with an adapter, opened
+//! - [`stoppable`]: a model that an evaluation can be stopped at
 
 pub use coin_analysis as analysis;
 pub use coin_core as core;
@@ -34,6 +35,7 @@ pub mod evaluation_folder;
 pub mod learning_curves;
 pub mod memory;
 pub mod model_folder;
+pub mod stoppable;
 
 /// The README's example, compiled and run as a test.
 #[cfg(doctest)]

@@ -5,7 +5,10 @@ mod output;
 
 mod command;
 mod failure;
+mod file_size;
+mod launcher;
 mod progress;
+mod signals;
 
 use std::process::ExitCode;
 
@@ -54,6 +57,9 @@ enum Command {
 
 impl Command {
     fn run(self) -> Result<(), Failure> {
+        if !self.may_run_in_several_processes() {
+            launcher::refuse()?;
+        }
         match self {
             Command::Demo(arguments) => arguments.run(),
             Command::Pairs(command) => command.run(),
@@ -65,6 +71,17 @@ impl Command {
             Command::Report(arguments) => arguments.run(),
             Command::Model(command) => command.run(),
             Command::Devices(arguments) => arguments.run(),
+        }
+    }
+
+    /// Whether the processes of a launcher may all run it: it writes nothing, or they share the work.
+    fn may_run_in_several_processes(&self) -> bool {
+        match self {
+            Command::Train(arguments) => arguments.joins_ranks(),
+            Command::Pairs(command) => !command.writes(),
+            Command::Model(command) => !command.writes(),
+            Command::Compare(_) | Command::Devices(_) => true,
+            Command::Demo(_) | Command::Perturb(_) | Command::Eval(_) | Command::Score(_) | Command::Report(_) => false,
         }
     }
 
@@ -85,9 +102,14 @@ impl Command {
 
 fn main() -> ExitCode {
     keep_freed_memory();
+    file_size::report_limit();
     let command = Arguments::parse().command;
     let fits = command.what_fits();
-    let outcome = coin::memory::catch(|| command.run())
+    let of_device = |failure: &Failure| match failure {
+        Failure::Input(error) | Failure::Work(error) => coin::memory::words_of_device(error.as_ref()),
+        Failure::Stopped { .. } => None,
+    };
+    let outcome = coin::memory::catch(|| command.run(), of_device)
         .unwrap_or_else(|shortage| Err(Failure::Work(anyhow::anyhow!("{shortage}; to make it fit: {fits}"))));
     match outcome.and_then(|()| output::finish()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,10 +1,11 @@
 //! A device that runs out of memory, told from other failures.
 //!
 //! burn panics where an allocation fails, in the thread that asked or in the device's own, and the message is the runtime's
-//! (cubecl-server 0.11, `IoError`; wgpu; the CUDA and HIP drivers). [`catch`] turns such a panic, and an error that tells
-//! of one, into a [`Shortage`]. On the CPU there is nothing to catch: Rust's allocator ends the process, and Linux may
-//! end it first.
+//! (cubecl-server 0.11, `IoError`; wgpu; the CUDA and HIP drivers). [`catch`] turns such a panic, and an error that a device
+//! gave, into a [`Shortage`]. The words of other errors are not looked at: a path or a server's answer may speak of memory
+//! too. On the CPU there is nothing to catch: Rust's allocator ends the process, and Linux may end it first.
 
+use std::error::Error;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Mutex, Once};
@@ -75,7 +76,51 @@ fn seen() -> std::sync::MutexGuard<'static, Option<Shortage>> {
     SEEN.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Does some work, and returns a shortage of memory that it dies or fails of as an error of its own.
+/// What the device said that caused `error`, if one did.
+///
+/// ```
+/// let path = std::io::Error::other("no such folder: out of memory");
+/// assert_eq!(coin::memory::words_of_device(&path), None);
+/// ```
+pub fn words_of_device(error: &(dyn Error + 'static)) -> Option<String> {
+    use coin_loss::collective::CollectiveError;
+    use coin_train::TrainError;
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if let Some(device) = cause.downcast_ref::<coin_model::DeviceError>() {
+            return Some(device.to_string());
+        }
+        // An error that passes another on as it is stands for it.
+        let collective = match cause.downcast_ref::<TrainError>() {
+            Some(TrainError::Collective(error)) => Some(error),
+            _ => cause.downcast_ref::<CollectiveError>(),
+        };
+        if let Some(CollectiveError::Device(words)) = collective {
+            return Some(words.clone());
+        }
+        next = cause.source();
+    }
+    None
+}
+
+/// Whether the source file `file` belongs to a runtime of burn, or to a crate of ours that calls it: a panic of burn's is
+/// placed where it was called.
+fn computes(file: &str) -> bool {
+    const CRATES: [&str; 8] = ["burn-", "cubecl-", "wgpu-", "cudarc-", "gpu-", "coin-model", "coin-train", "coin-loss"];
+    file.split(['/', '\\']).any(|part| CRATES.iter().any(|name| part.starts_with(name)))
+}
+
+/// Takes note of a panic with the words `text` in the source file `file`. Whether it is, or may follow from, a shortage.
+fn hear(file: &str, text: Option<&str>) -> bool {
+    let mut seen = seen();
+    if let Some(shortage) = text.filter(|_| computes(file)).and_then(Shortage::in_text) {
+        seen.get_or_insert(shortage);
+    }
+    seen.is_some()
+}
+
+/// Does some work, and returns a shortage of memory that it dies or fails of as an error of its own. `from_device` tells
+/// what a device said that caused an error, if one did; [`words_of_device`] finds that.
 ///
 /// Other panics go on. The first call changes the process's panic hook: panics that tell of a shortage are not printed.
 /// It is meant for a whole command; of several calls at once, one may be told of the other's shortage.
@@ -84,22 +129,24 @@ fn seen() -> std::sync::MutexGuard<'static, Option<Shortage>> {
 /// The shortage. What the work itself returns stands inside.
 ///
 /// ```
-/// let died = coin::memory::catch(|| -> Result<(), String> { panic!("can't allocate buffer of size: 99") });
-/// assert_eq!(died.unwrap_err().bytes, Some(99));
-/// assert_eq!(coin::memory::catch(|| Ok::<_, String>(7)), Ok(Ok(7)));
+/// let failed = || Err::<(), _>("out of device memory allocating 99 bytes".to_owned());
+/// let of_device = coin::memory::catch(failed, |error| Some(error.clone()));
+/// assert_eq!(of_device.unwrap_err().bytes, Some(99));
+/// // The same words from elsewhere are an error like any other.
+/// assert!(coin::memory::catch(failed, |_| None).is_ok());
 /// ```
-pub fn catch<T, E: fmt::Display>(work: impl FnOnce() -> Result<T, E>) -> Result<Result<T, E>, Shortage> {
+pub fn catch<T, E>(
+    work: impl FnOnce() -> Result<T, E>,
+    from_device: impl FnOnce(&E) -> Option<String>,
+) -> Result<Result<T, E>, Shortage> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            match info.payload_as_str().and_then(Shortage::in_text) {
-                Some(shortage) => {
-                    seen().get_or_insert(shortage);
-                }
-                // What follows from a shortage, in other threads, is not worth a page either.
-                None if seen().is_some() => {}
-                None => before(info),
+            let file = info.location().map_or("", |location| location.file());
+            // What follows from a shortage, in other threads, is not worth a page either.
+            if !hear(file, info.payload_as_str()) {
+                before(info);
             }
         }));
     });
@@ -108,7 +155,7 @@ pub fn catch<T, E: fmt::Display>(work: impl FnOnce() -> Result<T, E>) -> Result<
     let seen = seen().take();
     match (outcome, seen) {
         (Ok(Ok(value)), _) => Ok(Ok(value)),
-        (Ok(Err(error)), seen) => match seen.or_else(|| Shortage::in_text(&error.to_string())) {
+        (Ok(Err(error)), seen) => match seen.or_else(|| from_device(&error).as_deref().and_then(Shortage::in_text)) {
             Some(shortage) => Err(shortage),
             None => Ok(Err(error)),
         },
@@ -135,14 +182,41 @@ mod tests {
         assert_eq!(size(1_572_864), "1.5 MiB");
     }
 
+    /// A source file of a runtime.
+    const RUNTIME: &str = "/home/u/.cargo/registry/src/index.crates.io-1/cubecl-server-0.11.3/src/memory.rs";
+
     #[test]
     fn a_shortage_in_another_thread_explains_the_failure() {
         let work = || {
-            let device = std::thread::spawn(|| panic!("out of device memory allocating 4096 bytes"));
-            let _ = device.join();
+            let device = std::thread::spawn(|| hear(RUNTIME, Some("out of device memory allocating 4096 bytes")));
+            assert!(device.join().unwrap());
             Err::<(), _>("rank 1 is gone")
         };
-        assert_eq!(catch(work).unwrap_err(), Shortage { bytes: Some(4096), never_fits: false });
-        assert_eq!(catch(|| Err::<(), _>("rank 1 is gone")), Ok(Err("rank 1 is gone")));
+        assert_eq!(catch(work, |_| None).unwrap_err(), Shortage { bytes: Some(4096), never_fits: false });
+        assert_eq!(catch(|| Err::<(), _>("rank 1 is gone"), |_| None), Ok(Err("rank 1 is gone")));
+
+        // The same words from elsewhere.
+        let work = || {
+            let place = "/src/coin-eval/src/openai/workers.rs";
+            assert!(!hear(place, Some("the server is out of memory")) && !hear(RUNTIME, Some("index out of bounds")));
+            Err::<(), _>("the server is out of memory")
+        };
+        assert_eq!(catch(work, |_| None), Ok(Err("the server is out of memory")));
+    }
+
+    #[test]
+    fn an_error_of_the_device_is_found_behind_others() {
+        let device = || coin_model::DeviceError::new("Can't allocate 4096 bytes: every page is full");
+        let read = coin_model::ModelError::Device { what: "values", source: device() };
+        let trained = coin_train::TrainError::from(read);
+        assert!(words_of_device(&trained).is_some_and(|words| words.contains("4096")));
+        let read = coin_model::ModelError::Device { what: "values", source: device() };
+        let evaluated = coin_eval::ModelError::from_source("the model cannot run", read);
+        assert!(words_of_device(&evaluated).is_some());
+        let gathered =
+            coin_train::TrainError::from(coin_loss::collective::CollectiveError::Device("out of memory".to_owned()));
+        assert!(words_of_device(&gathered).is_some());
+        let other = coin_model::ModelError::Invalid("out of memory".to_owned());
+        assert_eq!(words_of_device(&coin_train::TrainError::from(other)), None);
     }
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::sync::OnceLock;
 
+use coin::core::quote::printable;
+
 use crate::failure::Failure;
 
 /// Why nothing more is written to standard output.
@@ -32,9 +34,10 @@ pub fn print(text: fmt::Arguments<'_>) {
     }
 }
 
-/// Writes to standard error; there is nowhere to tell that it cannot be written.
+/// Writes to standard error, the control characters of what is named in a message written out; there is nowhere to tell that it
+/// cannot be written.
 pub fn tell(text: fmt::Arguments<'_>) {
-    let _ = io::stderr().write_fmt(text);
+    let _ = io::stderr().write_all(printable(&text.to_string()).as_bytes());
 }
 
 /// Whether standard output has all that was printed, or the reader wanted no more of it.

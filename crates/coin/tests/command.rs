@@ -141,10 +141,10 @@ fn a_perturbed_set_has_audit_and_recipe_and_is_reproducible() {
     let recipe = std::fs::read_to_string(dir.path().join("mild.json.recipe.json")).unwrap();
     assert!(recipe.contains(r#""component": "system""#) && recipe.contains(r#""budget": "1words""#), "{recipe}");
     let unkept = ["perturb", "--attack", "semantic", "--budget", "1words", "--input", text(&input), "--out", "x"];
-    refused(&unkept, &["`semantic` cannot be held to 1words"]);
+    refused(&unkept, &["`semantic` cannot be held to 1 word"]);
     let endless =
         ["perturb", "--attack", "checklist", "--budget", "1000000000characters", "--input", text(&input), "--out", "x"];
-    refused(&endless, &["at most 100000characters"]);
+    refused(&endless, &["at most 100000 characters"]);
 }
 
 #[test]
@@ -321,6 +321,82 @@ fn pairs_are_checked_and_shown() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("1 couples have one target"));
     std::fs::write(&file, format!("{head}{good}a \"quote,b,c,d,{{}}\n{good}x,y,z,t,{{}}\n")).unwrap();
     refused(&["pairs", "check", text(&file)], &["pairs.csv:4", "quote"]);
+}
+
+#[test]
+fn pairs_of_one_instance_stay_on_one_side_of_the_split() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = demo_base(dir.path());
+    let cola = dir.path().join("glue/CoLA");
+    std::fs::create_dir_all(&cola).unwrap();
+    let rows = coin::data::world::World::new(1).training("cola", 200).unwrap();
+    let line = |row: &coin::data::Instance| format!("w\t{}\t\t{}\n", row.label, row.fields["sentence"]);
+    std::fs::write(cola.join("train.tsv"), rows.iter().map(line).collect::<String>()).unwrap();
+    let (data, file) = (dir.path().join("glue"), dir.path().join("pairs.jsonl"));
+    let build = ["pairs", "build", "--data", text(&data), "--tasks", "cola", "--pairs", "160", "--paraphrases", "2"];
+    printed(&[&build[..], &["--out", text(&file)]].concat());
+    let check = printed(&["pairs", "check", text(&file), "--validation-pairs", "40", "--json"]);
+    let held = &serde_json::from_str::<serde_json::Value>(&check).unwrap()["held_out"];
+    assert!(held["leaking"].as_u64().unwrap() > 10, "{held}");
+    assert_eq!(
+        (held["last"].as_u64(), held["whole"].as_u64(), held["left_out"].as_u64()),
+        (Some(40), Some(40), Some(0))
+    );
+    refused(&["pairs", "check", text(&file), "--validation-pairs", "3"], &["--validation-pairs 3", "even"]);
+
+    let run = dir.path().join("run.toml");
+    let settings = format!(
+        "out = '{0}/run'\n[model]\npath = '{1}'\n[data]\npairs = '{0}/pairs.jsonl'\nvalidation_pairs = 40\n[train]\nbatch_pairs = 8\n",
+        dir.path().display(),
+        base.display()
+    );
+    std::fs::write(&run, settings).unwrap();
+    let warned = |preset: &str| {
+        let output = coin(&["train", "--config", text(&run), "--dry-run", "--set", &format!("train.preset={preset}")]);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{message}");
+        message
+    };
+    let leaking = format!("{} of 40 held-out pairs are of instances that are trained on, too", held["leaking"]);
+    assert!(warned("paper").contains(&leaking), "{}", warned("paper"));
+    assert!(!warned("strict").contains("held-out"), "{}", warned("strict"));
+}
+
+#[test]
+fn the_end_is_learned_where_it_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = demo_base(dir.path());
+    let file = dir.path().join("pairs.jsonl");
+    let pair = |text: &str, target: &str| {
+        format!(
+            "{{\"original_instruction\":\"{text}\",\"paraphrased_instruction\":\"{text}?\",\"targets\":\"{target}\"}}\n"
+        )
+    };
+    std::fs::write(&file, [pair("Is it fine", "acceptable"), pair("Was it fine", "unacceptable")].concat()).unwrap();
+    let inspect = |more: &[&str]| -> serde_json::Value {
+        let all = ["pairs", "inspect", text(&file), "--model", text(&base), "--json"];
+        serde_json::from_str(printed(&[&all[..], more].concat()).lines().next().unwrap()).unwrap()
+    };
+    let (plain, ending) = (inspect(&[]), inspect(&["--append-eos"]));
+    let list = |row: &serde_json::Value, key: &str| row[key].as_array().unwrap().clone();
+    let (ids, labels) = (list(&ending, "ids"), list(&ending, "labels"));
+    assert_eq!(ids[..ids.len() - 1], list(&plain, "ids")[..]);
+    assert_eq!((ids.last().unwrap().as_u64(), labels.last()), (Some(2), ids.last()));
+    // A tokenizer without one is refused by name.
+    let config = std::fs::read_to_string(base.join("config.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    config.as_object_mut().unwrap().remove("eos_token_id");
+    std::fs::write(base.join("config.json"), config.to_string()).unwrap();
+    let all = ["pairs", "inspect", text(&file), "--model", text(&base), "--append-eos"];
+    refused(&all, &["--append-eos", "has no EOS token"]);
+    let run = dir.path().join("run.toml");
+    let settings = format!(
+        "out = '{0}/run'\n[model]\npath = '{1}'\n[data]\npairs = '{0}/pairs.jsonl'\nappend_eos = true\n[train]\nbatch_pairs = 2\n",
+        dir.path().display(),
+        base.display()
+    );
+    std::fs::write(&run, settings).unwrap();
+    refused(&["train", "--config", text(&run), "--dry-run"], &["data.append_eos", "EOS"]);
 }
 
 #[test]

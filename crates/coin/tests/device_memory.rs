@@ -27,7 +27,7 @@ fn an_allocation_that_fails_is_a_shortage() {
     let _alone = CATCHING.lock();
     for name in coin::device::present().into_iter().filter(|name| name != "cpu") {
         let device = coin::device::named(&name).unwrap();
-        let outcome = catch(|| too_large(&name, &device));
+        let outcome = catch(|| too_large(&name, &device), |error| Some(error.clone()));
         match outcome {
             Err(Shortage { bytes: Some(bytes), .. }) => assert!(bytes > 16 << 30 || name.starts_with("wgpu"), "{name}"),
             other => panic!("{name}: {other:?}"),
@@ -35,8 +35,23 @@ fn an_allocation_that_fails_is_a_shortage() {
         // The device is still usable.
         let eight =
             || Tensor::<1>::ones([8], &device).sum().try_into_scalar::<f32>().map_err(|error| error.to_string());
-        assert_eq!(catch(eight), Ok(Ok(8.0)), "{name}");
+        assert_eq!(catch(eight, |error| Some(error.clone())), Ok(Ok(8.0)), "{name}");
     }
+}
+
+/// Text about memory that does not come from a device is shown as it is.
+#[test]
+fn words_about_memory_are_not_a_shortage() {
+    let dir = tempfile::tempdir().unwrap();
+    let command = |arguments: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_coin")).args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let absent = dir.path().join("out of memory").join("model");
+    let absent = absent.to_str().unwrap();
+    let (code, message) = command(&["model", "info", absent]);
+    assert_eq!(code, Some(2), "{message}");
+    assert!(message.contains(absent) && !message.contains("--device"), "{message}");
 }
 
 /// A known limitation of cubecl 0.11 and WGSL: a kernel over more than 2^32 values uses 64-bit indices, which WGSL does not
@@ -51,7 +66,7 @@ fn wgsl_does_not_support_64_bit_indices() {
     for found in software {
         let device = coin::device::named(&found.device).unwrap();
         let sum = || Tensor::<2>::ones([1 << 17, 1 << 16], &device).sum().try_into_scalar::<f32>();
-        let outcome = catch(|| sum().map_err(|error| error.to_string()));
+        let outcome = catch(|| sum().map_err(|error| error.to_string()), |error| Some(error.clone()));
         match &outcome {
             Ok(Err(message)) => assert!(message.contains("WGSL compilation failed"), "{message}"),
             other => assert!(cfg!(feature = "autotune") && matches!(other, Err(Shortage { .. })), "{other:?}"),

@@ -198,6 +198,47 @@ fn system_text_and_demonstrations_are_evaluated_components() {
 }
 
 #[test]
+fn no_example_is_shown_its_own_answer_and_instructions_place_the_input() {
+    let dir = tempfile::tempdir().unwrap();
+    let glue = glue(dir.path(), 6);
+    // Four of the training rows stand in the development file, too.
+    let dev = std::fs::read_to_string(glue.join("CoLA/dev.tsv")).unwrap();
+    let train = std::fs::read_to_string(glue.join("CoLA/train.tsv")).unwrap();
+    let twins: String = dev.lines().take(4).chain(train.lines().take(2)).map(|line| format!("{line}\n")).collect();
+    std::fs::write(glue.join("CoLA/train.tsv"), twins).unwrap();
+    let prompts = dir.path().join("prompts.json");
+    let set = |instruction: &str| {
+        std::fs::write(&prompts, format!("{{\"clean\": {{\"cola\": [\"{instruction}\"]}}}}")).unwrap();
+    };
+    set("Sentence: {content} Is it acceptable or unacceptable? { 'a': 1 }");
+    let out = dir.path().join("out");
+    let with =
+        |more: &[&str], out: &Path| eval(&glue, out, &[&["--prompts", prompts.to_str().unwrap()], more].concat());
+    let message = run(with(&["--shots", "2"], &out));
+    assert!(message.contains("cola: 4 training rows are evaluated, too"), "{message}");
+    let texts = std::fs::read_to_string(out.join("results/cola/clean/len_7_2_shot_prompt0.csv")).unwrap();
+    assert_eq!(texts.matches("Is it acceptable or unacceptable? { 'a': 1 }").count(), 3 * 6);
+    for sentence in dev.lines().map(|line| line.split('\t').nth(3).unwrap()) {
+        assert_eq!(texts.matches(&format!("Sentence: {sentence} Is it")).count(), 1, "{sentence}");
+    }
+    refused(with(&["--shots", "3"], &dir.path().join("x")), &["3 demonstrations of 2 examples"]);
+
+    set("Judge {sentence}, {premise}: ");
+    let words = ["level `clean`", "task `cola`", "{premise}", "{content}, {sentence}"];
+    refused(with(&[], &dir.path().join("x")), &words);
+    set("Judge {sentence}: ");
+    refused(with(&["--shots", "1"], &dir.path().join("x")), &["places the field {sentence}"]);
+
+    // The twin of a demonstration is not evaluated.
+    set("Judge: ");
+    std::fs::write(glue.join("CoLA/dev.tsv"), format!("{dev}{dev}")).unwrap();
+    let out = dir.path().join("validation");
+    run(with(&["--shots", "2", "--shots-from", "validation"], &out));
+    let texts = std::fs::read_to_string(out.join("results/cola/clean/len_7_2_shot_prompt0.csv")).unwrap();
+    assert_eq!(texts.matches("### Response:").count(), 3 * 8, "{texts}");
+}
+
+#[test]
 fn prompts_beyond_the_context_follow_a_policy() {
     let dir = tempfile::tempdir().unwrap();
     let glue = glue(dir.path(), 4);

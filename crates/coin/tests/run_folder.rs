@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use coin::core::output_folder::MARKER;
 use training::{run_file, train};
 
 /// A user that owns nothing.
@@ -93,10 +94,13 @@ fn folders_without_write_permission_are_refused_before_any_work() {
     assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(message.contains("locked/run") && message.contains("ermission denied"), "{message}");
 
-    // The run folder is ours, but not the folder of an earlier run's adapter.
+    // The run folder can be written, but not the folder of an earlier run's adapter.
     let run = dir.path().join("run");
     std::fs::create_dir_all(run.join("adapter")).unwrap();
-    std::fs::write(run.join("config.resolved.toml"), "").unwrap();
+    for name in ["config.resolved.toml", MARKER] {
+        std::fs::write(run.join(name), "").unwrap();
+        open(&run.join(name), 0o666);
+    }
     open(&run, 0o777);
     open(&run.join("adapter"), 0o555);
     let output = attempt(&run).unwrap();
@@ -114,12 +118,56 @@ fn outcome(mut command: Command) -> (Option<i32>, String, String) {
 }
 
 #[test]
+fn a_folder_that_this_program_did_not_make_is_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = run_file(dir.path());
+    let names = ["config.resolved.toml", "metrics.jsonl", "failed-batch.json", "report.html"];
+    let folders = ["adapter", "adapter-best", "checkpoints", "tensorboard"];
+    for (index, name) in names.iter().chain(&folders).enumerate() {
+        let out = dir.path().join(format!("foreign-{index}"));
+        let mine = match folders.contains(name) {
+            true => out.join(name).join("mine.txt"),
+            false => out.join(name),
+        };
+        std::fs::create_dir_all(mine.parent().unwrap()).unwrap();
+        std::fs::write(&mine, "mine").unwrap();
+        for more in [&[][..], &["--resume"]] {
+            let (code, _, told) = outcome(train(&config, &out, more));
+            assert!(code == Some(2) && told.contains(&format!("holds {name}, and this program did not")), "{told}");
+        }
+        assert_eq!(std::fs::read_to_string(&mine).unwrap(), "mine");
+        assert_eq!(std::fs::read_dir(&out).unwrap().count(), 1, "{name}");
+    }
+}
+
+#[test]
+fn two_processes_do_not_train_into_one_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = run_file(dir.path());
+    let out = dir.path().join("run");
+    let steps = ["--set", "train.steps=12"];
+    let both = [(); 2].map(|()| train(&config, &out, &steps).spawn().unwrap());
+    let ended = both.map(|child| child.wait_with_output().unwrap());
+    let told = ended.each_ref().map(|output| String::from_utf8_lossy(&output.stderr).into_owned());
+    let mut codes = ended.map(|output| output.status.code());
+    codes.sort();
+    assert_eq!(codes, [Some(0), Some(2)], "{told:?}");
+    // Whichever way the second one met the first.
+    let reasons = ["another process writes to this folder", "earlier run", "holds a finished run"];
+    assert!(told.iter().any(|told| reasons.iter().any(|reason| told.contains(reason))), "{told:?}");
+    let metrics = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+    let steps = metrics.lines().filter(|line| line.starts_with("{\"step\":")).count();
+    assert_eq!(steps, 12);
+}
+
+#[test]
 fn a_finished_run_is_told_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let config = run_file(dir.path());
     let out = dir.path().join("run");
     // A report that cannot be written fails no run.
     std::fs::create_dir_all(out.join("report.html")).unwrap();
+    std::fs::write(out.join(MARKER), "").unwrap();
     let short = ["--set", "train.steps=2", "--set", "train.checkpoint_every=0", "--resume"];
     let (code, said, told) = outcome(train(&config, &out, &short));
     assert_eq!(code, Some(0), "{told}");

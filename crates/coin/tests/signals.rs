@@ -4,7 +4,7 @@
 mod training;
 
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use training::{run_file, train};
@@ -38,11 +38,15 @@ fn killed_and_stopped_runs_end_as_one_that_was_not() {
         assert!(sent.success());
         let ended = child.wait_with_output().unwrap();
         assert!(!out.join("adapter").exists(), "{signal}: the run was over before the signal");
+        let told = String::from_utf8_lossy(&ended.stderr);
         match signal {
             "-KILL" => assert_eq!(ended.status.code(), None),
+            // As the shell has it, so that `train && eval` does not evaluate half a run.
             _ => {
-                assert_eq!(ended.status.code(), Some(0), "{signal}: {}", String::from_utf8_lossy(&ended.stderr));
-                assert!(String::from_utf8_lossy(&ended.stdout).contains("go on with --resume"));
+                let code = if signal == "-INT" { 130 } else { 143 };
+                assert_eq!(ended.status.code(), Some(code), "{signal}: {told}");
+                assert!(told.contains("with a checkpoint; continue with --resume"), "{told}");
+                assert!(told.contains(&format!("stopped by SIG{}", signal.trim_start_matches('-'))), "{told}");
             }
         }
         // Without --resume the run's folder is not touched.
@@ -52,6 +56,23 @@ fn killed_and_stopped_runs_end_as_one_that_was_not() {
         assert!(train(&config, &out, &["--resume"]).status().unwrap().success());
         assert_eq!(adapter(&out), adapter(&whole), "{signal}");
     }
+}
+
+#[test]
+fn a_signal_that_the_caller_ignores_does_not_stop_a_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = run_file(dir.path());
+    let out = dir.path().join("run");
+    let run = train(&config, &out, &[]);
+    // As `nohup` does it.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(run.get_program()).args(run.get_args());
+    let mut child = shell.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    wait_for_checkpoint(&out, &mut child);
+    assert!(Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert!(out.join("adapter").exists());
 }
 
 #[test]

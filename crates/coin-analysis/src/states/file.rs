@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
+use coin_core::quote::cut;
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde_json::{Map, Value, json};
@@ -90,16 +91,20 @@ pub(super) fn read(path: &Path) -> Result<Representations, AnalysisError> {
     let names = header.metadata().clone().unwrap_or_default();
     let text = |key: &str| names.get(key).ok_or_else(|| malformed(format!("`{key}` is missing from the metadata")));
     if text("format")? != FORMAT || text("version")? != VERSION {
-        let found = format!("is `{}` version {}", text("format")?, text("version")?);
+        let found = format!("is `{}` version {}", cut(text("format")?), cut(text("version")?));
         return Err(malformed(format!("{found}, expected `{FORMAT}` version {VERSION}")));
     }
     let list = |key: &str| -> Result<Vec<String>, AnalysisError> {
-        serde_json::from_str(text(key)?).map_err(|error| malformed(format!("`{key}` is not a list of names: {error}")))
+        coin_core::json::from_str(text(key)?)
+            .map_err(|error| malformed(format!("`{key}` is not a list of names: {}", cut(&error.to_string()))))
     };
     let (tasks, levels, model) = (list("tasks")?, list("levels")?, text("model")?.clone());
     let info = |name: &str| header.info(name).ok_or_else(|| malformed(format!("the tensor `{name}` is missing")));
     let [count, width] = info("hidden")?.shape[..] else {
-        return Err(malformed(format!("`hidden` has shape {:?}, expected [n, d_model]", info("hidden")?.shape)));
+        return Err(malformed(format!(
+            "`hidden` has shape {}, expected [n, d_model]",
+            cut(&format!("{:?}", info("hidden")?.shape))
+        )));
     };
     if count == 0 || width == 0 {
         return Err(malformed(format!("`hidden` has shape [{count}, {width}], expected at least one state")));
@@ -115,7 +120,7 @@ pub(super) fn read(path: &Path) -> Result<Representations, AnalysisError> {
     let mut column = |name: &str| -> Result<Vec<i64>, AnalysisError> {
         let info = info(name)?;
         if info.dtype != Dtype::I64 || info.shape != [count] {
-            let found = format!("`{name}` is {:?} {:?}", info.dtype, info.shape);
+            let found = format!("`{name}` is {:?} {}", info.dtype, cut(&format!("{:?}", info.shape)));
             return Err(malformed(format!("{found}, expected I64 [{count}]")));
         }
         let bytes = bytes(info)?;
@@ -187,8 +192,8 @@ fn read_header(reader: &mut impl Read, size: u64) -> Result<(Metadata, u64), Fau
     }
     let mut header = vec![0; length as usize];
     reader.read_exact(&mut header).map_err(Fault::Io)?;
-    let header: Metadata =
-        serde_json::from_slice(&header).map_err(|error| Fault::Form(format!("invalid safetensors header: {error}")))?;
+    let header: Metadata = coin_core::json::from_slice(&header)
+        .map_err(|error| Fault::Form(format!("invalid safetensors header: {}", cut(&error.to_string()))))?;
     let (data, expected) = (size - 8 - length, header.data_len() as u64);
     if data != expected {
         return Err(short(format!("{data} bytes of tensors, expected {expected}")));

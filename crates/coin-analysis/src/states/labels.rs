@@ -2,8 +2,13 @@
 
 use std::collections::HashSet;
 
+use coin_core::quote::cut;
+
 use super::StateLabel;
 use crate::AnalysisError;
+
+/// The largest number of a class: maps have an entry for each.
+const MOST_CLASS: i64 = 9_999;
 
 /// Labels in the columns of the file. Names of tasks and levels are stored once.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -38,10 +43,16 @@ impl Labels {
     pub(super) fn push(&mut self, label: &StateLabel) -> Result<(), AnalysisError> {
         let StateLabel { task, level, instruction, row, .. } = label;
         let refused = |what: &str| {
+            let (task, level) = (cut(task), cut(level));
             Err(AnalysisError::Invalid(format!(
                 "hidden state of task `{task}`, level `{level}`, instruction {instruction}, row {row}: {what}"
             )))
         };
+        let named = [i64::try_from(label.gold).ok(), label.predicted.or(Some(-1))];
+        if !named.iter().all(|class| class.is_some_and(|class| (-1..=MOST_CLASS).contains(&class))) {
+            let (gold, predicted) = (label.gold, label.predicted.unwrap_or(-1));
+            return refused(&format!("class {gold}, answered {predicted}: expected numbers of at most {MOST_CLASS}"));
+        }
         if label.predicted.is_some() == self.predicted.is_empty() && self.len() > 0 {
             return refused("either all states have a predicted class or none has");
         }

@@ -151,3 +151,28 @@ fn groups_and_parts() {
     let cola = states.only(|label| label.task == "cola" && label.row == 9);
     assert_eq!((cola.len(), cola.state(1), cola.label(1)), (2, states.state(3), states.label(3)));
 }
+
+#[test]
+fn a_class_that_no_task_has_is_refused() {
+    let push = |gold: usize, predicted: i64| {
+        let label = StateLabel { gold, predicted: Some(predicted), ..label("clean", 0) };
+        Representations::new("m").push(&label, &[1.0]).map_err(|error| error.to_string())
+    };
+    assert_eq!(push(9_999, 9_999), Ok(()));
+    for (gold, predicted) in [(10_000, 0), (1_000_000_000_000, 0), (usize::MAX, 0), (0, 1_000_000_000_000), (0, -2)] {
+        let message = push(gold, predicted).unwrap_err();
+        assert!(message.contains(&gold.to_string()) && message.contains(&predicted.to_string()), "{message}");
+    }
+    // In a file, whose columns of `gold` and `pred` follow those of task, level, instruction and row.
+    let message = fault(|bytes| {
+        let start = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        bytes[start + 4 * 40..][..8].copy_from_slice(&1_000_000_000_000_i64.to_le_bytes());
+    });
+    assert!(message.contains("class 1000000000000"), "{message}");
+}
+
+#[test]
+fn a_key_that_stands_twice_in_the_header_is_refused() {
+    let message = fault(|bytes| edit(bytes, "\"gold\":", "\"task\":"));
+    assert!(message.contains("`task` stands twice"), "{message}");
+}

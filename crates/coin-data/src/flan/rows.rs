@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::DataError;
 use crate::json_text::json_text;
 use crate::lines::Lines;
+use coin_core::json;
 
 /// A row.
 #[derive(Debug, Default)]
@@ -81,13 +82,14 @@ pub(super) fn each(path: &Path, see: &mut dyn FnMut(Row)) -> Result<(), DataErro
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(line);
-        let row = object.map_err(|error| format!("not a row of FLAN: {error}")).and_then(|mut object| {
-            Row::new(COLUMNS.map(|names| {
-                let value = names.iter().find_map(|name| object.remove(*name)).filter(|value| !value.is_null());
-                value.map(json_text)
-            }))
-        });
+        let object = json::from_slice::<serde_json::Map<String, serde_json::Value>>(line);
+        let row =
+            object.map_err(|error| format!("not a row of FLAN: {}", json::message(&error))).and_then(|mut object| {
+                Row::new(COLUMNS.map(|names| {
+                    let value = names.iter().find_map(|name| object.remove(*name)).filter(|value| !value.is_null());
+                    value.map(json_text)
+                }))
+            });
         let line = lines.line();
         see(row.map_err(|message| DataError::Malformed { path: path.to_owned(), line, message })?);
     }

@@ -11,6 +11,8 @@ use crate::json_text::json_text;
 use crate::labelled_rows::column;
 use crate::{DataError, Instance, Task};
 use coin_core::file::read_to_string;
+use coin_core::json;
+use coin_core::quote::cut;
 
 /// Reads the examples of the task called `task` from AdvGLUE's `dev_ann.json` or `dev.json`.
 ///
@@ -36,8 +38,10 @@ pub fn read_adversarial(path: impl AsRef<Path>, task: &str) -> Result<Vec<Instan
     let task = Task::named(task)?;
     let form = Form::of(&task)?;
     let malformed = |line, message| DataError::Malformed { path: path.to_owned(), line, message };
-    let mut sets: BTreeMap<String, Vec<Map<String, Value>>> = serde_json::from_str(&read_to_string(path)?)
-        .map_err(|error| malformed(error.line(), format!("expected {{task: [{{field: text}}, ..]}}: {error}")))?;
+    let mut sets: BTreeMap<String, Vec<Map<String, Value>>> =
+        json::from_str(&read_to_string(path)?).map_err(|error| {
+            malformed(error.line(), format!("expected {{task: [{{field: text}}, ..]}}: {}", json::message(&error)))
+        })?;
     let names: &[&str] = match task.name.as_str() {
         "mnli" => &["mnli", "mnli-mm"],
         "mnli_matched" => &["mnli"],
@@ -53,13 +57,17 @@ pub fn read_adversarial(path: impl AsRef<Path>, task: &str) -> Result<Vec<Instan
                 value.filter(|value| !value.is_null()).map(json_text).ok_or_else(|| {
                     malformed(
                         0,
-                        format!("`{name}`, example {at}: no `{}`, only: {}", names.join("` or `"), keys.join(", ")),
+                        format!(
+                            "`{name}`, example {at}: no `{}`, only: {}",
+                            names.join("` or `"),
+                            cut(&keys.join(", "))
+                        ),
                     )
                 })
             };
             let found = take(form.label)?;
             let label = class_of(&task, &found)
-                .ok_or_else(|| malformed(0, format!("`{name}`, example {at}: unknown label `{found}`")))?;
+                .ok_or_else(|| malformed(0, format!("`{name}`, example {at}: unknown label `{}`", cut(&found))))?;
             let fields = form.fields.iter().map(|(field, names)| Ok(((*field).to_owned(), take(names)?)));
             let fields = fields.collect::<Result<_, DataError>>()?;
             instances.push(Instance { task: task.name.clone(), row: instances.len(), fields, label });

@@ -22,6 +22,7 @@ use crate::pairs::negatives::WordIndex;
 use crate::pairs::{Negatives, Pair};
 use crate::template::{Exclusion, Template, TemplateSet, fill};
 use crate::{Component, DataError, Demonstration, Instance, Prompt, Task};
+use coin_core::quote::cut;
 use coin_core::stream;
 
 /// Builds pairs from templates, with all random choices keyed by a seed.
@@ -143,7 +144,7 @@ impl<'a> PairBuilder<'a> {
         pairs: usize,
     ) -> Result<(Vec<Pair>, PairReport), DataError> {
         let name = &task.name;
-        let invalid = |message: String| DataError::Invalid(format!("task `{name}`: {message}"));
+        let invalid = |message: String| DataError::Invalid(format!("task `{}`: {message}", cut(name)));
         if !pairs.is_multiple_of(2) {
             return Err(invalid(format!("{pairs} pairs asked for, expected an even number: every two are a couple")));
         }
@@ -181,7 +182,8 @@ impl<'a> PairBuilder<'a> {
             )));
         }
         if decks.len() < 2 {
-            let found = decks.first().map_or("no rows".to_owned(), |deck| format!("all rows have `{}`", deck.answer));
+            let found =
+                decks.first().map_or("no rows".to_owned(), |deck| format!("all rows have `{}`", cut(&deck.answer)));
             return Err(invalid(format!("{found}, expected at least two different answers")));
         }
 
@@ -237,7 +239,7 @@ impl<'a> PairBuilder<'a> {
                 }
             }
             let Some(negative) = negative else {
-                let (row, answer) = (instances[anchor].row, &decks[second].answer);
+                let (row, answer) = (instances[anchor].row, cut(&decks[second].answer));
                 return Err(invalid(format!("every row with `{answer}` has the same text as row {row}")));
             };
             let mut sides = Vec::with_capacity(2);
@@ -257,7 +259,7 @@ impl<'a> PairBuilder<'a> {
         let mut rows: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (at, instance) in instances.iter().enumerate() {
             if instance.task != task.name {
-                let (other, row, name) = (&instance.task, instance.row, &task.name);
+                let (other, row, name) = (cut(&instance.task), instance.row, cut(&task.name));
                 return Err(DataError::Invalid(format!("task `{name}`: row {row} is of the task `{other}`")));
             }
             rows.entry(task.answer(instance)?).or_default().push(at);
@@ -338,9 +340,12 @@ impl<'a> PairBuilder<'a> {
                     let mut random = key("demonstrations", side);
                     let chosen = rand::seq::index::sample(&mut random, instances.len() - 1, *count);
                     let mut prompt = Prompt::new("", filled.clone());
-                    for place in chosen {
-                        // The row itself is never its own example.
-                        let shown = &instances[place + usize::from(place >= at)];
+                    // The row itself is never its own example, and neither is another one with its content.
+                    let shown = || chosen.iter().map(|place| &instances[place + usize::from(place >= at)]);
+                    if shown().any(|shown| shown.same_content(instance)) {
+                        continue;
+                    }
+                    for shown in shown() {
                         let (input, answer) = fill(original, task, shown)?;
                         prompt.demonstrations.push(Demonstration { input, answer });
                     }
@@ -349,7 +354,7 @@ impl<'a> PairBuilder<'a> {
             }
         }
         if texts.len() <= self.paraphrases {
-            let (name, template) = (&task.name, original.prompt.replace('\n', "\\n"));
+            let (name, template) = (cut(&task.name), cut(&original.prompt));
             let (found, wanted) = (texts.len().saturating_sub(1), self.paraphrases);
             return Err(DataError::Invalid(format!(
                 "task `{name}`, row {row}: {found} other texts than that of `{template}`, expected {wanted}"

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::pairs::Pair;
+use crate::pairs::{InstanceGroups, Pair};
 
 /// The pairs of one task.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -54,6 +54,15 @@ pub struct PairsReport {
     pub empty: Vec<usize>,
     /// Characters of the longest text with its target.
     pub longest: usize,
+    /// Different instances; [`InstanceGroups`] says how they are recognized.
+    #[serde(default)]
+    pub instances: usize,
+    /// Groups of couples that are tied by common instances, of which all or none must be held out.
+    #[serde(default)]
+    pub groups: usize,
+    /// Pairs of the largest group.
+    #[serde(default)]
+    pub largest_group: usize,
 }
 
 /// Different targets up to which a task counts as one with label words.
@@ -63,6 +72,10 @@ impl PairsReport {
     /// Counts what `pairs` hold; every two adjacent ones are a couple.
     pub fn new(pairs: &[Pair]) -> Self {
         let mut report = PairsReport { pairs: pairs.len(), ..PairsReport::default() };
+        let groups = InstanceGroups::new(pairs);
+        let sizes = groups.sizes();
+        report.instances = groups.of_pairs().iter().max().map_or(0, |last| last + 1);
+        (report.groups, report.largest_group) = (sizes.len(), 2 * sizes.iter().max().copied().unwrap_or(0));
         let mut seen = BTreeSet::new();
         let mut targets: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for (at, pair) in pairs.iter().enumerate() {

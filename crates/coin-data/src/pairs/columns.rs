@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use coin_core::json;
+use coin_core::quote::cut;
+
 use crate::json_text::json_text;
+use crate::labelled_rows::stands_twice;
 use crate::pairs::Pair;
 use crate::python_literal::{self, Literal};
 
@@ -32,7 +36,7 @@ impl Columns {
     pub(super) fn find(header: &[String]) -> Result<Self, String> {
         let at = |name: &str| header.iter().position(|column| column == name);
         let need = |name: &str| {
-            at(name).ok_or_else(|| format!("the header has no column `{name}`, only: {}", header.join(", ")))
+            at(name).ok_or_else(|| format!("the header has no column `{name}`, only: {}", cut(&header.join(", "))))
         };
         let (original, paraphrase, targets) = (need(ORIGINAL)?, need(PARAPHRASE)?, need(TARGETS)?);
         let named = |exact: &str, part: &str| {
@@ -43,6 +47,10 @@ impl Columns {
         if !by_name {
             let mut after = (targets + 1..header.len()).filter(|&at| at != original && at != paraphrase);
             (task, keywords) = (after.next(), after.next());
+        }
+        let used = [Some(original), Some(paraphrase), Some(targets), task, keywords];
+        if let Some(twice) = used.into_iter().flatten().find(|&at| stands_twice(header, at)) {
+            return Err(format!("the column `{}` stands twice in the header", cut(&header[twice])));
         }
         Ok(Columns { original, paraphrase, targets, task, keywords, by_name })
     }
@@ -60,13 +68,15 @@ impl Columns {
         header: &[String],
         mut take: impl FnMut(usize) -> Option<String>,
     ) -> Result<Pair, String> {
-        let mut need = |at: usize| take(at).ok_or_else(|| format!("column `{}`: no text", header[at]));
+        let mut need = |at: usize| take(at).ok_or_else(|| format!("column `{}`: no text", cut(&header[at])));
         let (original_instruction, paraphrased_instruction) = (need(self.original)?, need(self.paraphrase)?);
         let targets = need(self.targets)?;
         let keywords = match self.keywords.and_then(|at| Some((at, take(at)?))) {
             // A column that only stands in the right place may hold something else.
             Some((_, text)) if !self.by_name && !text.trim_start().starts_with('{') => BTreeMap::new(),
-            Some((at, text)) => keywords(&text).map_err(|message| format!("column `{}`: {message}", header[at]))?,
+            Some((at, text)) => {
+                keywords(&text).map_err(|message| format!("column `{}`: {message}", cut(&header[at])))?
+            }
             None => BTreeMap::new(),
         };
         let task = self.task.and_then(&mut take).filter(|task| !task.is_empty());
@@ -84,12 +94,24 @@ fn keywords(text: &str) -> Result<BTreeMap<String, String>, String> {
         Ok(Literal::Dict(entries)) => entries,
         Ok(_) => return Err("expected a dictionary".to_owned()),
         Err(error) => {
-            let object = serde_json::from_str::<BTreeMap<String, serde_json::Value>>(text);
-            let values = object.map_err(|_| error.to_string())?;
+            let object = json::from_str::<BTreeMap<String, serde_json::Value>>(text);
+            let values = object.map_err(|fault| match fault.is_data() {
+                true => json::message(&fault),
+                // Whichever of the two notations it was meant to be: the released files have Python's.
+                false => error.to_string(),
+            })?;
             return Ok(values.into_iter().map(|(name, value)| (name, json_text(value))).collect());
         }
     };
-    Ok(entries.into_iter().map(|(name, value)| (name.into_text(), value.into_text())).collect())
+    let mut keywords = BTreeMap::new();
+    for (name, value) in entries {
+        let name = name.into_text();
+        if keywords.contains_key(&name) {
+            return Err(format!("the key `{}` stands twice in one dictionary", cut(&name)));
+        }
+        keywords.insert(name, value.into_text());
+    }
+    Ok(keywords)
 }
 
 #[cfg(test)]
@@ -123,6 +145,10 @@ mod tests {
             find("original_instruction,targets").unwrap_err(),
             "the header has no column `paraphrased_instruction`, only: original_instruction, targets"
         );
+        assert_eq!(
+            find("targets,original_instruction,paraphrased_instruction,targets").unwrap_err(),
+            "the column `targets` stands twice in the header"
+        );
     }
 
     #[test]
@@ -134,6 +160,9 @@ mod tests {
         assert_eq!(text(" ").unwrap(), []);
         assert_eq!(text("None").unwrap(), []);
         assert_eq!(text("['a']").unwrap_err(), "expected a dictionary");
+        assert_eq!(text("{'a': 1, 'a': 2}").unwrap_err(), "the key `a` stands twice in one dictionary");
+        let twice = text(r#"{"a": null, "a": "\ud83d\ude00"}"#).unwrap_err();
+        assert!(twice.starts_with("the key `a` stands twice"), "{twice}");
         assert_eq!(text("{'a': x}").unwrap_err(), "python literal, byte 6: unknown name `x`");
     }
 }

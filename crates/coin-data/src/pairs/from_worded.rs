@@ -63,7 +63,7 @@ pub struct WordedReport {
 pub fn from_worded(source: &impl Worded, pairs: usize, seed: u64) -> Result<(Vec<Pair>, WordedReport), DataError> {
     let task = source.task();
     let (wordings, instances) = (source.wordings(), source.instances());
-    let invalid = |message: String| DataError::Invalid(format!("task `{task}`: {message}"));
+    let invalid = |message: String| DataError::Invalid(format!("task `{}`: {message}", coin_core::quote::cut(task)));
     if !pairs.is_multiple_of(2) {
         return Err(invalid(format!("{pairs} pairs asked for, expected an even number: every two are a couple")));
     }

@@ -55,7 +55,11 @@ fn check_even(pairs: &[Pair]) -> Result<(), DataError> {
     if pairs.len().is_multiple_of(2) {
         return Ok(());
     }
-    let task = pairs[0].task.as_deref().map(|task| format!(" of the task `{task}`")).unwrap_or_default();
+    let task = pairs[0]
+        .task
+        .as_deref()
+        .map(|task| format!(" of the task `{}`", coin_core::quote::cut(task)))
+        .unwrap_or_default();
     Err(odd(pairs.len(), &task))
 }
 

@@ -32,6 +32,9 @@ pub struct ReadReport {
     pub skipped: Vec<(usize, String)>,
     /// All rows that were left out.
     pub skipped_count: usize,
+    /// For each tab-separated file with quote characters whether they are text or enclose fields.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forms: Vec<String>,
 }
 
 impl ReadReport {

@@ -7,6 +7,7 @@ use crate::csv::{Fault, Records};
 use crate::lines::Lines;
 use crate::pairs::Pair;
 use crate::pairs::columns::Columns;
+use coin_core::json;
 
 /// The endings that are read, for messages.
 const ENDINGS: &str = ".jsonl, .ndjson, .csv, .parquet";
@@ -61,7 +62,7 @@ pub(super) fn jsonl(path: &Path) -> Result<Rows, DataError> {
 
 fn pair_of_json(line: &[u8]) -> Result<Pair, String> {
     let text = std::str::from_utf8(line).map_err(|_| "invalid UTF-8".to_owned())?;
-    serde_json::from_str(text).map_err(|error| format!("not a pair: {error}"))
+    json::from_str(text).map_err(|error| format!("not a pair: {}", json::message(&error)))
 }
 
 fn csv(path: &Path) -> Result<Rows, DataError> {

@@ -36,6 +36,8 @@ pub struct TokenizedPairs {
     pub cut: usize,
     /// Pairs left out, with their partners, because a text was too long.
     pub skipped: usize,
+    /// The place of each row's pair, ascending: all of them unless some are left out.
+    pub places: Vec<usize>,
 }
 
 /// Tokenizes `pairs`, on so many threads; the result does not depend on their number. Pairs are couples: one that is
@@ -68,6 +70,7 @@ pub fn tokenize_pairs(
         all.shortened += part.shortened;
         all.cut += part.cut;
         all.skipped += part.skipped;
+        all.places.extend(part.places);
     }
     Ok(all)
 }
@@ -102,6 +105,7 @@ fn tokenize_chunk(
                     done.shortened += usize::from(row.shortened > 0);
                     done.cut += usize::from(row.cut > 0);
                 }
+                done.places.extend((0..rows.len()).map(|place| first + 2 * couple + place));
                 done.rows.extend(rows);
             }
             false => done.skipped += pairs.len(),
@@ -137,6 +141,7 @@ mod tests {
         let tokenized = tokenize_pairs(&options, &tokenizer(), &template, &pairs(&lengths), 1).unwrap();
         let found: Vec<usize> = tokenized.rows.iter().map(|row| row.original.ids.len()).collect();
         assert_eq!(found, [7, 11, 7, 7]);
+        assert_eq!(tokenized.places, [0, 1, 4, 5]);
         assert_eq!((tokenized.skipped, tokenized.shortened, tokenized.cut), (4, 0, 0));
         assert_eq!(tokenized.rows[0].longest(), 7);
 
@@ -157,6 +162,6 @@ mod tests {
         let mut faulty = pairs(&lengths);
         faulty[20].targets = " ".to_owned();
         let message = with(4, &faulty).unwrap_err().to_string();
-        assert!(message.starts_with("pair 21: target \" \" has no token"), "{message}");
+        assert!(message.starts_with("pair 21: target ` ` has no token"), "{message}");
     }
 }

@@ -1,8 +1,15 @@
 //! The word-level difference of two texts.
 //!
-//! Texts are cut into words and the white space between them; a longest common subsequence (by the plain table: instructions
-//! have tens of words) is kept, the rest is deleted or inserted. White space alone between two changes joins them, so that a
-//! rewritten sentence reads as one change and not as one for each word.
+//! Texts are cut into words and the white space between them; a longest common subsequence is kept, the rest is deleted or
+//! inserted. White space alone between two changes joins them, so that a rewritten sentence reads as one change and not as one
+//! for each word.
+//!
+//! The subsequence is found by the plain table, whose size is the product of the two lengths: instructions have tens of words.
+//! Where it would have more than [`LARGEST`] cells, what both texts begin and end with is kept, and if what is between is still
+//! too long, all of it counts as replaced: true, but coarser than it could be.
+
+/// The most cells of a table: two texts of some 1,000 words, 16 MiB.
+const LARGEST: usize = 1 << 22;
 
 /// A stretch of the difference, with the white space that is part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +22,15 @@ pub enum Part<'a> {
     Inserted(&'a str),
 }
 
+impl<'a> Part<'a> {
+    /// The stretch's text.
+    pub fn text(&self) -> &'a str {
+        match self {
+            Part::Same(text) | Part::Deleted(text) | Part::Inserted(text) => text,
+        }
+    }
+}
+
 /// The difference from `before` to `after`, deletions ahead of insertions at the same place. The texts of `Same` and `Deleted` are
 /// `before` in order, those of `Same` and `Inserted` are `after`.
 ///
@@ -25,33 +41,54 @@ pub enum Part<'a> {
 /// ```
 pub fn difference<'a>(before: &'a str, after: &'a str) -> Vec<Part<'a>> {
     let (first, second) = (pieces(before), pieces(after));
-    // longest[i][j]: length of the longest common subsequence of first[i..] and second[j..].
-    let mut longest = vec![vec![0usize; second.len() + 1]; first.len() + 1];
+    let alike = |(a, b): &(&&str, &&str)| a == b;
+    let fits = |old: &[&str], new: &[&str]| (old.len() + 1).saturating_mul(new.len() + 1) <= LARGEST;
+    let head = first.iter().zip(&second).take_while(alike).count();
+    let tail = match fits(&first[head..], &second[head..]) {
+        true => 0,
+        false => first[head..].iter().rev().zip(second[head..].iter().rev()).take_while(alike).count(),
+    };
+    let (old, new) = (&first[head..first.len() - tail], &second[head..second.len() - tail]);
+
+    let mut parts = Stretches::default();
+    first[..head].iter().for_each(|piece| parts.same(piece));
+    match fits(old, new) {
+        true => align(old, new, &mut parts),
+        false => {
+            old.iter().for_each(|piece| parts.deleted(piece));
+            new.iter().for_each(|piece| parts.inserted(piece));
+        }
+    }
+    first[first.len() - tail..].iter().for_each(|piece| parts.same(piece));
+    parts.into_parts(before, after)
+}
+
+/// Adds the difference of `first` and `second` by the table of their common subsequences.
+fn align(first: &[&str], second: &[&str], parts: &mut Stretches) {
+    // longest[i * width + j]: length of the longest common subsequence of first[i..] and second[j..].
+    let width = second.len() + 1;
+    let mut longest = vec![0u32; (first.len() + 1) * width];
     for i in (0..first.len()).rev() {
         for j in (0..second.len()).rev() {
-            longest[i][j] = match first[i] == second[j] {
-                true => longest[i + 1][j + 1] + 1,
-                false => longest[i + 1][j].max(longest[i][j + 1]),
+            longest[i * width + j] = match first[i] == second[j] {
+                true => longest[(i + 1) * width + j + 1] + 1,
+                false => longest[(i + 1) * width + j].max(longest[i * width + j + 1]),
             };
         }
     }
-    let mut parts = Stretches::default();
-    let (mut i, mut j, mut from, mut to) = (0, 0, 0, 0);
+    let (mut i, mut j) = (0, 0);
     while i < first.len() || j < second.len() {
-        let (next_from, next_to) =
-            (from + first.get(i).map_or(0, |p| p.len()), to + second.get(j).map_or(0, |p| p.len()));
         if i < first.len() && j < second.len() && first[i] == second[j] {
-            parts.same(from..next_from, to..next_to, first[i].trim().is_empty());
-            (from, to, i, j) = (next_from, next_to, i + 1, j + 1);
-        } else if j == second.len() || (i < first.len() && longest[i + 1][j] >= longest[i][j + 1]) {
-            parts.changed(from..next_from, to..to);
-            (from, i) = (next_from, i + 1);
+            parts.same(first[i]);
+            (i, j) = (i + 1, j + 1);
+        } else if j == second.len() || (i < first.len() && longest[(i + 1) * width + j] >= longest[i * width + j + 1]) {
+            parts.deleted(first[i]);
+            i += 1;
         } else {
-            parts.changed(from..from, to..next_to);
-            (to, j) = (next_to, j + 1);
+            parts.inserted(second[j]);
+            j += 1;
         }
     }
-    parts.into_parts(before, after)
 }
 
 type Range = std::ops::Range<usize>;
@@ -59,13 +96,17 @@ type Range = std::ops::Range<usize>;
 /// Byte ranges of both texts, by turns the same and changed.
 #[derive(Default)]
 struct Stretches {
+    /// How far each text is done, in bytes.
+    done: (usize, usize),
     closed: Vec<(bool, Range, Range)>,
     /// White space after a change: part of it if another change follows.
     gap: Option<(Range, Range)>,
 }
 
 impl Stretches {
-    fn same(&mut self, before: Range, after: Range, white: bool) {
+    fn same(&mut self, piece: &str) {
+        let (before, after) = self.advance(piece.len(), piece.len());
+        let white = piece.trim().is_empty();
         if white && self.gap.is_none() && self.closed.last().is_some_and(|(same, ..)| !same) {
             self.gap = Some((before, after));
             return;
@@ -74,6 +115,23 @@ impl Stretches {
             self.push(true, before, after);
         }
         self.push(true, before, after);
+    }
+
+    fn deleted(&mut self, piece: &str) {
+        let (before, after) = self.advance(piece.len(), 0);
+        self.changed(before, after);
+    }
+
+    fn inserted(&mut self, piece: &str) {
+        let (before, after) = self.advance(0, piece.len());
+        self.changed(before, after);
+    }
+
+    /// The next so many bytes of each text.
+    fn advance(&mut self, old: usize, new: usize) -> (Range, Range) {
+        let (from, to) = self.done;
+        self.done = (from + old, to + new);
+        (from..from + old, to..to + new)
     }
 
     fn changed(&mut self, before: Range, after: Range) {
@@ -140,15 +198,26 @@ mod tests {
         assert!(difference("", "").is_empty());
     }
 
+    #[test]
+    fn long_texts_are_compared_within_bounds() {
+        let text = |words: std::ops::Range<usize>| words.map(|word| format!("w{word} ")).collect::<String>();
+        // Without a word in common the table would have 1.6e9 cells.
+        let (before, after) = (text(0..20_000), text(20_000..40_000));
+        let (old, new) = (before.trim_end(), after.trim_end());
+        assert_eq!(difference(old, new), [Part::Deleted(old), Part::Inserted(new)]);
+        // One change in as many words is found, as both ends are alike.
+        let changed = before.replacen("w10000 ", "other ", 1);
+        let parts = difference(&before, &changed);
+        assert_eq!(parts[1..3], [Part::Deleted("w10000"), Part::Inserted("other")]);
+        assert_eq!(parts.len(), 4);
+    }
+
     proptest! {
         #[test]
         fn both_texts_can_be_put_together_again(before in "[ab\u{e9} ]{0,24}", after in "[ab\u{e9} ]{0,24}") {
             let parts = difference(&before, &after);
             let join = |wanted: fn(&Part) -> bool| -> String {
-                let text = |part: &Part| match part {
-                    Part::Same(text) | Part::Deleted(text) | Part::Inserted(text) => (*text).to_owned(),
-                };
-                parts.iter().filter(|part| wanted(part)).map(text).collect()
+                parts.iter().filter(|part| wanted(part)).map(Part::text).collect()
             };
             prop_assert_eq!(join(|part| !matches!(part, Part::Inserted(_))), before.as_str());
             prop_assert_eq!(join(|part| !matches!(part, Part::Deleted(_))), after.as_str());

@@ -66,7 +66,7 @@ impl PromptTexts {
     pub fn read(path: impl AsRef<Path>) -> Result<PromptTexts, EvalError> {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path).map_err(EvalError::io(path))?;
-        serde_json::from_str(&text).map_err(|error| EvalError::Malformed {
+        coin_core::json::from_str(&text).map_err(|error| EvalError::Malformed {
             path: path.to_owned(),
             line: error.line(),
             message: format!("no texts of prompts: {error}"),
@@ -125,5 +125,7 @@ mod tests {
         assert_eq!((found("checklist", 0, 7), found("clean", 0, 8), found("clean", 2, 7)), (None, None, None));
         std::fs::write(&path, "{\n1").unwrap();
         assert!(PromptTexts::read(&path).unwrap_err().to_string().contains("prompts.json:2: no texts of prompts"));
+        std::fs::write(&path, r#"{"instructions": {}, "contents": {"cola": {"1": "a", "1": "b"}}}"#).unwrap();
+        assert!(PromptTexts::read(&path).unwrap_err().to_string().contains("the key `1` stands twice"));
     }
 }

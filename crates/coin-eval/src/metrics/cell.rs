@@ -31,6 +31,8 @@ pub(super) fn summary(task: &TaskAnswers, level: &LevelAnswers) -> TaskSummary {
         spread: highest - lowest,
         worst_case: mean(examples.iter().map(|right| f64::from(u8::from(*right)))),
         unparsable: mean_of_some(level.records().map(|record| indicator(record.pred < 0))).unwrap_or(0.0),
+        unfinished_thoughts: mean_of_some(level.records().map(|record| indicator(record.is_unfinished_thought())))
+            .unwrap_or(0.0),
         near_ties: mean_of_some(level.records().map(|record| indicator(record.margin? < NEAR_TIE))),
         shortened: level.records().filter(|record| record.shortened).count(),
         cosine: mean_of_some(level.records().map(|record| record.cosine_to_clean.map(f64::from))),

@@ -87,7 +87,7 @@ impl Connection {
 
     /// Sends `request`, the one of prompt `prompt`, until it is answered.
     pub(super) fn ask(&self, request: &Request, prompt: usize, stop: &Stop) -> Result<Reply, OpenAiError> {
-        let tokens = (request.bound.prompt.div_ceil(4) + request.bound.completion) as f64;
+        let tokens = request.bound.prompt.div_ceil(4).saturating_add(request.bound.completion) as f64;
         let mut attempt = 0;
         loop {
             stop.wait(self.leave(tokens))?;
@@ -98,7 +98,7 @@ impl Connection {
                     meter.end(request.bound, reply.tokens.map_or(Outcome::Uncounted, Outcome::Counted));
                     meter.note(reply.served.clone(), reply.filtered);
                     if let Some(counted) = reply.tokens {
-                        self.paces()[1].correct((counted.prompt + counted.completion) as f64 - tokens);
+                        self.paces()[1].correct(counted.prompt.saturating_add(counted.completion) as f64 - tokens);
                     }
                     return Ok(reply);
                 }
@@ -117,7 +117,7 @@ impl Connection {
             }
             if let Some(wait) = failure.wait {
                 // What one request is told holds for all of them.
-                self.paces()[0].pause(self.begun.elapsed() + wait);
+                self.paces()[0].pause(self.begun.elapsed().saturating_add(wait));
             }
             stop.wait(back_off(self.options.first_pause, self.options.longest_pause, prompt, attempt - 1))?;
         }
@@ -174,7 +174,7 @@ impl Connection {
                 format!("no connection within {:?}", self.options.connect_timeout)
             }
             ureq::Error::Timeout(_) => format!("no whole answer within {:?}", self.options.request_timeout),
-            error => error.to_string(),
+            error => start(&self.public(&error.to_string())),
         };
         let never_arrived = match error {
             ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => true,

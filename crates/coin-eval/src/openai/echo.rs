@@ -7,6 +7,7 @@
 //! same tokens: the longest run of tokens from the start that lie inside the prompt and are the same in all of them.
 //! What follows is summed, in each of them the same rest of the prompt with its continuation.
 
+use coin_core::quote::cut;
 use serde_json::Value;
 
 use crate::Likelihood;
@@ -111,8 +112,10 @@ pub(super) fn likelihoods(rows: &[Vec<Token>], prompt: &str) -> Result<Vec<Likel
         for token in &row[condition..] {
             let told = token.log_probability.filter(|number| *number <= 0.0);
             sum += told.ok_or_else(|| match token.log_probability {
-                None => format!("token {:?} has no log-probability, as nothing comes before it", token.text),
-                Some(number) => format!("token {:?} has the log-probability {number}", token.text),
+                None => {
+                    format!("token `{}` has no log-probability, as nothing comes before it", cut(&token.text))
+                }
+                Some(number) => format!("token `{}` has the log-probability {number}", cut(&token.text)),
             })?;
         }
         Ok(Likelihood { sum, tokens: row.len() - condition })

@@ -1,7 +1,7 @@
 //! A server's address: checked once, then the addresses of its protocols.
 
-use std::net::IpAddr;
-
+use coin_core::address::{Address, public};
+use coin_core::quote::cut;
 use ureq::http::Uri;
 
 use super::{Api, OpenAiError};
@@ -10,8 +10,7 @@ use super::{Api, OpenAiError};
 #[derive(Debug)]
 pub(super) struct Endpoint {
     base: String,
-    is_https: bool,
-    is_this_machine: bool,
+    address: Address,
 }
 
 impl Endpoint {
@@ -24,22 +23,16 @@ impl Endpoint {
                 "it must not hold a user, a password or a query: keys have an option of their own".to_owned(),
             ));
         }
-        let uri: Uri = text.parse().map_err(|_| fault(format!("{text:?} is no address")))?;
-        let (Some(scheme @ ("http" | "https")), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(fault(format!("{text:?} is no address that begins with https:// or http://")));
-        };
-        let path = match uri.path().trim_end_matches('/') {
+        let unusable = |reason: &str| fault(format!("`{}` cannot be used: {reason}", cut(&public(text))));
+        let address = Address::parse(text).map_err(unusable)?;
+        let path = match address.path().trim_end_matches('/') {
             "" => "/v1",
             path => path,
         };
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let is_this_machine =
-            host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
-        Ok(Endpoint {
-            base: format!("{scheme}://{}{path}", authority.as_str().to_ascii_lowercase()),
-            is_https: scheme == "https",
-            is_this_machine,
-        })
+        let base = format!("{}{path}", address.origin());
+        // Whatever else the library that sends does not take.
+        base.parse::<Uri>().map_err(|error| unusable(&error.to_string()))?;
+        Ok(Endpoint { base, address })
     }
 
     /// The address that requests of `api` go to.
@@ -52,12 +45,17 @@ impl Endpoint {
 
     /// Whether nobody on the way can read what is sent.
     pub(super) fn is_private(&self) -> bool {
-        self.is_https || self.is_this_machine
+        self.address.is_private()
     }
 
     /// Whether the server runs on this machine.
     pub(super) fn is_this_machine(&self) -> bool {
-        self.is_this_machine
+        self.address.is_loopback()
+    }
+
+    /// The server's name.
+    pub(super) fn host(&self) -> &str {
+        self.address.host()
     }
 }
 
@@ -74,7 +72,9 @@ mod tests {
         assert_eq!(url("https://a.b/openai/V2").unwrap(), "https://a.b/openai/V2/completions");
         let chat = Endpoint::parse("https://a.b").unwrap().url(Api::Chat(Turns::One));
         assert_eq!(chat, "https://a.b/v1/chat/completions");
-        for text in ["a.b", "ftp://a.b", "", "http://", "/v1", "https://a b"] {
+        let unusable =
+            ["http://localhost:99999", "http://localhost:0", "http://localhost:", "http://[::1", "http://a:80:80/v1"];
+        for text in ["a.b", "ftp://a.b", "", "http://", "/v1", "https://a b"].into_iter().chain(unusable) {
             assert!(url(text).unwrap_err().to_string().contains("`endpoint`"), "{text}");
         }
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use coin_core::quote::cut;
+
 /// Why a server could not be used or what was wrong with its answer.
 ///
 /// [`LanguageModel`](crate::LanguageModel) passes it on as the source of a [`ModelError`](crate::ModelError), behind the
@@ -32,7 +34,7 @@ pub enum OpenAiError {
         url: String,
         /// The HTTP status code.
         status: u16,
-        /// What the server wrote, at most its first 200 characters.
+        /// What the server wrote, cut and made printable by [`cut`].
         message: String,
     },
     /// The server redirects. The key must not travel, so it is not followed.
@@ -52,17 +54,17 @@ pub enum OpenAiError {
         asked: Duration,
         /// [`OpenAiOptions::longest_wait`](super::OpenAiOptions::longest_wait).
         allowed: Duration,
-        /// What the server wrote, at most its first 200 characters.
+        /// What the server wrote, cut and made printable by [`cut`].
         message: String,
     },
     /// An answer of status 200 that does not have the protocol's form.
-    #[error("{url} answered with {fault}; the answer begins {start:?}")]
+    #[error("{url} answered with {fault}; the answer begins `{start}`")]
     Malformed {
         /// The address.
         url: String,
         /// What was found or is missing.
         fault: String,
-        /// The first 200 characters of the answer.
+        /// The beginning of the answer, cut and made printable by [`cut`].
         start: String,
     },
     /// The server does not tell the log-probabilities of a text that it is given.
@@ -96,12 +98,18 @@ pub enum OpenAiError {
         /// The last attempt's error.
         source: Box<OpenAiError>,
     },
+    /// A thread that asked ended in a panic, which is a fault of this program.
+    #[error("the request ended in a fault of this program: {message}")]
+    Panic {
+        /// What the panic said.
+        message: String,
+    },
     /// Another prompt's error ended the run before this one was answered.
     #[error("stopped, as another prompt failed")]
     Stopped,
 }
 
-/// The first 200 characters of `text`, without white space around them.
+/// The beginning of `text`, without white space around it, as messages show it.
 pub(super) fn start(text: &str) -> String {
-    text.trim().chars().take(200).collect()
+    cut(text.trim()).into_owned()
 }

@@ -1,11 +1,14 @@
 //! The key to a server: a text that is never printed.
 
+mod hiding;
+
 use std::ffi::OsString;
 use std::fmt;
 
 use super::OpenAiError;
 
-/// An access key. It is sent to the server and shown nowhere: not in `Debug`, not in an error.
+/// An access key. It is sent to the server and shown nowhere: not in `Debug`, not in an error, and not where an answer repeats
+/// it, unless it is shorter than eight characters.
 ///
 /// ```
 /// use coin_eval::openai::ApiKey;
@@ -62,9 +65,9 @@ impl ApiKey {
         format!("Bearer {}", self.0)
     }
 
-    /// `text` without the key in it: a server may repeat what it was sent.
+    /// `text` without the key in it, in whatever form a server repeats what it was sent; see [`hiding`].
     pub(super) fn hide_in(&self, text: &str) -> String {
-        text.replace(&self.0, "(hidden)")
+        hiding::hide(&self.0, text)
     }
 }
 
@@ -90,8 +93,8 @@ mod tests {
 
     #[test]
     fn a_key_is_hidden_in_what_a_server_repeats() {
-        let key = ApiKey::new(" sk-1.a\n").unwrap();
-        assert_eq!(key.hide_in("bad key sk-1.a, no account has sk-1.a"), "bad key (hidden), no account has (hidden)");
-        assert_eq!(key.header(), "Bearer sk-1.a");
+        let key = ApiKey::new(" sk-1.abc\n").unwrap();
+        assert_eq!(key.hide_in("bad key sk-1.abc, none has sk-1.abc"), "bad key (hidden), none has (hidden)");
+        assert_eq!(key.header(), "Bearer sk-1.abc");
     }
 }

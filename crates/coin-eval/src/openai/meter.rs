@@ -126,9 +126,11 @@ impl Meter {
                 most
             }
             Outcome::Counted(tokens) => {
-                self.usage.prompt_tokens += tokens.prompt;
-                self.usage.cached_tokens += tokens.cached;
-                self.usage.completion_tokens += tokens.completion;
+                let Usage { prompt_tokens, cached_tokens, completion_tokens, .. } = &mut self.usage;
+                let counts = [tokens.prompt, tokens.cached, tokens.completion];
+                for (sum, count) in [prompt_tokens, cached_tokens, completion_tokens].into_iter().zip(counts) {
+                    *sum = sum.saturating_add(count);
+                }
                 self.prices.map_or(0.0, |prices| prices.cost(tokens.prompt, tokens.cached, tokens.completion))
             }
         };
@@ -185,6 +187,16 @@ mod tests {
         meter.begin(BOUND, false).unwrap();
         assert!(meter.begin(BOUND, false).is_err());
         assert_eq!(meter.usage().requests, 3);
+    }
+
+    #[test]
+    fn sums_stay_where_numbers_end() {
+        let mut meter = Meter::new(Some(PRICES), None);
+        for _ in 0..2 {
+            meter.begin(BOUND, false).unwrap();
+            meter.end(BOUND, Outcome::Counted(Tokens { prompt: u64::MAX, cached: u64::MAX, completion: u64::MAX - 1 }));
+        }
+        assert_eq!((meter.usage().prompt_tokens, meter.usage().completion_tokens), (u64::MAX, u64::MAX));
     }
 
     #[test]

@@ -84,6 +84,16 @@ pub struct OpenAiOptions {
 const RESERVED: [&str; 9] =
     ["model", "prompt", "messages", "stream", "n", "best_of", "echo", "logprobs", "top_logprobs"];
 
+/// Requests under way beyond which threads run out before servers do.
+const MOST_CONCURRENT: usize = 1024;
+/// A week.
+const LONGEST_SPAN: Duration = Duration::from_secs(604_800);
+const SPAN: &str = "it must be longer than 0 and at most a week (604800 s)";
+/// One a week, about.
+const LEAST_RATE: f64 = 1e-4;
+const RATE: &str = "it must be a number of at least 0.0001";
+const HIGHEST_PRICE: f64 = 1e9;
+
 impl OpenAiOptions {
     /// `model` at `endpoint` by `api`, without a key, a limit or a price.
     pub fn new(endpoint: impl Into<String>, model: impl Into<String>, api: Api) -> Self {
@@ -118,21 +128,33 @@ impl OpenAiOptions {
         let endpoint = Endpoint::parse(&self.endpoint)?;
         let exposed = self.key.is_some() && !endpoint.is_private();
         let positive = |number: f64| number.is_finite() && number > 0.0;
+        // Moments are sums of such spans.
+        let is_span = |span: Duration| !span.is_zero() && span <= LONGEST_SPAN;
+        let is_rate = |rate: f64| rate.is_finite() && rate >= LEAST_RATE;
         let prices =
             self.prices.iter().flat_map(|prices| [prices.prompt, prices.completion].into_iter().chain(prices.cached));
         match self {
             _ if exposed && !self.key_over_plain_http => {
-                fault("key", "it would travel unencrypted to another machine: use https, or allow it by name")
+                let host = endpoint.host();
+                fault(
+                    "key",
+                    &format!("it would travel unencrypted to {host}: give an endpoint that begins with https://"),
+                )
             }
             _ if self.model.is_empty() => fault("model", "it is empty"),
-            _ if self.concurrency == 0 => fault("concurrency", "it must be at least 1"),
+            _ if self.concurrency == 0 || self.concurrency > MOST_CONCURRENT => {
+                fault("concurrency", &format!("it is {}, expected 1 to {MOST_CONCURRENT}", self.concurrency))
+            }
             _ if self.attempts == 0 => fault("attempts", "it must be at least 1"),
-            _ if self.connect_timeout.is_zero() => fault("connect_timeout", "it must be longer than 0"),
-            _ if self.request_timeout.is_zero() => fault("request_timeout", "it must be longer than 0"),
-            _ if !self.requests_per_minute.is_none_or(positive) => fault("requests_per_minute", "it must be above 0"),
-            _ if !self.tokens_per_minute.is_none_or(positive) => fault("tokens_per_minute", "it must be above 0"),
-            _ if prices.clone().any(|price| !price.is_finite() || price < 0.0) => {
-                fault("prices", "a price must be 0 or more")
+            _ if !is_span(self.connect_timeout) => fault("connect_timeout", SPAN),
+            _ if !is_span(self.request_timeout) => fault("request_timeout", SPAN),
+            _ if [self.first_pause, self.longest_pause, self.longest_wait].iter().any(|span| *span > LONGEST_SPAN) => {
+                fault("longest_wait", "no pause or wait may be longer than a week (604800 s)")
+            }
+            _ if !self.requests_per_minute.is_none_or(is_rate) => fault("requests_per_minute", RATE),
+            _ if !self.tokens_per_minute.is_none_or(is_rate) => fault("tokens_per_minute", RATE),
+            _ if prices.clone().any(|price| !(0.0..=HIGHEST_PRICE).contains(&price)) => {
+                fault("prices", "a price must be a number from 0 to 1000000000")
             }
             _ if !self.budget.is_none_or(positive) => fault("budget", "it must be above 0"),
             _ if self.budget.is_some() && self.prices.is_none() => fault("budget", "it needs prices"),
@@ -162,12 +184,20 @@ mod tests {
         assert!(error(|o| o.attempts = 0).contains("`attempts`"));
         assert!(error(|o| o.request_timeout = Duration::ZERO).contains("`request_timeout`"));
         assert!(error(|o| o.connect_timeout = Duration::ZERO).contains("`connect_timeout`"));
-        assert!(error(|o| o.requests_per_minute = Some(0.0)).contains("`requests_per_minute`"));
-        assert!(error(|o| o.tokens_per_minute = Some(f64::NAN)).contains("`tokens_per_minute`"));
+        for rate in [0.0, -1.0, 1e-300, f64::NAN, f64::INFINITY] {
+            assert!(error(|o| o.requests_per_minute = Some(rate)).contains("`requests_per_minute`"), "{rate}");
+            assert!(error(|o| o.tokens_per_minute = Some(rate)).contains("`tokens_per_minute`"), "{rate}");
+        }
+        assert_eq!(error(|o| o.requests_per_minute = Some(f64::MAX)), "");
+        assert!(error(|o| o.request_timeout = Duration::MAX).contains("`request_timeout`"));
+        assert!(error(|o| o.connect_timeout = Duration::from_secs(604_801)).contains("`connect_timeout`"));
+        assert!(error(|o| o.longest_wait = Duration::MAX).contains("`longest_wait`"));
+        assert!(error(|o| o.concurrency = usize::MAX).contains("`concurrency`"));
         assert!(error(|o| o.budget = Some(1.0)).contains("needs prices"));
         assert!(error(|o| o.budget = Some(-1.0)).contains("`budget`"));
         let bad = Prices { prompt: 1.0, cached: Some(-1.0), completion: 1.0 };
         assert!(error(|o| o.prices = Some(bad)).contains("`prices`"));
+        assert!(error(|o| o.prices = Some(Prices { prompt: f64::MAX, ..bad })).contains("`prices`"));
         assert!(error(|o| drop(o.parameters.insert("stream".to_owned(), true.into()))).contains("`stream`"));
         assert_eq!(error(|o| drop(o.parameters.insert("temperature".to_owned(), Value::Null))), "");
     }

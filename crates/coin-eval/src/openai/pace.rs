@@ -6,6 +6,9 @@
 
 use std::time::Duration;
 
+/// A debt that is never paid is waited for as long as this, a year.
+const LONGEST: Duration = Duration::from_secs(31_536_000);
+
 /// One limit. Times are measured from any fixed moment, so that the arithmetic can be tested without waiting.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -25,7 +28,7 @@ impl Pace {
         let now = now.as_secs_f64();
         let start = self.free.max(now);
         self.free = start + units * self.seconds_per_unit;
-        Duration::from_secs_f64(start - now)
+        Duration::try_from_secs_f64(start - now).unwrap_or(LONGEST).min(LONGEST)
     }
 
     /// Corrects the bill by `units`, where a request turned out larger (or smaller, below zero) than was taken for it.
@@ -86,6 +89,13 @@ mod tests {
         assert_eq!(pace.take(at(0), 10.0), at(2000));
         pace.correct(40.0);
         assert_eq!(pace.take(at(2000), 1.0), at(500));
+    }
+
+    #[test]
+    fn no_debt_is_beyond_the_clock() {
+        let mut pace = Pace::new(Some(1e-4));
+        pace.take(at(0), f64::MAX);
+        assert_eq!(pace.take(at(0), 1.0), LONGEST);
     }
 
     #[test]

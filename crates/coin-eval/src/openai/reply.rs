@@ -3,11 +3,15 @@
 //! Only a chat message's `content` is its answer; reasoning beside it is not. An answer that the content filter or a refusal
 //! withheld is an empty text, and counted: it names no class.
 
+use coin_core::quote::cut;
 use serde_json::Value;
 
 use super::OpenAiError;
 use super::error::start;
 use super::meter::Tokens;
+
+/// Tokens beyond which a count is an error of the server: no context is a thousandth as long.
+const MOST_TOKENS: u64 = 1 << 40;
 
 /// An answer of status 200.
 #[derive(Debug, Default)]
@@ -63,12 +67,17 @@ impl Reply {
             _ => return Err(malformed(format!("a choice whose `{name}` is no text"))),
         };
         let usage = &value["usage"];
-        let count = |value: &Value| value.as_u64();
-        let tokens = count(&usage["prompt_tokens"]).zip(count(&usage["completion_tokens"]).or(Some(0)));
+        // A count that no answer can have is none.
+        let count = |value: &Value| value.as_u64().filter(|count| *count <= MOST_TOKENS);
+        let completion = match &usage["completion_tokens"] {
+            Value::Number(_) => count(&usage["completion_tokens"]),
+            _ => Some(0),
+        };
+        let tokens = count(&usage["prompt_tokens"]).zip(completion);
         let cached = count(&usage["prompt_tokens_details"]["cached_tokens"]).unwrap_or(0);
         let served = value["model"].as_str().map(|model| match value["system_fingerprint"].as_str() {
-            Some(fingerprint) => format!("{model} ({fingerprint})"),
-            None => model.to_owned(),
+            Some(fingerprint) => format!("{} ({})", cut(model), cut(fingerprint)),
+            None => cut(model).into_owned(),
         });
         Ok(Reply {
             text,
@@ -130,6 +139,14 @@ mod tests {
     }
 
     #[test]
+    fn a_count_that_no_answer_has_is_none() {
+        for (name, other) in [("prompt_tokens", "completion_tokens"), ("completion_tokens", "prompt_tokens")] {
+            let reply = read(json!({"choices": [{"text": "y"}], "usage": {name: u64::MAX - 1, other: 1}})).unwrap();
+            assert_eq!(reply.tokens, None);
+        }
+    }
+
+    #[test]
     fn only_content_counts() {
         let reply = chat(json!({
             "message": {"content": "yes", "reasoning_content": "no, or is it"},
@@ -179,7 +196,11 @@ mod tests {
             assert!(message.contains("http://x") && message.contains(fault) && message.contains(shown), "{message}");
         }
         let long = Reply::read("http://x", &"ü".repeat(1000)).unwrap_err();
-        assert!(matches!(long, OpenAiError::Malformed { start, .. } if start == "ü".repeat(200)));
+        assert!(
+            matches!(long, OpenAiError::Malformed { start, .. } if start == format!("{}… (1000 characters)", "ü".repeat(200)))
+        );
+        let escapes = Reply::read("http://x", "\u{1b}]0;title\u{7}").unwrap_err().to_string();
+        assert!(escapes.contains("]0;title") && !escapes.contains('\u{1b}'), "{escapes:?}");
     }
 
     #[test]

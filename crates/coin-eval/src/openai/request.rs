@@ -74,8 +74,7 @@ fn messages(prompt: &Prompt, turns: Turns, send_marker: bool) -> Value {
     messages.extend(prompt.system.as_ref().map(|system| json!({"role": "system", "content": system})));
     match turns {
         Turns::Many => {
-            let question =
-                |input: &str| json!({"role": "user", "content": format!("{}{input}{marker}", prompt.instruction)});
+            let question = |input: &str| json!({"role": "user", "content": prompt.question(input) + marker});
             for shown in &prompt.demonstrations {
                 messages.push(question(&shown.input));
                 messages.push(json!({"role": "assistant", "content": shown.answer}));

@@ -1,9 +1,12 @@
 //! Several requests under way at a time, on threads; results are handed over as they come.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
+
+use coin_core::quote::cut;
 
 use crate::ModelError;
 
@@ -34,12 +37,21 @@ impl Stop {
     }
 }
 
+/// Stops the threads when it goes.
+struct StopAtEnd<'a>(&'a Stop);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
 /// Calls `work` with each index below `count` on `workers` threads and hands the results to `deliver`: all that are
 /// there, in the order of their indices, as soon as any is.
 ///
 /// # Errors
 /// The first error of `work`, with its index, after the results of what was under way were handed over too; or the
-/// error of `deliver`, which is not called again.
+/// error of `deliver`, which is not called again. A panic of `work` is an error of its index.
 pub(super) fn run<T: Send>(
     count: usize,
     workers: usize,
@@ -49,6 +61,8 @@ pub(super) fn run<T: Send>(
     let (stop, next) = (Stop::default(), AtomicUsize::new(0));
     let (sender, receiver) = mpsc::channel();
     std::thread::scope(|scope| {
+        // A panic of `deliver` must not leave the threads asking on, since the scope waits for them.
+        let _stops = StopAtEnd(&stop);
         for _ in 0..workers.min(count) {
             let (sender, stop, next) = (sender.clone(), &stop, &next);
             scope.spawn(move || {
@@ -57,7 +71,11 @@ pub(super) fn run<T: Send>(
                     if index >= count {
                         break;
                     }
-                    let result = work(index, stop);
+                    let result = catch_unwind(AssertUnwindSafe(|| work(index, stop))).unwrap_or_else(|panic| {
+                        let text = panic.downcast_ref::<&str>().copied();
+                        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+                        Err(OpenAiError::Panic { message: cut(text.unwrap_or("a panic without words")).into_owned() })
+                    });
                     // At once, so that no thread begins another prompt before the failure has been read.
                     if result.is_err() {
                         stop.set();
@@ -160,6 +178,28 @@ mod tests {
         };
         let error = run(2, 2, &work, &mut |_| Ok(())).unwrap_err();
         assert!(error.to_string().starts_with("prompt 0: "), "{error}");
+    }
+
+    #[test]
+    fn a_panic_is_an_error_and_nothing_hangs() {
+        let begun = std::sync::Barrier::new(2);
+        let work = |index: usize, stop: &Stop| {
+            begun.wait();
+            match index {
+                0 => panic!("a sum too large"),
+                _ => stop.wait(Duration::from_secs(3600)),
+            }
+        };
+        let error = run(100, 2, &work, &mut |_| Ok(())).unwrap_err().to_string();
+        assert!(error.starts_with("prompt 0: ") && error.contains("a sum too large"), "{error}");
+
+        let done = AtomicUsize::new(0);
+        let work = |_: usize, stop: &Stop| {
+            done.fetch_add(1, Ordering::Relaxed);
+            stop.wait(Duration::from_millis(5))
+        };
+        let delivered = catch_unwind(AssertUnwindSafe(|| run(10_000, 2, &work, &mut |_| panic!("no room"))));
+        assert!(delivered.is_err() && done.load(Ordering::Relaxed) < 1000);
     }
 
     #[test]

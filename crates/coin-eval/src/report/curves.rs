@@ -30,7 +30,7 @@ const PANELS: [Panel; 4] = [
     Panel {
         title: "positive ranks first (share of pairs)",
         lines: &[|point| point.accuracy],
-        dots: |point| Some(point.accuracy),
+        dots: |point| point.accuracy,
         share: true,
     },
     Panel {
@@ -44,7 +44,7 @@ const PANELS: [Panel; 4] = [
 /// From the top of a row of panels to the top of the next.
 const ROW: f64 = 300.0;
 
-/// Points drawn at most per line; longer runs are averaged in equal stretches.
+/// Points drawn at most for each line without gaps; longer runs are averaged in equal stretches.
 const MOST: usize = 300;
 
 /// The color class of `curve`; runs that the summary lacks take the ones after it.
@@ -85,16 +85,21 @@ pub(super) fn figure(summary: &Summary, curves: &[Curve]) -> String {
 }
 
 fn draw(svg: &mut Svg, panel: &Panel, summary: &Summary, curves: &[Curve], last: u64, [left, top, width]: [f64; 3]) {
-    let values = |curve: &Curve, value: Value| -> Vec<(f64, f64)> {
-        let points = curve.points.iter().filter_map(|point| Some((point.step as f64, value(point)?)));
-        points.filter(|(_, value)| value.is_finite()).collect()
+    // A line for each stretch of steps that have a value: one without is a gap.
+    let values = |curve: &Curve, value: Value| -> Vec<Vec<(f64, f64)>> {
+        let shown = |point: &CurvePoint| value(point).filter(is_drawable);
+        let stretches = curve.points.chunk_by(|a, b| shown(a).is_some() == shown(b).is_some());
+        let line = |stretch: &[CurvePoint]| -> Vec<(f64, f64)> {
+            stretch.iter().filter_map(|point| Some((point.step as f64, shown(point)?))).collect()
+        };
+        stretches.map(line).filter(|line| !line.is_empty()).collect()
     };
     let dots = |curve: &Curve| -> Vec<(f64, f64)> {
         let points = curve.held_out.iter().filter_map(|point| Some((point.step as f64, (panel.dots)(point)?)));
-        points.filter(|(_, value)| value.is_finite()).collect()
+        points.filter(|(_, value)| is_drawable(value)).collect()
     };
     let all = curves.iter().flat_map(|curve| {
-        panel.lines.iter().flat_map(|line| values(curve, *line)).chain(dots(curve)).collect::<Vec<_>>()
+        panel.lines.iter().flat_map(|line| values(curve, *line)).flatten().chain(dots(curve)).collect::<Vec<_>>()
     });
     let (lowest, highest) = all.fold((0.0, 0.0), |(low, high), (_, value)| (value.min(low), value.max(high)));
     let high = if panel.share { 1.0 } else { round_up(highest) };
@@ -111,9 +116,11 @@ fn draw(svg: &mut Svg, panel: &Panel, summary: &Summary, curves: &[Curve], last:
     for curve in curves {
         let class = class(summary, curves, curve);
         for (index, line) in panel.lines.iter().enumerate() {
-            let points = thin(&values(curve, *line));
-            let points: Vec<(f64, f64)> = points.into_iter().map(|(step, value)| (x(step), frame.y(value))).collect();
-            if !points.is_empty() {
+            let every = curve.points.len().div_ceil(MOST).max(1);
+            for stretch in values(curve, *line) {
+                let points = thin(&stretch, every);
+                let points: Vec<(f64, f64)> =
+                    points.into_iter().map(|(step, value)| (x(step), frame.y(value))).collect();
                 svg.polyline(&format!("curve {class}{}", if index > 0 { " thin" } else { "" }), &points);
             }
         }
@@ -124,13 +131,18 @@ fn draw(svg: &mut Svg, panel: &Panel, summary: &Summary, curves: &[Curve], last:
     }
 }
 
-/// Averages over equal stretches so that at most [`MOST`] points are left.
-fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+/// Whether a plot can show `value`: an axis over more than sixty powers of ten has no room for its numbers.
+fn is_drawable(value: &f64) -> bool {
+    value.abs() <= 1e30
+}
+
+/// Averages over stretches of `every` points.
+fn thin(points: &[(f64, f64)], every: usize) -> Vec<(f64, f64)> {
     let mean = |stretch: &[(f64, f64)]| {
         let sum = stretch.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
         (sum.0 / stretch.len() as f64, sum.1 / stretch.len() as f64)
     };
-    points.chunks(points.len().div_ceil(MOST).max(1)).map(mean).collect()
+    points.chunks(every).map(mean).collect()
 }
 
 /// The least of 1, 2, 5 times a power of ten that divides `last` steps into at most five stretches.
@@ -148,7 +160,7 @@ fn interval(last: u64) -> usize {
 
 /// The least of 1, 2, 3, 4, 6, 8, 10 times a power of ten that is at least `value`.
 fn round_up(value: f64) -> f64 {
-    if value <= 0.0 {
+    if value < 1e-30 {
         return 1.0;
     }
     let power = 10f64.powf(value.log10().floor());
@@ -172,7 +184,45 @@ mod tests {
     #[test]
     fn long_curves_are_averaged() {
         let points: Vec<(f64, f64)> = (0..600).map(|i| (f64::from(i), f64::from(i % 2))).collect();
-        let thinned = thin(&points);
+        let thinned = thin(&points, 2);
         assert_eq!((thinned.len(), thinned[0], thinned[299]), (300, (0.5, 0.5), (598.5, 0.5)));
+    }
+
+    fn curve(losses: &[Option<f64>]) -> Curve {
+        let point = |(step, loss): (usize, &Option<f64>)| CurvePoint {
+            step: step as u64,
+            loss_generation: 1.0,
+            loss_contrastive: *loss,
+            accuracy: None,
+            similarity_positive: None,
+            similarity_negative: None,
+        };
+        let points = losses.iter().enumerate().map(point).collect();
+        Curve { run: "run".to_owned(), points, held_out: Vec::new() }
+    }
+
+    fn lines(losses: &[Option<f64>]) -> usize {
+        let summary = Summary::new(serde_json::Map::new(), Vec::new());
+        let svg = figure(&summary, &[curve(losses)]);
+        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+        svg.matches("<polyline").count()
+    }
+
+    #[test]
+    fn a_step_without_a_value_is_a_gap() {
+        // The generation loss has a line too.
+        assert_eq!(lines(&[Some(0.1), Some(0.2), Some(0.3)]), 1 + 1);
+        assert_eq!(lines(&[Some(0.1), None, Some(0.3)]), 1 + 2);
+        assert_eq!(lines(&[None, Some(0.2), None]), 1 + 1);
+    }
+
+    #[test]
+    fn numbers_at_the_ends_of_their_range_are_drawn_or_left_out() {
+        for value in [f64::MAX, f64::MIN, f64::MIN_POSITIVE, 5e-324, 1e-29, f64::NAN, f64::INFINITY] {
+            lines(&[Some(value), Some(1.0), Some(-value)]);
+        }
+        let mut far = curve(&[Some(1.0), Some(2.0)]);
+        far.points[1].step = u64::MAX;
+        figure(&Summary::new(serde_json::Map::new(), Vec::new()), &[far]);
     }
 }

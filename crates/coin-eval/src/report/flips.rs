@@ -6,8 +6,9 @@ use super::elements::{Cells, grid};
 use super::svg::escape;
 use crate::flips::{Answers, Change, Flip, Flips, Part, Split, difference};
 use crate::levels::title;
+use crate::scorer::thought;
 use crate::summary::distinct;
-use crate::table::{Grid, percent};
+use crate::table::{Grid, markdown_text as plain, percent};
 
 /// What the tables count.
 pub(super) const NOTE: &str = "Each prompt was answered under the clean instruction and under the one that was made from \
@@ -25,6 +26,11 @@ const MARKS: &str = "Struck out: what the perturbation took away; underlined: wh
 /// Characters shown of an answer and of a content.
 const ANSWER: usize = 60;
 const CONTENT: usize = 420;
+
+/// Characters shown of an instruction's difference, and of what is the same before and behind a change. Instructions of the usual
+/// length are shown whole.
+const DIFFERENCE: usize = 4000;
+const AROUND: usize = 300;
 
 /// Changed answers of every run by level.
 pub(super) fn counts(flips: &Flips) -> Grid {
@@ -88,15 +94,8 @@ fn card(flip: &Flip, flips: &Flips) -> String {
         escape(&place(flip))
     );
     if let (Some(clean), Some(perturbed)) = (&flip.clean, &flip.perturbed) {
-        let marked: String = difference(clean.instruction.trim(), perturbed.instruction.trim())
-            .into_iter()
-            .map(|part| match part {
-                Part::Same(text) => escape(text),
-                Part::Deleted(text) => format!("<del>{}</del>", escape(text)),
-                Part::Inserted(text) => format!("<ins>{}</ins>", escape(text)),
-            })
-            .collect();
-        html.push_str(&format!("<p class=\"prompt\">{marked}</p>\n"));
+        let parts = difference(clean.instruction.trim(), perturbed.instruction.trim());
+        html.push_str(&format!("<p class=\"prompt\">{}</p>\n", marked(&parts)));
         if !perturbed.content.is_empty() {
             let content = escape(&cut(&perturbed.content, CONTENT));
             html.push_str(&format!("<p class=\"prompt content\">{content}</p>\n"));
@@ -105,6 +104,50 @@ fn card(flip: &Flip, flips: &Flips) -> String {
     html.push_str(&grid(&answers(flip), "answers", Cells::Text));
     html.push_str("</article>\n");
     html
+}
+
+/// A difference with its marks. Of a very long one only what stands near the changes is shown, and not all of many changes.
+fn marked(parts: &[Part]) -> String {
+    let length: usize = parts.iter().map(|part| part.text().chars().count()).sum();
+    let whole = length <= DIFFERENCE;
+    let (mut html, mut left) = (String::new(), DIFFERENCE);
+    for (place, part) in parts.iter().enumerate() {
+        let text = part.text();
+        let shown = match part {
+            _ if whole => text.to_owned(),
+            Part::Same(_) => {
+                let (before, after) = (place > 0, place + 1 < parts.len());
+                middle_out(text, if before { AROUND } else { 0 }, if after { AROUND } else { 0 })
+            }
+            // A text and what takes its place are shown alike.
+            Part::Deleted(_) | Part::Inserted(_) => middle_out(text, DIFFERENCE / 8, DIFFERENCE / 8),
+        };
+        match part {
+            Part::Same(_) => html.push_str(&escape(&shown)),
+            Part::Deleted(_) => html.push_str(&format!("<del>{}</del>", escape(&shown))),
+            Part::Inserted(_) => html.push_str(&format!("<ins>{}</ins>", escape(&shown))),
+        }
+        left = left.saturating_sub(shown.chars().count());
+        if left == 0 && !whole && place + 1 < parts.len() {
+            html.push_str(" …");
+            break;
+        }
+    }
+    if !whole {
+        html.push_str(&format!(" <small>({length} characters, not all shown)</small>"));
+    }
+    html
+}
+
+/// The first `head` and the last `tail` characters of `text`, with an ellipsis for what is between them.
+fn middle_out(text: &str, head: usize, tail: usize) -> String {
+    let length = text.chars().count();
+    if length <= head + tail + 1 {
+        return text.to_owned();
+    }
+    let first: String = text.chars().take(head).collect();
+    let last: String = text.chars().skip(length - tail).collect();
+    format!("{first} … {last}")
 }
 
 /// What happened, and to which run.
@@ -127,7 +170,10 @@ fn place(flip: &Flip) -> String {
 
 fn answers(flip: &Flip) -> Grid {
     let show = |(text, right): &(String, bool)| {
-        let text = cut(text.trim(), ANSWER);
+        // The answer is shown and not the thought before it, unless there is nothing else.
+        let answer = thought::read(text, false).answer;
+        let answer = if answer.trim().is_empty() { text.as_str() } else { &answer };
+        let text = cut(answer.trim(), ANSWER);
         let text = if text.is_empty() { "(nothing)".to_owned() } else { text };
         format!("{} {text}", if *right { "✓" } else { "✗" })
     };
@@ -144,8 +190,9 @@ pub(super) fn markdown_examples(flips: &Flips) -> String {
         for flip in flips.examples.iter().filter(|flip| flip.level == level) {
             text.push_str(&format!("- **{}**: {}\n", plain(&kind(flip, flips)), plain(&place(flip))));
             if let (Some(clean), Some(perturbed)) = (&flip.clean, &flip.perturbed) {
-                text.push_str(&format!("  - clean: {}\n", plain(clean.instruction.trim())));
-                text.push_str(&format!("  - perturbed: {}\n", plain(perturbed.instruction.trim())));
+                let shown = |text: &str| plain(&middle_out(text.trim(), DIFFERENCE / 2, DIFFERENCE / 2));
+                text.push_str(&format!("  - clean: {}\n", shown(&clean.instruction)));
+                text.push_str(&format!("  - perturbed: {}\n", shown(&perturbed.instruction)));
                 if !perturbed.content.is_empty() {
                     text.push_str(&format!("  - content: {}\n", plain(&cut(&perturbed.content, CONTENT))));
                 }
@@ -178,21 +225,10 @@ fn cut(text: &str, most: usize) -> String {
     }
 }
 
-/// Text on one line in which Markdown sees no mark.
-fn plain(text: &str) -> String {
-    let mut plain = String::new();
-    for c in text.split_whitespace().collect::<Vec<_>>().join(" ").chars() {
-        if "\\`*_~[]<>#|".contains(c) {
-            plain.push('\\');
-        }
-        plain.push(c);
-    }
-    plain
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flips::PromptText;
     use crate::report::synthetic;
 
     #[test]
@@ -220,6 +256,35 @@ mod tests {
         assert!(!page.contains("<script>") && page.contains("✓ &lt;script&gt;") || page.contains("✗ &lt;script&gt;"));
         assert!(page.contains("a*b…") && markdown_examples(&flips).contains("a\\*b…"));
         assert_eq!((cut("äöü", 2), cut("äö", 2)), ("äö…".to_owned(), "äö".to_owned()));
+    }
+
+    #[test]
+    fn huge_instructions_are_shown_around_their_changes() {
+        let mut flips = synthetic::flips();
+        flips.examples.truncate(1);
+        let words = |from: usize| (from..from + 20_000).map(|word| format!("w{word} ")).collect::<String>();
+        let flip = &mut flips.examples[0];
+        let text = |instruction: String| Some(PromptText { instruction, content: String::new() });
+        flip.clean = text(words(0));
+        flip.perturbed = text(words(0).replacen("w10000 ", "<other> ", 1));
+        let page = html(&flips);
+        assert!(page.contains("w9999 <del>w10000</del><ins>&lt;other&gt;</ins> w10001"), "{page}");
+        assert!(page.contains("(128896 characters, not all shown)") && page.len() < 20_000, "{}", page.len());
+        // Nothing in common.
+        flips.examples[0].perturbed = text(words(20_000));
+        let page = html(&flips);
+        assert!(page.contains("<del>w0 ") && page.contains("<ins>w20000 ") && page.len() < 20_000, "{}", page.len());
+        assert!(markdown_examples(&flips).len() < 20_000);
+        assert_eq!((middle_out("abcdef", 2, 1), middle_out("abcd", 2, 1)), ("ab … f".into(), "abcd".into()));
+    }
+
+    #[test]
+    fn an_answer_is_shown_without_its_thought() {
+        let mut flips = synthetic::flips();
+        flips.examples[0].answers[0].clean.0 = format!("<think>{}</think>acceptable", "hm ".repeat(50));
+        flips.examples[0].answers[0].perturbed.0 = "<think>hm".to_owned();
+        let rows = answers(&flips.examples[0]).rows;
+        assert!(rows[0][1].ends_with(" acceptable") && rows[0][2].ends_with(" <think>hm"), "{rows:?}");
     }
 
     #[test]

@@ -3,17 +3,17 @@
 use super::headline::headline;
 use super::{Curve, Report, flips, html, maps, notes, settings, tables};
 use crate::summary::Summary;
-use crate::table::{self, Grid};
+use crate::table::{self, Grid, markdown_text};
 
 pub(super) fn page(report: &Report) -> String {
     let summary = &report.summary;
     let mut text = match summary.runs.is_empty() {
-        true => format!("# Learning curves\n\n{}\n", headline(summary)),
+        true => format!("# Learning curves\n\n{}\n", markdown_text(&headline(summary))),
         false => evaluation(summary),
     };
     let mut section = |title: &str, content: &str, note: &str| {
         let note = if note.is_empty() { String::new() } else { format!("\n{note}\n") };
-        text.push_str(&format!("\n## {title}\n\n{content}{note}"));
+        text.push_str(&format!("\n## {}\n\n{content}{note}", markdown_text(title)));
     };
     if !report.flips.counts.is_empty() {
         let counts = flips::counts(&report.flips).to_markdown();
@@ -37,8 +37,9 @@ pub(super) fn page(report: &Report) -> String {
 
 /// What the evaluation found.
 fn evaluation(summary: &Summary) -> String {
-    let mut text = format!("# Robustness to perturbed instructions\n\n{}\n", headline(summary));
+    let mut text = format!("# Robustness to perturbed instructions\n\n{}\n", markdown_text(&headline(summary)));
     let mut section = |title: &str, grid: &Grid, note: &str| {
+        let (title, note) = (markdown_text(title), markdown_text(note));
         text.push_str(&format!("\n## {title}\n\n{}\n{note}\n", grid.to_markdown()));
     };
     section("By perturbation level", &tables::accuracies(summary), &notes::levels(summary));

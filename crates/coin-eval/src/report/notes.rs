@@ -33,7 +33,7 @@ pub(super) const COSINES: &str = "Mean cosine between hidden states under a pert
      1 where the perturbation changes nothing.";
 
 pub(super) const RELIABILITY: &str = "Unparsable: share of answers that begin with none of the task's label words and count as \
-     wrong. Near-ties: share of answers in which two tokens were so close that another batch size or device may choose the other. \
+     wrong; where the answer is a thought that never ends, it is also counted apart. Near-ties: share of answers in which two tokens were so close that another batch size or device may choose the other. \
      Shortened: how many prompts did not fit into the model's context and lost part of their content; in the \
      last row their sum.";
 

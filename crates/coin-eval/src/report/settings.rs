@@ -5,6 +5,9 @@ use serde_json::{Map, Value};
 use super::Report;
 use crate::table::Grid;
 
+/// Characters shown of a value; a system text may have any length.
+const LONGEST: usize = 1000;
+
 /// Set before the name of a setting that is not the same in all runs.
 pub(super) const DIFFERS: &str = "≠ ";
 
@@ -33,6 +36,11 @@ pub(super) fn grid(report: &Report) -> Grid {
         }
         for row in rows.iter_mut().filter(|row| row[2..].iter().any(|value| *value != row[1])) {
             row[0].insert_str(0, DIFFERS);
+        }
+    }
+    for value in rows.iter_mut().flat_map(|row| &mut row[1..]) {
+        if let Some((end, _)) = value.char_indices().nth(LONGEST) {
+            *value = format!("{}… ({} characters)", &value[..end], value.chars().count());
         }
     }
     let mut version = vec![report.summary.tool_version.clone(); columns.len()];
@@ -68,6 +76,14 @@ fn flatten(settings: &Map<String, Value>) -> Vec<(String, String)> {
 mod tests {
     use super::*;
     use crate::Summary;
+
+    #[test]
+    fn a_huge_value_is_cut() {
+        let settings = serde_json::json!({"system": "é".repeat(5000)});
+        let report = Report::new(Summary::new(settings.as_object().cloned().unwrap_or_default(), Vec::new()));
+        let value = &grid(&report).rows[0][1];
+        assert!(value.ends_with("é… (5000 characters)") && value.chars().count() < LONGEST + 30, "{value}");
+    }
 
     #[test]
     fn runs_stand_side_by_side_and_differences_are_marked() {

@@ -2,9 +2,12 @@
 
 use std::fmt::Write;
 
-/// Text made safe for HTML and SVG, in attributes too.
+use coin_core::quote::printable;
+
+/// Text made safe for HTML and SVG, in attributes too. Control characters, and those that would turn the direction of what
+/// follows, are written out.
 pub(super) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    printable(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// Where a text's position lies within it.

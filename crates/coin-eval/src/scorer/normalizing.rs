@@ -1,6 +1,6 @@
 //! A parser that finds a label word anywhere in an answer, whatever its case and punctuation. Ours.
 //!
-//! 1. The answer is lower-cased and cut into words: runs of letters and digits. What stands between words, `_` and `-` too,
+//! 1. Thoughts are taken out ([`thought`]). The rest is lower-cased and cut into words: runs of letters and digits. What stands between words, `_` and `-` too,
 //!    does not matter, so `Not equivalent`, `not-equivalent` and `not_equivalent` are the same.
 //! 2. The verbalizer's words are cut in the same way. At each place, from the first on, the longest word of the verbalizer that
 //!    stands there is looked for (of equally long ones the first listed).
@@ -11,7 +11,11 @@
 //! No match is prediction -1. The released parser reads `The answer is acceptable` as no answer; this one as `acceptable`.
 //! Which of two labels an answer means that names both cannot be told from its words: the first counts.
 
+use std::collections::BTreeMap;
+
 use coin_data::Task;
+
+use super::thought;
 
 /// Words that turn the next one round. `n't` is cut into `n` and `t`, so that the last is looked for.
 const NEGATIONS: [&str; 5] = ["not", "no", "never", "neither", "t"];
@@ -32,7 +36,28 @@ const BETWEEN: [&str; 8] = ["a", "an", "the", "quite", "very", "really", "fully"
 /// # Ok::<(), coin_data::DataError>(())
 /// ```
 pub fn parse(task: &Task, text: &str) -> Option<usize> {
-    first_match(task, &words(text)).map(|(class, _)| class)
+    parse_answer(task, &thought::read(text, false).answer)
+}
+
+/// As [`parse`], for a text without thoughts.
+pub(super) fn parse_answer(task: &Task, answer: &str) -> Option<usize> {
+    first_match(task, &words(answer)).map(|(class, _)| class)
+}
+
+/// The fault of a task whose answers cannot be read: a label word without a letter or digit, or two with the same words for two
+/// classes.
+pub(super) fn fault(task: &Task) -> Option<String> {
+    let mut classes: BTreeMap<Vec<String>, usize> = BTreeMap::new();
+    for entry in &task.verbalizer {
+        let words = words(&entry.word);
+        if words.is_empty() {
+            return Some(format!("the label word `{}` has neither a letter nor a digit", entry.word));
+        }
+        if *classes.entry(words).or_insert(entry.class) != entry.class {
+            return Some(format!("the label word `{}` stands for two classes without its punctuation", entry.word));
+        }
+    }
+    None
 }
 
 /// Whether every text that begins with `text` parses to the same outcome as `text` itself: a label word stands in it, and more
@@ -40,10 +65,15 @@ pub fn parse(task: &Task, text: &str) -> Option<usize> {
 ///
 /// An answer without a match is never decided, as a label may still come.
 pub fn decided(task: &Task, text: &str) -> bool {
-    // What has no bytes yet, and a last word that may go on, are not seen.
-    let text = text.trim_end_matches(char::REPLACEMENT_CHARACTER);
-    let mut seen = words(text);
-    if text.chars().next_back().is_some_and(char::is_alphanumeric) {
+    // What has no bytes yet is not seen.
+    decided_answer(task, &thought::settled(text.trim_end_matches(char::REPLACEMENT_CHARACTER), false))
+}
+
+/// As [`decided`], for the settled part of an answer.
+pub(super) fn decided_answer(task: &Task, answer: &str) -> bool {
+    // A last word that may go on is not seen.
+    let mut seen = words(answer);
+    if answer.chars().next_back().is_some_and(char::is_alphanumeric) {
         seen.pop();
     }
     // `</s>` and `<pad>` come and go as words of their own; a tail that may be one is no reason to stop.
@@ -122,17 +152,50 @@ mod tests {
         }
     }
 
+    #[test]
+    fn thoughts_are_not_read_and_nothing_is_decided_inside_them() {
+        let task = task("cola");
+        for text in
+            ["<think>It looks unacceptable at first.</think>acceptable", "It looks unacceptable.</think>acceptable"]
+        {
+            assert_eq!(parse(&task, text), Some(1), "{text}");
+        }
+        assert_eq!(parse(&task, "<think>It looks unacceptable"), None);
+        assert!(!decided(&task, "<think>It looks unacceptable at first. "));
+        assert!(decided(&task, "<think>unacceptable</think>It is acceptable. "));
+    }
+
+    #[test]
+    fn a_task_whose_words_cannot_be_told_apart_is_at_fault() {
+        let with = |word: &str| {
+            let mut task = task("cola");
+            task.verbalizer[0].word = word.to_owned();
+            fault(&task)
+        };
+        assert!(with("+").unwrap().contains("`+` has neither a letter"));
+        assert!(with("acceptable!").unwrap().contains("`acceptable` stands for two classes"));
+        assert_eq!(with("not acceptable"), None);
+        let mut nested = task("cola");
+        (nested.verbalizer[0].word, nested.verbalizer[1].word) = ("no".to_owned(), "not sure".to_owned());
+        let parsed = ["No.", "I am not sure", "nothing"].map(|text| parse(&nested, text));
+        assert_eq!(parsed, [Some(0), Some(1), None]);
+    }
+
     #[rustfmt::skip]
     const PIECES: &[&str] = &[
-        "<pad>", "</s>", "<p", "ad>", "</", "s>", "un", "accept", "able", "acceptable", "not", "_", "equivalent", "entailment", "neutral",
+        "<pad>", "</s>", "<p", "ad>", "</", "s>", "<think>", "<thi", "nk>", "un", "accept", "able", "acceptable", "not", "_", "equivalent", "entailment", "neutral",
         "positive", "0", "1", " ", "'", ".", "-", "t", "n't ", "x", "İ", "Σ", "is ", "no ",
     ];
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
         #[test]
-        fn a_decided_prefix_parses_like_the_whole(pieces in prop::collection::vec(prop::sample::select(PIECES), 0..9)) {
-            let full: String = pieces.concat();
+        fn a_decided_prefix_parses_like_the_whole(pieces in prop::collection::vec(prop::sample::select(PIECES), 0..9), end in prop::bool::ANY) {
+            let mut full: String = pieces.concat();
+            // An end without a beginning cannot be seen in advance.
+            if end && full.contains("<think>") {
+                full.push_str("</think>acceptable");
+            }
             for task in Task::glue() {
                 let outcome = parse(&task, &full);
                 for (cut, _) in full.char_indices() {

@@ -22,6 +22,9 @@ pub struct Measures {
     pub worst_case: f64,
     /// Share of generations that name no class.
     pub unparsable: f64,
+    /// Share of generations that are a thought without an end; part of `unparsable`. Written only where it is not 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unfinished_thoughts: f64,
     /// Share of generations whose margin is below [`NEAR_TIE`](crate::metrics::NEAR_TIE), of those that have one; none
     /// where none has.
     pub near_ties: Option<f64>,
@@ -46,6 +49,10 @@ pub struct Measures {
     pub f1: Option<f64>,
     /// Mean over instructions of the Matthews correlation; none for tasks that do not name it among their metrics.
     pub matthews: Option<f64>,
+}
+
+fn is_zero(share: &f64) -> bool {
+    *share == 0.0
 }
 
 /// The ends of an interval, both in the unit of what it is of.

@@ -7,7 +7,7 @@ use crate::summary::{AVERAGE, Interval, Measures, RunSummary, Summary};
 /// What is measured over instructions at each level for one run, in per cent; the last column is a count.
 pub fn robustness(run: &RunSummary) -> Grid {
     type Cell = fn(&Measures) -> String;
-    let columns: [(&str, Cell); 9] = [
+    let mut columns: Vec<(&str, Cell)> = vec![
         ("worst instruction", |measures| percent(measures.worst_instruction)),
         ("max − min", |measures| percent(measures.spread)),
         ("right under all", |measures| percent(measures.worst_case)),
@@ -18,6 +18,9 @@ pub fn robustness(run: &RunSummary) -> Grid {
         ("near-ties", |measures| measures.near_ties.map_or(none(), percent)),
         ("shortened", |measures| measures.shortened.to_string()),
     ];
+    if run.levels.iter().any(|row| row.measures.unfinished_thoughts > 0.0) {
+        columns.insert(7, ("no end of thought", |measures| percent(measures.unfinished_thoughts)));
+    }
     let heads = std::iter::once("level").chain(columns.iter().map(|(head, _)| *head));
     let rows = run.levels.iter().map(|row| {
         let cells = columns.iter().map(|(_, cell)| cell(&row.measures));

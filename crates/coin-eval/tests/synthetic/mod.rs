@@ -149,7 +149,7 @@ pub fn curves() -> Vec<Curve> {
     let held_out = (0..=8).map(|eighth| HeldOutPoint {
         step: 25 * eighth,
         loss_generation: 0.5 + 1.8 * (-(eighth as f64)).exp(),
-        accuracy: 0.5 + 0.05 * eighth as f64,
+        accuracy: Some(0.5 + 0.05 * eighth as f64),
     });
     vec![
         Curve { run: "cit".to_owned(), points: points(false), held_out: Vec::new() },

@@ -39,6 +39,8 @@ pub enum Fault {
     Wrong,
     /// Ranges are ignored.
     NoRanges,
+    /// So many bytes more than were announced follow, always.
+    Longer(usize),
 }
 
 /// What the server holds and how it behaves.
@@ -227,8 +229,11 @@ fn reply(state: &mut State, seen: &Seen, storage: SocketAddr) -> (String, Vec<u8
 fn bytes(state: &mut State, seen: &Seen, commit: &str, name: &str) -> (String, Vec<u8>) {
     let mut content = state.commits[commit][name].clone();
     let tag = etag(name, &content);
-    let size = content.len();
     let fault = state.faults.get(name).copied();
+    if let Some(Fault::Longer(more)) = fault {
+        content.resize(content.len() + more, b'+');
+    }
+    let size = content.len();
     let start =
         seen.range.as_ref().map(|range| range["bytes=".len()..].trim_end_matches('-').parse::<usize>().unwrap());
     let start = start.filter(|_| !matches!(fault, Some(Fault::NoRanges)));

@@ -1,8 +1,12 @@
 //! Levenshtein distance to the clean instruction (Gao et al., 2018; TextAttack, PromptBench).
 
+mod bands;
+
+use std::ops::Range;
+
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::Constraint;
+use super::{Constraint, Follower};
 use crate::Change;
 
 /// Bounds the Levenshtein distance, in graphemes, between the clean instruction and the instruction after the change.
@@ -29,6 +33,12 @@ impl Constraint for EditDistance {
         let clean: Vec<&str> = clean.graphemes(true).collect();
         let after: Vec<&str> = after.graphemes(true).collect();
         within(&clean, &after, self.at_most)
+    }
+
+    fn follow<'a>(&'a self, clean: &'a str, words: &[Range<usize>]) -> Option<Box<dyn Follower + 'a>> {
+        // The rows of a greater bound would take much memory.
+        let bands = (self.at_most <= bands::WIDEST).then(|| bands::Bands::new(clean, words, self.at_most))??;
+        Some(Box::new(bands))
     }
 }
 

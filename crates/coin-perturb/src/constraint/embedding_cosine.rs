@@ -1,8 +1,9 @@
 //! The two words' vectors are close (Jin et al., 2020; TextAttack, PromptBench).
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::Constraint;
+use super::{Constraint, Follower, OfWords};
 use crate::{Change, Neighbors};
 
 /// Wants a cosine of the vectors of word and replacement of at least a bound. Where the source cannot tell the cosine,
@@ -15,6 +16,12 @@ pub struct EmbeddingCosine {
     pub neighbors: Arc<dyn Neighbors>,
 }
 
+impl EmbeddingCosine {
+    fn is_close(&self, word: &str, replacement: &str) -> bool {
+        self.neighbors.cosine(word, replacement).is_none_or(|cosine| cosine >= self.at_least)
+    }
+}
+
 impl Constraint for EmbeddingCosine {
     fn name(&self) -> &'static str {
         "embedding_cosine"
@@ -25,8 +32,11 @@ impl Constraint for EmbeddingCosine {
     }
 
     fn allows(&self, change: &Change) -> bool {
-        let Some(word) = change.before.get(change.word.clone()) else { return false };
-        self.neighbors.cosine(word, change.replacement).is_none_or(|cosine| cosine >= self.at_least)
+        change.before.get(change.word.clone()).is_some_and(|word| self.is_close(word, change.replacement))
+    }
+
+    fn follow<'a>(&'a self, _: &'a str, _: &[Range<usize>]) -> Option<Box<dyn Follower + 'a>> {
+        Some(Box::new(OfWords(|word: &str, replacement: &str| self.is_close(word, replacement))))
     }
 }
 

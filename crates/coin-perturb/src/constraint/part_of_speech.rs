@@ -1,6 +1,8 @@
 //! The part of speech stays (Jin et al., 2020; TextAttack, PromptBench).
 
-use super::Constraint;
+use std::ops::Range;
+
+use super::{Constraint, Follower, OfWords};
 use crate::{Change, WordClasses};
 
 /// Wants the replacement to be of the word's part of speech. [`WordClasses`] tags both, so a change is allowed where
@@ -18,6 +20,11 @@ impl PartOfSpeech {
         let noun_or_verb = WordClasses::NOUN | WordClasses::VERB;
         if self.verb_noun_swap && classes.meets(noun_or_verb) { classes | noun_or_verb } else { classes }
     }
+
+    fn fits(self, word: &str, replacement: &str) -> bool {
+        let last = replacement.split_whitespace().next_back().unwrap_or_default();
+        self.classes(word).meets(self.classes(last))
+    }
 }
 
 impl Constraint for PartOfSpeech {
@@ -30,9 +37,11 @@ impl Constraint for PartOfSpeech {
     }
 
     fn allows(&self, change: &Change) -> bool {
-        let last = change.replacement.split_whitespace().next_back().unwrap_or_default();
-        let word = change.before.get(change.word.clone());
-        word.is_some_and(|word| self.classes(word).meets(self.classes(last)))
+        change.before.get(change.word.clone()).is_some_and(|word| self.fits(word, change.replacement))
+    }
+
+    fn follow<'a>(&'a self, _: &'a str, _: &[Range<usize>]) -> Option<Box<dyn Follower + 'a>> {
+        Some(Box::new(OfWords(|word: &str, replacement: &str| self.fits(word, replacement))))
     }
 }
 

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::Constraint;
+use super::{Constraint, Follower, OfWords, Replacement};
 use crate::sentence_encoder::cosine;
-use crate::{Change, SentenceEncoder};
+use crate::{Change, SentenceEncoder, cuts};
 
 /// How similarity is computed from two vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,11 +67,64 @@ impl SentenceSimilarity {
                 (change.before.get(window.clone())?, change.after.get(window.start..end)?)
             }
         };
-        let cosine = cosine(&self.encoder.encode(first), &self.encoder.encode(second));
-        Some(match self.metric {
+        Some(self.of(&self.encoder.encode(first), &self.encoder.encode(second)))
+    }
+
+    /// The similarity of two vectors.
+    fn of(&self, first: &[f32], second: &[f32]) -> f32 {
+        let cosine = cosine(first, second);
+        match self.metric {
             Metric::Cosine => cosine,
             Metric::Angular => 1.0 - cosine.acos() / PI,
-        })
+        }
+    }
+}
+
+/// A change with no more of the text than `cuts` cuts before and behind the word.
+fn with_part<T>(change: &Replacement, cuts: usize, test: impl FnOnce(&Change) -> T) -> T {
+    let Replacement { before, word, with, .. } = change;
+    let (begin, end) = (cuts::before(before, word.start, cuts), cuts::behind(before, word.end, cuts));
+    let after = [&before[begin..word.start], with, &before[word.end..end]].concat();
+    let part = &before[begin..end];
+    let word = word.start - begin..word.end - begin;
+    test(&Change { clean: part, before: part, word, replacement: with, after: &after })
+}
+
+/// A window of words: a part of the text that has as many on either side of the word shows the same window.
+struct InWindow<'a> {
+    rule: &'a SentenceSimilarity,
+    words: usize,
+}
+
+impl Follower for InWindow<'_> {
+    fn allows(&mut self, change: &Replacement) -> bool {
+        with_part(change, self.words + 1, |change| self.rule.allows(change))
+    }
+}
+
+/// The whole text, by an encoder that adds up the vectors of its parts.
+struct OfSums<'a> {
+    rule: &'a SentenceSimilarity,
+    clean: Vec<f32>,
+    now: Vec<f32>,
+}
+
+impl OfSums<'_> {
+    /// The vector after the change.
+    fn after(&self, change: &Replacement) -> Vec<f32> {
+        let encode = |text: &str| self.rule.encoder.encode(text);
+        let [old, new] = with_part(change, 1, |change| [encode(change.before), encode(change.after)]);
+        self.now.iter().zip(old.iter().zip(&new)).map(|(now, (old, new))| now - old + new).collect()
+    }
+}
+
+impl Follower for OfSums<'_> {
+    fn allows(&mut self, change: &Replacement) -> bool {
+        self.rule.of(&self.clean, &self.after(change)) >= self.rule.at_least
+    }
+
+    fn made(&mut self, change: &Replacement) {
+        self.now = self.after(change);
     }
 }
 
@@ -111,6 +164,22 @@ impl Constraint for SentenceSimilarity {
 
     fn allows(&self, change: &Change) -> bool {
         self.similarity(change).is_none_or(|similarity| similarity >= self.at_least)
+    }
+
+    fn follow<'a>(&'a self, clean: &'a str, _: &[Range<usize>]) -> Option<Box<dyn Follower + 'a>> {
+        match self.scope {
+            Scope::Window(words) => Some(Box::new(InWindow { rule: self, words })),
+            Scope::Whole { min_words }
+                if clean.unicode_words().nth(min_words.saturating_sub(1)).is_none() && min_words > 0 =>
+            {
+                Some(Box::new(OfWords(|_: &str, _: &str| true)))
+            }
+            Scope::Whole { .. } if self.encoder.is_additive() => {
+                let clean = self.encoder.encode(clean);
+                Some(Box::new(OfSums { rule: self, now: clean.clone(), clean }))
+            }
+            Scope::Whole { .. } => None,
+        }
     }
 }
 

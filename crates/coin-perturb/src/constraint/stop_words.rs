@@ -1,6 +1,8 @@
 //! Stop words stay (TextAttack, PromptBench; the list is ours).
 
-use super::Constraint;
+use std::ops::Range;
+
+use super::{Constraint, Follower, OfWords};
 use crate::{Change, stop_words};
 
 /// Forbids the replacement of function words: articles, pronouns, auxiliaries, prepositions, conjunctions.
@@ -14,6 +16,10 @@ impl Constraint for StopWords {
 
     fn allows(&self, change: &Change) -> bool {
         change.before.get(change.word.clone()).is_some_and(|word| !stop_words::contains(word))
+    }
+
+    fn follow<'a>(&'a self, _: &'a str, _: &[Range<usize>]) -> Option<Box<dyn Follower + 'a>> {
+        Some(Box::new(OfWords(|word: &str, _: &str| !stop_words::contains(word))))
     }
 }
 

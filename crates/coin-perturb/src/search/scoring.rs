@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use coin_core::quote::cut;
+
 use super::{Log, Scorer, Search, SearchRecord, Step, Subject};
 use crate::{Attack, PerturbError};
 
@@ -94,15 +96,19 @@ impl<'a, S: Scorer> Run<'a, S> {
 
     fn ask(&mut self, batch: &[String]) -> Result<(), PerturbError> {
         let (attack, Subject { task, index, .. }) = (self.attack.name(), self.subject);
-        let failed =
-            |source| PerturbError::Scorer { context: format!("{attack}, task `{task}`, instruction {index}"), source };
+        let failed = |source| PerturbError::Scorer {
+            context: format!("{attack}, task `{}`, instruction {index}", cut(task)),
+            source,
+        };
         let scores = self.scorer.scores(batch).map_err(|error| failed(error.into()))?;
         if scores.len() != batch.len() {
             return Err(failed(format!("{} scores for {} texts", scores.len(), batch.len()).into()));
         }
         for (text, score) in batch.iter().zip(scores) {
             if !score.is_finite() {
-                return Err(failed(format!("the score of `{text}` is {score}, expected a finite number").into()));
+                return Err(failed(
+                    format!("the score of `{}` is {score}, expected a finite number", cut(text)).into(),
+                ));
             }
             self.known.insert(text.clone(), score);
         }

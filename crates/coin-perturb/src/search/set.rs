@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use coin_core::quote::cut;
 use serde::{Deserialize, Serialize};
 
 use super::{Log, Outcome, Scorer, Search, Subject};
@@ -96,7 +97,7 @@ pub fn search_set<S: Scorer>(
     let mut scored = 0;
     for (task, instructions) in plan.clean {
         let mut scorer = scorer_for(task)
-            .map_err(|error| PerturbError::Scorer { context: format!("task `{task}`"), source: error.into() })?;
+            .map_err(|error| PerturbError::Scorer { context: format!("task `{}`", cut(task)), source: error.into() })?;
         let protected = protected_for(plan.label_words, task);
         let mut scores = HashMap::new();
         for attack in plan.attacks {

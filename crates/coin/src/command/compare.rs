@@ -4,7 +4,7 @@ mod table;
 
 use clap::Args;
 use coin::data::task::{LabelWord, Metric};
-use coin::data::{Prompt, PromptTemplate, Task};
+use coin::data::{Prompt, PromptTemplate, Task, prompt};
 use coin::eval::{LanguageModel, Wordings, wordings};
 use coin::model_folder;
 use coin::perturb::{LabelWords, attack_named, perturb_set};
@@ -13,6 +13,7 @@ use serde_json::json;
 use super::distinct;
 use super::model_arguments::{ModelArguments, warn};
 use crate::failure::{Failure, OrFail, bad_input};
+use crate::progress;
 
 /// Tokens of an answer where labels are given, the released program's; and where the answer is open.
 const NEW_TOKENS: [usize; 2] = [7, 64];
@@ -77,12 +78,16 @@ impl Arguments {
         let task = self.task()?;
         let wordings = self.wordings(task.as_ref())?;
         let template = self.template.clone().unwrap_or_default();
-        let prompts: Vec<Prompt> =
-            wordings.iter().map(|wording| template.fill(&joined(&wording.instruction, &self.input))).collect();
+        let prompts: Vec<Prompt> = wordings
+            .iter()
+            .map(|wording| Ok(template.fill(&joined(&wording.instruction, &self.input)?)))
+            .collect::<Result<_, Failure>>()?;
         let device = self.model.device()?;
         let tokens = self.max_new_tokens.unwrap_or(NEW_TOKENS[usize::from(task.is_none())]);
         let mut columns = Vec::new();
-        for (name, arguments) in self.models() {
+        let models = self.models();
+        let bar = progress::bar("compare", models.len() as u64);
+        for (name, arguments) in models {
             let (folder, adapter) = arguments.folders()?;
             let engine = model_folder::engine_options(&device);
             let format = arguments.format();
@@ -91,7 +96,9 @@ impl Arguments {
             warn(&warnings);
             let found = wordings::compare(&mut model, &prompts, task.as_ref(), tokens).input()?;
             columns.push(Column { model: name, fingerprint: model.fingerprint(), found });
+            bar.inc(1);
         }
+        bar.clear();
         match self.json {
             true => println!("{:#}", self.to_json(&wordings, &columns)),
             false => print!("{}", table::text(&self.input, &wordings, &columns)),
@@ -177,9 +184,12 @@ impl Arguments {
 }
 
 /// Instruction and input, with white space between them.
-fn joined(instruction: &str, input: &str) -> String {
-    match instruction.ends_with(char::is_whitespace) || input.starts_with(char::is_whitespace) {
+fn joined(instruction: &str, input: &str) -> Result<String, Failure> {
+    if let Some(placed) = prompt::with_input(instruction, input).input()? {
+        return Ok(placed);
+    }
+    Ok(match instruction.ends_with(char::is_whitespace) || input.starts_with(char::is_whitespace) {
         true => format!("{instruction}{input}"),
         false => format!("{instruction} {input}"),
-    }
+    })
 }

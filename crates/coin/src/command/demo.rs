@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use anyhow::Context;
 use clap::Args;
 use coin::demo::{Demo, DemoProgress};
 use coin::eval::table;
-use indicatif::ProgressBar;
 
-use super::{device_named, out_folder};
+use super::{claim_out_folder, device_named, shown};
 use crate::failure::{Failure, OrFail, bad_input};
 use crate::progress;
+use crate::signals::Signals;
 
 /// Arguments of `coin demo`.
 #[derive(Debug, Args)]
@@ -39,8 +40,9 @@ impl Arguments {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
         let device = device_named(&self.device)?;
-        if self.out.exists() && !self.out.is_dir() {
-            return bad_input(format!("--out {}: a file is in the way, expected a folder", self.out.display()));
+        if self.out.to_str().is_none() {
+            let out = self.out.display();
+            return bad_input(format!("--out {out}: not UTF-8, which the run files in the folder have to be"));
         }
         let mut demo = Demo::new(&self.out);
         demo.seed = self.seed;
@@ -52,11 +54,14 @@ impl Arguments {
                 return bad_input(format!("{name} must be at least 1"));
             }
         }
-        out_folder(&self.out)?;
+        demo.check().with_context(|| format!("--out {}", self.out.display())).input()?;
+        // That the folder can be had is tried before the work; the demo claims it again itself.
+        drop(claim_out_folder(&self.out, &Demo::WRITTEN)?);
+        let signals = Signals::watch("stopping after this step or batch")?;
         let start = Instant::now();
-        let mut current: Option<(String, ProgressBar)> = None;
+        let mut current: Option<(String, progress::Bar)> = None;
         let summary = demo
-            .run(&device, |event| {
+            .run(&device, signals.stop(), |event| {
                 let (title, total) = match &event {
                     DemoProgress::Training(name, _) => (format!("tune {name}"), 0),
                     DemoProgress::Evaluating(name, _, total) => (format!("evaluate {name}"), *total as u64),
@@ -71,16 +76,22 @@ impl Arguments {
                 let Some((_, bar)) = &current else { return };
                 match event {
                     DemoProgress::Training(_, event) => progress::training(bar, event),
-                    DemoProgress::Evaluating(_, done, _) => bar.set_position(done as u64),
+                    DemoProgress::Evaluating(_, done, total) => bar.at(done as u64, total as u64),
                 }
             })
             .work()?;
         if let Some((_, bar)) = current.take() {
             bar.finish();
         }
+        let Some(summary) = summary else {
+            let out = self.out.display();
+            return Err(signals.failure(&format!(
+                "before its end; {out} keeps what was written, without a summary, and the next coin demo begins again"
+            )));
+        };
         println!("{}", table::terminal(&summary));
-        println!("Report:  {}", self.out.join("report.html").display());
-        println!("Numbers: {}", self.out.join("summary.json").display());
+        println!("Report:  {}", shown(&self.out.join("report.html")));
+        println!("Numbers: {}", shown(&self.out.join("summary.json")));
         eprintln!("done in {:.0} s", start.elapsed().as_secs_f64());
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! `coin eval`
 
+mod prompt_check;
 mod prompt_parts;
 mod remote;
 mod task_choice;
@@ -16,16 +17,19 @@ use coin::eval::{Bootstrap, metrics, table};
 use coin::eval::{
     Evaluation, InstructionSet, LanguageModel, Ledger, LongPrompts, Plan, Preset, Record, Scorer, Summary,
 };
+use coin::stoppable::Stoppable;
 use coin::{evaluation_folder, model_folder};
+use prompt_check::PromptCheck;
 use prompt_parts::{Built, PromptParts};
 use remote::RemoteArguments;
 use serde_json::json;
 use task_choice::TaskChoice;
 
 use super::model_arguments::{ModelArguments, warn};
-use super::{check_intervals, distinct, out_folder};
+use super::{as_text, check_intervals, check_out_folder, claim_out_folder, distinct, shown};
 use crate::failure::{Failure, OrFail, bad_input};
 use crate::progress;
+use crate::signals::Signals;
 
 /// Whose details are followed.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -153,6 +157,7 @@ impl Arguments {
         if self.remote.is_chat() && !Scorer::from(self.scorer).generates() {
             return bad_input("--scorer: a chat server tells no likelihoods of given words");
         }
+        check_out_folder(&self.out, &evaluation_folder::WRITTEN)?;
         // A model that is not there is told before data are read.
         let local = match self.remote.is_given() {
             true => None,
@@ -161,6 +166,7 @@ impl Arguments {
         let chosen = self.tasks.read(self.model.offline, self.parts.shots_from())?;
         let Built { instructions, surroundings, examples } = self.parts.build(&chosen, self.seed)?;
         let preset = Preset::from(self.preset);
+        let checked = self.check_prompts(&instructions, &chosen)?;
         let evaluation = Evaluation {
             levels: self.parts.levels(&instructions),
             component: self.parts.component(),
@@ -194,22 +200,42 @@ impl Arguments {
         if plan.left_out() > 0 {
             eprintln!("coin: warning: examples left out, as they are too long for the model: {}", plan.left_out());
         }
-        let answered = self.answer(&plan, &evaluation.tasks, model.get());
+        let _held = claim_out_folder(&self.out, &evaluation_folder::WRITTEN)?;
+        let signals = Signals::watch("stopping after this batch, whose answers are kept")?;
+        let mut kept = 0;
+        let mut asked = Stoppable::new(model.get(), signals.stop());
+        let answered = self.answer(&plan, &evaluation.tasks, &mut asked, &mut kept);
+        let stopped = asked.stopped();
         if let Model::Remote(remote) = &model {
             eprintln!("coin: {}", remote::describe(&remote.usage()));
+        }
+        if stopped {
+            return Err(signals.failure(&self.what_is_kept(kept, plan.total())));
         }
         let records = answered?;
         if !self.representations.is_empty() {
             let bar = progress::bar("hidden states", 0);
             let tasks = distinct(&self.representations);
-            evaluation_folder::write_states(&self.out, &plan, model.get(), &tasks, &records, &mut |done, total| {
-                bar.set_length(total as u64);
-                bar.set_position(done as u64);
-            })
-            .work()?;
+            let mut asked = Stoppable::new(model.get(), signals.stop());
+            let progress = &mut |done, total| bar.at(done as u64, total as u64);
+            let written = evaluation_folder::write_states(&self.out, &plan, &mut asked, &tasks, &records, progress);
+            if asked.stopped() {
+                return Err(signals.failure(&self.what_is_kept(kept, plan.total())));
+            }
+            written.work()?;
             bar.finish();
         }
-        self.write(&plan, &evaluation, &mut model, &chosen, &records)
+        self.write(&plan, &evaluation, &mut model, &chosen, checked, &records)
+    }
+
+    /// What is wrong with the instructions of a file, if that is where the levels' instructions come from; told at once.
+    fn check_prompts(&self, set: &InstructionSet, chosen: &task_choice::Chosen) -> Result<PromptCheck, Failure> {
+        let Some(file) = self.parts.prompts().filter(|_| from_file(self.parts.component())) else {
+            return Ok(PromptCheck::default());
+        };
+        let (found, warnings) = PromptCheck::new(set, &chosen.tasks, &self.parts.levels(set), Some(file)).input()?;
+        warn(&warnings);
+        Ok(found)
     }
 
     /// The model of a folder.
@@ -223,9 +249,21 @@ impl Arguments {
         Ok(model)
     }
 
-    /// Asks the model for the answers that the ledger lacks.
-    fn answer(&self, plan: &Plan<'_>, tasks: &[Task], model: &mut dyn LanguageModel) -> Result<Vec<Record>, Failure> {
-        out_folder(&self.out)?;
+    /// What an evaluation that was stopped keeps, and how to resume it.
+    fn what_is_kept(&self, kept: usize, total: usize) -> String {
+        let ledger = self.out.join(evaluation_folder::LEDGER);
+        let fresh = if self.fresh { " without --fresh" } else { "" };
+        format!("with {kept} of {total} answers, kept in {}; the same command{fresh} resumes there", ledger.display())
+    }
+
+    /// Asks the model for the answers that the ledger lacks. `kept` is the number of those it holds.
+    fn answer(
+        &self,
+        plan: &Plan<'_>,
+        tasks: &[Task],
+        model: &mut dyn LanguageModel,
+        kept: &mut usize,
+    ) -> Result<Vec<Record>, Failure> {
         let path = self.out.join(evaluation_folder::LEDGER);
         let mut ledger = if self.fresh { Ledger::create(path).work()? } else { Ledger::open(path).input()? };
         let there = ledger.found().len();
@@ -244,8 +282,8 @@ impl Arguments {
         }
         let bar = progress::bar("evaluate", 0);
         let outcome = plan.run(model, &mut ledger, &mut |done, total| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
+            *kept = done;
+            bar.at(done as u64, total as u64);
         });
         bar.finish();
         outcome.work()
@@ -257,6 +295,7 @@ impl Arguments {
         evaluation: &Evaluation,
         model: &mut Model,
         chosen: &task_choice::Chosen,
+        checked: PromptCheck,
         records: &[Record],
     ) -> Result<(), Failure> {
         let name = run_name(&self.model);
@@ -283,7 +322,7 @@ impl Arguments {
             "usage": model.usage(),
             "dtype": here.then_some(format.dtype),
             "quantization": format.quantization,
-            "prompts": self.parts.prompts(),
+            "prompts": self.parts.prompts().map(as_text),
             "glue": chosen.glue,
             "tasks": evaluation.tasks.iter().map(|task| format!("{} version {}", task.name, task.version)).collect::<Vec<_>>(),
             "levels": evaluation.levels,
@@ -292,7 +331,7 @@ impl Arguments {
             "shots": shots,
             "marker": evaluation.marker,
             "device": here.then_some(&self.model.device),
-            "task_files": chosen.task_files,
+            "task_files": chosen.task_files.iter().map(as_text).collect::<Vec<_>>(),
             "prompts_sha256": self.parts.prompts_sha256()?,
             "shots_from": self.parts.shots_from(),
             "intervals": self.intervals,
@@ -308,7 +347,22 @@ impl Arguments {
             "shortened": records.iter().filter(|record| record.shortened).count(),
             "near_ties": here.then_some(near),
         });
-        let summary = Summary::new(settings.as_object().cloned().unwrap_or_default(), vec![run]);
+        let mut settings = settings.as_object().cloned().unwrap_or_default();
+        if !checked.is_empty() {
+            settings.insert("prompts_check".to_owned(), checked.to_json());
+        }
+        if !chosen.skipped.is_empty() {
+            settings.insert("skipped_rows".to_owned(), json!(chosen.skipped));
+        }
+        let unfinished = records.iter().filter(|record| record.is_unfinished_thought()).count();
+        if unfinished > 0 {
+            warn(&[format!(
+                "{unfinished} of {} answers are thoughts that never end in {} tokens; --max-new-tokens gives them more",
+                records.len(),
+                evaluation.max_new_tokens
+            )]);
+        }
+        let summary = Summary::new(settings, vec![run]);
         summary.write(self.out.join("summary.json")).work()?;
         println!("{}", table::terminal(&summary));
         if near > 0 {
@@ -317,7 +371,7 @@ impl Arguments {
                 metrics::NEAR_TIE
             );
         }
-        println!("Numbers: {}", self.out.join("summary.json").display());
+        println!("Numbers: {}", shown(&self.out.join("summary.json")));
         Ok(())
     }
 }

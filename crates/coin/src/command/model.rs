@@ -2,16 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use burn::tensor::Tensor;
 use clap::{Args, Subcommand};
-use coin::hub::Files;
+use coin::core::new_folder::{self, NewFolder};
+use coin::core::output_folder;
+use coin::core::quote::printable;
+use coin::evaluation_folder;
+use coin::hub::{Files, is_weight};
 use coin::model::RopeScaling;
 use coin::model::checkpoint::{self, NamedTensor, write_safetensors};
 use coin::model::generate::{GenerateOptions, generate};
 use coin::model::{FloatType, LlamaConfig, Quantization, Sampling, TextTokenizer, TokenBatch, adapter};
 
-use super::check_out;
 use super::model_arguments::{FloatName, ModelArguments, folder};
+use super::{check_out, shown};
 use crate::failure::{Failure, OrFail, bad_input};
 
 /// Sub-commands of `coin model`.
@@ -89,6 +94,11 @@ pub struct Merge {
 }
 
 impl Command {
+    /// Whether it writes files.
+    pub fn writes(&self) -> bool {
+        matches!(self, Command::Forward(_) | Command::Merge(_))
+    }
+
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
         match self {
@@ -102,8 +112,7 @@ impl Command {
 
 impl Info {
     fn run(self) -> Result<(), Failure> {
-        let is_small = |name: &str| name.ends_with(".json") || name == "tokenizer.model";
-        let dir = folder("model", &self.model, Files::Matching(&is_small), self.offline)?;
+        let dir = folder("model", &self.model, Files::Settings, self.offline)?;
         let config = LlamaConfig::read(&dir).input()?;
         let parameters = config.parameters();
         println!("architecture  {:?}", config.model_type);
@@ -140,7 +149,7 @@ impl Info {
                 let [bos, eos, pad] = tokenizer.describe();
                 println!("begin         {bos}\nend           {eos}\npadding       {pad}");
             }
-            Err(error) => println!("tokenizer     {error}"),
+            Err(error) => println!("tokenizer     {}", printable(&error.to_string())),
         }
         Ok(())
     }
@@ -188,7 +197,7 @@ impl Forward {
             NamedTensor::new("mask", batch.mask().float() as Tensor<2>),
         ];
         write_safetensors(&self.out, &tensors).work()?;
-        println!("logits [{n}, {seq}, {vocabulary}] written to {}", self.out.display());
+        println!("logits [{n}, {seq}, {vocabulary}] written to {}", shown(&self.out));
         Ok(())
     }
 }
@@ -219,19 +228,13 @@ impl Generate {
     }
 }
 
-/// The files of a model folder that a merged model shares with its base.
-const COMPANIONS: [&str; 5] =
-    ["generation_config.json", "special_tokens_map.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json"];
-
 impl Merge {
     fn run(self) -> Result<(), Failure> {
         if self.model.adapter.is_none() {
             return bad_input("--adapter is needed: it names what is merged");
         }
-        let occupied = |out: &Path| std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
-        if self.out.is_file() || occupied(&self.out) {
-            return bad_input(format!("--out {}: is not empty, expected a new folder", self.out.display()));
-        }
+        let named = || format!("--out {}", shown(&self.out));
+        new_folder::check(&self.out).with_context(named).input()?;
         let (model, base) = self.model.open()?;
         // Every id once, in rows as long as the model reads at most.
         let config = model.config();
@@ -239,15 +242,35 @@ impl Merge {
         let rows: Vec<Vec<u32>> = ids.chunks(config.max_position_embeddings.min(128)).map(<[u32]>::to_vec).collect();
         let probe = TokenBatch::left_padded(&rows, 0, 1, &model.device()).work()?;
         let (merged, difference) = adapter::merge(model, &probe).work()?;
-        checkpoint::save(&merged, &self.out, self.stored.into()).work()?;
-        for name in COMPANIONS.iter().filter(|name| base.join(name).exists()) {
-            std::fs::copy(base.join(name), self.out.join(name)).work()?;
-        }
-        println!("merged model written to {}", self.out.display());
+        let out = NewFolder::begin(&self.out).with_context(named).work()?;
+        checkpoint::save(&merged, &out.path(), self.stored.into()).with_context(named).work()?;
+        copy_companions(&base, &out.path()).work()?;
+        out.publish().with_context(named).work()?;
+        println!("merged model written to {}", shown(&self.out));
         println!(
             "largest difference of a logit before and after, over {} tokens: {difference:.2e}",
             rows.iter().map(Vec::len).sum::<usize>()
         );
         Ok(())
     }
+}
+
+/// Copies what describes the model of the folder `base` whatever its weights are: every file that holds no weights and that the
+/// merged model in `out` has not of its own. Hidden files and folders, such as `.git` and checkpoints of a training, are no part
+/// of the model, and neither are results of an evaluation that were written to its folder.
+fn copy_companions(base: &Path, out: &Path) -> anyhow::Result<()> {
+    let results: &[&str] = if base.join(output_folder::MARKER).exists() { &evaluation_folder::WRITTEN } else { &[] };
+    let reading = || format!("cannot read {}", base.display());
+    for entry in std::fs::read_dir(base).with_context(reading)? {
+        let (from, name) = entry.map(|entry| (entry.path(), entry.file_name())).with_context(reading)?;
+        let text = name.to_string_lossy();
+        let to = out.join(&name);
+        // In the hub's cache the files are links.
+        let is_other = text.starts_with('.') || is_weight(&text) || results.contains(&&*text);
+        if from.is_file() && !is_other && !to.exists() {
+            let copied = std::fs::copy(&from, &to).and_then(|_| std::fs::File::open(&to)?.sync_all());
+            copied.with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+        }
+    }
+    Ok(())
 }

@@ -7,7 +7,6 @@ use clap::{Args, ValueEnum};
 use coin::hub::{Files, Hub, HubOptions, ProgressEvent, RepoKind, Source};
 use coin::model::{FloatType, Llama, Quantization, WeightFormat};
 use coin::model_folder;
-use indicatif::ProgressBar;
 
 use super::device_named;
 use crate::failure::{Failure, OrFail};
@@ -137,21 +136,17 @@ fn folder_of(kind: RepoKind, option: &str, text: &str, files: Files<'_>, offline
                 ..options
             };
             let found = Hub::new(options).and_then(|hub| hub.folder(&repo, files)).map_err(named);
-            bar.finish_and_clear();
+            bar.clear();
             found.input()
         }
     }
 }
 
-fn show(bar: &ProgressBar, event: ProgressEvent<'_>) {
+fn show(bar: &progress::Bar, event: ProgressEvent<'_>) {
     match event {
-        ProgressEvent::Started { file, size, resumed_at } => {
-            bar.set_length(size.unwrap_or(0));
-            bar.set_position(resumed_at);
-            bar.set_message(file.to_owned());
-        }
+        ProgressEvent::Started { file, size, resumed_at } => bar.begin(file, resumed_at, size.unwrap_or(0)),
         ProgressEvent::Advanced { bytes } => bar.inc(bytes),
-        ProgressEvent::Retrying { what, reason } => bar.println(format!("coin: {what}: {reason}, trying again")),
+        ProgressEvent::Retrying { what, reason } => bar.say(&format!("coin: {what}: {reason}, trying again")),
         _ => {}
     }
 }

@@ -5,6 +5,7 @@ mod inspect;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
+use coin::core::quote::{cut, printable};
 use coin::data::flan;
 use coin::data::glue::{self, Split};
 use coin::data::induction::{self, Part};
@@ -13,8 +14,9 @@ use coin::data::worded::Worded;
 use coin::data::{Pair, PairBuilder, Task, TemplateSet, pairs, t0};
 
 use super::model_arguments::data_folder;
-use super::{check_out, distinct};
+use super::{check_out, distinct, shown};
 use crate::failure::{Failure, OrFail, bad_input};
+use crate::progress;
 
 /// Sub-commands of `coin pairs`.
 #[derive(Debug, Subcommand)]
@@ -134,12 +136,20 @@ pub struct Check {
     /// Leaves out rows that cannot be read, with their partners, and counts them.
     #[arg(long)]
     skip_bad: bool,
+    /// Says what becomes of so many pairs that a training holds out: the run file's data.validation_pairs.
+    #[arg(long, value_name = "N")]
+    validation_pairs: Option<usize>,
     /// Prints the whole report as JSON.
     #[arg(long)]
     json: bool,
 }
 
 impl Command {
+    /// Whether it writes a file.
+    pub fn writes(&self) -> bool {
+        matches!(self, Command::Build(_) | Command::Take(_))
+    }
+
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
         match self {
@@ -165,7 +175,7 @@ impl Take {
         }
         all.truncate(self.pairs);
         pairs::write_jsonl(&self.out, &all).work()?;
-        println!("{} of {found} pairs written to {}", all.len(), self.out.display());
+        println!("{} of {found} pairs written to {}", all.len(), shown(&self.out));
         Ok(())
     }
 }
@@ -181,12 +191,27 @@ fn check_pairs_file(out: &Path, inputs: &[(&str, &Path)]) -> Result<(), Failure>
 
 impl Check {
     fn run(self) -> Result<(), Failure> {
+        if let Some(count) = self.validation_pairs.filter(|count| !count.is_multiple_of(2)) {
+            return bad_input(format!("--validation-pairs {count}: expected an even number: every two are a couple"));
+        }
         let (read, skipped) = pairs::read_with(&self.file, &ReadOptions { skip_bad: self.skip_bad }).input()?;
         say_skipped(&self.file.display().to_string(), &skipped);
         let report = PairsReport::new(&read);
+        let split = self.validation_pairs.map(|count| HeldOutCounts::new(&read, count));
         match self.json {
-            true => println!("{}", serde_json::to_string_pretty(&report).work()?),
-            false => print(&report),
+            true => {
+                let mut json = serde_json::to_value(&report).work()?;
+                if let Some(split) = &split {
+                    json["held_out"] = split.json();
+                }
+                println!("{json:#}");
+            }
+            false => {
+                print(&report);
+                if let Some(split) = &split {
+                    split.print();
+                }
+            }
         }
         match report.is_sound() {
             true => Ok(()),
@@ -198,8 +223,47 @@ impl Check {
     }
 }
 
+/// What becomes of the pairs that a training holds out.
+struct HeldOutCounts {
+    /// Pairs held out under preset `paper`, the last ones.
+    last: usize,
+    /// Of these, pairs of an instance that is also trained on.
+    leaking: usize,
+    /// Pairs held out under preset `strict`, in whole groups.
+    whole: usize,
+    /// Pairs that `strict` then leaves out of training.
+    left_out: usize,
+}
+
+impl HeldOutCounts {
+    fn new(all: &[Pair], count: usize) -> Self {
+        let (last, whole) = (pairs::hold_out_last(all, count), pairs::hold_out(all, count));
+        let (last, leaking) = (last.validation.len(), last.leaking);
+        HeldOutCounts { last, leaking, whole: whole.validation.len(), left_out: whole.left_out.len() }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let HeldOutCounts { last, leaking, whole, left_out } = self;
+        serde_json::json!({"last": last, "leaking": leaking, "whole": whole, "left_out": left_out})
+    }
+
+    fn print(&self) {
+        let HeldOutCounts { last, leaking, whole, left_out } = self;
+        println!("preset paper: {leaking} of the last {last} pairs are of instances that are trained on, too");
+        println!("preset strict: {whole} pairs are held out by whole instances, {left_out} are left out of training");
+    }
+}
+
+/// Tells how the quote characters of tab-separated files were read.
+fn say_forms(report: &ReadReport) {
+    for form in &report.forms {
+        eprintln!("coin: {}", printable(form));
+    }
+}
+
 /// Tells which rows were left out.
-fn say_skipped(what: &str, report: &ReadReport) {
+pub(super) fn say_skipped(what: &str, report: &ReadReport) {
+    say_forms(report);
     for (line, why) in &report.skipped {
         eprintln!("coin: {what}: line {line} left out: {why}");
     }
@@ -213,8 +277,9 @@ fn print(report: &PairsReport) {
     let tasks = if report.tasks.len() == 1 { "task" } else { "tasks" };
     println!("{} pairs of {} {tasks}, longest text {} characters", report.pairs, report.tasks.len(), report.longest);
     for (task, counts) in &report.tasks {
-        let name = if task.is_empty() { "(no task)" } else { task };
-        let answers: Vec<String> = counts.answers.iter().map(|(answer, count)| format!("{answer} {count}")).collect();
+        let name = if task.is_empty() { "(no task)".into() } else { cut(task) };
+        let answers: Vec<String> =
+            counts.answers.iter().map(|(answer, count)| format!("{} {count}", cut(answer))).collect();
         let answers =
             if answers.is_empty() { format!("{} different targets", counts.targets) } else { answers.join(", ") };
         println!("{name:<20} {:>8}  {answers}", counts.pairs);
@@ -222,6 +287,10 @@ fn print(report: &PairsReport) {
     println!(
         "{} pairs repeat an earlier one, {} texts stand with two targets",
         report.duplicates, report.contradictions
+    );
+    println!(
+        "{} different instances; couples tied by common ones: {} groups, the largest of {} pairs",
+        report.instances, report.groups, report.largest_group
     );
     // Couples and pairs are counted from 1 here, as lines are.
     let list = |places: &[usize]| {
@@ -284,7 +353,7 @@ impl Build {
         let mut all = pairs::interleave(lists, self.seed).input()?;
         all.truncate(self.limit.unwrap_or(usize::MAX));
         pairs::write_jsonl(&self.out, &all).work()?;
-        println!("{} pairs written to {}", all.len(), self.out.display());
+        println!("{} pairs written to {}", all.len(), shown(&self.out));
         Ok(())
     }
 
@@ -315,28 +384,33 @@ impl Build {
             .with_negatives(negatives)
             .with_variation(variation);
         let mut lists = Vec::new();
+        let bar = progress::bar("pairs", tasks.len() as u64);
         for name in tasks {
             let task = Task::named(name).input()?;
             let options = ReadOptions { skip_bad: self.skip_bad };
             let (instances, read) = glue::read_with(data, name, Split::Train, &options).input()?;
             say_skipped(name, &read);
             let (pairs, report) = builder.build(&task, &instances, self.pairs).input()?;
-            eprintln!(
+            bar.say(&format!(
                 "{name}: {} pairs from {} of {} rows, {} templates used, {} excluded",
                 report.pairs, report.rows_used, report.rows, report.templates_used, report.templates_excluded
-            );
+            ));
             let balance: Vec<String> = report.answers.iter().map(|(answer, rows)| format!("{answer} {rows}")).collect();
-            eprintln!(
+            bar.say(&format!(
                 "{name}: rows by answer: {}; {} duplicates, {} without a possible negative",
                 balance.join(", "),
                 report.duplicates,
                 report.without_negative
-            );
+            ));
             if report.pairs > report.rows_used * self.paraphrases {
-                eprintln!("{name}: rows recur in several pairs; held-out pairs may share rows with training");
+                bar.say(&format!(
+                    "{name}: rows recur in several pairs; training holds out whole instances under preset strict only"
+                ));
             }
             lists.push(pairs);
+            bar.inc(1);
         }
+        bar.clear();
         Ok(lists)
     }
 
@@ -364,22 +438,24 @@ impl Build {
             return bad_input(format!("--tasks: no `{unknown}`, only: {}", known.join(", ")));
         }
         let mut lists = Vec::new();
-        for source in
-            sources.iter().filter(|one| self.tasks.is_empty() || self.tasks.iter().any(|task| task == one.task()))
-        {
+        let wanted = |one: &&W| self.tasks.is_empty() || self.tasks.iter().any(|task| task == one.task());
+        let bar = progress::bar("pairs", sources.iter().filter(wanted).count() as u64);
+        for source in sources.iter().filter(wanted) {
             match pairs::from_worded(source, self.pairs, self.seed) {
                 Ok((pairs, report)) => {
-                    eprintln!(
+                    bar.say(&format!(
                         "{}: {} pairs from {} of {} instances in {} wordings",
                         report.task, report.pairs, report.instances_used, report.instances, report.wordings
-                    );
+                    ));
                     lists.push(pairs);
                 }
                 // Of all tasks, one that gives no couple is told and left out; one that was asked for is an error.
-                Err(error) if self.tasks.is_empty() => eprintln!("left out: {error}"),
+                Err(error) if self.tasks.is_empty() => bar.say(&format!("left out: {error}")),
                 Err(error) => return Err(Failure::Input(error.into())),
             }
+            bar.inc(1);
         }
+        bar.clear();
         match lists.is_empty() {
             true => bad_input(format!("{}: no task gives a couple", self.data)),
             false => Ok(lists),

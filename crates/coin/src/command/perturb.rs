@@ -5,14 +5,19 @@ mod against;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::Args;
+use coin::core::quote::cut;
 use coin::data::{Component, Task};
 use coin::eval::table::Grid;
 use coin::perturb::frozen::LabelWords;
 use coin::perturb::{AuditRecord, Budget, FrozenSet, Recipe, attack_named, attack_within, files, perturb_set};
 
-use super::check_out;
+use super::{check_out, shown};
 use crate::failure::{Failure, OrFail, bad_input};
+
+/// Instructions of an attack that are named at most.
+const NAMED: usize = 20;
 
 /// Arguments of `coin perturb`.
 #[derive(Debug, Args)]
@@ -29,8 +34,8 @@ pub struct Arguments {
     /// Words that must survive in every task, beside the tasks' label words; comma separated.
     #[arg(long, value_delimiter = ',')]
     protect: Vec<String>,
-    /// How much the attacks on words and characters change: a share of the content words (0.5), or at most 3words or
-    /// 20characters; for checklist the characters appended. Each attack's own default where absent.
+    /// How much the attacks on words and characters change: a share of the content words (`0.5`), or at most so many words
+    /// (`3words`) or characters (`20characters`); for checklist the characters appended. Each attack's own default where absent.
     #[arg(long, allow_hyphen_values = true)]
     budget: Option<Budget>,
     /// The part of a prompt that the texts are, for the recipe: system, instruction, demonstrations or input.
@@ -57,7 +62,13 @@ impl Arguments {
     }
 
     fn perturb(&self, input: &Path, out: &Path) -> Result<(), Failure> {
-        check_out(out, &[("--input", input)])?;
+        let mut written = vec![out.to_owned(), files::audit_path(out), files::recipe_path(out)];
+        if self.against.is_given() {
+            written.extend([files::search_log_path(out), against::partial_log(out)]);
+        }
+        for file in &written {
+            check_out(file, &[("--input", input)])?;
+        }
         if self.protect.iter().any(|word| word.trim().is_empty()) {
             return bad_input("--protect: expected words, found an empty one");
         }
@@ -82,12 +93,17 @@ impl Arguments {
                 (name.clone(), words)
             })
             .collect();
+        let mut log = None;
         let (set, audit, recipe) = match self.against.is_given() {
             true if self.budget.is_some() => {
                 return bad_input("--budget: only for perturbations drawn at random; a search has --queries");
             }
             true => {
-                let found = self.against.run(&clean, &attacks, &label_words, self.seed, out)?;
+                let found;
+                (found, log) = self
+                    .against
+                    .run(&clean, &attacks, &label_words, self.seed, out)
+                    .map(|(found, log)| (found, Some(log)))?;
                 (found.set, found.audit, found.recipe)
             }
             false => {
@@ -99,8 +115,15 @@ impl Arguments {
         };
         let recipe = recipe.of_component(self.component);
         files::write(out, &set, &audit, &recipe).work()?;
+        if let Some(log) = log {
+            let name = files::search_log_path(out);
+            std::fs::rename(&log, &name).with_context(|| format!("cannot write {}", name.display())).work()?;
+        }
         println!("{}", table(&set, &audit));
-        println!("{} perturbed instructions written to {}", audit.len(), out.display());
+        for line in unchanged(&set, &audit) {
+            println!("{line}");
+        }
+        println!("{} perturbed instructions written to {}", audit.len(), shown(out));
         Ok(())
     }
 }
@@ -108,13 +131,30 @@ impl Arguments {
 fn verify(path: &Path) -> Result<(), Failure> {
     let (set, recipe) = files::verify(path).input()?;
     let attacks: Vec<&str> = set.attacks().collect();
-    println!("{}: as it was made, with seed {} and {}", path.display(), recipe.seed, attacks.join(", "));
+    println!("{}: as it was made, with seed {} and {}", shown(path), recipe.seed, attacks.join(", "));
     Ok(())
+}
+
+/// The instructions that an attack left as they were, a line for each attack.
+fn unchanged(set: &FrozenSet, audit: &[AuditRecord]) -> Vec<String> {
+    let of = |attack: &str| {
+        let left = audit.iter().filter(|record| record.attack == attack && record.unchanged);
+        let name = |record: &AuditRecord| {
+            let empty = if record.clean.trim().is_empty() { " (empty)" } else { "" };
+            format!("{} {}{empty}", cut(&record.task), record.index + 1)
+        };
+        let named: Vec<String> = left.map(name).collect();
+        let more = named.len().saturating_sub(NAMED);
+        let shown = named[..named.len() - more].join(", ");
+        let and_more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        (!named.is_empty()).then(|| format!("{attack} left unchanged: {shown}{and_more}"))
+    };
+    set.attacks().filter_map(of).collect()
 }
 
 /// What the attacks did, a line each; shares are means over instructions.
 fn table(set: &FrozenSet, audit: &[AuditRecord]) -> String {
-    let columns = ["attack", "instructions", "words changed", "edit distance", "labels intact"];
+    let columns = ["attack", "instructions", "unchanged", "words changed", "edit distance", "labels intact"];
     let row = |attack: &str| {
         let records: Vec<&AuditRecord> = audit.iter().filter(|record| record.attack == attack).collect();
         // A set has at least one instruction.
@@ -125,6 +165,7 @@ fn table(set: &FrozenSet, audit: &[AuditRecord]) -> String {
         vec![
             attack.to_owned(),
             records.len().to_string(),
+            records.iter().filter(|record| record.unchanged).count().to_string(),
             format!("{:.1} %", 100.0 * mean(|record| record.share_changed)),
             format!("{:.1}", mean(|record| record.edit_distance as f64)),
             format!("{intact} of {}", records.len()),

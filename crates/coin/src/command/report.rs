@@ -1,6 +1,6 @@
 //! `coin report`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use coin::eval::{Bootstrap, Curve, Summary};
@@ -8,7 +8,7 @@ use coin::evaluation_folder::{self, Evaluated};
 use coin::learning_curves;
 
 use super::model_arguments::warn;
-use super::{check_intervals, check_out};
+use super::{check_intervals, check_out, shown};
 use crate::failure::{Failure, OrFail, bad_input};
 
 /// Arguments of `coin report`.
@@ -46,9 +46,14 @@ impl Arguments {
         let mut settings = Vec::new();
         for (index, path) in self.runs.iter().enumerate() {
             let folder_name = path.file_name().map_or("run".to_owned(), |name| name.to_string_lossy().into_owned());
+            let given = self.names.get(index);
             let trained = path.join(learning_curves::METRICS).is_file();
             if trained {
-                curves.push(learning_curves::read(path, &folder_name).input()?);
+                let name = given.unwrap_or(&folder_name);
+                if curves.iter().any(|curve| curve.run == *name) {
+                    return taken(path, name);
+                }
+                curves.push(learning_curves::read(path, name).input()?);
             }
             let summary = if path.is_dir() { path.join("summary.json") } else { path.clone() };
             if trained && !summary.exists() {
@@ -65,23 +70,19 @@ impl Arguments {
             for run in summary.runs.iter_mut().filter(|_| path.is_dir()) {
                 // A demo's runs have folders of their names.
                 let folder = if several { path.join(&run.name) } else { path.clone() };
-                if folder != *path && folder.join(learning_curves::METRICS).is_file() {
-                    curves.push(learning_curves::read(&folder, &run.name).input()?);
-                }
-                let given = self.names.get(index);
                 if let Some(name) = given {
                     run.name = if several { format!("{name}/{}", run.name) } else { name.clone() };
                 }
-                let taken = |name: &str| merged.iter().flat_map(|merged| &merged.runs).any(|run| run.name == name);
-                if taken(&run.name) && !several && given.is_none() {
+                let is_taken = |name: &str| merged.iter().flat_map(|merged| &merged.runs).any(|run| run.name == name);
+                if is_taken(&run.name) && !several && given.is_none() {
                     run.name.clone_from(&folder_name);
                 }
-                if taken(&run.name) {
-                    return bad_input(format!(
-                        "{}: there is a run `{}` already; --name, once for each path, tells them apart",
-                        path.display(),
-                        run.name
-                    ));
+                if is_taken(&run.name) {
+                    return taken(path, &run.name);
+                }
+                // A curve is called as its run is, so that both have one color.
+                if folder != *path && folder.join(learning_curves::METRICS).is_file() {
+                    curves.push(learning_curves::read(&folder, &run.name).input()?);
                 }
                 evaluated.extend(Evaluated::read(&folder, &run.name).input()?);
             }
@@ -112,7 +113,13 @@ impl Arguments {
             Some("html") => report.write_html(&self.out).work()?,
             _ => report.write_markdown(&self.out).work()?,
         }
-        println!("report written to {}", self.out.display());
+        println!("report written to {}", shown(&self.out));
         Ok(())
     }
+}
+
+/// The failure of a second run of one name.
+fn taken(path: &Path, name: &str) -> Result<(), Failure> {
+    let path = path.display();
+    bad_input(format!("{path}: there is a run `{name}` already; --name, once for each path, tells them apart"))
 }

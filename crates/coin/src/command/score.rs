@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::eval::ScorerName;
 use super::model_arguments::warn;
-use super::{check_intervals, out_folder};
+use super::{as_text, check_intervals, check_out_folder, claim_out_folder};
 use crate::failure::{Failure, OrFail, bad_input};
 
 /// Arguments of `coin score`.
@@ -40,6 +40,9 @@ pub struct Arguments {
     task_files: Vec<PathBuf>,
 }
 
+/// What is written to the folder.
+const WRITTEN: [&str; 2] = ["summary.json", "unseen_instruction_acc.csv"];
+
 impl Arguments {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
@@ -47,6 +50,7 @@ impl Arguments {
         if !self.names.is_empty() && self.names.len() != self.ledgers.len() {
             return bad_input(format!("--name is there {} times for {} ledgers", self.names.len(), self.ledgers.len()));
         }
+        check_out_folder(&self.out, &WRITTEN)?;
         let own = self.task_files.iter().map(TaskFile::read).collect::<Result<Vec<_>, _>>().input()?;
         let mut evaluated = Vec::new();
         for (index, path) in self.ledgers.iter().enumerate() {
@@ -79,7 +83,7 @@ impl Arguments {
         let runs = evaluated.iter().map(score).collect::<Result<Vec<_>, _>>().input()?;
         let settings = json!({
             "command": "score",
-            "ledgers": self.ledgers,
+            "ledgers": self.ledgers.iter().map(as_text).collect::<Vec<_>>(),
             "scorer": self.scorer.map(Scorer::from),
             "intervals": self.intervals,
             "seed": self.seed,
@@ -88,7 +92,7 @@ impl Arguments {
         if self.intervals > 0 {
             warn(&evaluation_folder::compare(&mut summary, &evaluated, bootstrap));
         }
-        out_folder(&self.out)?;
+        let _held = claim_out_folder(&self.out, &WRITTEN)?;
         if let [run] = &summary.runs[..] {
             results::write_accuracies(&self.out, run).work()?;
         }
@@ -125,6 +129,7 @@ fn read_anew(records: &mut [Record], scorer: Scorer, tasks: &[Task]) -> Result<(
             return bad_input(format!("task `{}` is not known; --task-file names its definition", record.task));
         };
         record.pred = scorer.read(task, record).input()?;
+        record.unparsable = scorer.unparsable(task, record);
         record.scorer = scorer;
     }
     Ok(())

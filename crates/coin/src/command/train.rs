@@ -1,21 +1,21 @@
 //! `coin train`
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
+use coin::core::CoreError;
 use coin::device;
 use coin::eval::Report;
 use coin::hub::Files;
 use coin::learning_curves;
 use coin::loss::collective::{DeviceCollective, LocalCollective, NetworkCollective, NetworkOptions};
 use coin::train::estimate::MemoryEstimate;
-use coin::train::{Outcome, Progress, RunConfig, RunOptions, Trainer};
+use coin::train::{Outcome, Progress, RunConfig, RunOptions, TrainError, Trainer};
 
 use super::model_arguments::{folder, warn};
 use crate::failure::{Failure, OrFail, bad_input};
 use crate::progress;
+use crate::signals::Signals;
 
 /// Arguments of `coin train`.
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ pub struct Arguments {
     /// Changes a key of the run file, such as `train.seed=7`; may be given again.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Goes on from the newest checkpoint of the run folder, if there is one.
+    /// Resumes from the newest checkpoint of the run folder, if there is one.
     #[arg(long)]
     resume: bool,
     /// Checks everything and prints the resolved configuration, the layers, the steps and the memory instead of training.
@@ -47,6 +47,11 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// Whether this process is one of a run's `--ranks`.
+    pub fn joins_ranks(&self) -> bool {
+        self.ranks.is_some()
+    }
+
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
         if let Some((rank, ranks)) = self.rank.zip(self.ranks).filter(|(rank, ranks)| rank >= ranks) {
@@ -77,6 +82,7 @@ impl Arguments {
                 eprintln!("coin: {count} {what}");
             }
         }
+        warn(&trainer.contrast_warnings().input()?);
         if self.dry_run {
             print!("{}", trainer.resolved().work()?);
             println!();
@@ -88,10 +94,11 @@ impl Arguments {
             println!("{}: the run is finished, there is nothing left to do", out.display());
             return Ok(());
         }
-        let stop = watch_signals()?;
-        let bar = progress::bar("train", trainer.steps() as u64);
+        let signals = Signals::watch("stopping after this step, with a checkpoint")?;
+        let steps = trainer.steps();
+        let bar = progress::bar("train", steps as u64);
         let mut held_out = Vec::new();
-        let options = RunOptions { resume: self.resume, stop: Some(&stop) };
+        let options = RunOptions { resume: self.resume, stop: Some(signals.stop()) };
         let show = |event: &Progress| {
             progress::training(&bar, event);
             if let Progress::Validation(metrics) = event {
@@ -116,37 +123,46 @@ impl Arguments {
                 trainer.run_parallel(devices.into_iter().zip(ranks).collect(), options, show)
             }
         };
-        let outcome = outcome.work()?;
+        let outcome = outcome.map_err(|error| match error {
+            TrainError::Core(CoreError::Locked { .. } | CoreError::ForeignFolder { .. }) => {
+                Failure::Input(error.into())
+            }
+            _ => Failure::Work(error.into()),
+        })?;
         bar.finish();
+        let stopped = match outcome {
+            Outcome::Finished(_) => None,
+            Outcome::Stopped(step) => {
+                let kept = format!("after step {step} of {steps}, with a checkpoint; continue with --resume");
+                Some(signals.failure(&kept))
+            }
+        };
         if self.rank.is_some_and(|rank| rank > 0) {
-            return Ok(());
+            return stopped.map_or(Ok(()), Err);
         }
         for metrics in held_out {
             println!(
-                "held out, step {}: generation loss {:.4}, ranking accuracy {:.1}% (hard negative {:.1}%), cosine {:.4} (negatives {:.4})",
+                "held out, after step {}: generation loss {:.4}, ranking accuracy {} (hard negative {}), cosine {:.4} (negatives {})",
                 metrics.step,
                 metrics.loss_generation,
-                metrics.contrastive_accuracy * 100.0,
-                metrics.hard_negative_accuracy * 100.0,
+                progress::percent(metrics.contrastive_accuracy, 1),
+                progress::percent(metrics.hard_negative_accuracy, 1),
                 metrics.similarity_positive,
-                metrics.similarity_negative
+                progress::number(metrics.similarity_negative, 4)
             );
         }
         let report = write_report(&out);
-        match outcome {
-            Outcome::Finished(_) => {
-                println!("adapter written to {}", out.join("adapter").display());
-                if report.is_ok() {
-                    println!("learning curves in {}", out.join("report.html").display());
-                }
+        if stopped.is_none() {
+            println!("adapter written to {}", out.join("adapter").display());
+            if report.is_ok() {
+                println!("learning curves in {}", out.join("report.html").display());
             }
-            Outcome::Stopped(step) => println!("stopped after step {step}; go on with --resume"),
         }
         // What was trained is there all the same.
         if let Err(failure) = report {
             warn(&[format!("the report could not be written: {failure}")]);
         }
-        Ok(())
+        stopped.map_or(Ok(()), Err)
     }
 }
 
@@ -156,18 +172,4 @@ fn write_report(out: &Path) -> Result<(), Failure> {
     let curves = vec![learning_curves::read(out, &name).work()?];
     let summary = learning_curves::settings_only(out).work()?;
     Report { curves, ..Report::new(summary) }.write_html(out.join("report.html")).work()
-}
-
-/// A flag that SIGINT and SIGTERM set; a second signal ends the process at once.
-fn watch_signals() -> Result<Arc<AtomicBool>, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        eprintln!("coin: stopping after this step, with a checkpoint");
-    })
-    .work()?;
-    Ok(stop)
 }

@@ -86,7 +86,7 @@ fn step(at: &Setting, preset: Preset, micro: usize, checkpointing: bool) -> Resu
         let objective = objective(kind, preset, checkpointing);
         let (gradients, values) = objective.step(&model, &pairs, micro, 4).unwrap();
         results.values("losses", [values.loss, values.generation, values.contrastive, values.scaled]);
-        results.values("similarity", [values.similarity_positive, values.similarity_negative]);
+        results.values("similarity", [values.similarity_positive, values.similarity_negative.unwrap()]);
         results.parameters(&model, &gradients);
     }
     results

@@ -73,17 +73,21 @@ pub(in crate::report) fn changes(summary: &Summary) -> Grid {
 /// For each run and level, the share of unparsable answers and of near-ties, and how many prompts were shortened.
 pub(in crate::report) fn reliability(summary: &Summary) -> Grid {
     let mut columns = vec!["level".to_owned()];
-    for head in ["unparsable (%)", "near\u{2011}ties (%)", "shortened"] {
+    type Column = (&'static str, fn(&Measures) -> String);
+    let mut shown: Vec<Column> = vec![
+        ("unparsable (%)", |measures| percent(measures.unparsable)),
+        ("near\u{2011}ties (%)", |measures| measures.near_ties.map_or(none(), percent)),
+        ("shortened", |measures| measures.shortened.to_string()),
+    ];
+    if summary.runs.iter().flat_map(|run| &run.levels).any(|row| row.measures.unfinished_thoughts > 0.0) {
+        shown.insert(1, ("no end of thought (%)", |measures| percent(measures.unfinished_thoughts)));
+    }
+    for (head, _) in &shown {
         columns.extend(summary.runs.iter().map(|run| format!("{}: {head}", run.name)));
     }
-    let shown: [fn(&Measures) -> String; 3] = [
-        |measures| percent(measures.unparsable),
-        |measures| measures.near_ties.map_or(none(), percent),
-        |measures| measures.shortened.to_string(),
-    ];
     let row = |level: &str| {
         let mut row = vec![title(level).to_owned()];
-        for show in shown {
+        for (_, show) in &shown {
             row.extend(summary.runs.iter().map(|run| run.level(level).map_or(none(), show)));
         }
         row
@@ -126,6 +130,7 @@ fn change(row: &Row, value: f64) -> String {
 mod tests {
     use super::*;
     use crate::report::synthetic;
+    use crate::table;
 
     #[test]
     fn measures_that_no_run_has_are_left_out() {
@@ -148,6 +153,16 @@ mod tests {
         assert_eq!((show(drop, (drop.value)(&measures).unwrap()), change(drop, -0.02)), ("12.5".into(), "−2.0".into()));
         assert_eq!(show(matthews, (matthews.value)(&measures).unwrap()), "−0.250");
         assert_eq!((change(matthews, 0.0004), change(matthews, 0.1)), ("0.000".into(), "+0.100".into()));
+    }
+
+    #[test]
+    fn thoughts_without_an_end_have_a_column_where_there_are_any() {
+        let mut summary = synthetic::summary();
+        summary.runs.truncate(1);
+        summary.runs[0].levels[0].measures.unfinished_thoughts = 0.25;
+        let grid = reliability(&summary);
+        assert_eq!((grid.columns[2].as_str(), grid.rows[0][2].as_str()), ("base: no end of thought (%)", "25.0"));
+        assert_eq!(table::robustness(&summary.runs[0]).columns[8], "no end of thought");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A comparison of wordings for the terminal, at most [`WIDTH`] columns wide.
 
+use coin::core::quote::printable;
 use coin::eval::Wordings;
 use coin::eval::table::Grid;
 use coin::eval::wordings::WordedAnswer;
@@ -113,9 +114,9 @@ fn square(rows: &[Vec<f64>]) -> Grid {
     }
 }
 
-/// One line of at most `most` characters, with an ellipsis where it goes on.
+/// One line of at most `most` characters, with an ellipsis where it goes on; control characters are written out.
 fn cut(text: &str, most: usize) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = printable(text).split_whitespace().collect::<Vec<_>>().join(" ");
     match line.chars().count() <= most {
         true => line,
         false => line.chars().take(most - 1).chain(['…']).collect(),
@@ -124,9 +125,10 @@ fn cut(text: &str, most: usize) -> String {
 
 /// The same for a path, whose end matters.
 fn cut_front(text: &str, most: usize) -> String {
+    let text = printable(text);
     let length = text.chars().count();
     match length <= most {
-        true => text.to_owned(),
+        true => text.into_owned(),
         false => std::iter::once('…').chain(text.chars().skip(length + 1 - most)).collect(),
     }
 }
@@ -164,5 +166,7 @@ mod tests {
         assert!(wrapped(&"x".repeat(300), "   ").trim_end().ends_with('…'));
         assert_eq!((cut("a\nlong  answer", 8).as_str(), cut("short", 5).as_str()), ("a long …", "short"));
         assert_eq!(cut_front("runs/coin/adapter", 8), "…adapter");
+        assert_eq!((cut("\u{1b}[2J", 20).as_str(), cut_front("a\u{7}", 20).as_str()), ("\\u{1b}[2J", "a\\u{7}"));
+        assert!(!wrapped("a \u{1b}]0;b\u{7}", "   ").contains(['\u{1b}', '\u{7}']));
     }
 }

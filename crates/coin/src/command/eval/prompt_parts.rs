@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use coin::core::quote::printable;
 use coin::data::glue::Split;
 use coin::data::{Component, Demonstration, Instance};
 use coin::eval::levels::CLEAN;
@@ -148,12 +149,19 @@ impl PromptParts {
         if self.shots > 0 {
             let mut clean: BTreeMap<String, Vec<Demonstration>> = BTreeMap::new();
             for task in &chosen.tasks {
-                let (shown, taken) =
-                    surroundings::demonstrations(task, &chosen.shown[&task.name], self.shots, seed).input()?;
-                if self.shots_from == ShotsFrom::Validation
-                    && let Some(examples) = examples.get_mut(&task.name)
-                {
-                    examples.retain(|example| !taken.contains(&example.row));
+                let there = &chosen.shown[&task.name];
+                let evaluated = examples.entry(task.name.clone()).or_default();
+                let of_training = self.shots_from == ShotsFrom::Train;
+                // No example may be shown with its answer, in whichever file it stands.
+                let candidates =
+                    if of_training { surroundings::without_twins(there, evaluated) } else { there.clone() };
+                if candidates.len() < there.len() {
+                    let (twins, name) = (there.len() - candidates.len(), printable(&task.name));
+                    eprintln!("coin: {name}: {twins} training rows are evaluated, too, and make no demonstrations");
+                }
+                let (shown, taken) = surroundings::demonstrations(task, &candidates, self.shots, seed).input()?;
+                if !of_training {
+                    *evaluated = surroundings::without_twins(evaluated, &taken);
                 }
                 clean.insert(task.name.clone(), shown);
             }

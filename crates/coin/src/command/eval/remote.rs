@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use coin::eval::openai::{Api, ApiKey, OpenAiModel, OpenAiOptions, Prices, Turns, Usage};
+use coin::core::quote::cut;
+use coin::eval::openai::{Api, ApiKey, OpenAiError, OpenAiModel, OpenAiOptions, Prices, Turns, Usage};
 
 use crate::failure::{Failure, OrFail, bad_input};
 
@@ -124,14 +125,32 @@ impl RemoteArguments {
             ..OpenAiOptions::new(endpoint, name, api)
         };
         for parameter in &self.parameters {
+            let shown = cut(parameter);
             let Some((name, value)) = parameter.split_once('=') else {
-                return bad_input(format!("--parameter {parameter}: expected NAME=JSON"));
+                return bad_input(format!("--parameter {shown}: expected NAME=JSON"));
             };
-            let value = serde_json::from_str(value)
-                .map_err(|error| anyhow::anyhow!("--parameter {parameter}: {error}; text needs quotes"));
-            options.parameters.insert(name.to_owned(), value.input()?);
+            let value = coin::core::json::from_str(value)
+                .map_err(|error| anyhow::anyhow!("--parameter {shown}: {error}; text needs quotes"));
+            if options.parameters.insert(name.to_owned(), value.input()?).is_some() {
+                return bad_input(format!("--parameter {shown}: `{}` is given twice", cut(name)));
+            }
         }
-        OpenAiModel::new(options).input().map(Some)
+        OpenAiModel::new(options).map(Some).map_err(|error| match error {
+            OpenAiError::Option { option, reason } => Failure::Input(anyhow::anyhow!("{}: {reason}", argument(option))),
+            error => Failure::Input(error.into()),
+        })
+    }
+}
+
+/// The argument that sets the field `option` of the library.
+fn argument(option: &str) -> String {
+    match option {
+        "key" => "the key (--key-env)".to_owned(),
+        "model" | "endpoint" | "budget" | "attempts" | "concurrency" => format!("--{option}"),
+        "parameters" => "--parameter".to_owned(),
+        "request_timeout" => "--timeout".to_owned(),
+        "prices" => "--price-prompt and --price-completion".to_owned(),
+        option => format!("--{}", option.replace('_', "-")),
     }
 }
 

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
+use coin::core::quote::cut;
 use coin::data::glue::{self, Split};
+use coin::data::pairs::{ReadOptions, ReadReport};
 use coin::data::{DataError, Instance, Task, TaskFile};
 
 use crate::command::distinct;
 use crate::command::model_arguments::data_folder;
+use crate::command::pairs::say_skipped;
 use crate::failure::{Failure, OrFail, bad_input};
 
 /// Tasks of GLUE, and tasks of the user's own.
@@ -26,6 +29,9 @@ pub struct TaskChoice {
     /// Reports tasks of GLUE whose files are absent instead of failing.
     #[arg(long)]
     allow_missing: bool,
+    /// Leaves out rows of the data that cannot be read and counts them, instead of refusing the file.
+    #[arg(long)]
+    skip_bad: bool,
 }
 
 /// Tasks with their examples.
@@ -40,6 +46,18 @@ pub struct Chosen {
     pub glue: Option<String>,
     /// The files of the user's own tasks.
     pub task_files: Vec<PathBuf>,
+    /// How many rows of the evaluated split were left out, by task, where any were.
+    pub skipped: BTreeMap<String, usize>,
+}
+
+impl Chosen {
+    /// Tells which rows of `task` were left out; those of the evaluated split are kept for the summary too.
+    fn note_skipped(&mut self, task: &str, split: Split, report: &ReadReport) {
+        say_skipped(task, report);
+        if split == Split::Validation && report.skipped_count > 0 {
+            self.skipped.insert(task.to_owned(), report.skipped_count);
+        }
+    }
 }
 
 impl TaskChoice {
@@ -54,6 +72,7 @@ impl TaskChoice {
             shown: BTreeMap::new(),
             glue: self.glue.clone(),
             task_files: self.task_files.clone(),
+            skipped: BTreeMap::new(),
         };
         if let Some(glue) = &self.glue {
             self.read_glue(glue, offline, shots_from, &mut chosen)?;
@@ -62,18 +81,29 @@ impl TaskChoice {
             let file = TaskFile::read(path).input()?;
             let name = file.task.name.clone();
             if chosen.examples.contains_key(&name) {
-                return bad_input(format!("--task-file {}: there is a task `{name}` already", path.display()));
+                let (path, name) = (path.display(), cut(&name));
+                return bad_input(format!("--task-file {path}: there is a task `{name}` already"));
             }
+            let (examples, report) = file.instances_with(Split::Validation, &self.options()).input()?;
+            chosen.note_skipped(&name, Split::Validation, &report);
             if let Some(split) = shots_from {
-                chosen.shown.insert(name.clone(), file.instances(split).input()?);
+                let (shown, report) = file.instances_with(split, &self.options()).input()?;
+                if split != Split::Validation {
+                    chosen.note_skipped(&name, split, &report);
+                }
+                chosen.shown.insert(name.clone(), shown);
             }
-            chosen.examples.insert(name, file.instances(Split::Validation).input()?);
+            chosen.examples.insert(name, examples);
             chosen.tasks.push(file.task);
         }
         if chosen.tasks.is_empty() {
             return bad_input("no task left to evaluate");
         }
         Ok(chosen)
+    }
+
+    fn options(&self) -> ReadOptions {
+        ReadOptions { skip_bad: self.skip_bad }
     }
 
     fn read_glue(
@@ -92,12 +122,16 @@ impl TaskChoice {
         let data = data_folder("--glue", glue, &wanted, offline)?;
         for name in names {
             let task = Task::named(&name).input()?;
-            match glue::read(&data, &name, Split::Validation) {
-                Ok(instances) => {
+            match glue::read_with(&data, &name, Split::Validation, &self.options()) {
+                Ok((instances, report)) => {
+                    chosen.note_skipped(&name, Split::Validation, &report);
                     if let Some(split) = shots_from {
-                        let shown = glue::read(&data, &name, split);
+                        let shown = glue::read_with(&data, &name, split, &self.options());
                         let hint = "demonstrations come from the training split; --shots-from validation takes others";
-                        let shown = shown.map_err(|error| anyhow::Error::new(error).context(hint)).input()?;
+                        let (shown, report) = shown.map_err(|error| anyhow::Error::new(error).context(hint)).input()?;
+                        if split != Split::Validation {
+                            chosen.note_skipped(&name, split, &report);
+                        }
                         chosen.shown.insert(name.clone(), shown);
                     }
                     chosen.examples.insert(name, instances);

@@ -45,6 +45,9 @@ pub struct Arguments {
     /// The text given to the model, with `{instruction}` for the pair's text.
     #[arg(long)]
     template: Option<String>,
+    /// Puts the tokenizer's EOS after every target, as data.append_eos of a run file does.
+    #[arg(long)]
+    append_eos: bool,
     /// Prints a line of JSON for each text: ids, tokens and labels.
     #[arg(long)]
     json: bool,
@@ -67,7 +70,12 @@ impl Arguments {
             PresetName::Strict => (Truncation::KeepAnswer, Boundary::Offsets),
             PresetName::Paper => (Truncation::Right, Boundary::PromptAlone),
         };
+        let eos = if self.append_eos { tokenizer.end() } else { None };
+        if self.append_eos && eos.is_none() {
+            return bad_input(format!("--append-eos: the tokenizer of {} has no EOS token", self.model.display()));
+        }
         let options = TokenizeOptions {
+            eos,
             max_tokens: self.max_tokens,
             truncation,
             boundary,

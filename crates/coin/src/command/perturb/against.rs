@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::Args;
 use coin::data::Task;
 use coin::data::glue::{self, Split};
 use coin::eval::{LanguageModel, TaskAccuracy};
 use coin::model_folder;
 use coin::perturb::search::{Search, SearchPlan, SearchRecord, SearchedSet, Step, json_lines, search_set};
-use coin::perturb::{Attack, Instructions, LabelWords};
+use coin::perturb::{Attack, Instructions, LabelWords, files};
 
 use crate::command::model_arguments::{FloatName, ModelArguments, QuantizationName, data_folder, warn};
 use crate::failure::{Failure, OrFail, bad_input};
@@ -59,7 +60,7 @@ impl SearchArguments {
         self.model.is_some()
     }
 
-    /// Searches, with every text that is scored as a line of `OUT.search.jsonl`.
+    /// Searches. Every text that is scored is a line of the file that is the second value, [`partial_log`] of `out`.
     pub fn run(
         &self,
         clean: &Instructions,
@@ -67,7 +68,7 @@ impl SearchArguments {
         label_words: &LabelWords,
         seed: u64,
         out: &Path,
-    ) -> Result<SearchedSet, Failure> {
+    ) -> Result<(SearchedSet, PathBuf), Failure> {
         let (Some(model), Some(glue)) = (&self.model, &self.glue) else {
             return bad_input("--model: a search needs --glue too, whose examples it scores instructions on");
         };
@@ -106,12 +107,9 @@ impl SearchArguments {
         let search = Search { query_budget: self.queries, ..Search::default() };
         let plan = SearchPlan { clean, attacks, label_words, seed, search: &search, scorer: &scorer };
 
-        let path = log_path(out);
-        let mut file = BufWriter::new(
-            std::fs::File::create(&path)
-                .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))
-                .input()?,
-        );
+        let path = partial_log(out);
+        let writing = || format!("cannot write {}", path.display());
+        let mut file = BufWriter::new(std::fs::File::create(&path).with_context(writing).input()?);
         let bar = progress::bar("search", (clean.values().map(Vec::len).sum::<usize>() * attacks.len()) as u64);
         let model = std::cell::RefCell::new(&mut model);
         let scorer_for = |task: &str| {
@@ -124,14 +122,15 @@ impl SearchArguments {
             let mut log = |record: &SearchRecord| {
                 if record.step == Step::Clean {
                     bar.inc(1);
-                    bar.set_message(format!("{} {} {}", record.attack, record.task, record.index + 1));
+                    bar.message(&format!("{} {} {}", record.attack, record.task, record.index + 1));
                 }
                 write(record)
             };
             search_set(&plan, scorer_for, &mut log).work()?
         };
-        file.flush().work()?;
-        bar.finish_and_clear();
+        let written = file.into_inner().map_err(std::io::IntoInnerError::into_error).and_then(|file| file.sync_all());
+        written.with_context(writing).work()?;
+        bar.clear();
         for searched in &found.searches {
             println!(
                 "{} {} {}: {:.1} % -> {:.1} % after {} queries",
@@ -143,13 +142,14 @@ impl SearchArguments {
                 searched.outcome.queries
             );
         }
-        Ok(found)
+        Ok((found, path))
     }
 }
 
-/// `OUT.search.jsonl`
-fn log_path(out: &Path) -> PathBuf {
-    let mut name = OsString::from(out.as_os_str());
-    name.push(".search.jsonl");
+/// Where the log of a search is written: the log of an earlier one stands beside its set until there is a new set. What a search
+/// that was stopped has tried stays there.
+pub fn partial_log(out: &Path) -> PathBuf {
+    let mut name = OsString::from(files::search_log_path(out));
+    name.push(".partial");
     PathBuf::from(name)
 }

@@ -1,0 +1,88 @@
+//! The lines of a ledger are of one run: one model, every answer once, one class for each example.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::Record;
+use crate::EvalError;
+
+/// The numbers of names, in the order in which they first come.
+///
+/// Lines of one cell stand together in a ledger, so most names are those of the line before and need no search: a ledger of 90,000
+/// lines is checked in a small part of the time that it takes to read.
+struct Numbers<'a> {
+    known: HashMap<(&'a str, &'a str), usize>,
+    last: Option<((&'a str, &'a str), usize)>,
+}
+
+impl<'a> Numbers<'a> {
+    fn new() -> Self {
+        Numbers { known: HashMap::new(), last: None }
+    }
+
+    fn of(&mut self, name: (&'a str, &'a str)) -> usize {
+        if let Some((last, number)) = self.last
+            && last == name
+        {
+            return number;
+        }
+        let next = self.known.len();
+        let number = *self.known.entry(name).or_insert(next);
+        self.last = Some((name, number));
+        number
+    }
+}
+
+/// Refuses records that would make a run of two, with the line at fault.
+pub(super) fn check(path: &Path, records: &[Record]) -> Result<(), EvalError> {
+    let fault =
+        |line: usize, message: String| Err(EvalError::Malformed { path: path.to_owned(), line: line + 1, message });
+    let (mut tasks, mut cells) = (Numbers::new(), Numbers::new());
+    let mut answered: HashMap<(usize, usize, usize), usize> = HashMap::with_capacity(records.len());
+    let mut examples: HashMap<(usize, usize), (usize, usize)> = HashMap::new();
+    for (line, record) in records.iter().enumerate() {
+        let Record { model, task, level, instruction, row, gold, .. } = record;
+        if *model != records[0].model {
+            let first = &records[0].model;
+            return fault(
+                line,
+                format!("answered by the model `{model}`, line 1 by `{first}`: the ledger is of two runs"),
+            );
+        }
+        if let Some(before) = answered.insert((cells.of((task, level)), *instruction, *row), line) {
+            let what = format!("task `{task}`, level `{level}`, instruction {instruction}, example {row}");
+            return fault(line, format!("{what} is answered already in line {}", before + 1));
+        }
+        let (class, before) = *examples.entry((tasks.of((task, "")), *row)).or_insert((*gold, line));
+        if class != *gold {
+            let what = format!("task `{task}`, example {row} has class {gold}");
+            return fault(line, format!("{what}, and class {class} in line {}", before + 1));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(model: &str, level: &str, row: usize, gold: usize) -> Record {
+        let (task, level) = ("cola".to_owned(), level.to_owned());
+        Record { model: model.to_owned(), task, level, row, gold, ..Record::default() }
+    }
+
+    #[test]
+    fn lines_of_another_run_are_named() {
+        let message = |records: &[Record]| check(Path::new("ledger.jsonl"), records).unwrap_err().to_string();
+        let first = record("a", "clean", 0, 1);
+        assert!(
+            check(Path::new(""), &[first.clone(), record("a", "semantic", 0, 1), record("a", "clean", 1, 0)]).is_ok()
+        );
+        let other = message(&[first.clone(), record("b", "clean", 1, 0)]);
+        assert_eq!(other, "ledger.jsonl:2: answered by the model `b`, line 1 by `a`: the ledger is of two runs");
+        let twice = message(&[first.clone(), record("a", "clean", 1, 0), first.clone()]);
+        assert!(twice.starts_with("ledger.jsonl:3: ") && twice.ends_with("is answered already in line 1"), "{twice}");
+        let class = message(&[first, record("a", "semantic", 0, 0)]);
+        assert_eq!(class, "ledger.jsonl:2: task `cola`, example 0 has class 0, and class 1 in line 1");
+    }
+}

@@ -1,0 +1,252 @@
+//! A `tokenizer.json` that another program wrote, opened with care.
+//!
+//! The crate `tokenizers` trusts its file: a character map that points outside itself is a panic when a text first meets it, and
+//! a normalizer may make a text as long as it likes.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use coin_core::quote::cut;
+use serde::Deserialize;
+use serde_json::Value;
+use tokenizers::Tokenizer;
+
+use crate::ModelError;
+
+/// Characters that normalizers, and decoders, may make of one. Unicode's own compatibility forms make 18 of one.
+const MOST_GROWTH: usize = 64;
+
+/// The parts of the file that are looked at.
+#[derive(Deserialize)]
+struct Parts {
+    #[serde(default)]
+    normalizer: Value,
+    #[serde(default)]
+    decoder: Value,
+}
+
+/// The tokenizer in `bytes`, the content of the file at `path`.
+///
+/// # Errors
+/// The file is damaged, has a key twice in one object, or its normalizer or decoder could panic or make more than
+/// [`MOST_GROWTH`] characters of one.
+pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Tokenizer, ModelError> {
+    let malformed = |message: String| ModelError::Malformed { path: path.to_owned(), message };
+    let parts: Parts = coin_core::json::from_slice(bytes).map_err(ModelError::malformed(path))?;
+    for (name, part) in [("normalizer", &parts.normalizer), ("decoder", &parts.decoder)] {
+        let growth = growth(part).map_err(|fault| malformed(format!("its {name} {fault}")))?;
+        if growth > MOST_GROWTH {
+            return Err(malformed(format!(
+                "its {name} may make {growth} characters of one, expected at most {MOST_GROWTH}"
+            )));
+        }
+    }
+    guarded(|| Tokenizer::from_bytes(bytes))
+        .map_err(malformed)?
+        .map_err(|error| malformed(cut(&error.to_string()).into_owned()))
+}
+
+/// Does `work` with a tokenizer; a panic of the crate is its message.
+pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic");
+        format!("the tokenizer fails: {}", cut(text))
+    })
+}
+
+/// The most characters that `part`, a normalizer or decoder, makes of one; or what is wrong with it, as a clause.
+fn growth(part: &Value) -> Result<usize, String> {
+    let length = |value: &Value| value.as_str().map_or(0, |text| text.chars().count());
+    match part["type"].as_str() {
+        Some("Sequence") => {
+            let steps = [&part["normalizers"], &part["decoders"]].into_iter().filter_map(Value::as_array).flatten();
+            steps.map(growth).try_fold(1, |product: usize, step| Ok(product.saturating_mul(step?)))
+        }
+        Some("Replace") => Ok(match &part["pattern"]["String"] {
+            Value::String(pattern) => length(&part["content"]).div_ceil(pattern.chars().count().max(1)).max(1),
+            // A regular expression may match between two characters.
+            _ => (length(&part["content"]) + 1).max(1),
+        }),
+        Some("Prepend") => Ok((length(&part["prepend"]) + 1).max(1)),
+        Some("Precompiled") => {
+            let map = part["precompiled_charsmap"].as_str().and_then(from_base64);
+            CharacterMap::read(&map.ok_or("has a character map that is not Base64")?).and_then(|map| map.growth())
+        }
+        _ => Ok(1),
+    }
+}
+
+/// A character map of SentencePiece: the length in bytes of a double array, the array, and the texts that its leaves point
+/// into, each ended by a zero byte.
+struct CharacterMap {
+    array: Vec<u32>,
+    texts: String,
+}
+
+impl CharacterMap {
+    fn read(bytes: &[u8]) -> Result<Self, String> {
+        let (length, rest) = bytes.split_first_chunk().ok_or("has an empty character map")?;
+        let length = u32::from_le_bytes(*length) as usize / 4 * 4;
+        let (array, texts) = rest.split_at_checked(length).ok_or("has a character map that is cut short")?;
+        let texts = std::str::from_utf8(texts).map_err(|_| "has a character map whose texts are not UTF-8")?;
+        let array = array.as_chunks().0.iter().map(|unit| u32::from_le_bytes(*unit)).collect();
+        Ok(CharacterMap { array, texts: texts.to_owned() })
+    }
+
+    /// The most characters of a text that a leaf points to, once every place that a search can reach is known to be one.
+    fn growth(&self) -> Result<usize, String> {
+        let outside = || "has a character map that points outside itself".to_owned();
+        let unit = |at: usize| self.array.get(at).copied().ok_or_else(outside);
+        let offset = |unit: u32| ((unit >> 10) << ((unit & (1 << 9)) >> 6)) as usize;
+        let (mut growth, mut seen, mut open) = (1, vec![false; self.array.len()], vec![offset(unit(0)?)]);
+        while let Some(node) = open.pop() {
+            for byte in 1..=u8::MAX {
+                let at = node ^ usize::from(byte);
+                let found = unit(at)?;
+                if found & (1 << 31 | 0xff) != u32::from(byte) {
+                    continue;
+                }
+                let next = at ^ offset(found);
+                if found >> 8 & 1 == 1 {
+                    let begin = (unit(next)? & !(1 << 31)) as usize;
+                    let text = self.texts.get(begin..).ok_or_else(outside)?;
+                    growth = growth.max(text.split('\0').next().unwrap_or_default().chars().count());
+                }
+                if !std::mem::replace(seen.get_mut(next).ok_or_else(outside)?, true) {
+                    open.push(next);
+                }
+            }
+        }
+        Ok(growth)
+    }
+}
+
+/// The bytes of a text in Base64, padded or not.
+fn from_base64(text: &str) -> Option<Vec<u8>> {
+    let text = text.trim_end_matches('=').as_bytes();
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 3);
+    for group in text.chunks(4) {
+        let mut bits = 0_u32;
+        for digit in group {
+            let value = match digit {
+                b'A'..=b'Z' => digit - b'A',
+                b'a'..=b'z' => digit - b'a' + 26,
+                b'0'..=b'9' => digit - b'0' + 52,
+                b'+' => 62,
+                b'/' => 63,
+                _ => return None,
+            };
+            bits = bits << 6 | u32::from(value);
+        }
+        let missing = 4 - group.len();
+        bits <<= 6 * missing;
+        bytes.extend_from_slice(&bits.to_be_bytes()[1..4 - missing.min(3)]);
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn file(normalizer: Value) -> String {
+        json!({
+            "version": "1.0",
+            "model": {"type": "WordLevel", "vocab": {"<unk>": 0, "hi": 1}, "unk_token": "<unk>"},
+            "normalizer": normalizer,
+        })
+        .to_string()
+    }
+
+    fn opened(normalizer: Value) -> Result<Tokenizer, String> {
+        read(Path::new("tokenizer.json"), file(normalizer).as_bytes()).map_err(|error| error.to_string())
+    }
+
+    fn to_base64(bytes: &[u8]) -> String {
+        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let group = |group: &[u8]| {
+            let bits = group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
+            (0..=group.len())
+                .map(move |at| char::from(DIGITS[(bits >> (18 - 6 * at) & 63) as usize]))
+                .collect::<String>()
+        };
+        bytes.chunks(3).map(group).collect()
+    }
+
+    /// A map that turns `a` into `texts`, in an array of so many units.
+    fn map(units: usize, texts: &str) -> Value {
+        let mut array = vec![0_u32; units];
+        // The root's children stand at 256 ^ byte; the leaf of `a` behind an offset of 512.
+        array[0] = 256 << 10;
+        if let Some(unit) = array.get_mut(256 ^ usize::from(b'a')) {
+            *unit = 512 << 10 | 1 << 8 | u32::from(b'a');
+        }
+        let array: Vec<u8> = array.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+        let bytes = [&(array.len() as u32).to_le_bytes()[..], &array, texts.as_bytes()].concat();
+        json!({"type": "Precompiled", "precompiled_charsmap": to_base64(&bytes)})
+    }
+
+    #[test]
+    fn a_sound_map_is_taken() {
+        let tokenizer = opened(map(1024, "bc\0")).unwrap();
+        let mut text = tokenizers::NormalizedString::from("xay");
+        tokenizers::Normalizer::normalize(tokenizer.get_normalizer().unwrap(), &mut text).unwrap();
+        assert_eq!(text.get(), "xbcy");
+    }
+
+    #[test]
+    fn a_broken_map_is_named_and_does_not_panic() {
+        // Too short for the children of the root, for those of `a`, and without the text of the leaf.
+        for normalizer in [
+            map(1, "bc\0"),
+            map(300, "bc\0"),
+            map(600, "bc\0"),
+            json!({"type": "Precompiled", "precompiled_charsmap": "AA"}),
+        ] {
+            let sequence = json!({"type": "Sequence", "normalizers": [{"type": "NFC"}, normalizer]});
+            let error = opened(sequence).unwrap_err();
+            assert!(error.starts_with("tokenizer.json: ") && error.contains("character map"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_normalizer_that_multiplies_text_is_refused() {
+        let replace = |pattern: &str, content: &str| json!({"type": "Replace", "pattern": {"String": pattern}, "content": content});
+        let twice = || replace("a", "aa");
+        let many =
+            |count: usize| json!({"type": "Sequence", "normalizers": (0..count).map(|_| twice()).collect::<Vec<_>>()});
+        assert!(opened(many(6)).is_ok());
+        for (normalizer, expected) in [
+            (many(7), "128 characters of one"),
+            (many(70), "characters of one"),
+            (replace("a", &"a".repeat(65)), "65 characters of one"),
+            (json!({"type": "Replace", "pattern": {"Regex": ""}, "content": "b".repeat(64)}), "65 characters of one"),
+            (json!({"type": "Prepend", "prepend": "b".repeat(100_000)}), "100001 characters of one"),
+            (map(1024, &"b".repeat(65)), "65 characters of one"),
+        ] {
+            let error = opened(normalizer).unwrap_err();
+            assert!(error.contains(expected) && error.len() < 500, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused() {
+        let text = file(Value::Null).replace("\"hi\":1", "\"hi\":1,\"hi\":0");
+        let error = read(Path::new("tokenizer.json"), text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("`hi` stands twice"), "{error}");
+    }
+
+    #[test]
+    fn base64_by_hand() {
+        for (text, bytes) in
+            [("", &b""[..]), ("TQ==", b"M"), ("TWE=", b"Ma"), ("TWFu", b"Man"), ("+/+/", &[0xfb, 0xff, 0xbf])]
+        {
+            assert_eq!(from_base64(text).as_deref(), Some(bytes), "{text}");
+            assert_eq!(to_base64(bytes), text.trim_end_matches('='));
+        }
+        assert_eq!(from_base64("a b"), None);
+    }
+}

@@ -1,0 +1,67 @@
+//! Places where a text falls into parts that can be read alone.
+//!
+//! Between a space or line feed and an ASCII letter or digit a word begins, whatever stands on either side: no rule for words,
+//! graphemes or lower case looks across. What is computed of a text word by word can be computed of such a part.
+
+/// Whether `text` can be cut at byte `at`.
+fn is_cut(text: &str, at: usize) -> bool {
+    let bytes = text.as_bytes();
+    at > 0 && at < bytes.len() && matches!(bytes[at - 1], b' ' | b'\n') && bytes[at].is_ascii_alphanumeric()
+}
+
+/// The `count`-th cut before byte `at`, counted from there; 0 where there are fewer.
+pub(crate) fn before(text: &str, at: usize, count: usize) -> usize {
+    (1..at).rev().filter(|at| is_cut(text, *at)).nth(count.saturating_sub(1)).unwrap_or(0)
+}
+
+/// The `count`-th cut behind byte `at`; the text's length where there are fewer.
+pub(crate) fn behind(text: &str, at: usize, count: usize) -> usize {
+    (at + 1..text.len()).filter(|at| is_cut(text, *at)).nth(count.saturating_sub(1)).unwrap_or(text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use unicode_segmentation::UnicodeSegmentation;
+
+    #[test]
+    fn cuts_by_hand() {
+        let text = "a bc, \u{e9}d 1f\n\u{301}g h";
+        assert_eq!((before(text, 13, 1), before(text, 13, 2), before(text, 13, 3)), (10, 2, 0));
+        assert_eq!((behind(text, 2, 1), behind(text, 2, 2), behind(text, 2, 3)), (10, 17, 18));
+        assert_eq!((before(text, 2, 1), behind("ab", 2, 1)), (0, 2));
+    }
+
+    #[test]
+    fn the_parts_are_those_of_the_whole() {
+        use rand::Rng;
+        let pieces = [
+            "a",
+            "Z",
+            "3",
+            " ",
+            "\n",
+            "\r\n",
+            "'",
+            ".",
+            "\u{301}",
+            "\u{3a3}",
+            "\u{1f1ea}",
+            "\u{200d}",
+            "\u{1f469}",
+            "文",
+            "\u{130}",
+        ];
+        let mut rng = coin_core::stream::keyed(8, &["cuts"]);
+        for _ in 0..5000 {
+            let count = rng.random_range(0..24);
+            let text: String = (0..count).map(|_| pieces[rng.random_range(0..pieces.len())]).collect();
+            for at in (0..text.len()).filter(|at| is_cut(&text, *at)) {
+                let (left, right) = text.split_at(at);
+                assert!(text.unicode_words().eq(left.unicode_words().chain(right.unicode_words())), "{text:?} {at}");
+                assert!(text.graphemes(true).eq(left.graphemes(true).chain(right.graphemes(true))), "{text:?} {at}");
+                assert_eq!(text.to_lowercase(), left.to_lowercase() + &right.to_lowercase(), "{text:?} {at}");
+            }
+        }
+    }
+}

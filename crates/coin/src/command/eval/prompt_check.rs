@@ -1,0 +1,135 @@
+//! The perturbed instructions of a file, checked before they are evaluated. They may have been made anywhere: what a level does to
+//! an answer says little where it lost the words of the answer, or changed nothing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use coin::core::quote::cut;
+use coin::data::Task;
+use coin::eval::levels::CLEAN;
+use coin::eval::{EvalError, InstructionSet};
+use coin::perturb::{AuditRecord, PerturbError, Protected, files};
+use serde_json::{Value, json};
+
+/// What was found, by level. A level at which nothing was found is not named.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct PromptCheck {
+    /// Instructions whose label words, placeholders or marker are not those of the clean one.
+    labels_changed: BTreeMap<String, usize>,
+    /// Instructions that are the clean ones.
+    unchanged: BTreeMap<String, usize>,
+    /// The recipe beside the file: `verified`, or why it does not fit. None where there is no recipe.
+    recipe: Option<String>,
+}
+
+impl PromptCheck {
+    /// Compares the instructions of `tasks` at `levels` with the clean ones, and the file they come from, if any, with its recipe.
+    ///
+    /// Returns what was found with a warning for every kind of fault.
+    pub fn new(
+        set: &InstructionSet,
+        tasks: &[Task],
+        levels: &[String],
+        file: Option<&Path>,
+    ) -> Result<(PromptCheck, Vec<String>), EvalError> {
+        let (mut found, mut warnings) = (PromptCheck::default(), Vec::new());
+        for level in levels.iter().filter(|level| *level != CLEAN) {
+            let records = audit(set, tasks, level)?;
+            let mut tell = |what: &str, of: &mut BTreeMap<String, usize>, at_fault: &dyn Fn(&AuditRecord) -> bool| {
+                let mut faulty = records.iter().filter(|record| at_fault(record));
+                let Some(first) = faulty.next() else { return };
+                let count = 1 + faulty.count();
+                warnings.push(format!(
+                    "level `{}`: {count} of {} instructions {what}, such as task `{}`, instruction {}: {}",
+                    cut(level),
+                    records.len(),
+                    cut(&first.task),
+                    first.index,
+                    cut(&first.perturbed)
+                ));
+                of.insert(level.clone(), count);
+            };
+            tell("do not hold the label words of the clean one", &mut found.labels_changed, &|record| {
+                !record.labels_intact
+            });
+            tell("are the clean one, unchanged", &mut found.unchanged, &|record| record.unchanged);
+        }
+        if let Some(file) = file.filter(|file| files::recipe_path(file).is_file()) {
+            found.recipe = Some(match files::verify(file) {
+                Ok(_) => "verified".to_owned(),
+                Err(PerturbError::Altered { differing, .. }) => {
+                    warnings.push(format!(
+                        "{} is not the set that its recipe was written for: {differing} differ; `coin perturb --verify` says so too",
+                        file.display()
+                    ));
+                    format!("altered: {differing}")
+                }
+                Err(error) => {
+                    warnings.push(format!("the recipe of {} cannot be used: {error}", file.display()));
+                    format!("unusable: {}", cut(&error.to_string()))
+                }
+            });
+        }
+        Ok((found, warnings))
+    }
+
+    /// As the summary's settings keep it.
+    pub fn to_json(&self) -> Value {
+        json!({"labels_changed": self.labels_changed, "unchanged": self.unchanged, "recipe": self.recipe})
+    }
+
+    /// Whether there is anything to keep.
+    pub fn is_empty(&self) -> bool {
+        *self == PromptCheck::default()
+    }
+}
+
+/// The instructions of `level` beside the clean ones. Tasks that share instructions, as the halves of mnli do, are taken once.
+fn audit(set: &InstructionSet, tasks: &[Task], level: &str) -> Result<Vec<AuditRecord>, EvalError> {
+    let mut words: BTreeMap<&str, (&Task, Vec<String>)> = BTreeMap::new();
+    for task in tasks {
+        words.entry(&task.instructions).or_insert((task, Vec::new())).1.extend(task.label_words());
+    }
+    let mut records = Vec::new();
+    for (name, (task, words)) in words {
+        let protected = Protected::new(words);
+        let pairs = set.get(CLEAN, task)?.iter().zip(set.get(level, task)?).enumerate();
+        records.extend(
+            pairs.map(|(index, (clean, perturbed))| AuditRecord::new(level, name, index, clean, perturbed, &protected)),
+        );
+    }
+    Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(json: &str, file: Option<&Path>) -> (PromptCheck, Vec<String>) {
+        let set = InstructionSet::parse(json, "inline").unwrap();
+        let tasks = ["cola", "mnli", "mnli_matched"].map(|name| Task::named(name).unwrap());
+        PromptCheck::new(&set, &tasks, &["clean", "semantic", "typo"].map(str::to_owned), file).unwrap()
+    }
+
+    #[test]
+    fn lost_label_words_and_unchanged_instructions_are_counted_by_level() {
+        let clean = r#""cola": ["Say acceptable or not: ", "Judge: "], "mnli": ["Entailment? "]"#;
+        let semantic = r#""cola": ["Is it good? ", "Judge: "], "mnli": ["Say Entailment? "]"#;
+        let typo = r#""cola": ["Say acceptable or nt: ", "Jdge: "], "mnli": ["Entailmnet? "]"#;
+        let (found, warnings) =
+            check(&format!("{{\"clean\": {{{clean}}}, \"semantic\": {{{semantic}}}, \"typo\": {{{typo}}}}}"), None);
+        assert_eq!(found.labels_changed, [("semantic".to_owned(), 1), ("typo".to_owned(), 1)].into());
+        assert_eq!(found.unchanged, [("semantic".to_owned(), 1)].into());
+        assert_eq!(
+            warnings,
+            [
+                "level `semantic`: 1 of 3 instructions do not hold the label words of the clean one, such as task `cola`, \
+                 instruction 0: Is it good? ",
+                "level `semantic`: 1 of 3 instructions are the clean one, unchanged, such as task `cola`, instruction 1: Judge: ",
+                "level `typo`: 1 of 3 instructions do not hold the label words of the clean one, such as task `mnli`, \
+                 instruction 0: Entailmnet? ",
+            ]
+        );
+        assert!(!found.is_empty() && found.recipe.is_none());
+    }
+}
