@@ -6,7 +6,7 @@ use burn::tensor::{Bool, DType, Device, Tensor};
 
 use crate::evaluation::Evaluated;
 use crate::similarity::hard_similarity;
-use crate::statistics::{LEFT_OUT, Tally, own};
+use crate::statistics::{LEFT_OUT, Statistics, Tally, own};
 use crate::{Direction, Evaluation, InfoNceConfig, LossError, PairBatch, Reduction, tiled};
 
 impl InfoNceConfig {

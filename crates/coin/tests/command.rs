@@ -329,7 +329,7 @@ fn pairs_of_one_instance_stay_on_one_side_of_the_split() {
     let base = demo_base(dir.path());
     let cola = dir.path().join("glue/CoLA");
     std::fs::create_dir_all(&cola).unwrap();
-    let rows = coin::data::world::World::new(1).training("cola", 200).unwrap();
+    let rows = coin::demo::World::new(1).training("cola", 200).unwrap();
     let line = |row: &coin::data::Instance| format!("w\t{}\t\t{}\n", row.label, row.fields["sentence"]);
     std::fs::write(cola.join("train.tsv"), rows.iter().map(line).collect::<String>()).unwrap();
     let (data, file) = (dir.path().join("glue"), dir.path().join("pairs.jsonl"));

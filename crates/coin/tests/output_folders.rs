@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use coin::core::output_folder::{MARKER, OutputFolder};
-use coin::data::world::World;
+use coin::demo::World;
 use coin::demo::{BASE_FILES, Demo};
 use coin::evaluation_folder;
 use training::{run_file, train};
