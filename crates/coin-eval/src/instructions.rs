@@ -256,7 +256,7 @@ mod tests {
             (r#"{"clean": {}, "/x": {}}"#, "level `/x` is no plain file name"),
             (r#"{"clean": {}, "": {}}"#, "level `` is no plain file name"),
             ("{\n\"clean\": 3}", "set.json:2:"),
-            (r#"{"clean": {"cola": ["a"], "cola": ["b"]}}"#, "the key `cola` stands twice"),
+            (r#"{"clean": {"cola": ["a"], "cola": ["b"]}}"#, "duplicate key `cola`"),
         ] {
             let message = InstructionSet::parse(json, "set.json").unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");

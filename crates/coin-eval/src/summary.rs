@@ -224,7 +224,7 @@ mod tests {
             (r#"{"schema": "coin.summary", "version": 2}"#, "missing field"),
             (
                 r#"{"schema": "coin.summary", "version": 2, "settings": {"seed": 1, "seed": 2}}"#,
-                "the key `seed` stands twice",
+                "duplicate key `seed`",
             ),
         ] {
             std::fs::write(&path, text).unwrap();

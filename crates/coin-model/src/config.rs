@@ -501,7 +501,7 @@ pub(crate) mod tests {
         let text =
             serde_json::to_string(&tiny()).unwrap().replace("\"vocab_size\":23", "\"vocab_size\":23,\"vocab_size\":24");
         let message = LlamaConfig::from_json(Path::new("config.json"), &text).unwrap_err().to_string();
-        assert!(message.contains("`vocab_size` stands twice"), "{message}");
+        assert!(message.contains("duplicate key `vocab_size`"), "{message}");
     }
 
     #[test]

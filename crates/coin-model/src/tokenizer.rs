@@ -307,7 +307,7 @@ mod tests {
             let dir = folder(Value::Null, &[]);
             std::fs::write(dir.path().join(name), r#"{"pad_token_id": 1, "x": {"y": 1, "y": 2}}"#).unwrap();
             let message = TextTokenizer::read(dir.path(), &tiny()).unwrap_err().to_string();
-            assert!(message.contains(name) && message.contains("`y` stands twice"), "{message}");
+            assert!(message.contains(name) && message.contains("duplicate key `y`"), "{message}");
         }
     }
 

@@ -236,7 +236,7 @@ mod tests {
     fn a_key_that_stands_twice_is_refused() {
         let text = file(Value::Null).replace("\"hi\":1", "\"hi\":1,\"hi\":0");
         let error = read(Path::new("tokenizer.json"), text.as_bytes()).unwrap_err().to_string();
-        assert!(error.contains("`hi` stands twice"), "{error}");
+        assert!(error.contains("duplicate key `hi`"), "{error}");
     }
 
     #[test]

@@ -279,13 +279,13 @@ mod tests {
             let found = WeightFiles::open(dir.path(), "model", "pytorch_model").map_err(|error| error.to_string());
             match refused {
                 false => assert_eq!(found.unwrap().tensors["a"].floats("a").unwrap(), [1.0]),
-                true => assert!(found.unwrap_err().contains("`a` stands twice")),
+                true => assert!(found.unwrap_err().contains("duplicate key `a`")),
             }
         }
         let index = r#"{"weight_map": {"a": "1.safetensors", "a": "2.safetensors"}}"#;
         std::fs::remove_file(dir.path().join("model.safetensors")).unwrap();
         std::fs::write(dir.path().join("model.safetensors.index.json"), index).unwrap();
         let message = WeightFiles::open(dir.path(), "model", "pytorch_model").unwrap_err().to_string();
-        assert!(message.contains("index.json") && message.contains("`a` stands twice"), "{message}");
+        assert!(message.contains("index.json") && message.contains("duplicate key `a`"), "{message}");
     }
 }

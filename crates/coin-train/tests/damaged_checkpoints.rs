@@ -158,7 +158,7 @@ fn one_run_at_a_time_writes_to_a_folder() {
     let held = OutputFolder::claim(&config.out, &[]).unwrap();
     let before = content(&config.out);
     let message = run(&config, RESUME, |_| {}).unwrap_err().to_string();
-    assert!(message.contains("another process writes to this folder"), "{message}");
+    assert!(message.contains("another process is writing to this folder"), "{message}");
     assert_eq!(content(&config.out), before);
     drop(held);
     // The run holds it until it ends.

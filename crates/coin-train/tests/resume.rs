@@ -151,7 +151,7 @@ fn nothing_is_removed_that_is_no_runs() {
     std::fs::write(&mine, "mine").unwrap();
     for resume in [false, true] {
         let message = run(&config, RunOptions { resume, stop: None }, |_| {}).unwrap_err().to_string();
-        assert!(message.contains("run holds adapter, and this program did not make that folder"), "{message}");
+        assert!(message.contains("run contains adapter but was not created by this program"), "{message}");
         let trainer = Trainer::new(config.clone(), &Device::flex()).unwrap();
         assert_eq!(trainer.check_folder(resume).unwrap_err().to_string(), message);
     }

@@ -110,7 +110,7 @@ fn a_folder_that_is_not_this_programs_is_refused_and_stays_as_it_is() {
                 }
             }
             let before = content(&out);
-            fails(command(&out), 2, &["--out", "foreign", name, "this program did not make that folder"]);
+            fails(command(&out), 2, &["--out", "foreign", name, "was not created by this program"]);
             assert_eq!(content(&out), before, "{name}");
             std::fs::remove_dir_all(&out).unwrap();
         }
@@ -160,7 +160,7 @@ fn two_processes_do_not_write_to_one_folder() {
     succeeds(eval(&glue, &out));
     let before = content(&out);
     let held = OutputFolder::claim(&out, &[]).unwrap();
-    let words = ["out", "another process writes to this folder"];
+    let words = ["out", "another process is writing to this folder"];
     fails(eval(&glue, &out), 2, &words);
     fails(coin(&["score", text(&out), "--intervals", "0", "--out", text(&out)]), 2, &words);
     fails(coin(&["demo", "--steps", "1", "--out", text(&out)]), 2, &words);

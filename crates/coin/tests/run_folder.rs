@@ -133,7 +133,7 @@ fn a_folder_that_this_program_did_not_make_is_left_as_it_is() {
         std::fs::write(&mine, "mine").unwrap();
         for more in [&[][..], &["--resume"]] {
             let (code, _, told) = outcome(train(&config, &out, more));
-            assert!(code == Some(2) && told.contains(&format!("holds {name}, and this program did not")), "{told}");
+            assert!(code == Some(2) && told.contains(&format!("contains {name} but was not created by this program")), "{told}");
         }
         assert_eq!(std::fs::read_to_string(&mine).unwrap(), "mine");
         assert_eq!(std::fs::read_dir(&out).unwrap().count(), 1, "{name}");
@@ -153,7 +153,7 @@ fn two_processes_do_not_train_into_one_folder() {
     codes.sort();
     assert_eq!(codes, [Some(0), Some(2)], "{told:?}");
     // Whichever way the second one met the first.
-    let reasons = ["another process writes to this folder", "earlier run", "holds a finished run"];
+    let reasons = ["another process is writing to this folder", "earlier run", "holds a finished run"];
     assert!(told.iter().any(|told| reasons.iter().any(|reason| told.contains(reason))), "{told:?}");
     let metrics = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
     let steps = metrics.lines().filter(|line| line.starts_with("{\"step\":")).count();

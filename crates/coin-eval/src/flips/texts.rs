@@ -126,6 +126,6 @@ mod tests {
         std::fs::write(&path, "{\n1").unwrap();
         assert!(PromptTexts::read(&path).unwrap_err().to_string().contains("prompts.json:2: no texts of prompts"));
         std::fs::write(&path, r#"{"instructions": {}, "contents": {"cola": {"1": "a", "1": "b"}}}"#).unwrap();
-        assert!(PromptTexts::read(&path).unwrap_err().to_string().contains("the key `1` stands twice"));
+        assert!(PromptTexts::read(&path).unwrap_err().to_string().contains("duplicate key `1`"));
     }
 }
