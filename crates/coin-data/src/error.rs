@@ -37,14 +37,6 @@ pub enum DataError {
         /// What was found and what was expected.
         message: String,
     },
-    /// A text is not one of Python's literals.
-    #[error("python literal, byte {offset}: {message}")]
-    Literal {
-        /// Where in the text, in bytes from 0.
-        offset: usize,
-        /// What was found and what was expected.
-        message: String,
-    },
     /// A file is in a form that this build does not read.
     #[error("cannot read {path}: it needs the feature `{feature}` of coin-data, which this build lacks")]
     Feature {

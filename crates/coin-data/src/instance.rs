@@ -44,14 +44,7 @@ impl Instance {
     }
 
     /// Whether `other` has the same texts, whatever its row, label and white space.
-    ///
-    /// ```
-    /// use coin_data::Instance;
-    /// let row = |row, text| Instance::new("sst2", row, [("sentence", text)], 1);
-    /// assert!(row(0, "a fine film ").same_content(&row(7, "a fine  film")));
-    /// assert!(!row(0, "a fine film").same_content(&row(7, "a film")));
-    /// ```
-    pub fn same_content(&self, other: &Instance) -> bool {
+    pub(crate) fn same_content(&self, other: &Instance) -> bool {
         self.fields == other.fields || self.content_key() == other.content_key()
     }
 }
@@ -59,4 +52,16 @@ impl Instance {
 /// The words of `text` with single spaces between them.
 pub(crate) fn single_spaced(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_and_row_do_not_change_the_content() {
+        let row = |row, text| Instance::new("sst2", row, [("sentence", text)], 1);
+        assert!(row(0, "a fine film ").same_content(&row(7, "a fine  film")));
+        assert!(!row(0, "a fine film").same_content(&row(7, "a film")));
+    }
 }

@@ -3,15 +3,21 @@
 //! What varies within a pair, or is perturbed in an evaluation, is a named component of the prompt. The default
 //! is the instruction.
 
+mod placeholders;
+mod prompt_template;
+
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use coin_core::quote::cut;
 
+pub use placeholders::{fill_content, places_input};
+pub use prompt_template::PromptTemplate;
+
 use crate::template::other_name;
 use crate::{DataError, Instance, Task};
+use placeholders::{CONTENT, placeholders, spans};
 
 /// The marker between prompt and answer in training, and in evaluation under preset `strict`.
 pub const TRAINING_MARKER: &str = "\n\n### Response:\n";
@@ -207,7 +213,7 @@ impl Prompt {
     /// demonstration, in the instruction or in the input.
     ///
     /// ```
-    /// use coin_data::prompt::{Component, Demonstration, Prompt};
+    /// use coin_data::{Component, Demonstration, Prompt};
     /// let mut prompt = Prompt::new("Judge: ", "He left.");
     /// prompt.demonstrations.push(Demonstration { input: "She ran.".to_owned(), answer: "fine".to_owned() });
     /// let loud = prompt.clone().map(Component::Demonstrations, |text| text.to_uppercase());
@@ -251,139 +257,6 @@ impl Prompt {
             false => text.push_str(&self.input),
         }
         text
-    }
-}
-
-/// The placeholder of the whole input.
-pub const CONTENT: &str = "content";
-
-/// The names of the placeholders in `instruction`, in their order.
-///
-/// A placeholder is a name in single braces: letters, digits and `_`, no digit first. All other braces are text: `{ "a": 1 }`, `{}`,
-/// `{{name}}`.
-///
-/// ```
-/// use coin_data::prompt::placeholders;
-/// let names: Vec<&str> = placeholders(r#"{premise} {{no}} { "a": 1 } {0} {} {b c} {{ {hypothesis}"#).collect();
-/// assert_eq!(names, ["premise", "hypothesis"]);
-/// ```
-pub fn placeholders(instruction: &str) -> impl Iterator<Item = &str> {
-    spans(instruction).map(|(_, name)| name)
-}
-
-/// Whether `instruction` has a place for the input of `task`; else the input follows it.
-///
-/// # Errors
-/// [`DataError::Invalid`] names a placeholder that is neither `{content}` nor a field of the task, and those that are.
-pub fn places_input(instruction: &str, task: &Task) -> Result<bool, DataError> {
-    let fields = task.fields();
-    let known = |name: &str| fields.contains(&name) || other_name(name).is_some_and(|other| fields.contains(&other));
-    let mut places = false;
-    for name in placeholders(instruction) {
-        if name != CONTENT && !known(name) {
-            let known: Vec<String> = [CONTENT].iter().chain(&fields).map(|name| format!("{{{name}}}")).collect();
-            return Err(DataError::Invalid(format!(
-                "task `{}`: unknown placeholder {{{}}} in the instruction `{}`, expected one of: {}",
-                cut(&task.name),
-                cut(name),
-                cut(instruction),
-                cut(&known.join(", "))
-            )));
-        }
-        places = true;
-    }
-    Ok(places)
-}
-
-/// `instruction` with `input` at its `{content}`, for an input that is no example of a task; `None` if it has no place for it.
-///
-/// # Errors
-/// [`DataError::Invalid`] names any other placeholder.
-///
-/// ```
-/// use coin_data::prompt::with_input;
-/// assert_eq!(with_input("Is '{content}' fine?", "It rains.")?.as_deref(), Some("Is 'It rains.' fine?"));
-/// assert_eq!(with_input("Is this fine? ", "It rains.")?, None);
-/// assert!(with_input("Is {sentence} fine?", "It rains.").is_err());
-/// # Ok::<(), coin_data::DataError>(())
-/// ```
-pub fn with_input(instruction: &str, input: &str) -> Result<Option<String>, DataError> {
-    if let Some(other) = placeholders(instruction).find(|name| *name != CONTENT) {
-        return Err(DataError::Invalid(format!(
-            "unknown placeholder {{{}}} in the instruction `{}`, expected {{{CONTENT}}}",
-            cut(other),
-            cut(instruction)
-        )));
-    }
-    let prompt = Prompt { placement: Placement::Within(BTreeMap::new()), ..Prompt::new(instruction, "") };
-    Ok(placeholders(instruction).next().map(|_| prompt.question(input)))
-}
-
-/// The placeholders of `text`: where each stands with its braces, and its name.
-fn spans(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
-    let bytes = text.as_bytes();
-    let place = move |(open, _): (usize, &str)| {
-        let rest = &text[open + 1..];
-        let length = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|length| *length > 0)?;
-        let close = open + 1 + length;
-        let doubled = open > 0 && bytes[open - 1] == b'{' || bytes.get(close + 1) == Some(&b'}');
-        let is_name = bytes[close] == b'}' && !bytes[open + 1].is_ascii_digit() && !doubled;
-        is_name.then(|| (open..close + 1, &rest[..length]))
-    };
-    text.match_indices('{').filter_map(place)
-}
-
-/// How a text that is an instruction and its input in one becomes a prompt: what stands before it, and the marker.
-///
-/// ```
-/// use coin_data::PromptTemplate;
-/// let template: PromptTemplate = "USER: {instruction}\nASSISTANT: ".parse()?;
-/// assert_eq!(template.fill("Is this fine? He left.").render(), "USER: Is this fine? He left.\nASSISTANT: ");
-/// assert!("no place".parse::<PromptTemplate>().is_err());
-/// # Ok::<(), coin_data::DataError>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PromptTemplate {
-    before: String,
-    marker: String,
-}
-
-/// Where the text stands in a [`PromptTemplate`].
-const PLACE: &str = "{instruction}";
-
-impl PromptTemplate {
-    /// The prompt of a text.
-    pub fn fill(&self, instruction: &str) -> Prompt {
-        Prompt::new(format!("{}{instruction}", self.before), "").with_marker(&self.marker)
-    }
-}
-
-impl Default for PromptTemplate {
-    /// Nothing before, and the training marker.
-    fn default() -> Self {
-        PromptTemplate { before: String::new(), marker: TRAINING_MARKER.to_owned() }
-    }
-}
-
-impl std::fmt::Display for PromptTemplate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}{PLACE}{}", self.before, self.marker)
-    }
-}
-
-impl std::str::FromStr for PromptTemplate {
-    type Err = DataError;
-
-    fn from_str(text: &str) -> Result<Self, DataError> {
-        match text.split_once(PLACE) {
-            Some((before, marker)) if !marker.contains(PLACE) => {
-                Ok(PromptTemplate { before: before.to_owned(), marker: marker.to_owned() })
-            }
-            _ => Err(DataError::Invalid(format!(
-                "a prompt template must hold {PLACE} exactly once, got `{}`",
-                cut(text)
-            ))),
-        }
     }
 }
 

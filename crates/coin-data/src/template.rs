@@ -54,7 +54,7 @@ impl Template {
     /// Why the template cannot serve for classification pairs; `None` if it can.
     ///
     /// ```
-    /// use coin_data::template::{Exclusion, Template};
+    /// use coin_data::{Exclusion, Template};
     /// assert_eq!(Template::new("Is this well formed? {sentence}", "{answer}").exclusion(), None);
     /// assert_eq!(Template::new("Invent a sentence.", "{sentence}").exclusion(), Some(Exclusion::OtherTarget));
     /// ```
@@ -69,6 +69,36 @@ impl Template {
         } else {
             None
         }
+    }
+
+    /// Fills the template from `instance`; returns the prompt and the target.
+    ///
+    /// `{field}` is the instance's field of that name, or of its other name (premise is sentence1, hypothesis is
+    /// sentence2); `{answer}` is the answer word of the instance's class; `{options_}` is `OPTIONS:` and the task's answer
+    /// words in the order of the classes, a line each with `- ` in front, as FLAN writes them. Braces in values stay as they are.
+    ///
+    /// # Errors
+    /// [`DataError::MissingField`] with the template and the row, [`DataError::Invalid`] for a class the task does not
+    /// have.
+    ///
+    /// ```
+    /// use coin_data::{Instance, Task, Template};
+    /// let template = Template::new("{premise}\nSo is it true that {hypothesis}\n{options_}", "{answer}");
+    /// let instance = Instance::new("rte", 0, [("sentence1", "Ann ran home."), ("sentence2", "Ann ran.")], 0);
+    /// let (prompt, target) = template.fill(&Task::named("rte")?, &instance)?;
+    /// assert_eq!(prompt, "Ann ran home.\nSo is it true that Ann ran.\nOPTIONS:\n- entailment\n- not_entailment");
+    /// assert_eq!(target, "entailment");
+    /// # Ok::<(), coin_data::DataError>(())
+    /// ```
+    pub fn fill(&self, task: &Task, instance: &Instance) -> Result<(String, String), DataError> {
+        let answer = task.answer(instance)?;
+        let extra = |name: &str| match name {
+            "answer" => Some(answer.to_owned()),
+            "options_" => Some(options(task)),
+            _ => instance.fields.get(other_name(name)?).cloned(),
+        };
+        let fill = |pattern: &str| task::fill(pattern, instance, extra);
+        Ok((fill(&self.prompt)?, fill(&self.target)?))
     }
 }
 
@@ -152,37 +182,6 @@ impl TemplateSet {
     }
 }
 
-/// Fills `template` from `instance`: the prompt and the target.
-///
-/// `{field}` is the instance's field of that name, or of its other name (premise is sentence1, hypothesis is
-/// sentence2); `{answer}` is the answer word of the instance's class; `{options_}` is `OPTIONS:` and the task's answer
-/// words in the order of the classes, a line each with `- ` in front, as FLAN writes them. Braces in values stay as they are.
-///
-/// # Errors
-/// [`DataError::MissingField`] with the template and the row, [`DataError::Invalid`] for a class the task does not
-/// have.
-///
-/// ```
-/// use coin_data::template::{Template, fill};
-/// use coin_data::{Instance, Task};
-/// let template = Template::new("{premise}\nSo is it true that {hypothesis}\n{options_}", "{answer}");
-/// let instance = Instance::new("rte", 0, [("sentence1", "Ann ran home."), ("sentence2", "Ann ran.")], 0);
-/// let (prompt, target) = fill(&template, &Task::named("rte")?, &instance)?;
-/// assert_eq!(prompt, "Ann ran home.\nSo is it true that Ann ran.\nOPTIONS:\n- entailment\n- not_entailment");
-/// assert_eq!(target, "entailment");
-/// # Ok::<(), coin_data::DataError>(())
-/// ```
-pub fn fill(template: &Template, task: &Task, instance: &Instance) -> Result<(String, String), DataError> {
-    let answer = task.answer(instance)?;
-    let extra = |name: &str| match name {
-        "answer" => Some(answer.to_owned()),
-        "options_" => Some(options(task)),
-        _ => instance.fields.get(other_name(name)?).cloned(),
-    };
-    let fill = |pattern: &str| task::fill(pattern, instance, extra);
-    Ok((fill(&template.prompt)?, fill(&template.target)?))
-}
-
 /// The other name of the field `name`: premise is sentence1, hypothesis is sentence2, and the reverse.
 pub(crate) fn other_name(name: &str) -> Option<&'static str> {
     let [one, other] = FIELD_ALIASES.into_iter().find(|pair| pair.contains(&name))?;
@@ -220,7 +219,7 @@ mod tests {
     #[test]
     fn values_are_not_expanded_again() {
         let template = Template::new("Judge: {sentence}\n{options_}", "{answer}");
-        let (prompt, target) = fill(&template, &cola(), &instance("Say {answer} or {x}.")).unwrap();
+        let (prompt, target) = template.fill(&cola(), &instance("Say {answer} or {x}.")).unwrap();
         assert_eq!(prompt, "Judge: Say {answer} or {x}.\nOPTIONS:\n- unacceptable\n- acceptable");
         assert_eq!(target, "acceptable");
     }
@@ -228,7 +227,7 @@ mod tests {
     #[test]
     fn a_missing_field_names_template_and_row_on_one_line() {
         let template = Template::new("Text:\n{review}", "{answer}");
-        let message = fill(&template, &cola(), &instance("A.")).unwrap_err().to_string();
+        let message = template.fill(&cola(), &instance("A.")).unwrap_err().to_string();
         assert_eq!(message, "task `cola`: `Text:\\n{review}` needs the field `review`, which row 4 lacks");
     }
 

@@ -336,7 +336,7 @@ fn real_files_under_other_names() {
 
 #[test]
 fn bad_rows_are_left_out_and_counted_where_asked_for() {
-    use coin_data::pairs::ReadOptions;
+    use coin_data::ReadOptions;
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("SST-2")).unwrap();
     let lines = ["sentence\tlabel", "good\t1", "no label", "bad\t0", "odd\t7", "fine\t1"];

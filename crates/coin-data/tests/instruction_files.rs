@@ -5,9 +5,8 @@ use std::path::Path;
 
 use coin_data::induction::{self, Part};
 use coin_data::instructions::{self, Example, InstructionTask};
-use coin_data::pairs::{Pair, from_worded};
-use coin_data::t0;
-use coin_data::worded::Worded;
+use coin_data::pairs::from_worded;
+use coin_data::{Pair, Worded, t0};
 use coin_testkit::test_data;
 
 /// A folder that holds `files`.

@@ -5,8 +5,7 @@ mod parquet_file;
 
 use std::path::Path;
 
-use coin_data::DataError;
-use coin_data::pairs::{self, Pair, ReadOptions, ReadReport};
+use coin_data::{DataError, Pair, ReadOptions, ReadReport, pairs};
 use proptest::prelude::*;
 
 /// The pairs, or the message with the folder's name taken out.

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use coin_data::glue::{self, Split};
-use coin_data::pairs::{Negatives, Variation, interleave, read_jsonl, write_jsonl};
-use coin_data::template::{Exclusion, Template, TemplateSet, fill};
-use coin_data::{Component, Instance, Pair, PairBuilder, PairReport, Task};
+use coin_data::pairs::{BuildReport, Negatives, PairBuilder, Variation, interleave, read, write_jsonl};
+use coin_data::{Component, Exclusion, Instance, Pair, Task, Template, TemplateSet};
 use coin_testkit::test_data;
 use proptest::prelude::*;
 
@@ -51,7 +50,7 @@ fn mnli(n: usize) -> Vec<Instance> {
     (0..n).map(instance).collect()
 }
 
-fn build(name: &str, instances: &[Instance], pairs: usize, seed: u64) -> Result<(Vec<Pair>, PairReport), String> {
+fn build(name: &str, instances: &[Instance], pairs: usize, seed: u64) -> Result<(Vec<Pair>, BuildReport), String> {
     PairBuilder::new(&templates(), seed).build(&task(name), instances, pairs).map_err(|error| error.to_string())
 }
 
@@ -72,7 +71,7 @@ fn check(pairs: &[Pair], set: &TemplateSet, name: &str) -> BTreeMap<String, usiz
             let label = task.labels.iter().position(|word| *word == pair.targets).unwrap();
             let instance = Instance::new(name, 0, pair.keywords.clone(), label);
             let renderings: Vec<String> =
-                usable.iter().map(|template| fill(template, &task, &instance).unwrap().0).collect();
+                usable.iter().map(|template| template.fill(&task, &instance).unwrap().0).collect();
             assert!(renderings.contains(&pair.paraphrased_instruction));
             let of_text = |(at, text): (usize, &String)| (*text == pair.original_instruction).then_some(at);
             let originals: BTreeSet<usize> = renderings.iter().enumerate().filter_map(of_text).collect();
@@ -314,7 +313,7 @@ fn real_rows_fill_the_real_templates() {
         let rows = glue::read(&dir, name, Split::Train).unwrap();
         for instance in &rows {
             for template in set.for_task(&task).unwrap() {
-                let (prompt, target) = fill(template, &task, instance).unwrap();
+                let (prompt, target) = template.fill(&task, instance).unwrap();
                 assert!(!prompt.contains("{options_}") && !target.contains("{answer}"));
             }
         }
@@ -329,7 +328,7 @@ fn real_rows_fill_the_real_templates() {
     assert_eq!(mixed.len(), 6000);
     let folder = tempfile::tempdir().unwrap();
     write_jsonl(folder.path().join("pairs.jsonl"), &mixed).unwrap();
-    assert_eq!(read_jsonl(folder.path().join("pairs.jsonl")).unwrap(), mixed);
+    assert_eq!(read(folder.path().join("pairs.jsonl")).unwrap(), mixed);
 }
 
 #[test]
@@ -346,7 +345,7 @@ fn flan_has_usable_templates_for_every_task() {
         assert_eq!(templates.len(), 10);
         assert!(templates.iter().filter(|template| template.exclusion().is_none()).count() >= 8, "{}", task.name);
         for template in templates {
-            fill(template, &task, &instance).unwrap();
+            template.fill(&task, &instance).unwrap();
         }
     }
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::pairs::{InstanceGroups, Pair};
+use super::instances::InstanceGroups;
+use crate::Pair;
 
 /// The pairs of one task.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -20,7 +21,8 @@ pub struct TaskCounts {
 /// What a list of pairs holds.
 ///
 /// ```
-/// use coin_data::pairs::{Pair, PairsReport};
+/// use coin_data::Pair;
+/// use coin_data::pairs::CheckReport;
 /// let pair = |original: &str, target: &str| Pair {
 ///     original_instruction: original.to_owned(),
 ///     paraphrased_instruction: format!("{original} Please."),
@@ -29,13 +31,13 @@ pub struct TaskCounts {
 ///     component: None,
 ///     keywords: Default::default(),
 /// };
-/// let report = PairsReport::new(&[pair("a", "yes"), pair("b", "yes"), pair("c", "yes"), pair("d", "no")]);
+/// let report = CheckReport::new(&[pair("a", "yes"), pair("b", "yes"), pair("c", "yes"), pair("d", "no")]);
 /// assert_eq!((report.pairs, &report.couples_without_negative), (4, &vec![0]));
 /// assert_eq!(report.tasks["cola"].answers["yes"], 3);
 /// assert!(!report.is_sound());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct PairsReport {
+pub struct CheckReport {
     /// Pairs.
     pub pairs: usize,
     /// By task; pairs without one are under the empty name.
@@ -68,10 +70,10 @@ pub struct PairsReport {
 /// Different targets up to which a task counts as one with label words.
 const LABELS: usize = 20;
 
-impl PairsReport {
+impl CheckReport {
     /// Counts what `pairs` hold; every two adjacent ones are a couple.
     pub fn new(pairs: &[Pair]) -> Self {
-        let mut report = PairsReport { pairs: pairs.len(), ..PairsReport::default() };
+        let mut report = CheckReport { pairs: pairs.len(), ..CheckReport::default() };
         let groups = InstanceGroups::new(pairs);
         let sizes = groups.sizes();
         report.instances = groups.of_pairs().iter().max().map_or(0, |last| last + 1);
@@ -142,7 +144,7 @@ mod tests {
 
     #[test]
     fn every_fault_is_counted_and_placed() {
-        let report = PairsReport::new(&[
+        let report = CheckReport::new(&[
             pair("a", "b", "yes", "x"),
             pair("c", "c", "no", "x"),
             pair("a", "b", "yes", "x"),
@@ -160,7 +162,7 @@ mod tests {
     #[test]
     fn free_answers_have_no_balance() {
         let pairs: Vec<Pair> = (0..30).map(|at| pair(&format!("{at}"), "b", &format!("t{at}"), "x")).collect();
-        let report = PairsReport::new(&pairs);
+        let report = CheckReport::new(&pairs);
         assert!(report.is_sound() && report.tasks["x"].answers.is_empty());
         assert_eq!(report.tasks["x"].targets, 30);
     }

@@ -6,7 +6,8 @@
 use std::borrow::Borrow;
 use std::collections::HashSet;
 
-use crate::pairs::{InstanceGroups, Pair};
+use super::instances::InstanceGroups;
+use crate::Pair;
 
 /// Which pairs are held out, by their places in the list.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,7 +33,7 @@ enum Side {
 /// Holds out the last `count` pairs, an even number, as the released program does.
 ///
 /// ```
-/// # use coin_data::pairs::{Pair, hold_out_last};
+/// # use coin_data::{Pair, pairs::hold_out_last};
 /// # let pair = |sentence: &str, wording: &str| Pair {
 /// #     original_instruction: format!("Judge: {sentence}"),
 /// #     paraphrased_instruction: format!("{sentence} {wording}"),
@@ -60,7 +61,7 @@ pub fn hold_out_last<P: Borrow<Pair>>(pairs: &[P], count: usize) -> HeldOut {
 /// those that share an instance with them are left out of training. Where no instance stands in two couples these are the last pairs.
 ///
 /// ```
-/// # use coin_data::pairs::{Pair, hold_out};
+/// # use coin_data::{Pair, pairs::hold_out};
 /// # let pair = |sentence: &str, wording: &str| Pair {
 /// #     original_instruction: format!("Judge: {sentence}"),
 /// #     paraphrased_instruction: format!("{sentence} {wording}"),

@@ -15,8 +15,8 @@
 use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashMap};
 
+use crate::Pair;
 use crate::instance::single_spaced;
-use crate::pairs::Pair;
 
 /// Words of a run that tells an instance.
 const RUN: usize = 8;
@@ -28,32 +28,15 @@ const RUNS: usize = 8;
 const OF_NO_INSTANCE: [&str; 2] = ["answer", "options_"];
 
 /// The instances of some pairs, and the couples that are tied to each other by common instances.
-///
-/// ```
-/// use coin_data::pairs::{InstanceGroups, Pair};
-/// let pair = |wording: &str, sentence: &str| Pair {
-///     original_instruction: format!("{wording} {sentence}"),
-///     paraphrased_instruction: format!("{sentence} {wording}"),
-///     targets: "yes".to_owned(),
-///     task: Some("cola".to_owned()),
-///     component: None,
-///     keywords: [("sentence".to_owned(), sentence.to_owned())].into(),
-/// };
-/// // Couples of the instances (a, b), (c, d) and (b, e).
-/// let texts = [("Fine?", "a"), ("Fine?", "b"), ("Fine?", "c"), ("Fine?", "d"), ("Good?", "b"), ("Good?", "e")];
-/// let groups = InstanceGroups::new(&texts.map(|(wording, sentence)| pair(wording, sentence)));
-/// assert_eq!(groups.of_pairs(), [0, 1, 2, 3, 1, 4]);
-/// assert_eq!(groups.of_couples(), [0, 1, 0]);
-/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InstanceGroups {
+pub(crate) struct InstanceGroups {
     of_pairs: Vec<usize>,
     of_couples: Vec<usize>,
 }
 
 impl InstanceGroups {
     /// The instances and groups of `pairs`, of which every two adjacent ones are a couple.
-    pub fn new<P: Borrow<Pair>>(pairs: &[P]) -> Self {
+    pub(crate) fn new<P: Borrow<Pair>>(pairs: &[P]) -> Self {
         let mut instances = Sets::new(pairs.len());
         let mut known: HashMap<u64, usize> = HashMap::new();
         let runs: Vec<Vec<u64>> = pairs.iter().map(|pair| runs(pair.borrow())).collect();
@@ -73,17 +56,17 @@ impl InstanceGroups {
     }
 
     /// The instance of each pair, numbered in the order in which they first appear.
-    pub fn of_pairs(&self) -> &[usize] {
+    pub(crate) fn of_pairs(&self) -> &[usize] {
         &self.of_pairs
     }
 
     /// The group of each couple: couples of one group are tied by instances that they share, directly or through others.
-    pub fn of_couples(&self) -> &[usize] {
+    pub(crate) fn of_couples(&self) -> &[usize] {
         &self.of_couples
     }
 
     /// Couples of each group.
-    pub fn sizes(&self) -> Vec<usize> {
+    pub(crate) fn sizes(&self) -> Vec<usize> {
         let mut sizes = vec![0; self.of_couples.iter().max().map_or(0, |last| last + 1)];
         self.of_couples.iter().for_each(|&group| sizes[group] += 1);
         sizes
@@ -261,6 +244,19 @@ mod tests {
         };
         let pairs = [texts("one", "yes"), texts("two", "no"), texts("three", "yes"), texts("four", "no")];
         assert_eq!(InstanceGroups::new(&pairs).of_pairs(), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn pairs_of_one_instance_tie_their_couples() {
+        // Couples of the instances (a, b), (c, d) and (b, e).
+        let texts = [("Fine?", "a"), ("Fine?", "b"), ("Fine?", "c"), ("Fine?", "d"), ("Good?", "b"), ("Good?", "e")];
+        let of = |(wording, sentence): (&str, &str)| {
+            let texts = (format!("{wording} {sentence}"), format!("{sentence} {wording}"));
+            pair(&texts.0, &texts.1, "yes", "cola", &[("sentence", sentence)])
+        };
+        let groups = InstanceGroups::new(&texts.map(of));
+        assert_eq!(groups.of_pairs(), [0, 1, 2, 3, 1, 4]);
+        assert_eq!(groups.of_couples(), [0, 1, 0]);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The order of couples: mixing tasks, and shuffling for an epoch.
 
+use std::ops::Range;
+
 use rand::{Rng, RngCore};
 
-use crate::pairs::Pair;
+use crate::{DataError, Pair};
 use coin_core::stream;
-
-use crate::DataError;
 
 /// Mixes the pairs of several tasks by whole couples, in a random order.
 ///
@@ -49,6 +49,22 @@ pub fn shuffle_couples<T>(pairs: &mut [T], seed: u64, epoch: usize) -> Result<()
         pairs.swap(2 * last + 1, 2 * other + 1);
     }
     Ok(())
+}
+
+/// The order of rows in which couples of like length stand together, the longest first.
+///
+/// `lengths` are those of the rows, of which every two adjacent ones are a couple; a couple is as long as its longer row.
+/// Couples of equal length keep their order. A last row without a partner stands alone.
+///
+/// ```
+/// use coin_data::pairs::by_length;
+/// assert_eq!(by_length(&[3, 9, 5, 5, 2, 1, 7, 9]), [0, 1, 6, 7, 2, 3, 4, 5]);
+/// ```
+pub fn by_length(lengths: &[usize]) -> Vec<usize> {
+    let mut couples: Vec<Range<usize>> =
+        (0..lengths.len()).step_by(2).map(|first| first..(first + 2).min(lengths.len())).collect();
+    couples.sort_by_key(|couple| std::cmp::Reverse(lengths[couple.clone()].iter().copied().max()));
+    couples.into_iter().flatten().collect()
 }
 
 fn check_even(pairs: &[Pair]) -> Result<(), DataError> {
@@ -110,6 +126,15 @@ mod tests {
             let mut order = couples(&pairs);
             order.sort();
             prop_assert_eq!(order, (0..n).map(|at| ("a".to_owned(), at)).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn an_order_by_length_keeps_couples_whole(lengths in prop::collection::vec(1usize..60, 0..40)) {
+            let lengths = &lengths[..lengths.len() / 2 * 2];
+            let mut order = by_length(lengths);
+            prop_assert!(order.chunks(2).all(|two| two[0] % 2 == 0 && two[1] == two[0] + 1));
+            order.sort_unstable();
+            prop_assert_eq!(order, (0..lengths.len()).collect::<Vec<_>>());
         }
 
         #[test]

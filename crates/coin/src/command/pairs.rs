@@ -6,12 +6,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use coin::core::quote::{cut, printable};
-use coin::data::flan;
 use coin::data::glue::{self, Split};
 use coin::data::induction::{self, Part};
-use coin::data::pairs::{Negatives, PairsReport, ReadOptions, ReadReport, Variation};
-use coin::data::worded::Worded;
-use coin::data::{Pair, PairBuilder, Task, TemplateSet, pairs, t0};
+use coin::data::pairs::{CheckReport, Negatives, PairBuilder, Variation};
+use coin::data::{Pair, ReadOptions, ReadReport, Task, TemplateSet, Worded, flan, pairs, t0};
 
 use super::model_arguments::data_folder;
 use super::{check_out, distinct, shown};
@@ -196,7 +194,7 @@ impl Check {
         }
         let (read, skipped) = pairs::read_with(&self.file, &ReadOptions { skip_bad: self.skip_bad }).input()?;
         say_skipped(&self.file.display().to_string(), &skipped);
-        let report = PairsReport::new(&read);
+        let report = CheckReport::new(&read);
         let split = self.validation_pairs.map(|count| HeldOutCounts::new(&read, count));
         match self.json {
             true => {
@@ -273,7 +271,7 @@ pub(super) fn say_skipped(what: &str, report: &ReadReport) {
 }
 
 /// The report as text.
-fn print(report: &PairsReport) {
+fn print(report: &CheckReport) {
     let tasks = if report.tasks.len() == 1 { "task" } else { "tasks" };
     println!("{} pairs of {} {tasks}, longest text {} characters", report.pairs, report.tasks.len(), report.longest);
     for (task, counts) in &report.tasks {
