@@ -1,4 +1,4 @@
-//! Files of rows in every form that is read: comma-separated, tab-separated, JSON lines, Parquet.
+//! Readers of files of rows: CSV, TSV, JSON lines and Parquet.
 
 pub(crate) mod csv;
 pub(crate) mod header;

@@ -1,8 +1,8 @@
 //! Instruction pairs for contrastive instruction tuning.
 //!
-//! The default build is text only: [tasks](Task), [instances](Instance), [prompts](Prompt) and [pairs].
-//! The feature `tokenize` adds token ids and label masks, the feature `parquet` reads Parquet files. No tensor is
-//! involved anywhere.
+//! The default build handles text only: [tasks](Task), [instances](Instance), [prompts](Prompt) and [pairs].
+//! The feature `tokenize` adds token ids and label masks, and the feature `parquet` reads Parquet files. The crate does
+//! not use tensors.
 
 /// The README's example, compiled and run as a test.
 #[cfg(doctest)]

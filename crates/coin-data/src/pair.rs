@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::Component;
 use crate::io::json_text;
 
-/// One entry, with the columns of the released data as field names.
+/// An entry of a file of pairs. The fields have the column names of the released data.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Pair {
     /// The instance in the original template.
@@ -19,10 +19,10 @@ pub struct Pair {
     /// The task's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
-    /// The part of the prompt in which the two texts differ, where it is not the instruction.
+    /// The part of the prompt in which the two texts differ; absent if it is the instruction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub component: Option<Component>,
-    /// The values that filled the templates, by placeholder. A value that is no string is read as its JSON text.
+    /// The values that filled the templates, by placeholder. A value that is not a string is read as its JSON text.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "keywords")]
     pub keywords: BTreeMap<String, String>,
 }

@@ -1,9 +1,9 @@
-//! Contrastive pairs: one instance under two instructions, and its hard negative beside it.
+//! Contrastive pairs: files of pairs, building, checking, holding out and ordering.
 //!
-//! A *pair* is one entry: an original text and its paraphrase, both of the same instance (paper, section 3). A
-//! *couple* is two adjacent entries, at an even index and the odd one after it. Each is the other's hard negative:
-//! another instance of the same task under the same original instruction, with another target. Entries never move
-//! singly, only whole couples, and odd numbers of entries are refused.
+//! A *pair* is an original text and its paraphrase, both of the same instance (paper, section 3). A *couple* is two
+//! adjacent pairs, one at an even index and the next one. Each is the other's hard negative: another instance of the same
+//! task under the same original instruction, with another target. All operations move whole couples, and an odd number of
+//! pairs is refused.
 
 mod build;
 mod check;

@@ -1,4 +1,4 @@
-//! Public data sets and custom tasks, read from their files.
+//! Readers of public data sets and of custom tasks.
 
 pub mod flan;
 pub mod glue;

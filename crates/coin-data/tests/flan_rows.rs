@@ -1,4 +1,4 @@
-//! Rows of the FLAN collection, made here as its program makes them, and the instances and couples found in them.
+//! Rows in the format of the FLAN collection, and the instances and couples recovered from them.
 
 #[cfg(feature = "parquet")]
 mod parquet_file;
@@ -77,7 +77,7 @@ fn every_row_is_an_instance_or_counted_with_its_reason() {
     assert_eq!((report.turned_round, report.repeated, report.beyond), (1, 1, 0));
 
     let squad = &tasks[1];
-    // The template that asks for the title serves only the instance that was read with one.
+    // The template with a title fits only the instance that was read with a title.
     assert_eq!((squad.target(0, 0), squad.target(0, 1), squad.target(2, 0)), ("", "Bo", "Ann"));
     assert_eq!(squad.prompt(1, 0), "Ann ran.\nShe fell.\nWho?");
     assert_eq!(squad.keywords(1)["title"], "Bo");
@@ -106,7 +106,7 @@ fn rows_without_a_text_and_folders_without_files_are_refused() {
     assert!(message.ends_with("part.jsonl:1: no `targets`"), "{message}");
     let folder = tempfile::tempdir().unwrap();
     let message = flan::read(folder.path(), &templates(), 1).unwrap_err().to_string();
-    assert!(message.ends_with("holds no file .jsonl or .parquet"), "{message}");
+    assert!(message.ends_with("contains no file .jsonl or .parquet"), "{message}");
 }
 
 #[cfg(feature = "parquet")]

@@ -1,6 +1,6 @@
-//! Every reader of files against bytes of any kind and against damaged files: no panic, and every error names its file.
+//! Tests every reader on arbitrary bytes and on damaged files: no panic, and every error names its file.
 //!
-//! `COIN_FUZZ_CASES` sets the cases of each test, 100 without it.
+//! `COIN_FUZZ_CASES` is the number of cases of each test, by default 100.
 
 mod damage;
 #[cfg(feature = "parquet")]
@@ -15,9 +15,9 @@ use proptest::prelude::*;
 
 use damage::{damaged, runner};
 
-/// Reads arbitrary and damaged content of `file` in a folder that also holds `others`.
+/// Reads arbitrary and damaged content of `file` in a folder that also contains `others`.
 ///
-/// `valid` is a content without fault; `read` gets the folder and the file.
+/// `valid` is a valid content; `read` is called with the folder and the file.
 fn fuzz<T>(file: &str, valid: &[u8], others: &[(&str, &[u8])], read: impl Fn(&Path, &Path) -> Result<T, DataError>) {
     let dir = tempfile::tempdir().unwrap();
     for (name, bytes) in others.iter().chain([&(file, valid)]) {
@@ -26,7 +26,7 @@ fn fuzz<T>(file: &str, valid: &[u8], others: &[(&str, &[u8])], read: impl Fn(&Pa
     }
     let path = dir.path().join(file);
     if let Err(error) = read(dir.path(), &path) {
-        panic!("the file without fault: {error}");
+        panic!("the valid file: {error}");
     }
     let check = |bytes: Vec<u8>| {
         std::fs::write(&path, bytes).unwrap();
@@ -52,7 +52,7 @@ Is it?",yes,a,"{'x': ""it's"", 'n': [1, -2.5e3, None], 'd': {'y': True}}"
 1,Is it? B.,B. Is it?,no,a,{'x': 'B\n\x41\u00e9'}
 "#;
 
-/// Reads pairs in every way, which must agree.
+/// Reads pairs in every way. The results must agree.
 fn read_pairs(path: &Path) -> Result<(), DataError> {
     let strict = pairs::read(path);
     let lenient = pairs::read_with(path, &ReadOptions { skip_bad: true });

@@ -1,9 +1,9 @@
-//! Comma-separated rows, one at a time, as pandas writes them (RFC 4180).
+//! Reads comma-separated rows one at a time, in the form that pandas writes (RFC 4180).
 //!
-//! A field with a quote, comma or line feed in it stands in quotes, with the quotes inside doubled. Rows end in `\n` or
-//! `\r\n`; a carriage return anywhere else is text. Empty lines are no rows. Anything between is an error that names
-//! line and column, where a lenient reader would guess: a quote inside a field without quotes, text after the closing
-//! quote, a quote that is never closed, and a row with more or fewer columns than the header.
+//! A field that contains a quote, comma or line feed is enclosed in quotes, and quotes inside it are doubled. Rows end in `\n` or
+//! `\r\n`; a carriage return anywhere else is text. Empty lines are skipped. Where a lenient reader would guess, this one
+//! returns an error with line and column: for a quote inside an unquoted field, text after the closing quote, a quote that
+//! is never closed, and a row with more or fewer columns than the header.
 
 use std::path::Path;
 
@@ -11,28 +11,28 @@ use crate::DataError;
 use crate::io::lines::{Lines, MAX_ROW, too_long};
 use coin_core::quote::cut;
 
-/// A row: the line where it begins, counted from 1, and its fields.
+/// A row: its first line, counted from 1, and its fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) line: usize,
     pub(crate) fields: Vec<String>,
 }
 
-/// What is wrong with a row.
+/// An error in a row or in the file.
 #[derive(Debug)]
 pub(crate) enum Fault {
     /// This row cannot be read, but the next one can.
     Row {
-        /// Where the row begins.
+        /// The first line of the row.
         line: usize,
-        /// What was found and what was expected.
+        /// The problem: found and expected content.
         message: String,
     },
-    /// The file cannot be read on. After a fault of quoting nothing tells where the row ends.
+    /// The rest of the file cannot be read. After a quoting error the end of the row is unknown.
     File(DataError),
 }
 
-/// The rows of a file under its header.
+/// A file with a header, and its rows.
 #[derive(Debug)]
 pub(crate) struct Records {
     lines: Lines,
@@ -54,7 +54,7 @@ impl Records {
         Ok(records)
     }
 
-    /// The names of the columns; empty for a file without rows.
+    /// The column names; empty for a file without rows.
     pub(crate) fn header(&self) -> &[String] {
         &self.header
     }
@@ -64,7 +64,7 @@ impl Records {
         self.lines.path()
     }
 
-    /// The next row, with as many fields as the header; `None` after the last.
+    /// The next row, with as many fields as the header; `None` after the last row.
     pub(crate) fn next_record(&mut self) -> Option<Result<Record, Fault>> {
         let mut row = Row::default();
         let mut start = 0;
@@ -128,18 +128,18 @@ impl Records {
     }
 }
 
-/// A row on its way.
+/// A row that is being read.
 #[derive(Default)]
 struct Row {
     fields: Vec<Vec<u8>>,
-    /// The field that a line break interrupted.
+    /// The current field.
     field: Vec<u8>,
-    /// Whether a quoted field goes on in the next line.
+    /// True if a quoted field continues on the next line.
     open: bool,
 }
 
 impl Row {
-    /// Reads a line, without its line feed, to its end.
+    /// Reads a line, given without its line feed.
     fn read(&mut self, line: &[u8]) -> Result<(), &'static str> {
         let mut rest = line;
         loop {
@@ -187,7 +187,7 @@ impl Row {
 mod tests {
     use super::*;
 
-    /// The rows after the header, with their lines, or the first fault.
+    /// The rows after the header, with their lines, or the first error.
     fn rows(bytes: impl AsRef<[u8]>) -> Result<Vec<(usize, Vec<String>)>, String> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();

@@ -1,6 +1,6 @@
 //! Columns found by their names in a header.
 
-/// The column with the first of `names` that is in `header`.
+/// Returns the place in `header` of the first of `names` that it contains.
 pub(crate) fn column(header: &[String], names: &[&str]) -> Option<usize> {
     names.iter().find_map(|name| header.iter().position(|column| column == name))
 }

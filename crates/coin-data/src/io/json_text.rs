@@ -1,8 +1,8 @@
-//! A value of JSON as a text of its own.
+//! Conversion of a JSON value to text.
 
 use serde_json::Value;
 
-/// A string without its quotes, anything else as its JSON text.
+/// Returns a string without its quotes, and any other value as JSON.
 pub(crate) fn json_text(value: Value) -> String {
     match value {
         Value::String(text) => text,

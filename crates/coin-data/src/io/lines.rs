@@ -1,4 +1,4 @@
-//! The lines of a file one at a time, each of a bounded length.
+//! Reads a file line by line, with a limit on the length of a line.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use crate::DataError;
 
-/// The longest row of a file that is read row by row, in bytes. Ours; it keeps a quote that is never closed, or a file
-/// that is no text, from filling the memory.
+/// Maximum length of a row in bytes (this project's). It keeps an unclosed quote, or a file that is not text, from filling
+/// the memory.
 pub(crate) const MAX_ROW: usize = 1 << 26;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A file read line by line, without its byte order mark.
+/// The lines of a file, without the byte order mark.
 #[derive(Debug)]
 pub(crate) struct Lines {
     path: PathBuf,
@@ -38,12 +38,12 @@ impl Lines {
         &self.path
     }
 
-    /// The number of the line that was read last, from 1.
+    /// The number of the last line read, counted from 1.
     pub(crate) fn line(&self) -> usize {
         self.line
     }
 
-    /// The next line without its line feed, `None` after the last.
+    /// The next line without its line feed; `None` after the last line.
     pub(crate) fn next_line(&mut self) -> Result<Option<&[u8]>, DataError> {
         self.buffer.clear();
         let limited = &mut self.reader.by_ref().take(MAX_ROW as u64 + 1);
@@ -62,7 +62,7 @@ impl Lines {
     }
 }
 
-/// The error of a row that begins in `line` and does not end.
+/// The error of a row that begins at `line` and is too long.
 pub(crate) fn too_long(path: &Path, line: usize) -> DataError {
     let message = format!("a row of more than {} MiB", MAX_ROW >> 20);
     DataError::Malformed { path: path.to_owned(), line, message }

@@ -1,8 +1,8 @@
-//! Flat columns of a Parquet file as text, some rows at a time (feature `parquet`).
+//! Reads flat columns of a Parquet file as text, in batches of rows (feature `parquet`).
 //!
-//! Text, whole numbers, real numbers and truth values are read, in pages that are plain or compressed with Snappy. The
-//! file is untrusted: a dictionary that claims more values than it has bytes is refused before memory is set aside for
-//! them, and a panic inside the crate `parquet` on a damaged file becomes an error.
+//! Columns may contain text, integers, floating-point numbers and booleans, in plain or Snappy-compressed pages. The file is
+//! untrusted: a dictionary that claims more values than it has bytes is refused before memory is allocated, and a panic
+//! inside the crate `parquet` on a damaged file becomes an error.
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,17 +19,17 @@ use coin_core::quote::cut;
 
 use crate::DataError;
 
-/// Rows that are decoded at once.
+/// Number of rows decoded at a time.
 const BATCH: usize = 1024;
 
-/// A file whose columns are known.
+/// An open file with known columns.
 pub(crate) struct Table {
     path: PathBuf,
     reader: SerializedFileReader<File>,
     header: Vec<String>,
 }
 
-/// A row: its number, counted from 1, and the text of the chosen columns, `None` for a null.
+/// A row: its number, counted from 1, and the texts of the chosen columns, `None` for a null.
 pub(crate) type Row = (usize, Vec<Option<String>>);
 
 impl Table {
@@ -47,12 +47,12 @@ impl Table {
         })
     }
 
-    /// The names of the columns.
+    /// The column names.
     pub(crate) fn header(&self) -> &[String] {
         &self.header
     }
 
-    /// The rows of the columns at `places`, in this order.
+    /// Returns the rows with the columns at `places`, in this order.
     pub(crate) fn rows(self, places: &[usize]) -> Result<Rows, DataError> {
         let schema = self.reader.metadata().file_metadata().schema_descr();
         let mut leaves = Vec::with_capacity(places.len());
@@ -72,16 +72,16 @@ impl Table {
     }
 }
 
-/// The rows of a [`Table`]. The error of a file that cannot be read on is the last item.
+/// The rows of a [`Table`]. After an error the iterator ends.
 pub(crate) struct Rows {
     table: Table,
-    /// The chosen columns: name, and place among the leaves of the schema.
+    /// The chosen columns: name, and index among the leaves of the schema.
     leaves: Vec<(String, usize)>,
-    /// The next group of rows.
+    /// The next row group.
     group: usize,
-    /// The columns of the current group.
+    /// The columns of the current row group.
     columns: Vec<ColumnReader>,
-    /// Rows of the current group that are not decoded yet.
+    /// Rows of the current group that are not yet decoded.
     left: usize,
     batch: std::vec::IntoIter<Vec<Option<String>>>,
     row: usize,
@@ -109,7 +109,7 @@ impl Iterator for Rows {
 }
 
 impl Rows {
-    /// The next rows; none after the last.
+    /// Decodes the next rows; returns no rows at the end of the file.
     fn decode(&mut self) -> Result<Vec<Vec<Option<String>>>, DataError> {
         let path = &self.table.path;
         let broken = |error: ParquetError| broken(path, self.row + 1, &error);
@@ -148,7 +148,7 @@ impl Rows {
     }
 }
 
-/// The next values of `column`, at most `wanted`.
+/// Returns the next values of `column`, at most `wanted`.
 fn texts(column: &mut ColumnReader, wanted: usize) -> Result<Vec<Option<String>>, String> {
     match column {
         ColumnReader::BoolColumnReader(column) => values(column, wanted, |value| Ok(value.to_string())),
@@ -174,7 +174,7 @@ fn values<T: DataType>(
     let (rows, ..) =
         column.read_records(wanted, Some(&mut levels), None, &mut values).map_err(|error| error.to_string())?;
     let mut values = values.iter();
-    // A column that is always there has no levels.
+    // A required column has no definition levels.
     let present = |at: usize| levels.get(at).is_none_or(|&level| level > 0);
     let mut value = |at: usize| match present(at).then(|| values.next()).flatten() {
         Some(value) => text(value).map(Some),
@@ -183,7 +183,7 @@ fn values<T: DataType>(
     (0..rows).map(&mut value).collect()
 }
 
-/// Pages, with a dictionary refused that claims to hold more values than bytes.
+/// A page reader that refuses a dictionary with more values than bytes.
 struct CheckedPages(Box<dyn PageReader>);
 
 impl Iterator for CheckedPages {
@@ -215,13 +215,13 @@ impl PageReader for CheckedPages {
 }
 
 fn broken(path: &Path, line: usize, error: &ParquetError) -> DataError {
-    // Some of the messages have several lines.
+    // Some messages have several lines.
     let error = error.to_string().replace('\n', " ");
     let error = cut(&error);
     DataError::Malformed { path: path.to_owned(), line, message: format!("not a readable Parquet file: {error}") }
 }
 
-/// Runs `read`, with a panic of the crate `parquet` as an error. What `read` was at must not be read on with after an error.
+/// Runs `read` and turns a panic of the crate `parquet` into an error. After an error, the reader must not be used again.
 fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
         let message = "not a readable Parquet file: it is damaged".to_owned();

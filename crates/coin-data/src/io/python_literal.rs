@@ -1,45 +1,45 @@
-//! Python's notation of values, as `repr` and `str` write them: `{'idx': 3, 'options': ["it's", 'no'], 'last': None}`.
+//! Parses Python literals, as `repr` and `str` write them: `{'idx': 3, 'options': ["it's", 'no'], 'last': None}`.
 //!
-//! The released pairs hold the values that filled the templates as such a dictionary in a column of text. Read are
-//! strings in both kinds of quotes, numbers, lists, tuples, dictionaries, `None`, `True` and `False`; in strings the
-//! escapes of Python's language reference (section "String and Bytes literals") but for octal ones and `\N{..}`, which
-//! `repr` never writes. Expressions, sets, bytes, tuples as keys and names of any other kind are errors.
+//! The released pairs have a text column with the values that filled the templates, as a Python dictionary. The parser reads
+//! strings in both kinds of quotes, numbers, lists, tuples, dictionaries, `None`, `True` and `False`. Strings may contain
+//! the escapes of Python's language reference (section "String and Bytes literals") except octal ones and `\N{..}`, which
+//! `repr` never writes. Expressions, sets, bytes, tuples as keys and all other names are errors.
 
 mod parser;
 
 use std::fmt;
 
-/// A text that is not one of Python's literals.
+/// The error of a text that is not a Python literal.
 #[derive(Debug, thiserror::Error)]
 #[error("python literal, byte {offset}: {message}")]
 pub(crate) struct LiteralError {
     /// Position in the text, in bytes from 0.
     offset: usize,
-    /// The text found and what was expected.
+    /// The problem: found and expected text.
     message: String,
 }
 
-/// A value of Python.
+/// A Python value.
 ///
-/// Shown as the JSON text of the value; a tuple as a list, and a key that is no string as the string of its text.
+/// `Display` writes it as JSON: a tuple as a list, and a key that is not a string as a string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Literal {
     /// `None`.
     None,
     /// `True` or `False`.
     Bool(bool),
-    /// A number as it is written, since Python's integers have any size; `nan` and `inf` too.
+    /// A number as written, since Python's integers have any size; includes `nan` and `inf`.
     Number(String),
     /// A string.
     Text(String),
     /// A list or a tuple.
     List(Vec<Literal>),
-    /// A dictionary in the order of the text.
+    /// A dictionary, in the order of the text.
     Dict(Vec<(Literal, Literal)>),
 }
 
 impl Literal {
-    /// The value as a text of its own: a string without its quotes, anything else as shown.
+    /// Converts the value to text: a string without its quotes, any other value as JSON.
     pub(crate) fn into_text(self) -> String {
         match self {
             Literal::Text(text) => text,
@@ -74,10 +74,10 @@ impl fmt::Display for Literal {
     }
 }
 
-/// Reads `text` as one value, with white space around it allowed.
+/// Parses `text` as a single value. White space around it is allowed.
 ///
 /// # Errors
-/// A [`LiteralError`] with the offset in bytes at which something else was expected.
+/// A [`LiteralError`] with the offset of the error in bytes.
 pub(crate) fn parse(text: &str) -> Result<Literal, LiteralError> {
     parser::value(text)
 }

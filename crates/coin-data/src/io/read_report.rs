@@ -1,29 +1,29 @@
-//! Rows that cannot be read: refused or skipped, and reported.
+//! Options for rows that cannot be read, and the report of skipped rows.
 
 use serde::{Deserialize, Serialize};
 
 /// Number of skipped rows that a report names.
 const NAMED: usize = 20;
 
-/// What to do with rows that cannot be read.
+/// Options for rows that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReadOptions {
-    /// Whether a bad row is left out, together with the other entry of its couple. Default `false` (ours): it is an
-    /// error.
+    /// If true, a bad row is left out, together with the other entry of its couple. If false, it is an error. Default
+    /// `false` (this project's).
     pub skip_bad: bool,
 }
 
-/// What was read and what was left out.
+/// Counts of the rows that were read and left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ReadReport {
-    /// Rows of the file, bad ones among them.
+    /// Rows of the file, including bad ones.
     pub rows: usize,
-    /// The first 20 rows that were left out, in the order of the file: the line, or the row of a Parquet file, and why.
+    /// The first 20 rows that were left out, in file order: the line (the row of a Parquet file) and the reason.
     pub skipped: Vec<(usize, String)>,
-    /// All rows that were left out.
+    /// Number of rows that were left out.
     pub skipped_count: usize,
-    /// For each tab-separated file with quote characters whether they are text or enclose fields.
+    /// For each tab-separated file with quote characters, how they were read: as text, or enclosing fields.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forms: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! One file of rows in any of the forms: TSV, CSV, JSON lines, Parquet.
+//! A file of rows in any supported format: TSV, CSV, JSON lines, Parquet.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use coin_core::file::read_to_string;
 use coin_core::json;
 use coin_core::quote::cut;
 
-/// A file whose columns are known.
+/// An open file with known columns.
 pub(crate) enum Table {
     Tsv {
         header: Vec<String>,
@@ -29,13 +29,14 @@ pub(crate) enum Table {
 
 type Object = serde_json::Map<String, serde_json::Value>;
 
-/// A row: its line, or its number in a Parquet file, and the text of the chosen columns, `None` for a null.
+/// A row: its line (its number in a Parquet file) and the texts of the chosen columns, `None` for a null.
 type Row = (usize, Vec<Option<String>>);
 
 impl Table {
-    /// Opens `path` in the form that its ending says, TSV for any that is not known.
+    /// Opens `path`. The extension determines the format; unknown extensions are read as TSV.
     ///
-    /// A TSV file whose first row has none of the names of `label` has the columns of `without_header`, if there are any.
+    /// A TSV file whose first row has none of the names in `label` is read without a header, with the columns of
+    /// `without_header` if they are given.
     pub(crate) fn open(path: &Path, label: &[&str], without_header: Option<&[&str]>) -> Result<Self, DataError> {
         let table = match path.extension().and_then(|ending| ending.to_str()).unwrap_or_default() {
             "csv" => Table::Csv(Records::open(path)?),
@@ -57,7 +58,7 @@ impl Table {
         Ok(table)
     }
 
-    /// How the quote characters of a TSV file are read; nothing for other forms and where there are none.
+    /// The meaning of quote characters in a TSV file; `None` for other formats and for files without quotes.
     pub(crate) fn quotes(&self) -> Option<&'static str> {
         match self {
             Table::Tsv { quotes: Quotes::Text, .. } => Some("quotes are text"),
@@ -66,7 +67,7 @@ impl Table {
         }
     }
 
-    /// The names of the columns; none for a file without rows.
+    /// The column names; empty for a file without rows.
     pub(crate) fn header(&self) -> &[String] {
         match self {
             Table::Tsv { header, .. } | Table::Json { header, .. } => header,
@@ -76,7 +77,7 @@ impl Table {
         }
     }
 
-    /// The line of the header; 0 where the file has none.
+    /// The line of the header; 0 for Parquet.
     pub(crate) fn header_line(&self) -> usize {
         match self {
             Table::Tsv { .. } | Table::Csv(_) | Table::Json { .. } => 1,
@@ -85,11 +86,11 @@ impl Table {
         }
     }
 
-    /// The rows of the columns at `places`, in this order, each with the error of a bad one. The first place is that of the
-    /// label, and `is_label` tells what may stand there.
+    /// Returns the rows with the columns at `places`, in this order; a bad row is an error in its place. The first place
+    /// is the label's column, and `is_label` is true for texts that are valid there.
     ///
     /// # Errors
-    /// A fault after which rows can no longer be told apart.
+    /// An error after which the limits of rows are unknown.
     pub(crate) fn rows(
         self,
         path: &Path,
@@ -129,8 +130,8 @@ impl Table {
                     Ok(record) if places.first().is_some_and(|&label| joins_rows(&record, label, is_label)) => {
                         Err(malformed(
                             record.line,
-                            "a quoted field goes on in the next line, but this line is a row by itself: a quote that is text \
-                             stands doubled in a field in quotes"
+                            "a quoted field continues on the next line, but this line is a complete row: a quote character in \
+                             text must be doubled, in a quoted field"
                                 .to_owned(),
                         ))
                     }
@@ -160,8 +161,8 @@ impl Table {
     }
 }
 
-/// Whether a CSV row on several lines begins with a line that is a row by itself, its label at the place `label`. The quotes of a file
-/// that does not double them then hide the rows between two of them.
+/// True if a CSV row spans several lines and its first line is a complete row with a valid label at the place `label`. This happens if a
+/// file does not double its quotes: rows between two quotes then read as one field.
 fn joins_rows(record: &Record, label: usize, is_label: &dyn Fn(&str) -> bool) -> bool {
     let Some((at, (first, _))) =
         record.fields.iter().enumerate().find_map(|(at, field)| Some((at, field.split_once('\n')?)))
@@ -173,7 +174,7 @@ fn joins_rows(record: &Record, label: usize, is_label: &dyn Fn(&str) -> bool) ->
     columns.len() == record.fields.len() && columns.get(label).is_some_and(|text| is_label(text))
 }
 
-/// The objects of JSON lines; the first that can be read says what keys there are.
+/// Reads the objects of a JSON lines file. The keys of the first readable object are the header.
 fn objects(path: &Path) -> Result<Table, DataError> {
     let mut lines = Lines::open(path)?;
     let mut rows: Vec<(usize, Result<Object, String>)> = Vec::new();

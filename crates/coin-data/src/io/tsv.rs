@@ -1,39 +1,39 @@
-//! Tab-separated rows, with or without CSV quoting.
+//! Reads tab-separated rows, with or without CSV quoting.
 //!
-//! GLUE's own files are plain: a quote character is part of the text, and there is no way to write a tab or a line
-//! break inside a field. Files written by CSV libraries quote such fields and double the quotes inside. Nothing in
-//! a file says which form it has, so it is decided from the whole file (the rule is ours). A file is *quoted* if
+//! GLUE's original files are plain: a quote character is text, and a field cannot contain a tab or a line break. CSV
+//! libraries quote such fields and double the quotes inside. Files do not declare their form, so this module infers it
+//! from the whole file, by a rule of this project. A file is *quoted* if
 //!
-//! 1. every field with a quote character in it is a well-formed CSV field: it starts and ends with a quote, and
-//!    every quote between is doubled;
-//! 2. quoting shows: a quoted field holds a doubled quote, a tab or a line break (writers that quote only where
-//!    they must), or the first row has nothing but quoted fields (writers that quote all text); and
-//! 3. quotes join no rows: a row stands on several lines only if one of these lacks columns, and a field holds a tab only
-//!    if no line of its row has the columns of a row by itself.
+//! 1. every field that contains a quote character is a well-formed CSV field: it starts and ends with a quote, and all
+//!    quotes between them are doubled;
+//! 2. there is evidence of quoting: a quoted field contains a doubled quote, a tab or a line break (writers that quote
+//!    only if necessary), or all fields of the first row are quoted (writers that quote all text); and
+//! 3. quotes do not join rows: a row spans several lines only if one of them lacks columns, and a field contains a tab
+//!    only if no line of its row has the columns of a complete row.
 //!
-//! Any other file is plain. In plain text a quotation at the start or in the middle of a field breaks the first
-//! condition, a field that happens to be one quotation as a whole does not meet the second, and a quotation that begins in one
-//! row and ends in another breaks the third.
+//! Any other file is plain. In plain text a quotation at the start or in the middle of a field violates the first
+//! condition, a field that is a quotation as a whole does not meet the second, and a quotation that begins in one row and
+//! ends in another violates the third.
 
-/// A row: its line in the file, counted from 1, and its fields.
+/// A row: its first line, counted from 1, and its fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) line: usize,
     pub(crate) fields: Vec<String>,
 }
 
-/// How the quote characters of a file are read.
+/// The meaning of quote characters in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Quotes {
-    /// There are none.
+    /// The file has no quote characters.
     Absent,
-    /// They are text.
+    /// Quote characters are text.
     Text,
-    /// They enclose fields, as in CSV.
+    /// Quote characters enclose fields, as in CSV.
     Enclosing,
 }
 
-/// The rows of `text`, and how its quotes were read. Lines end in `\n` or `\r\n`; empty lines at the end are no rows.
+/// Returns the rows of `text` and the meaning of its quotes. Lines end in `\n` or `\r\n`. Empty lines at the end are ignored.
 pub(crate) fn rows(text: &str) -> (Quotes, Vec<Row>) {
     let text = text.trim_end_matches(['\r', '\n']);
     if text.is_empty() {
@@ -53,14 +53,14 @@ fn plain(text: &str) -> Vec<Row> {
     text.split('\n').enumerate().map(|(at, line)| Row { line: at + 1, fields: split(line) }).collect()
 }
 
-/// The rows of `text` if it is quoted by the module's rule.
+/// Returns the rows of `text` if it is quoted according to the module's rule.
 fn quoted(text: &str) -> Option<Vec<Row>> {
     let lines: Vec<&str> = text.split('\n').collect();
     let mut rows: Vec<Row> = Vec::new();
     let mut row = Row { line: 1, fields: Vec::new() };
     let (mut line, mut rest) = (1, text);
     let (mut needed, mut first_row_quoted) = (false, true);
-    // Whether a field of this row holds a tab.
+    // True if a field of this row contains a tab.
     let mut tabs = false;
     loop {
         let field;
@@ -103,7 +103,7 @@ fn quoted(text: &str) -> Option<Vec<Row>> {
     }
 }
 
-/// Whether `lines` may be one row of `columns` columns, `tabs` of its fields' own among them or not.
+/// True if `lines` can be a single row of `columns` columns. `tabs` is true if a field contains a tab.
 fn is_one_row(lines: &[&str], columns: usize, tabs: bool) -> bool {
     if lines.len() == 1 && !tabs {
         return true;
@@ -113,7 +113,7 @@ fn is_one_row(lines: &[&str], columns: usize, tabs: bool) -> bool {
     lacking && !(tabs && counts().any(|count| count == columns))
 }
 
-/// Where the quote that closes a field stands in `inside`, the text after its opening quote.
+/// Returns the position of the closing quote in `inside`, the text after the opening quote.
 fn closing_quote(inside: &str) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn plain_quotes_are_text() {
-        // A quotation at the start, in the middle, unbalanced, and one that is the whole field.
+        // Quotations at the start, in the middle, unbalanced, and as the whole field.
         for field in ["\"Stay\" is what he said.", "She said \"go\".", "a 5\" nail", "\"", "\"Stay here.\""] {
             assert_eq!(fields(&format!("text\tlabel\n{field}\t1\n")), [vec!["text", "label"], vec![field, "1"]]);
         }
@@ -165,11 +165,11 @@ mod tests {
 
     #[test]
     fn a_quotation_over_two_rows_joins_nothing() {
-        // The first is an example of two rows that a lenient reader takes for one.
+        // A lenient reader would read these two rows as one.
         let two = "sentence\tlabel\n\"a\t1\nb\"\t0\n";
         assert_eq!(fields(two), [["sentence", "label"], ["\"a", "1"], ["b\"", "0"]]);
         assert_eq!(rows(two).0, Quotes::Text);
-        // Other rows in proper form, or a row that lacks its label, do not change that.
+        // Well-formed rows elsewhere, or a row without its label, do not change that.
         let more = "sentence\tlabel\n\"a\t1\nb\"\t0\n\"She said \"\"go\"\".\"\t1\nc\n";
         assert_eq!(fields(more)[1..3], [["\"a", "1"], ["b\"", "0"]]);
         assert_eq!(fields("sentence\tlabel\n\"a\t1\noops\nb\"\t0\n").len(), 4);

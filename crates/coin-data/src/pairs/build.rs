@@ -15,7 +15,7 @@ pub use negatives::Negatives;
 pub use report::BuildReport;
 pub use variation::Variation;
 
-/// A number below `n`, drawn as u64 so that it is the same on every platform.
+/// Draws a number below `n`. It is drawn as u64, so that it is the same on every platform.
 fn below(random: &mut impl Rng, n: usize) -> usize {
     random.random_range(0..n as u64) as usize
 }

@@ -1,4 +1,4 @@
-//! Files of pairs, read row by row.
+//! Reads and writes files of pairs.
 
 mod columns;
 mod csv;
@@ -15,20 +15,20 @@ pub use write::write_jsonl;
 
 use crate::{DataError, Pair};
 
-/// The endings that are read, for messages.
+/// The supported extensions, for messages.
 const ENDINGS: &str = ".jsonl, .ndjson, .csv, .parquet";
 
-/// A row of a file: the line where it begins, or its number in a Parquet file, and the pair or what is wrong with it.
+/// A row of a file: its first line (its number in a Parquet file), and the pair or an error message.
 #[derive(Debug)]
 struct Row {
     line: usize,
     pair: Result<Pair, String>,
 }
 
-/// A file of pairs. The error of a file that cannot be read on is the last item.
+/// The rows of a file of pairs. After an error the iterator ends.
 type Rows = Box<dyn Iterator<Item = Result<Row, DataError>> + Send>;
 
-/// Opens the file `path` in the form that its ending says.
+/// Opens the file `path`. The extension determines the format.
 fn open(path: &Path) -> Result<Rows, DataError> {
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
     match &*ending {
@@ -39,7 +39,7 @@ fn open(path: &Path) -> Result<Rows, DataError> {
         #[cfg(not(feature = "parquet"))]
         "parquet" => Err(DataError::Feature { path: path.to_owned(), feature: "parquet" }),
         _ => Err(DataError::Invalid(format!(
-            "{}: the ending says the form of a file of pairs, expected one of {ENDINGS}",
+            "{}: unknown extension of a file of pairs, expected one of {ENDINGS}",
             path.display()
         ))),
     }

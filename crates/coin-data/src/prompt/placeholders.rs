@@ -1,4 +1,4 @@
-//! The placeholders of an instruction: where the input and its fields stand.
+//! Placeholders for the input and its fields in an instruction.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,18 +12,18 @@ use crate::{DataError, Task};
 /// The placeholder of the whole input.
 pub(super) const CONTENT: &str = "content";
 
-/// The names of the placeholders in `instruction`, in their order.
+/// The names of the placeholders in `instruction`, in order.
 ///
-/// A placeholder is a name in single braces: letters, digits and `_`, no digit first. All other braces are text: `{ "a": 1 }`, `{}`,
-/// `{{name}}`.
+/// A placeholder is a name in single braces: letters, digits and `_`, not starting with a digit. All other braces are text:
+/// `{ "a": 1 }`, `{}`, `{{name}}`.
 pub(super) fn placeholders(instruction: &str) -> impl Iterator<Item = &str> {
     spans(instruction).map(|(_, name)| name)
 }
 
-/// Whether `instruction` has a place for the input of `task`; else the input follows it.
+/// True if `instruction` contains a placeholder for the input of `task`. Otherwise the input follows the instruction.
 ///
 /// # Errors
-/// [`DataError::Invalid`] names a placeholder that is neither `{content}` nor a field of the task, and those that are.
+/// [`DataError::Invalid`] for a placeholder that is neither `{content}` nor a field of the task. The message lists the valid names.
 pub fn places_input(instruction: &str, task: &Task) -> Result<bool, DataError> {
     let fields = task.fields();
     let known = |name: &str| fields.contains(&name) || other_name(name).is_some_and(|other| fields.contains(&other));
@@ -44,10 +44,11 @@ pub fn places_input(instruction: &str, task: &Task) -> Result<bool, DataError> {
     Ok(places)
 }
 
-/// `instruction` with `input` at its `{content}`, for an input that is no example of a task; `None` if it has no place for it.
+/// Fills `{content}` in `instruction` with `input`, for an input that is not an example of a task. Returns `None` if `instruction` does
+/// not contain `{content}`.
 ///
 /// # Errors
-/// [`DataError::Invalid`] names any other placeholder.
+/// [`DataError::Invalid`] for any other placeholder.
 ///
 /// ```
 /// use coin_data::fill_content;
@@ -68,7 +69,7 @@ pub fn fill_content(instruction: &str, input: &str) -> Result<Option<String>, Da
     Ok(placeholders(instruction).next().map(|_| prompt.question(input)))
 }
 
-/// The placeholders of `text`: where each stands with its braces, and its name.
+/// The placeholders of `text`: the range of each, including its braces, and its name.
 pub(super) fn spans(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
     let bytes = text.as_bytes();
     let place = move |(open, _): (usize, &str)| {

@@ -1,11 +1,11 @@
-//! The text around an instruction that already holds its input.
+//! The text around an instruction that already contains its input.
 
 use coin_core::quote::cut;
 
 use super::{Prompt, TRAINING_MARKER};
 use crate::DataError;
 
-/// How a text that is an instruction and its input in one becomes a prompt: what stands before it, and the marker.
+/// A template that turns an instruction with its input into a prompt: the text before it, and the marker after it.
 ///
 /// ```
 /// use coin_data::PromptTemplate;
@@ -20,18 +20,18 @@ pub struct PromptTemplate {
     marker: String,
 }
 
-/// Where the text stands in a [`PromptTemplate`].
+/// The place of the instruction in a [`PromptTemplate`].
 const PLACE: &str = "{instruction}";
 
 impl PromptTemplate {
-    /// The prompt of a text.
+    /// Returns the prompt for a text.
     pub fn fill(&self, instruction: &str) -> Prompt {
         Prompt::new(format!("{}{instruction}", self.before), "").with_marker(&self.marker)
     }
 }
 
 impl Default for PromptTemplate {
-    /// Nothing before, and the training marker.
+    /// No text before, and the training marker.
     fn default() -> Self {
         PromptTemplate { before: String::new(), marker: TRAINING_MARKER.to_owned() }
     }
@@ -52,7 +52,7 @@ impl std::str::FromStr for PromptTemplate {
                 Ok(PromptTemplate { before: before.to_owned(), marker: marker.to_owned() })
             }
             _ => Err(DataError::Invalid(format!(
-                "a prompt template must hold {PLACE} exactly once, got `{}`",
+                "a prompt template must contain {PLACE} exactly once, got `{}`",
                 cut(text)
             ))),
         }

@@ -1,10 +1,10 @@
-//! The FLAN collection as the hub holds it: texts that are filled already, and the instances behind them found again.
+//! Reads the FLAN collection as stored on the hub, and recovers the instances behind its filled templates.
 //!
-//! FLAN's program puts every instance into **one** of its task's templates and writes the text, without the instance. No
-//! row has a paraphrase among the others, so grouping rows finds none. But a row names its task and the number of its
-//! template, and with FLAN's file of templates the values that filled it can be read off the text. A row is used only if
-//! there is exactly one way to do so; then every template of the task with the same target pattern makes a paraphrase of
-//! it, as in the paper. All other rows are counted by reason. ([`pairs::from_worded`](crate::pairs::from_worded) draws the couples.)
+//! FLAN's program fills **one** of a task's templates with each instance and writes only the text. So no row is a
+//! paraphrase of another, and grouping rows does not help. But a row names its task and the number of its template, and
+//! with FLAN's file of templates the values can be recovered from the text. A row is used only if there is exactly one way
+//! to do this. Then every template of the task with the same target pattern gives a paraphrase of it, as in the paper. All
+//! other rows are counted by reason. [`pairs::from_worded`](crate::pairs::from_worded) draws the couples.
 
 mod pattern;
 mod rows;
@@ -19,55 +19,55 @@ use crate::{DataError, Template, TemplateSet, Worded};
 use pattern::{Found, OPTIONS, OPTIONS_BEGIN, Pattern, Values};
 use rows::Row;
 
-/// The source whose tasks have templates of their own, where rows name one.
+/// The source whose tasks have task-specific templates, for rows that name a source.
 const SOURCE: &str = "Flan2021";
 
-/// A task: its instances, and the templates that share the target pattern of most.
+/// A task with its instances, and the largest set of its templates with the same target pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlanTask {
-    /// Its name in the file of templates, such as `squad_v1`.
+    /// The name in the file of templates, such as `squad_v1`.
     name: String,
-    /// Templates by their number in the file.
+    /// Templates by number in the file.
     prompts: BTreeMap<usize, Pattern>,
     target: Pattern,
     instances: Vec<(Values, String)>,
     seen: BTreeSet<(Values, String)>,
 }
 
-/// How many rows were read, used, and left out for what reason.
+/// Counts of the rows that were read, used, and left out, by reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlanReport {
     /// Rows read.
     pub rows: usize,
     /// Instances found.
     pub instances: usize,
-    /// Rows of other sources than Flan 2021, or with examples before the question.
+    /// Rows from sources other than Flan 2021, or with examples before the question.
     pub other_kind: usize,
     /// Rows of a task without templates in the file.
     pub no_templates: usize,
-    /// Rows whose text is none of the template's, or none of any template's where no number is given.
+    /// Rows whose text does not match their template, or any template if they lack a number.
     pub no_match: usize,
-    /// Rows whose text has more than one reading.
+    /// Rows whose text matches in more than one way.
     pub several: usize,
-    /// Rows in a template with another target pattern, or one that tells the answer: it turns the task round.
+    /// Rows whose template reverses the task: it has another target pattern, or its prompt contains the answer.
     pub turned_round: usize,
-    /// Rows with the values of an earlier one.
+    /// Rows with the values of an earlier row.
     pub repeated: usize,
-    /// Rows beyond the number of instances that is kept of a task.
+    /// Rows over the maximum number of instances per task.
     pub beyond: usize,
 }
 
-/// What is in a folder.
+/// The content of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flan {
     /// The tasks with instances, in alphabetical order.
     pub tasks: Vec<FlanTask>,
-    /// What was read.
+    /// Counts of the rows.
     pub report: FlanReport,
 }
 
 impl FlanTask {
-    /// The task `name` with its templates; `None` if fewer than two can word one instance.
+    /// The task `name` with its templates; `None` if fewer than two templates fit the same instance.
     fn new(name: &str, templates: &[Template]) -> Option<Self> {
         let mut groups: BTreeMap<Pattern, BTreeMap<usize, Pattern>> = BTreeMap::new();
         for (number, template) in templates.iter().enumerate() {
@@ -79,7 +79,7 @@ impl FlanTask {
             }
         }
         let different = |prompts: &BTreeMap<usize, Pattern>| prompts.values().collect::<BTreeSet<_>>().len();
-        // The largest group; of equals that of the earlier template.
+        // The largest group. Ties go to the group with the earlier template.
         let first = |prompts: &BTreeMap<usize, Pattern>| std::cmp::Reverse(prompts.keys().next().copied());
         let largest = groups.into_iter().max_by_key(|(_, prompts)| (different(prompts), first(prompts)))?;
         let (target, prompts) = largest;
@@ -92,7 +92,7 @@ impl FlanTask {
         })
     }
 
-    /// The instance behind `row`.
+    /// Recovers the instance behind `row`.
     fn find(&self, row: &Row) -> Result<Found, TurnedRound> {
         let mut found: BTreeSet<Values> = BTreeSet::new();
         let mut several = false;
@@ -116,7 +116,7 @@ impl FlanTask {
     }
 }
 
-/// A row in a template that is none of its task's wordings.
+/// A row whose template is not a wording of its task.
 struct TurnedRound;
 
 impl Worded for FlanTask {
@@ -137,7 +137,7 @@ impl Worded for FlanTask {
         Cow::Owned(filled.unwrap_or_default())
     }
 
-    /// Empty where the template asks for a value that the row's own did not have.
+    /// Empty if the wording needs a value that the row's template did not contain.
     fn target(&self, wording: usize, instance: usize) -> &str {
         let (values, target) = &self.instances[instance];
         let fits = |prompt: &Pattern| prompt.names().all(|name| values.contains_key(name));
@@ -153,14 +153,13 @@ impl Worded for FlanTask {
     }
 }
 
-/// Reads all files `.jsonl` and `.parquet` of `folder` and the folders in it, with at most `most` instances of a task, the
-/// first.
+/// Reads all files `.jsonl` and `.parquet` in `folder` and its subfolders. Keeps the first `most` instances of each task.
 ///
-/// Rows have `inputs`, `targets` and `_task_name`; `_template_idx`, `_task_source` and `_template_type` are used where they are.
+/// Rows have `inputs`, `targets` and `_task_name`; `_template_idx`, `_task_source` and `_template_type` are optional.
 ///
 /// # Errors
 /// [`DataError::Io`]; [`DataError::Empty`] for a folder without such files; [`DataError::Malformed`] with the line of a row that
-/// lacks one of the three; [`DataError::Invalid`] if no row gives an instance, with the count of reasons.
+/// lacks a required column; [`DataError::Invalid`] if no instance was found, with the counts by reason.
 ///
 /// ```
 /// use coin_data::{Template, TemplateSet, Worded};
@@ -223,8 +222,8 @@ impl std::fmt::Display for FlanReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{} rows: {} instances; {} of another kind, {} of tasks without templates, {} that fit no template, {} with \
-             several readings, {} turned round, {} repeated, {} beyond the limit of a task",
+            "{} rows: {} instances; {} of another kind, {} of tasks without templates, {} that match no template, {} that \
+             match in several ways, {} with reversed tasks, {} repeated, {} over the limit of a task",
             self.rows,
             self.instances,
             self.other_kind,
@@ -238,8 +237,8 @@ impl std::fmt::Display for FlanReport {
     }
 }
 
-/// The name in `templates` of the task that the collection calls `task`, such as `cola` for `glue/cola:2.0.0`: the longest
-/// one whose words stand in it side by side.
+/// Returns the name in `templates` of the collection's task `task`, such as `cola` for `glue/cola:2.0.0`: the longest name
+/// whose words occur in it as a sequence.
 fn key(task: &str, templates: &TemplateSet) -> Option<String> {
     let words = |name: &str| {
         let plain: String =

@@ -1,17 +1,16 @@
-//! Readers of the ten GLUE tasks: GLUE's own TSV files, the same columns as CSV or JSON lines, and the hub's Parquet.
+//! Reads the ten GLUE tasks: GLUE's TSV files, CSV or JSON lines with the same columns, and the hub's Parquet files.
 //!
-//! A folder holds `CoLA`, `SST-2` (or `sst2`), `MRPC`, `QQP`, `MNLI`, `QNLI`, `RTE` and `WNLI`, in any case, each with
-//! `train` and `dev` (or the hub's `validation`). MNLI has `dev_matched` and `dev_mismatched` (or `validation_..`); the
-//! task `mnli` is one after the other, and `mnli_matched` may have a folder of its own, as on the hub. CoLA may come with
-//! its two raw development files, `dev_in_domain` and `dev_out_of_domain`, which are read in this order where there is
-//! no `dev`; MRPC's training rows may be `msr_paraphrase_train.txt`.
+//! A folder contains `CoLA`, `SST-2` (or `sst2`), `MRPC`, `QQP`, `MNLI`, `QNLI`, `RTE` and `WNLI` in upper or lower case, each
+//! with `train` and `dev` (or the hub's `validation`). MNLI has `dev_matched` and `dev_mismatched` (or `validation_..`). The
+//! task `mnli` is both, in this order, and `mnli_matched` may be in a separate folder, as on the hub. CoLA may have its two
+//! raw development files instead of `dev`: `dev_in_domain` and `dev_out_of_domain`, read in this order. MRPC's training rows
+//! may be `msr_paraphrase_train.txt`.
 //!
-//! Each is looked for with the endings `.tsv`, `.csv`, `.jsonl` and `.parquet`, in this order. Parquet needs the feature
-//! `parquet` and may lie in parts, `train-00000-of-00002.parquet` and so on.
+//! The extensions `.tsv`, `.csv`, `.jsonl` and `.parquet` are tried in this order. Parquet needs the feature `parquet` and may
+//! be split into parts: `train-00000-of-00002.parquet` and so on.
 //!
-//! The header names the columns, by GLUE's names or the hub's; CoLA's TSV has none and four columns (source, label,
-//! original mark, sentence). A label is the class number or the class's word. TSV files with and without CSV quoting
-//! are both read.
+//! The header contains GLUE's or the hub's column names. CoLA's TSV has four columns (source, label, original mark,
+//! sentence) and lacks a header. A label is the number or the word of a class. TSV files may have CSV quoting.
 
 mod adversarial;
 mod find;
@@ -27,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::sources::labelled_rows::{Classes, Columns, labelled_rows};
 use crate::{DataError, Instance, ReadOptions, ReadReport, Task};
 
-/// The part of a data set.
+/// A split of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Split {
@@ -39,16 +38,15 @@ pub enum Split {
 
 /// Reads a split of the GLUE task called `task` from the GLUE folder `dir`.
 ///
-/// [`Instance::row`] counts the data rows from 0, on through both files where there are two; labels are GLUE's class
-/// numbers. Text is kept as it is in the file, such as the space at the end of SST-2's sentences.
+/// [`Instance::row`] counts the data rows from 0, across both files if there are two. Labels are GLUE's class numbers. Text is
+/// not changed; for example, SST-2's sentences end in a space.
 ///
 /// # Errors
-/// - [`DataError::UnknownTask`] for a name that is none of the ten;
-/// - [`DataError::Io`] if `dir` cannot be listed or a file not be read;
+/// - [`DataError::UnknownTask`] for any other task;
+/// - [`DataError::Io`] if `dir` cannot be listed or a file cannot be read;
 /// - [`DataError::NotFound`], which lists the files looked for;
-/// - [`DataError::Malformed`] with file, line and column for a missing column or an unknown label, with the row in place
-///   of the line for Parquet;
-/// - [`DataError::Invalid`] for Parquet parts of which some are absent;
+/// - [`DataError::Malformed`] with file, line (row for Parquet) and column for a missing column or an unknown label;
+/// - [`DataError::Invalid`] if some Parquet parts are missing;
 /// - [`DataError::Empty`] for a file without data rows.
 ///
 /// ```
@@ -65,8 +63,8 @@ pub fn read(dir: impl AsRef<Path>, task: &str, split: Split) -> Result<Vec<Insta
     read_with(dir, task, split, &ReadOptions::default()).map(|(instances, _)| instances)
 }
 
-/// Whether the file `name`, with its folders separated by `/`, may hold rows of one of `tasks` in `split`: which files of a
-/// data set on the hub are needed. Tasks that are none of the ten have no files.
+/// True if the file `name`, with folders separated by `/`, may contain rows of one of `tasks` in `split`. Use it to select the
+/// files of a data set on the hub. Other tasks than the ten do not have files.
 ///
 /// ```
 /// use coin_data::glue::{Split, is_file_of};
@@ -81,10 +79,10 @@ pub fn is_file_of(name: &str, tasks: &[String], split: Split) -> bool {
     forms.into_iter().any(|form| find::is_file_of(&form, name, split))
 }
 
-/// As [`read`] under `options`, with what was left out. Rows that are left out are counted by [`Instance::row`] too.
+/// Like [`read`], under `options` and with a report of the rows left out. [`Instance::row`] counts these rows too.
 ///
 /// # Errors
-/// As [`read`]; with `skip_bad` those of a whole file only.
+/// As [`read`]; with `skip_bad`, only errors that concern a whole file.
 pub fn read_with(
     dir: impl AsRef<Path>,
     task: &str,
@@ -119,7 +117,7 @@ fn read_file(
     labelled_rows(path, &task.name, &columns, &classes, options, instances, report)
 }
 
-/// The class that `text` stands for: a class number or a class's word.
+/// Returns the class with the number or word `text`.
 fn class_of(task: &Task, text: &str) -> Option<usize> {
     let text = text.trim();
     let class = text.parse().ok().or_else(|| task.labels.iter().position(|word| word == text))?;

@@ -1,6 +1,7 @@
-//! Instruction induction (Honovich et al. 2022): small tasks, each told by several people and with input/output examples.
+//! Reads instruction induction (Honovich et al. 2022): small tasks with instructions by several people and input/output
+//! examples.
 //!
-//! A folder holds `annotations/TASK.json` (`{"annotations": [instruction, ..]}`) and `raw/induce/TASK.json` and
+//! A folder contains `annotations/TASK.json` (`{"annotations": [instruction, ..]}`) and `raw/induce/TASK.json` and
 //! `raw/execute/TASK.json` (`{"examples": {"1": {"input": .., "output": ..}, ..}}`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,13 +18,13 @@ use coin_core::stream;
 
 use crate::DataError;
 
-/// The part of the examples.
+/// A part of the examples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
-    /// Those from which an instruction is to be found, most of them.
+    /// The examples from which an instruction is induced; most of them.
     Induce,
-    /// Those on which a found instruction is tried.
+    /// The examples on which an induced instruction is tested.
     Execute,
 }
 
@@ -37,7 +38,7 @@ struct Examples {
     examples: BTreeMap<String, Raw>,
 }
 
-/// An example in one of the three forms that occur.
+/// An example in one of its three forms.
 #[derive(Deserialize)]
 struct Raw {
     input: Option<String>,
@@ -53,7 +54,7 @@ impl Raw {
         match self {
             Raw { input: Some(input), output: Some(output), .. } => Some(Example { input, output }),
             Raw { cause: Some(cause), effect: Some(effect), .. } => {
-                // The answer must not be told by its place.
+                // The position must not reveal the answer.
                 let first = stream::keyed(0, &["cause first", &cause, &effect]).random();
                 let (one, other) = if first { (&cause, &effect) } else { (&effect, &cause) };
                 Some(Example { input: format!("Sentence 1: {one} Sentence 2: {other}"), output: cause })
@@ -68,14 +69,13 @@ impl Raw {
 
 /// Reads the tasks of the folder `dir` in alphabetical order, with the examples of `part` in the order of their numbers.
 ///
-/// An example with `cause` and `effect` becomes the two sentences in an order of its own, with the cause as answer; one
-/// with `items` and `concept` the list of items, with the concept as answer. An instruction that a task has twice is
-/// kept once.
+/// An example with `cause` and `effect` becomes the two sentences in a random order keyed by its text, with the cause as
+/// answer. An example with `items` and `concept` becomes the list of items, with the concept as answer. Repeated
+/// instructions of a task are dropped.
 ///
 /// # Errors
-/// [`DataError::Io`], also for a task whose examples are absent; [`DataError::Malformed`] with the line, or the example's
-/// name, for another form; [`DataError::Empty`] for a folder, a list of instructions or a list of examples that holds
-/// nothing.
+/// [`DataError::Io`], also for a task without a file of examples; [`DataError::Malformed`] with the line, or the name of the
+/// example, for another structure; [`DataError::Empty`] for an empty folder, list of instructions or list of examples.
 pub fn read(dir: impl AsRef<Path>, part: Part) -> Result<Vec<InstructionTask>, DataError> {
     let dir = dir.as_ref();
     let annotations = dir.join("annotations");
@@ -113,7 +113,7 @@ fn wordings(path: &Path) -> Result<Vec<String>, DataError> {
 fn examples(path: &Path) -> Result<Vec<Example>, DataError> {
     let Examples { examples } = parsed(path)?;
     let mut examples: Vec<(String, Raw)> = examples.into_iter().collect();
-    // Names are numbers, but stand in quotes.
+    // Names are numbers in quotes.
     examples.sort_by_cached_key(|(name, _)| name.parse::<u64>().ok());
     let example = |(name, raw): (String, Raw)| {
         raw.example().ok_or_else(|| {

@@ -1,5 +1,5 @@
-//! Instruction data: Alpaca's list of `instruction`, `input` and `output`, self-instruct's seed tasks and user-oriented
-//! instructions (`instruction` and `instances`).
+//! Reads instruction data: Alpaca's list of `instruction`, `input` and `output`, and self-instruct's seed tasks and
+//! user-oriented instructions (`instruction` and `instances`).
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -12,24 +12,24 @@ use crate::{DataError, Worded};
 use coin_core::file::read_to_string;
 use coin_core::json;
 
-/// An input and the answer to it.
+/// An input and its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Example {
-    /// The input; empty where the instruction says all.
+    /// The input; empty if the instruction does not need one.
     #[serde(default)]
     pub input: String,
     /// The answer.
     pub output: String,
 }
 
-/// A task that is told in words.
+/// A task described by an instruction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstructionTask {
-    /// Its name.
+    /// The name of the task.
     pub name: String,
-    /// The instruction, in one wording or more.
+    /// One or more wordings of the instruction.
     pub wordings: Vec<String>,
-    /// Its instances.
+    /// The instances of the task.
     pub examples: Vec<Example>,
 }
 
@@ -46,7 +46,7 @@ impl Worded for InstructionTask {
         self.examples.len()
     }
 
-    /// The instruction, and after an empty line the input, if there is any. (The form is ours.)
+    /// The instruction, followed by an empty line and the input if there is one. This format is this project's.
     fn prompt(&self, wording: usize, instance: usize) -> Cow<'_, str> {
         let (instruction, input) = (self.wordings[wording].trim(), self.examples[instance].input.trim());
         if input.is_empty() { Cow::Borrowed(instruction) } else { Cow::Owned(format!("{instruction}\n\n{input}")) }
@@ -75,14 +75,14 @@ struct Entry {
     instances: Option<Vec<Example>>,
 }
 
-/// Reads instruction data: a JSON list of entries, or, for the endings `.jsonl` and `.ndjson`, an entry a line.
+/// Reads instruction data: a JSON list of entries, or one entry per line in files `.jsonl` and `.ndjson`.
 ///
-/// An entry has an `instruction`, and either `output` and possibly `input`, or a list `instances` of these. Entries of the
-/// same instruction become one task, in the order of the file. A task's name is the first entry's `name`, else its
-/// `id`, else `instruction-N` with the entry's number from 0.
+/// An entry has an `instruction` and either an `output` with an optional `input`, or a list `instances` of these. Entries
+/// with the same instruction become one task, in file order. The name of a task is the `name` of its first entry, otherwise
+/// its `id`, otherwise `instruction-N` with the number of the entry, counted from 0.
 ///
 /// # Errors
-/// [`DataError::Io`]; [`DataError::Malformed`] with the line of an entry of another form; [`DataError::Empty`].
+/// [`DataError::Io`]; [`DataError::Malformed`] with the line of an entry with another structure; [`DataError::Empty`].
 ///
 /// ```
 /// let folder = tempfile::tempdir()?;

@@ -1,4 +1,4 @@
-//! A file of rows with a label, in any of the forms of [`Table`], as instances.
+//! Reads labeled rows from a file in any format of [`Table`] as instances.
 
 use std::path::Path;
 
@@ -7,25 +7,25 @@ use crate::io::table::Table;
 use crate::{DataError, Instance, ReadOptions, ReadReport};
 use coin_core::quote::cut;
 
-/// Which columns are read.
+/// The columns to read.
 pub(crate) struct Columns<'a> {
-    /// Names of the label's column; the first that is there counts.
+    /// Possible names of the label column. The first existing one is used.
     pub label: Vec<&'a str>,
-    /// Field names, each with the names of its column.
+    /// Field names, each with the possible names of its column.
     pub fields: Vec<(&'a str, Vec<&'a str>)>,
     /// The columns of a TSV file without a header.
     pub without_header: Option<&'a [&'a str]>,
 }
 
-/// What the label's column may hold.
+/// The valid contents of the label column.
 pub(crate) struct Classes<'a> {
-    /// The class that a text stands for.
+    /// Returns the class of a text.
     pub of: &'a dyn Fn(&str) -> Option<usize>,
-    /// For errors: what is expected.
+    /// The expected contents, for error messages.
     pub expected: String,
 }
 
-/// Appends the rows of the file `path` to `instances`; [`Instance::row`] goes on counting at `report.rows`.
+/// Appends the rows of the file `path` to `instances`. [`Instance::row`] counts from `report.rows`.
 pub(crate) fn labelled_rows(
     path: &Path,
     task: &str,
@@ -50,7 +50,7 @@ pub(crate) fn labelled_rows(
         })?;
         match is_repeated(&header, place) {
             true => {
-                let message = format!("the column `{}` stands twice in the header", cut(&header[place]));
+                let message = format!("the column `{}` occurs twice in the header", cut(&header[place]));
                 Err(malformed(table.header_line(), message))
             }
             false => Ok(place),

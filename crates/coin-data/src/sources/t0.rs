@@ -1,9 +1,9 @@
-//! T0's data (the Public Pool of Prompts) as JSON lines of `prompt` and `completion`, a file for each template.
+//! Reads T0's data (the Public Pool of Prompts): JSON lines of `prompt` and `completion`, one file per template.
 //!
-//! A file is called `DATASET_TEMPLATE.jsonl`, and row i is the same instance in every template of a data set, mostly:
-//! some templates leave rows out. Neither the end of the data set's name nor the alignment is written anywhere, so both
-//! are found from the content: two templates belong together if they have as many rows and row i of one has more words in
-//! common with row i of the other than with other rows of it. (The rule is ours.)
+//! A file is called `DATASET_TEMPLATE.jsonl`. Usually row i is the same instance in every template of a data set, but some
+//! templates omit rows. The files do not record where the name of the data set ends or which rows are aligned, so both are
+//! inferred from the content, by a rule of this project: two templates belong together if they have the same number of
+//! rows, and row i of one shares more words with row i of the other than with its other rows.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,32 +15,32 @@ use crate::io::lines::Lines;
 use crate::{DataError, Worded};
 use coin_core::json;
 
-/// What ends a completion.
+/// The end of a completion.
 const END: &str = "<|endoftext|>";
-/// Rows of two templates that are compared.
+/// Number of rows compared between two templates.
 const SAMPLE: usize = 40;
-/// A word in more of a file's rows than this share is taken for the template's.
+/// A word in a larger share of a file's rows belongs to the template.
 const TEMPLATE_WORD: f64 = 0.3;
-/// The fewest rows from which alignment is told.
+/// Minimum number of rows to determine alignment.
 const MIN_ROWS: usize = 4;
 
-/// A data set: its instances in every template.
+/// A data set with its instances in every template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct T0Dataset {
-    /// The words with which the names of all its files begin, such as `glue_mrpc`.
+    /// The common prefix of its file names, such as `glue_mrpc`.
     pub name: String,
-    /// The files' names without their ending.
+    /// The file names without extension.
     pub templates: Vec<String>,
-    /// For each template the prompts and completions of all instances.
+    /// The prompts and completions of all instances, for each template.
     rows: Vec<Vec<Row>>,
 }
 
 /// A folder of T0's data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct T0 {
-    /// The data sets with two templates or more, in alphabetical order.
+    /// The data sets with at least two templates, in alphabetical order.
     pub datasets: Vec<T0Dataset>,
-    /// The files that belong to none of them, by their names without ending, and why.
+    /// The names, without extension, of files that do not belong to any of them, with the reason.
     pub left_out: Vec<(String, String)>,
 }
 
@@ -50,7 +50,7 @@ struct Row {
     completion: String,
 }
 
-/// A file's name without its ending, and its rows.
+/// A file name without extension, and the rows of the file.
 type Template = (String, Vec<Row>);
 
 impl Worded for T0Dataset {
@@ -74,7 +74,7 @@ impl Worded for T0Dataset {
         &self.rows[wording][instance].completion
     }
 
-    /// The row's number, which is the same in the files of all templates, so that pairs of one instance are known to be.
+    /// The number of the row. It is the same in the files of all templates, so it identifies the instance.
     fn keywords(&self, instance: usize) -> BTreeMap<String, String> {
         [("row".to_owned(), format!("{}:{instance}", self.name))].into()
     }
@@ -82,10 +82,10 @@ impl Worded for T0Dataset {
 
 /// Reads all files `*.jsonl` of the folder `dir`.
 ///
-/// Completions are without the `<|endoftext|>` at their end and the white space around them.
+/// The `<|endoftext|>` at the end of completions and white space around them are removed.
 ///
 /// # Errors
-/// [`DataError::Io`]; [`DataError::Malformed`] with the line of a row of another form; [`DataError::Empty`] for a folder
+/// [`DataError::Io`]; [`DataError::Malformed`] with the line of a row with another structure; [`DataError::Empty`] for a folder
 /// without such files. A file without rows is left out.
 ///
 /// ```
@@ -141,10 +141,10 @@ fn rows(path: &Path) -> Result<Vec<Row>, DataError> {
     Ok(rows)
 }
 
-/// Puts templates together whose rows are the same instances.
+/// Groups the templates whose rows are the same instances.
 fn group(templates: Vec<Template>) -> T0 {
     let words: Vec<Vec<BTreeSet<u32>>> = content_words(&templates);
-    // Each template points at an earlier one of its group, the first at itself.
+    // Each template points to an earlier one of its group, and the first to itself.
     let mut first: Vec<usize> = (0..templates.len()).collect();
     for at in 0..templates.len() {
         for earlier in 0..at {
@@ -164,7 +164,7 @@ fn group(templates: Vec<Template>) -> T0 {
         groups.entry(group).or_default().push(template);
     }
 
-    // The larger groups have the names, and a smaller one under the name of another lacks rows or has others.
+    // The larger groups own the names. A smaller group with the name of another lacks rows or has other rows.
     let mut groups: Vec<(String, Vec<Template>)> = groups
         .into_values()
         .map(|group| {
@@ -178,7 +178,7 @@ fn group(templates: Vec<Template>) -> T0 {
         let rows = group[0].1.len();
         let owner = t0.datasets.iter().find(|dataset| shared_words(&dataset.name, &name) == dataset.name);
         let reason = match owner {
-            _ if rows < MIN_ROWS => format!("{rows} rows, too few to tell of which data set"),
+            _ if rows < MIN_ROWS => format!("{rows} rows, too few to identify the data set"),
             Some(owner) if owner.instances() != rows => {
                 format!("{rows} rows, where the other templates of `{}` have {}", owner.name, owner.instances())
             }
@@ -197,13 +197,13 @@ fn group(templates: Vec<Template>) -> T0 {
     t0
 }
 
-/// The words, separated by `_`, with which both names begin.
+/// The common prefix of both names, in whole words separated by `_`.
 fn shared_words(one: &str, other: &str) -> String {
     let pairs = one.split('_').zip(other.split('_'));
     pairs.take_while(|(one, other)| one == other).map(|(word, _)| word).collect::<Vec<_>>().join("_")
 }
 
-/// The numbers of each row's words, without those of its template.
+/// The words of each row as numbers, without those of the template.
 fn content_words(templates: &[Template]) -> Vec<Vec<BTreeSet<u32>>> {
     let mut numbers: HashMap<String, u32> = HashMap::new();
     let mut of_template = |rows: &[Row]| {
@@ -228,12 +228,12 @@ fn content_words(templates: &[Template]) -> Vec<Vec<BTreeSet<u32>>> {
     templates.iter().map(|(_, rows)| of_template(rows)).collect()
 }
 
-/// Whether most rows of `one` have more words in common with the same row of `other` than with three other rows of it.
+/// True if most rows of `one` share more words with the same row of `other` than with three other rows of it.
 ///
-/// Of unrelated templates a quarter of the rows would by chance, so the bound is one half. Where rows beside each other share
-/// a passage and the template shows nothing else, they are as like each other as themselves, and the template is left
-/// out: of the 283 templates of T0's training sample three, all of them titles of passages. Counting such ties as matches would
-/// join data sets that are built on the same passages.
+/// For unrelated templates this holds for a quarter of the rows by chance, so the threshold is one half. If adjacent rows share a
+/// passage and the template shows nothing else, a row is as similar to its neighbor as to itself, and the template is left
+/// out. This affects three of the 283 templates in T0's training sample, all titles of passages. Counting ties as matches
+/// would join data sets that are based on the same passages.
 fn aligned(one: &[BTreeSet<u32>], other: &[BTreeSet<u32>]) -> bool {
     let rows = one.len();
     if rows < MIN_ROWS {

@@ -1,6 +1,6 @@
-//! A task of one's own: its definition as a TOML file, and where its examples lie.
+//! Custom tasks: a TOML file with the definition and the paths of the examples.
 //!
-//! The file has the keys of [`Task`] and a table `[data]`, [`TaskData`]. `docs/formats.md` has an example.
+//! The file has the keys of [`Task`] and a table `[data]` ([`TaskData`]). `docs/formats.md` has an example.
 
 use std::path::{Path, PathBuf};
 
@@ -12,37 +12,37 @@ use crate::{DataError, Instance, LabelWord, Metric, ReadOptions, ReadReport, Tas
 use coin_core::file::read_to_string;
 use coin_core::quote::cut;
 
-/// Where a task's examples lie and what their columns are called. Paths are relative to the task's file.
+/// The files of a task's examples and the names of their columns. Paths are relative to the task file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskData {
-    /// The examples that are evaluated: `.tsv`, `.csv`, `.jsonl`, or with the feature `parquet` `.parquet`.
+    /// The examples to evaluate: `.tsv`, `.csv`, `.jsonl`, or `.parquet` with the feature `parquet`.
     pub validation: PathBuf,
     /// The examples that demonstrations are drawn from.
     #[serde(default)]
     pub train: Option<PathBuf>,
-    /// The column of the label.
+    /// The label column.
     pub label: String,
-    /// What the label's column holds for each class, in order; class numbers or label words where absent.
+    /// The content of the label column for each class, in order. Default class numbers or label words.
     #[serde(default)]
     pub values: Option<Vec<String>>,
-    /// Columns of fields that are called otherwise than the field.
+    /// Columns whose names differ from their fields, by field.
     #[serde(default)]
     pub columns: std::collections::BTreeMap<String, String>,
 }
 
-/// A task with the place of its examples.
+/// A task with the files of its examples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskFile {
     /// The task.
     pub task: Task,
     /// The examples.
     pub data: TaskData,
-    /// The file itself.
+    /// The path of the task file.
     pub path: PathBuf,
 }
 
-/// The file as it is written.
+/// The content of the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -59,12 +59,12 @@ struct Written {
 }
 
 impl TaskFile {
-    /// Reads `path` and checks the definition with [`Task::check`]. The examples are not read yet.
+    /// Reads `path` and checks the definition with [`Task::check`]. It does not read the examples.
     ///
-    /// `instructions` is the task's own name where it is absent, and the verbalizer its label words in lower case.
+    /// By default, `instructions` is the name of the task, and the verbalizer consists of the label words in lower case.
     ///
     /// # Errors
-    /// [`DataError::Io`]; [`DataError::Malformed`] with the line, or with the fault of the definition.
+    /// [`DataError::Io`]; [`DataError::Malformed`] with the line, or with the error in the definition.
     pub fn read(path: impl AsRef<Path>) -> Result<TaskFile, DataError> {
         let path = path.as_ref();
         let text = read_to_string(path)?;
@@ -93,16 +93,16 @@ impl TaskFile {
         Ok(TaskFile { task, data, path: path.to_owned() })
     }
 
-    /// The examples of `split`. [`Instance::row`] counts from 0.
+    /// Reads the examples of `split`. [`Instance::row`] counts from 0.
     ///
     /// # Errors
-    /// [`DataError::NotFound`] if the file names no examples of this split; otherwise as [`crate::glue::read`].
+    /// [`DataError::NotFound`] if the task file does not name examples of this split; otherwise as [`crate::glue::read`].
     pub fn instances(&self, split: Split) -> Result<Vec<Instance>, DataError> {
         self.instances_with(split, &ReadOptions::default()).map(|(instances, _)| instances)
     }
 
-    /// As [`instances`](TaskFile::instances). With [`skip_bad`](ReadOptions::skip_bad) a row that cannot be read is left out, and
-    /// the report counts it; the other rows keep their numbers.
+    /// Like [`instances`](TaskFile::instances), under `options`. With [`skip_bad`](ReadOptions::skip_bad) a row that cannot be read is
+    /// left out and counted in the report. The other rows keep their numbers.
     ///
     /// # Errors
     /// As [`instances`](TaskFile::instances).

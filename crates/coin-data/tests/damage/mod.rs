@@ -13,31 +13,31 @@ pub fn damaged(valid: &[u8]) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Runs `COIN_FUZZ_CASES` cases, 100 without it.
+/// Runs the number of cases in `COIN_FUZZ_CASES`, by default 100.
 pub fn runner() -> TestRunner {
     let cases = std::env::var("COIN_FUZZ_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(100);
     TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() })
 }
 
-/// A change of a file.
+/// A change to a file.
 #[derive(Debug, Clone)]
 enum Change {
-    /// Another byte in place of one.
+    /// Replaces a byte.
     Replace(Index, u8),
-    /// Bits of a byte turned.
+    /// Flips bits of a byte.
     Turn(Index, u8),
-    /// Bytes put in.
+    /// Inserts bytes.
     Insert(Index, Vec<u8>),
-    /// So many bytes taken out.
+    /// Removes a number of bytes.
     Remove(Index, usize),
-    /// So many bytes from one place copied to another.
+    /// Copies a number of bytes from one place to another.
     Copy(Index, Index, usize),
-    /// All from here on cut off.
+    /// Cuts off the rest.
     Cut(Index),
 }
 
 fn change() -> impl Strategy<Value = Change> {
-    // Characters that mean something in one of the forms are drawn often.
+    // Characters with a meaning in one of the formats are drawn often.
     let byte = || prop_oneof![any::<u8>(), prop::sample::select(&b"\"'\\,:\t\n\r{}[]() \0\xff-19"[..])];
     prop_oneof![
         4 => (any::<Index>(), byte()).prop_map(|(at, byte)| Change::Replace(at, byte)),

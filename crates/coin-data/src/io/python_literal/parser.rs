@@ -1,11 +1,11 @@
-//! The parser of Python's literals.
+//! The parser of Python literals.
 
 use super::{Literal, LiteralError};
 
-/// How deep lists and dictionaries may be nested. Python's own parser allows 200; the bound keeps the stack small.
+/// Maximum nesting of lists and dictionaries. Python's parser allows 200; a lower limit keeps the stack small.
 const MAX_DEPTH: usize = 100;
 
-/// Reads `text` as one value with white space around it.
+/// Parses `text` as a single value.
 pub(super) fn value(text: &str) -> Result<Literal, LiteralError> {
     let mut parser = Parser { text, at: 0 };
     let value = parser.value(0)?;
@@ -18,7 +18,7 @@ pub(super) fn value(text: &str) -> Result<Literal, LiteralError> {
 
 struct Parser<'a> {
     text: &'a str,
-    /// Always on the boundary of a character.
+    /// Always at a character boundary.
     at: usize,
 }
 
@@ -73,7 +73,7 @@ impl Parser<'_> {
             Some('(') => {
                 self.at += 1;
                 let (mut items, comma) = self.items(')', depth)?;
-                // Parentheses without a comma group only.
+                // Parentheses without a comma only group.
                 match items.pop() {
                     Some(only) if items.is_empty() && !comma => Ok(only),
                     last => Ok(Literal::List(items.into_iter().chain(last).collect())),
@@ -85,7 +85,7 @@ impl Parser<'_> {
         }
     }
 
-    /// The values up to `end`, and whether a comma stands after the last.
+    /// Reads the values up to `end`. The second result is true if a comma follows the last value.
     fn items(&mut self, end: char, depth: usize) -> Result<(Vec<Literal>, bool), LiteralError> {
         let (mut items, mut comma) = (Vec::new(), false);
         loop {
@@ -113,7 +113,7 @@ impl Parser<'_> {
             if !comma {
                 return Err(self.expected("`,` or `}`"));
             }
-            // Keys of keys would be quoted again at every level, which doubles their length each time.
+            // Nested keys would be quoted again at every level, which doubles their length each time.
             if matches!(self.peek(), Some('{' | '[' | '(')) {
                 return Err(self.expected("a string, a number or a name as key"));
             }
@@ -191,7 +191,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Reads what follows the backslash that stands at `backslash`.
+    /// Reads an escape. `backslash` is the position of its backslash.
     fn escape(&mut self, backslash: usize, value: &mut String) -> Result<(), LiteralError> {
         let kind = self.next();
         let plain = match kind {
@@ -236,7 +236,7 @@ impl Parser<'_> {
     }
 }
 
-/// A character for a message of one line.
+/// The character, escaped if it would break the line of a message.
 fn shown(character: char) -> String {
     if character.is_control() { character.escape_default().to_string() } else { character.to_string() }
 }

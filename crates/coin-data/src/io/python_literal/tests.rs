@@ -1,4 +1,4 @@
-//! Tests of the reader of Python's literals.
+//! Tests of the parser of Python literals.
 
 #[path = "../../../tests/damage/mod.rs"]
 mod damage;
@@ -85,11 +85,11 @@ fn arbitrary_and_damaged_texts_do_not_panic() {
     runner.run(&any::<String>(), check).unwrap();
     let damaged = damaged(valid.as_bytes()).prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     runner.run(&damaged, check).unwrap();
-    // What looks like a literal most of the time.
+    // Texts that mostly look like literals.
     runner.run(&"[\\[\\]{}(),:'\"\\\\ nxuNoe0-9.+-]{0,40}", check).unwrap();
 }
 
-/// What `repr` writes, by the rules of CPython's `unicode_repr` for ASCII.
+/// Returns the `repr` of `text`, following CPython's `unicode_repr` for ASCII.
 fn repr(text: &str) -> String {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     let body: String = text

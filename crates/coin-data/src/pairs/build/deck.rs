@@ -1,4 +1,4 @@
-//! The rows of each answer, drawn round after round.
+//! Draws rows of one answer without replacement, in rounds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,11 +9,11 @@ use coin_core::stream;
 
 use crate::{DataError, Instance, Task};
 
-/// The rows of one answer, drawn without replacement, round after round.
+/// The rows of one answer, drawn without replacement in rounds.
 pub(super) struct Deck {
     pub(super) answer: String,
     pub(super) rows: Vec<usize>,
-    /// What is left of the current round, the next row last.
+    /// The remaining rows of the current round; the next row is the last.
     order: Vec<usize>,
     round: usize,
 }
@@ -27,12 +27,12 @@ impl Deck {
         let mut random = stream::keyed(seed, &["rows", task, &self.answer, &self.round.to_string()]);
         self.order.shuffle(&mut random);
         self.round += 1;
-        // A deck is made with its first row.
+        // A deck has at least one row.
         self.order.pop().unwrap_or(self.rows[0])
     }
 }
 
-/// The instances by answer, in the order of the answers' words.
+/// Groups the instances by answer, in alphabetical order of the answer words.
 pub(super) fn decks(task: &Task, instances: &[Instance]) -> Result<Vec<Deck>, DataError> {
     let mut rows: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (at, instance) in instances.iter().enumerate() {
@@ -47,7 +47,7 @@ pub(super) fn decks(task: &Task, instances: &[Instance]) -> Result<Vec<Deck>, Da
     Ok(rows.into_iter().map(deck).collect())
 }
 
-/// Takes out the rows to which no hard negative can be found: every row with another answer has the same fields.
+/// Removes rows without a possible hard negative, because every row with another answer has the same fields. Returns their number.
 pub(super) fn take_out_hopeless(decks: &mut [Deck], instances: &[Instance]) -> usize {
     let texts: Vec<BTreeSet<_>> =
         decks.iter().map(|deck| deck.rows.iter().map(|&row| &instances[row].fields).collect()).collect();

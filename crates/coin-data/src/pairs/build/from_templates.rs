@@ -1,16 +1,16 @@
 //! Builds the couples of a task from its instances and templates.
 //!
-//! Per couple: an original template; two different answers; an instance of each; and for both instances a
-//! paraphrase. The original template and the paraphrases come from the task's templates that ask for the answer
-//! (target `{answer}`); see [`Exclusion`] for the others.
+//! For each couple, the builder draws an original template, two different answers, an instance of each, and a paraphrase
+//! for both instances. The original template and the paraphrases come from the task's templates that ask for the answer
+//! (target `{answer}`). [`Exclusion`] describes the others.
 //!
-//! Answers are drawn uniformly, so a couple of a task with two answers has one of each, however unevenly the rows
-//! are labelled. Within an answer, rows are drawn without replacement in a random order; when they are used up, they
-//! are drawn again in another order. (The paper only says that the instance is another one with another output; the
-//! rest is ours.)
+//! Answers are drawn uniformly, so a couple of a task with two answers has one of each, however uneven the labels of
+//! the rows are. Within an answer, rows are drawn without replacement in a random order. When they are used up, they are
+//! drawn again in another order. The paper only requires another instance with another output; the rest is this
+//! project's choice.
 //!
-//! The two texts of a pair differ in the instruction, or in another component of the prompt ([`Variation`]): then both
-//! are written in the original template.
+//! The two texts of a pair differ in the instruction or in another component of the prompt ([`Variation`]). In the second
+//! case both use the original template.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,39 +36,39 @@ pub struct PairBuilder<'a> {
 }
 
 impl<'a> PairBuilder<'a> {
-    /// A builder that draws from `templates` with `seed`.
+    /// Creates a builder that draws from `templates` with `seed`.
     pub fn new(templates: &'a TemplateSet, seed: u64) -> Self {
         let (negatives, variation) = (Negatives::Random, Variation::Instruction);
         PairBuilder { templates, seed, paraphrases: 1, negatives, variation }
     }
 
-    /// So many paraphrases of an instance, each a pair of its own with the same original; at least 1, the default. The
-    /// couples of an instance and its hard negative follow each other.
+    /// Sets the number of paraphrases per instance, at least 1. Default 1. Each paraphrase gives a separate pair with the
+    /// same original. The couples of an instance and its hard negative are adjacent.
     pub fn with_paraphrases(mut self, paraphrases: usize) -> Self {
         self.paraphrases = paraphrases;
         self
     }
 
-    /// How hard negatives are chosen. Default [`Negatives::Random`].
+    /// Sets the choice of hard negatives. Default [`Negatives::Random`].
     pub fn with_negatives(mut self, negatives: Negatives) -> Self {
         self.negatives = negatives;
         self
     }
 
-    /// What the two texts of a pair differ in. Default [`Variation::Instruction`].
+    /// Sets the part of the prompt in which the two texts of a pair differ. Default [`Variation::Instruction`].
     pub fn with_variation(mut self, variation: Variation) -> Self {
         self.variation = variation;
         self
     }
 
-    /// Builds `pairs` pairs, which is twice the number of couples, from the instances of `task`.
+    /// Builds `pairs` pairs (twice the number of couples) from the instances of `task`.
     ///
-    /// The result depends on the seed, the task and its instances alone; fewer pairs are a prefix of more.
+    /// The result depends only on the seed, the task and its instances. A smaller number of pairs gives a prefix of a larger one.
     ///
     /// # Errors
-    /// [`DataError::Invalid`] if `pairs` is odd or no multiple of twice the number of paraphrases, an instance is of another task, the instances have fewer than two
-    /// different answers, or the task fewer than two different usable templates; [`DataError::MissingField`] if an
-    /// instance lacks a field of a template.
+    /// [`DataError::Invalid`] if `pairs` is odd or not a multiple of twice the number of paraphrases, if an instance belongs to
+    /// another task, or if there are fewer than two different answers or fewer than two different usable templates;
+    /// [`DataError::MissingField`] if an instance lacks a field of a template.
     ///
     /// ```
     /// use coin_data::pairs::PairBuilder;
@@ -94,15 +94,15 @@ impl<'a> PairBuilder<'a> {
         let name = &task.name;
         let invalid = |message: String| DataError::Invalid(format!("task `{}`: {message}", cut(name)));
         if !pairs.is_multiple_of(2) {
-            return Err(invalid(format!("{pairs} pairs asked for, expected an even number: every two are a couple")));
+            return Err(invalid(format!("{pairs} pairs requested, expected an even number: pairs come in couples")));
         }
         if self.paraphrases == 0 {
-            return Err(invalid("0 paraphrases asked for, expected at least 1".to_owned()));
+            return Err(invalid("0 paraphrases requested, expected at least 1".to_owned()));
         }
         if !pairs.is_multiple_of(self.paraphrases.saturating_mul(2)) {
             let k = self.paraphrases;
             return Err(invalid(format!(
-                "{pairs} pairs asked for with {k} paraphrases each, expected a multiple of 2 x {k}"
+                "{pairs} pairs requested with {k} paraphrases each, expected a multiple of 2 x {k}"
             )));
         }
         self.variation.check(self.paraphrases, instances.len()).map_err(invalid)?;
@@ -175,7 +175,7 @@ impl<'a> PairBuilder<'a> {
                     }
                 }
             }
-            // Once round the deck and to the end of the next comes past every row.
+            // This many draws pass every row at least once.
             for _ in 0..2 * decks[second].rows.len() + 1 {
                 if negative.is_some() {
                     break;
@@ -202,7 +202,7 @@ impl<'a> PairBuilder<'a> {
         Ok((built, report))
     }
 
-    /// The pairs of row `at`, one a paraphrase: texts that differ from the original and from each other.
+    /// The pairs of row `at`, one per paraphrase. The paraphrases differ from the original and from each other.
     fn pairs_of(
         &self,
         task: &Task,
@@ -218,7 +218,7 @@ impl<'a> PairBuilder<'a> {
         let key = |what: &str, side: usize| {
             stream::keyed(self.seed, &[what, &task.name, &row, &couple.to_string(), &side.to_string()])
         };
-        // The original's text first, then as many others as can be had.
+        // The text of the original first, then different other texts.
         let mut texts: Vec<String> = Vec::with_capacity(1 + self.paraphrases);
         let push = |text: String, texts: &mut Vec<String>| {
             if texts.len() <= self.paraphrases && !texts.contains(&text) {
@@ -247,12 +247,12 @@ impl<'a> PairBuilder<'a> {
                 }
             }
             Variation::Demonstrations(count) => {
-                // A draw may repeat an earlier one; a few more than are needed.
+                // Draws can repeat earlier ones, so a few more than necessary are tried.
                 for side in 0..4 * (1 + self.paraphrases) {
                     let mut random = key("demonstrations", side);
                     let chosen = rand::seq::index::sample(&mut random, instances.len() - 1, *count);
                     let mut prompt = Prompt::new("", filled.clone());
-                    // The row itself is never its own example, and neither is another one with its content.
+                    // Neither the row itself nor another row with the same content is an example for it.
                     let shown = || chosen.iter().map(|place| &instances[place + usize::from(place >= at)]);
                     if shown().any(|shown| shown.same_content(instance)) {
                         continue;

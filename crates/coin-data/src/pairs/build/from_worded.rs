@@ -1,8 +1,9 @@
-//! Couples from tasks whose wordings come with the data.
+//! Builds couples from tasks whose wordings come with the data.
 //!
-//! Per couple: an original wording; an instance; another one with another target under the same wording; and for both a
-//! paraphrase, another wording with the same target and another text. Instances are drawn without replacement, round
-//! after round; their hard negatives at random. (The paper draws from templates; the rest is ours.)
+//! For each couple, an original wording and an instance are drawn, then a second instance with another target under the
+//! same wording, and a paraphrase for both: another wording with the same target and another text. Instances are drawn
+//! without replacement in rounds, and their hard negatives at random. The paper draws from templates; this procedure is
+//! this project's.
 
 use std::collections::BTreeSet;
 
@@ -14,35 +15,35 @@ use super::below;
 use crate::{DataError, Pair, Worded};
 use coin_core::stream;
 
-/// Random draws of a hard negative before all instances are gone through in order.
+/// Random draws of a hard negative before all instances are tried in order.
 const DRAWS: usize = 64;
 
-/// What went into the pairs of a task, and what did not.
+/// The wordings and instances that were used for the pairs of a task, and those that were not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WordedBuildReport {
     /// The task.
     pub task: String,
-    /// Pairs built, two a couple.
+    /// Pairs built, two per couple.
     pub pairs: usize,
-    /// Wordings there are.
+    /// Wordings of the task.
     pub wordings: usize,
     /// Of those, wordings that are never an original, since no two instances with different targets have a paraphrase.
     pub wordings_unused: usize,
-    /// Instances there are.
+    /// Instances of the task.
     pub instances: usize,
-    /// Different instances in the pairs.
+    /// Different instances used in pairs.
     pub instances_used: usize,
-    /// Draws of an instance passed over, since it has no paraphrase or no hard negative under the wording drawn.
+    /// Rejected draws of an instance without a paraphrase or hard negative under the drawn wording.
     pub passed_over: usize,
 }
 
-/// Builds `pairs` pairs, which is twice the number of couples, from `source`.
+/// Builds `pairs` pairs (twice the number of couples) from `source`.
 ///
-/// The result depends on the seed and the source alone; fewer pairs are a prefix of more.
+/// The result depends only on the seed and the source. A smaller number of pairs gives a prefix of a larger one.
 ///
 /// # Errors
-/// [`DataError::Invalid`] if `pairs` is odd, or if under no wording two instances have different targets and a paraphrase
-/// each: another wording with the same target.
+/// [`DataError::Invalid`] if `pairs` is odd, or if no wording has two instances with different targets and a paraphrase
+/// each (another wording with the same target).
 ///
 /// ```
 /// use coin_data::instructions::{Example, InstructionTask};
@@ -63,12 +64,12 @@ pub fn from_worded(source: &impl Worded, pairs: usize, seed: u64) -> Result<(Vec
     let (wordings, instances) = (source.wordings(), source.instances());
     let invalid = |message: String| DataError::Invalid(format!("task `{}`: {message}", coin_core::quote::cut(task)));
     if !pairs.is_multiple_of(2) {
-        return Err(invalid(format!("{pairs} pairs asked for, expected an even number: every two are a couple")));
+        return Err(invalid(format!("{pairs} pairs requested, expected an even number: pairs come in couples")));
     }
     let usable: Vec<usize> = (0..wordings).filter(|&wording| has_couple(source, wording)).collect();
     if usable.is_empty() {
         return Err(invalid(format!(
-            "in none of {wordings} wordings have two of {instances} instances different targets, each with a paraphrase"
+            "none of {wordings} wordings has two of {instances} instances with different targets and a paraphrase each"
         )));
     }
     let mut report = WordedBuildReport {
@@ -86,7 +87,7 @@ pub fn from_worded(source: &impl Worded, pairs: usize, seed: u64) -> Result<(Vec
     for couple in 0..pairs / 2 {
         let mut random = stream::keyed(seed, &["worded couple", task, &couple.to_string()]);
         let wording = usable[below(&mut random, usable.len())];
-        // Once round the deck and to the end of the next comes past every instance.
+        // This many draws pass every instance at least once.
         let mut tries = 2 * instances;
         let (anchor, negative) = loop {
             if deck.is_empty() {
@@ -118,7 +119,7 @@ pub fn from_worded(source: &impl Worded, pairs: usize, seed: u64) -> Result<(Vec
     Ok((built, report))
 }
 
-/// Whether `other` says the same as `wording` in another text.
+/// True if `other` gives the same target as `wording` with another text.
 fn is_paraphrase(source: &impl Worded, wording: usize, other: usize, instance: usize) -> bool {
     let target = source.target(wording, instance);
     other != wording
@@ -131,7 +132,7 @@ fn has_paraphrase(source: &impl Worded, wording: usize, instance: usize) -> bool
     (0..source.wordings()).any(|other| is_paraphrase(source, wording, other, instance))
 }
 
-/// Whether any two instances make a couple under `wording`.
+/// True if two instances form a couple under `wording`.
 fn has_couple(source: &impl Worded, wording: usize) -> bool {
     let found = || {
         let instances = (0..source.instances()).filter(|&instance| has_paraphrase(source, wording, instance));
@@ -139,11 +140,11 @@ fn has_couple(source: &impl Worded, wording: usize) -> bool {
     };
     let Some(first) = found().next() else { return false };
     let Some(second) = found().find(|other| other.0 != first.0) else { return false };
-    // If these two have the same text, any of another text makes a couple with one of them.
+    // If these two have the same text, any instance with another text forms a couple with one of them.
     first.1 != second.1 || found().any(|other| other.1 != first.1)
 }
 
-/// Another instance with another target and another text.
+/// Finds another instance with another target and another text.
 fn hard_negative(source: &impl Worded, wording: usize, anchor: usize, random: &mut impl Rng) -> Option<usize> {
     let instances = source.instances();
     let fits = |&other: &usize| {
@@ -155,7 +156,7 @@ fn hard_negative(source: &impl Worded, wording: usize, anchor: usize, random: &m
     drawn.or_else(|| (0..instances).find(fits))
 }
 
-/// The pair of `instance`, which has a paraphrase of `wording`.
+/// Builds the pair of `instance`, which must have a paraphrase of `wording`.
 fn pair(source: &impl Worded, wording: usize, instance: usize, couple: usize, seed: u64) -> Pair {
     let key = ["worded positive", source.task(), &instance.to_string(), &couple.to_string()];
     let others: Vec<usize> =

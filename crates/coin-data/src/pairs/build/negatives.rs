@@ -1,4 +1,4 @@
-//! Which row becomes the hard negative of an anchor.
+//! The choice of the hard negative of an anchor.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,27 +6,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::Instance;
 
-/// How the hard negative is chosen among the rows with another answer.
+/// The choice of the hard negative among the rows with another answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Negatives {
-    /// Drawn at random, every row about as often (the paper's, and the default).
+    /// Drawn at random, every row about equally often (the paper's, and the default).
     #[default]
     Random,
-    /// The row that shares most words with the anchor: the largest share of common words among all words of the two
-    /// (Jaccard 1912), words in lower case; of equals the earlier row. Ours.
+    /// The row with the highest word overlap with the anchor: the number of common words divided by the number of all
+    /// words of the two (Jaccard 1912), in lower case. Ties go to the earlier row. This project's.
     Nearest,
 }
 
-/// The rows of one answer by the words they hold.
+/// An index of the rows of one answer by word.
 pub(super) struct WordIndex {
-    /// Places in the list of rows, ascending, by word.
+    /// For each word, the places of its rows in the list, ascending.
     rows: HashMap<String, Vec<u32>>,
-    /// Different words of each row.
+    /// Number of different words in each row.
     sizes: Vec<u32>,
 }
 
-/// The words of an instance, all fields together.
+/// The words of all fields of an instance.
 fn words(instance: &Instance) -> BTreeSet<String> {
     let fields = instance.fields.values();
     let split = |text: &String| text.to_lowercase().split(|c: char| !c.is_alphanumeric()).map(str::to_owned).collect();
@@ -46,7 +46,7 @@ impl WordIndex {
         index
     }
 
-    /// The places of the rows, the nearest to `anchor` first; rows without a common word are left out.
+    /// The places of the rows, nearest to `anchor` first. Rows without a common word are left out.
     pub(super) fn nearest(&self, anchor: &Instance) -> Vec<usize> {
         let own = words(anchor);
         let mut common: HashMap<u32, u32> = HashMap::new();
@@ -56,7 +56,7 @@ impl WordIndex {
             }
         }
         let mut places: Vec<(u32, u32)> = common.into_iter().collect();
-        // Shares compared as fractions, so that equals are equal.
+        // Compared as fractions, so that equal shares are exactly equal.
         let all = |&(place, common): &(u32, u32)| u64::from(own.len() as u32 + self.sizes[place as usize] - common);
         places.sort_by(|a, b| {
             let (left, right) = (u64::from(b.1) * all(a), u64::from(a.1) * all(b));

@@ -1,4 +1,4 @@
-//! Counts of what was used and left out when a task's pairs were built.
+//! The report on pairs built from templates.
 
 use std::collections::BTreeMap;
 
@@ -6,30 +6,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::Exclusion;
 
-/// What went into the pairs of a task, and what did not.
+/// The templates and rows that were used for the pairs of a task, and those that were not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildReport {
     /// The task.
     pub task: String,
-    /// Pairs built, two a couple.
+    /// Pairs built, two per couple.
     pub pairs: usize,
-    /// Templates that were drawn from.
+    /// Templates used.
     pub templates_used: usize,
-    /// Of those, templates with the same text as an earlier one; they are never each other's paraphrase.
+    /// Of those, templates with the same text as an earlier one. They are never paraphrases of each other.
     pub templates_repeated: usize,
-    /// Templates that were left out.
+    /// Templates left out.
     pub templates_excluded: usize,
-    /// The excluded templates by their place in the task's list, from 0, and why.
+    /// The excluded templates by their place in the task's list, from 0, with the reason.
     pub exclusions: Vec<(usize, Exclusion)>,
-    /// Rows there were.
+    /// Rows of the task.
     pub rows: usize,
-    /// Different rows in the pairs.
+    /// Different rows used in pairs.
     pub rows_used: usize,
-    /// Draws passed over because the hard negative would have had the same text as its anchor, with another target.
+    /// Rejected draws of a hard negative with the same text as its anchor but another target.
     pub contradictions: usize,
-    /// Rows with the same fields as an earlier one.
+    /// Rows with the same fields as an earlier row.
     pub duplicates: usize,
-    /// Rows that are in no pair because no hard negative can be found: every row with another answer has the same fields.
+    /// Rows left out because they have no possible hard negative: every row with another answer has the same fields.
     pub without_negative: usize,
     /// Rows by answer.
     pub answers: BTreeMap<String, usize>,

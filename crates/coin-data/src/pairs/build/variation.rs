@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use crate::Component;
 
-/// What the two texts of a pair differ in.
+/// The part of the prompt in which the two texts of a pair differ.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Variation {
     /// The instruction: another template (the paper's, and the default).
     #[default]
     Instruction,
-    /// The system text: another of these, at least two different ones.
+    /// The system text: another of these. At least two must be different.
     System(Vec<String>),
-    /// The worked examples: so many other instances of the task, at least one.
+    /// The worked examples: this number of other instances of the task, at least one.
     Demonstrations(usize),
 }
 

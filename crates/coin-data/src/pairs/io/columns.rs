@@ -1,4 +1,4 @@
-//! The columns of the released pairs, found by their names, and a row of them as a pair.
+//! Finds the columns of the released pairs by name and converts rows to pairs.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ const ORIGINAL: &str = "original_instruction";
 const PARAPHRASE: &str = "paraphrased_instruction";
 const TARGETS: &str = "targets";
 
-/// Where the columns of a pair stand in a table.
+/// The places of the columns of a pair in a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Columns {
     original: usize,
@@ -22,17 +22,17 @@ pub(super) struct Columns {
     targets: usize,
     task: Option<usize>,
     keywords: Option<usize>,
-    /// Whether the last two were found by their names.
+    /// True if `task` or `keywords` was found by name.
     by_name: bool,
 }
 
 impl Columns {
     /// Finds the columns in `header`.
     ///
-    /// The released file has the task's name and the keyword data after the targets, under names that its page does not
-    /// tell: taken are the columns `task` and `keywords`, else the first with `task` or `keyword` in its name, and where
-    /// neither is there, the first and the second after the targets. Other columns, such as the index that pandas puts in
-    /// front, are passed over.
+    /// The released file has the task name and the keyword data after the targets, under undocumented names. The columns
+    /// `task` and `keywords` are used if they exist, otherwise the first ones with `task` or `keyword` in their names. If
+    /// there are none, the first and the second column after the targets are used. Other columns, such as the index that
+    /// pandas writes first, are ignored.
     pub(super) fn find(header: &[String]) -> Result<Self, String> {
         let at = |name: &str| header.iter().position(|column| column == name);
         let need = |name: &str| {
@@ -50,19 +50,19 @@ impl Columns {
         }
         let used = [Some(original), Some(paraphrase), Some(targets), task, keywords];
         if let Some(twice) = used.into_iter().flatten().find(|&at| is_repeated(header, at)) {
-            return Err(format!("the column `{}` stands twice in the header", cut(&header[twice])));
+            return Err(format!("the column `{}` occurs twice in the header", cut(&header[twice])));
         }
         Ok(Columns { original, paraphrase, targets, task, keywords, by_name })
     }
 
-    /// The places of all columns that are read.
+    /// The places of all columns in use.
     #[cfg(feature = "parquet")]
     pub(super) fn places(&self) -> Vec<usize> {
         let optional = [self.task, self.keywords].into_iter().flatten();
         [self.original, self.paraphrase, self.targets].into_iter().chain(optional).collect()
     }
 
-    /// The pair of a row; `take` gives a column's text, and nothing for a null.
+    /// Converts a row to a pair. `take` returns the text of a column, or `None` for a null.
     pub(super) fn pair(
         &self,
         header: &[String],
@@ -72,7 +72,7 @@ impl Columns {
         let (original_instruction, paraphrased_instruction) = (need(self.original)?, need(self.paraphrase)?);
         let targets = need(self.targets)?;
         let keywords = match self.keywords.and_then(|at| Some((at, take(at)?))) {
-            // A column that only stands in the right place may hold something else.
+            // A column that was chosen by its position may contain other data.
             Some((_, text)) if !self.by_name && !text.trim_start().starts_with('{') => BTreeMap::new(),
             Some((at, text)) => {
                 keywords(&text).map_err(|message| format!("column `{}`: {message}", cut(&header[at])))?
@@ -84,7 +84,7 @@ impl Columns {
     }
 }
 
-/// The keyword data: a dictionary of Python or an object of JSON as text, or nothing.
+/// Parses the keyword data: a Python dictionary or a JSON object as text, or an empty text.
 fn keywords(text: &str) -> Result<BTreeMap<String, String>, String> {
     if text.trim().is_empty() {
         return Ok(BTreeMap::new());
@@ -97,7 +97,7 @@ fn keywords(text: &str) -> Result<BTreeMap<String, String>, String> {
             let object = json::from_str::<BTreeMap<String, serde_json::Value>>(text);
             let values = object.map_err(|fault| match fault.is_data() {
                 true => json::message(&fault),
-                // Whichever of the two notations it was meant to be: the released files have Python's.
+                // The notation is unknown, and the released files use Python's.
                 false => error.to_string(),
             })?;
             return Ok(values.into_iter().map(|(name, value)| (name, json_text(value))).collect());
@@ -107,7 +107,7 @@ fn keywords(text: &str) -> Result<BTreeMap<String, String>, String> {
     for (name, value) in entries {
         let name = name.into_text();
         if keywords.contains_key(&name) {
-            return Err(format!("the key `{}` stands twice in one dictionary", cut(&name)));
+            return Err(format!("the key `{}` occurs twice in one dictionary", cut(&name)));
         }
         keywords.insert(name, value.into_text());
     }
@@ -147,7 +147,7 @@ mod tests {
         );
         assert_eq!(
             find("targets,original_instruction,paraphrased_instruction,targets").unwrap_err(),
-            "the column `targets` stands twice in the header"
+            "the column `targets` occurs twice in the header"
         );
     }
 
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(text(" ").unwrap(), []);
         assert_eq!(text("None").unwrap(), []);
         assert_eq!(text("['a']").unwrap_err(), "expected a dictionary");
-        assert_eq!(text("{'a': 1, 'a': 2}").unwrap_err(), "the key `a` stands twice in one dictionary");
+        assert_eq!(text("{'a': 1, 'a': 2}").unwrap_err(), "the key `a` occurs twice in one dictionary");
         let twice = text(r#"{"a": null, "a": "\ud83d\ude00"}"#).unwrap_err();
         assert!(twice.starts_with("the key `a` stands twice"), "{twice}");
         assert_eq!(text("{'a': x}").unwrap_err(), "python literal, byte 6: unknown name `x`");

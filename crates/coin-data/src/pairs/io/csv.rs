@@ -1,4 +1,4 @@
-//! Pairs in the released CSV.
+//! Reads pairs from CSV, the format of the released data.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Pairs in JSON lines.
+//! Reads pairs from JSON lines.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::io::lines::Lines;
 use crate::{DataError, Pair};
 use coin_core::json;
 
-/// Opens `path` as JSON lines. Lines without text are no rows.
+/// Opens `path` as JSON lines. Empty lines are skipped.
 pub(super) fn open(path: &Path) -> Result<Rows, DataError> {
     let mut lines = Some(Lines::open(path)?);
     let next = move || {

@@ -1,4 +1,4 @@
-//! Pairs in Parquet files, with the columns of the released CSV (feature `parquet`).
+//! Reads pairs from Parquet files with the columns of the released CSV (feature `parquet`).
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use super::{Row, Rows};
 use crate::DataError;
 use crate::io::parquet_table::Table;
 
-/// Opens `path`.
+/// Opens `path` as Parquet.
 pub(super) fn open(path: &Path) -> Result<Rows, DataError> {
     let table = Table::open(path)?;
     let header = table.header().to_vec();

@@ -1,6 +1,6 @@
-//! Reading pairs: all at once or one at a time, with bad rows refused or skipped.
+//! Reads pairs, all at once or one at a time.
 //!
-//! The form follows from the file's ending: `.jsonl` or `.ndjson` (JSON lines), `.csv` (the released form), `.parquet`
+//! The extension determines the format: `.jsonl` or `.ndjson` (JSON lines), `.csv` (the released format), `.parquet`
 //! (with the feature `parquet`).
 
 use std::path::{Path, PathBuf};
@@ -12,11 +12,11 @@ use crate::{DataError, Pair, ReadOptions, ReadReport};
 ///
 /// # Errors
 /// - [`DataError::Io`];
-/// - [`DataError::Malformed`] with the line, and the column where it is known, of a row that cannot be read, or if the
-///   number of rows is odd;
+/// - [`DataError::Malformed`] with the line, and the column if known, of a row that cannot be read, or if the number of
+///   rows is odd;
 /// - [`DataError::Empty`] for a file without rows;
-/// - [`DataError::Feature`] for a Parquet file in a build without the feature, [`DataError::Invalid`] for an ending
-///   that is not known.
+/// - [`DataError::Feature`] for a Parquet file in a build without the feature, [`DataError::Invalid`] for an unknown
+///   extension.
 ///
 /// ```
 /// let folder = tempfile::tempdir()?;
@@ -35,29 +35,28 @@ pub fn read(path: impl AsRef<Path>) -> Result<Vec<Pair>, DataError> {
     read_with(path, &ReadOptions::default()).map(|(pairs, _)| pairs)
 }
 
-/// Reads the pairs of the file `path` under `options`, and says what was left out.
+/// Reads the pairs of the file `path` under `options`, with a report of the rows left out.
 ///
-/// With [`skip_bad`](ReadOptions::skip_bad) a row that cannot be read is left out together with the other entry of its
-/// couple (rows at an even index and the odd one after it, bad rows counted), and so is a last row without another
-/// entry. A fault after which rows can no longer be told apart, such as a quote of a CSV file that stands alone, is an
-/// error all the same. So is a couple of two tasks in a file with bad rows: then a line is missing or was broken in two,
-/// and the couples after it are no couples.
+/// With [`skip_bad`](ReadOptions::skip_bad) a row that cannot be read is left out together with the other row of its
+/// couple (a row at an even index and the next one, bad rows included), and so is a last row without a partner. An error
+/// after which the limits of rows are unknown, such as an unbalanced quote in a CSV file, is not skipped. Neither is a
+/// couple of two tasks in a file with bad rows: a line is missing or was broken in two, so all later couples are wrong.
 ///
 /// # Errors
-/// As [`read`]; [`DataError::Empty`] also if nothing is left.
+/// As [`read`]; [`DataError::Empty`] also if no pair is left.
 pub fn read_with(path: impl AsRef<Path>, options: &ReadOptions) -> Result<(Vec<Pair>, ReadReport), DataError> {
     let path = path.as_ref();
     gather(path, open(path)?, options)
 }
 
-/// The pairs of the file `path` one at a time, so that the memory holds one row of JSON lines or CSV, and some
-/// thousand rows of Parquet.
+/// Reads the pairs of the file `path` one at a time. One row of JSON lines or CSV is in memory, or about a thousand rows of
+/// Parquet.
 ///
-/// An item is a pair or the error of its row. After a row that cannot be read the next item is the next row; after any
-/// other error there is none. Whether the number of rows is even, and above zero, is left to the caller.
+/// An item is a pair or an error. After a row that cannot be read, the next item is the next row; after any other error the
+/// iterator ends. The caller checks that the number of rows is even and not zero.
 ///
 /// # Errors
-/// As [`read`], for what shows when the file is opened.
+/// As [`read`], for errors that occur when the file is opened.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -76,7 +75,7 @@ pub fn stream(path: impl AsRef<Path>) -> Result<PairStream, DataError> {
     Ok(PairStream { path: path.to_owned(), rows: open(path)? })
 }
 
-/// Pairs one at a time; see [`stream`].
+/// An iterator over the pairs of a file. See [`stream`].
 pub struct PairStream {
     path: PathBuf,
     rows: Rows,
@@ -103,7 +102,7 @@ fn gather(path: &Path, rows: Rows, options: &ReadOptions) -> Result<(Vec<Pair>, 
     let malformed = |line, message| DataError::Malformed { path: path.to_owned(), line, message };
     let mut pairs = Vec::new();
     let mut report = ReadReport::default();
-    // A couple of two tasks is a fault only where rows were skipped; the first is kept until that is known.
+    // A couple of two tasks is an error only if rows were skipped. Remember the first until that is known.
     let mut torn = None;
     let mut first = None;
     for row in rows {
@@ -125,28 +124,28 @@ fn gather(path: &Path, rows: Rows, options: &ReadOptions) -> Result<(Vec<Pair>, 
     }
     if let Some(Row { line, pair }) = first {
         if !options.skip_bad {
-            let message = format!("{} pairs, expected an even number: every two are a couple", report.rows);
+            let message = format!("{} pairs, expected an even number: pairs come in couples", report.rows);
             return Err(malformed(0, message));
         }
-        report.skip(line, pair.err().unwrap_or_else(|| "the last row has no other entry".to_owned()));
+        report.skip(line, pair.err().unwrap_or_else(|| "the last row has no partner".to_owned()));
     }
     if let Some(line) = torn.filter(|_| report.skipped_count > 0) {
         let message = format!(
-            "the two entries of a couple are of different tasks, and {} rows were left out: a line may be missing",
+            "the two rows of a couple have different tasks, and {} rows were left out: a line may be missing",
             report.skipped_count
         );
         return Err(malformed(line, message));
     }
     if pairs.is_empty() {
-        return Err(DataError::Empty { path: path.to_owned(), what: "pair that can be read" });
+        return Err(DataError::Empty { path: path.to_owned(), what: "readable pair" });
     }
     Ok((pairs, report))
 }
 
-/// Keeps both entries of a couple or neither.
+/// Keeps both rows of a couple or neither.
 fn couple(first: Row, second: Row, pairs: &mut Vec<Pair>, report: &mut ReadReport, torn: &mut Option<usize>) {
     let (lines, partner) =
-        ((first.line, second.line), |line| format!("left out with row {line}, the other entry of its couple"));
+        ((first.line, second.line), |line| format!("left out with row {line}, its partner in the couple"));
     match (first.pair, second.pair) {
         (Ok(first), Ok(second)) => {
             if first.task.is_some() && second.task.is_some() && first.task != second.task {
@@ -195,6 +194,6 @@ mod tests {
             message(&format!("{LINE}\n{{\"targets\":\"c\"}}\n")).contains("pairs.jsonl:2: not a pair: missing field")
         );
         assert!(message(LINE).contains("pairs.jsonl: 1 pairs, expected an even number"));
-        assert!(message("\n").ends_with("pairs.jsonl holds no pair"));
+        assert!(message("\n").ends_with("pairs.jsonl contains no pair"));
     }
 }

@@ -1,4 +1,4 @@
-//! Writing pairs.
+//! Writes files of pairs.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use coin_core::file::write_atomically;
 
 use crate::{DataError, Pair};
 
-/// Writes pairs as JSON lines, the whole file or nothing.
+/// Writes pairs as JSON lines. The file is written as a whole or not at all.
 ///
 /// # Errors
 /// [`DataError::Io`].

@@ -1,4 +1,4 @@
-//! A template's pattern: filled with values, and the values found again in a filled text.
+//! The pattern of a template: fills in values, and recovers the values from a filled text.
 
 use std::collections::BTreeMap;
 
@@ -8,30 +8,30 @@ pub(super) type Values = BTreeMap<String, String>;
 /// The placeholder of the list of answers.
 pub(super) const OPTIONS: &str = "options_";
 
-/// What every list of answers begins with in FLAN; without it, nobody could tell where one begins.
+/// The beginning of every list of answers in FLAN. It marks where the list starts.
 pub(super) const OPTIONS_BEGIN: &str = "OPTIONS:";
 
-/// Texts with a placeholder after each, and the text after the last.
+/// Texts, each followed by a placeholder, and the text after the last placeholder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Pattern {
     parts: Vec<(String, String)>,
     tail: String,
 }
 
-/// The values behind a text.
+/// The result of matching a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
-    /// The text is none of the pattern's.
+    /// The text does not match the pattern.
     None,
-    /// The pattern gives the text with more than one choice of values.
+    /// The text matches with more than one choice of values.
     Several,
-    /// With these values, and no others, the pattern gives the text.
+    /// The text matches with these values only.
     One(Values),
 }
 
 impl Pattern {
-    /// The pattern of a text with placeholders in braces; white space around it does not count, as in FLAN's rows. The value
-    /// of `{options_}` is what follows [`OPTIONS_BEGIN`].
+    /// Parses a text with placeholders in braces. White space around it is ignored, as in FLAN's rows. The value of
+    /// `{options_}` is the text after [`OPTIONS_BEGIN`].
     pub(super) fn new(text: &str) -> Self {
         let (mut parts, mut rest) = (Vec::new(), text.trim());
         let mut literal = String::new();
@@ -47,7 +47,7 @@ impl Pattern {
                     parts.push((std::mem::take(&mut literal), name.to_owned()));
                     rest = after;
                 }
-                // A brace that opens no placeholder is text.
+                // A brace that does not open a placeholder is text.
                 _ => {
                     literal.push('{');
                     rest = after;
@@ -63,7 +63,7 @@ impl Pattern {
         self.parts.iter().map(|(_, name)| name.as_str())
     }
 
-    /// The text with `values`; `None` if one is absent.
+    /// Fills in `values`; returns `None` if one is missing.
     pub(super) fn fill(&self, values: &Values) -> Option<String> {
         let mut text = String::new();
         for (literal, name) in &self.parts {
@@ -73,10 +73,10 @@ impl Pattern {
         Some(text + &self.tail)
     }
 
-    /// The values with which the pattern gives `text`, none of them empty.
+    /// Finds the non-empty values with which the pattern gives `text`.
     ///
-    /// The literal texts are placed as early as they can be, then as late as they can be. Every way to place them lies
-    /// between the two, so there is one way exactly where these agree.
+    /// The literal texts are placed as early as possible, then as late as possible. All other placements lie between these
+    /// two, so the match is unique if and only if they agree.
     pub(super) fn find(&self, text: &str) -> Found {
         let text = text.trim();
         let Some((first, _)) = self.parts.first() else {
@@ -106,7 +106,7 @@ impl Pattern {
     }
 }
 
-/// Where each of `literals` begins in `text` at the earliest, with something before, between and after them.
+/// The earliest position of each of `literals` in `text`, with non-empty text before, between and after them.
 fn earliest(text: &str, literals: &[&str]) -> Option<Vec<usize>> {
     let mut start = 0;
     let mut places = Vec::with_capacity(literals.len());
@@ -119,7 +119,7 @@ fn earliest(text: &str, literals: &[&str]) -> Option<Vec<usize>> {
     (start < text.len()).then_some(places)
 }
 
-/// As [`earliest`], at the latest.
+/// The latest positions; otherwise as [`earliest`].
 fn latest(text: &str, literals: &[&str]) -> Option<Vec<usize>> {
     let mut end = text.len();
     let mut places = Vec::with_capacity(literals.len());
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_found_where_there_is_one_way() {
+    fn a_unique_match_gives_the_values() {
         let rte = "{premise}\n\nCan we draw this?\n{hypothesis}\n\n{options_}";
         let text = "A b.\nC.\n\nCan we draw this?\nD.\n\nOPTIONS:\n- yes\n- no";
         let values = [("premise", "A b.\nC."), ("hypothesis", "D."), ("options_", "\n- yes\n- no")];
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_absent_fills_nothing() {
+    fn a_missing_value_fills_nothing() {
         assert_eq!(Pattern::new("{a} {b}").fill(&[("a".to_owned(), "x".to_owned())].into()), None);
     }
 

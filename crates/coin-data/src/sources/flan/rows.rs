@@ -1,4 +1,4 @@
-//! The rows of FLAN's files: JSON lines or Parquet, with the columns that FLAN's own program gives them.
+//! Reads the rows of FLAN's files: JSON lines or Parquet, with the columns of FLAN's program.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ pub(super) struct Row {
     pub(super) template: Option<usize>,
 }
 
-/// The columns, each with its other names. The first three must be there.
+/// The columns, each with its possible names. The first three are required.
 const COLUMNS: [&[&str]; 6] = [
     &["inputs", "input"],
     &["targets", "target"],
@@ -28,27 +28,27 @@ const COLUMNS: [&[&str]; 6] = [
     &["_template_idx", "template_idx"],
 ];
 
-/// Which of the columns a row must have.
+/// Number of required columns.
 const REQUIRED: usize = 3;
 
 impl Row {
-    /// A row of the values of [`COLUMNS`].
+    /// Creates a row from the values of [`COLUMNS`].
     fn new(mut values: [Option<String>; 6]) -> Result<Self, String> {
         if let Some(missing) = (0..REQUIRED).find(|&column| values[column].is_none()) {
             return Err(format!("no `{}`", COLUMNS[missing][0]));
         }
         let mut take = |column: usize| values[column].take();
         let [inputs, targets, task] = [0, 1, 2].map(|column| take(column).unwrap_or_default());
-        // Tasks without templates have no number of one, or -1.
+        // Tasks without templates have -1 or no number.
         let template = take(5).and_then(|text| text.parse().ok());
         Ok(Row { inputs, targets, task, source: take(3), kind: take(4), template })
     }
 }
 
-/// The files of a folder and the folders in it, in the order of their paths.
+/// The files of a folder and its subfolders, in the order of their paths.
 ///
 /// # Errors
-/// [`DataError::Io`]; [`DataError::Empty`] if there are none.
+/// [`DataError::Io`]; [`DataError::Empty`] without files.
 pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {
@@ -68,10 +68,10 @@ pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     }
 }
 
-/// Gives each row of `path` to `see`, one at a time.
+/// Calls `see` with each row of `path`.
 ///
 /// # Errors
-/// A file that cannot be read, or a row that lacks a text or the task's name.
+/// A file that cannot be read, or a row without a required column.
 pub(super) fn each(path: &Path, see: &mut dyn FnMut(Row)) -> Result<(), DataError> {
     if path.extension().is_some_and(|ending| ending == "parquet") {
         return parquet(path, see);

@@ -1,4 +1,4 @@
-//! AdvGLUE's file of adversarial GLUE examples (Wang et al. 2021): `{task: [{field: text, .., "label": class}, ..]}`.
+//! Reads AdvGLUE's file of adversarial GLUE examples (Wang et al. 2021): `{task: [{field: text, .., "label": class}, ..]}`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,14 +16,14 @@ use coin_core::quote::cut;
 
 /// Reads the examples of the task called `task` from AdvGLUE's `dev_ann.json` or `dev.json`.
 ///
-/// The tasks are sst2, qqp, mnli_matched (AdvGLUE's `mnli`), mnli_mismatched (`mnli-mm`), mnli (one after the other),
+/// The tasks are sst2, qqp, mnli_matched (AdvGLUE's `mnli`), mnli_mismatched (`mnli-mm`), mnli (both, in this order),
 /// qnli and rte. [`Instance::row`] counts from 0.
 ///
 /// # Errors
 /// - [`DataError::UnknownTask`]; [`DataError::Io`];
-/// - [`DataError::Malformed`] with the line of another form, or the number of an example without a field or with an
-///   unknown label;
-/// - [`DataError::Empty`] if there is no example of the task.
+/// - [`DataError::Malformed`] with the line for another structure, or with the number of an example that lacks a field or
+///   has an unknown label;
+/// - [`DataError::Empty`] if the file lacks examples of the task.
 ///
 /// ```
 /// let folder = tempfile::tempdir()?;

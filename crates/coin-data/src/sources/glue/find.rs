@@ -6,10 +6,10 @@ use crate::sources::glue::Split;
 use crate::sources::glue::form::{Form, Names};
 use crate::{DataError, Task};
 
-/// The endings that are read, in the order in which they are looked for.
+/// The supported extensions, in the order in which they are tried.
 const ENDINGS: [&str; 4] = ["tsv", "csv", "jsonl", "parquet"];
 
-/// The files of `split`, in the order in which they are read.
+/// The files of `split`, in reading order.
 pub(super) fn find(form: &Form, dir: &Path, task: &Task, split: Split) -> Result<Vec<PathBuf>, DataError> {
     let mut folders = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(DataError::io(dir))? {
@@ -20,7 +20,7 @@ pub(super) fn find(form: &Form, dir: &Path, task: &Task, split: Split) -> Result
             folders.extend(place.map(|place| (place, entry.path())));
         }
     }
-    // Where a file system holds the name in several cases, upper case comes first.
+    // If the name exists in several cases, upper case comes first.
     folders.sort();
     if folders.is_empty() {
         folders.push((
@@ -49,7 +49,7 @@ pub(super) fn find(form: &Form, dir: &Path, task: &Task, split: Split) -> Result
     Err(DataError::NotFound { task: task.name.clone(), looked_for })
 }
 
-/// Whether `name`, a file with its folders separated by `/`, may belong to `split`: `FOLDER/SPLIT.ENDING` or a part of it.
+/// True if the file `name`, with folders separated by `/`, may belong to `split`: `FOLDER/SPLIT.EXTENSION` or a part of it.
 pub(super) fn is_file_of(form: &Form, name: &str, split: Split) -> bool {
     let mut parts = name.rsplit('/');
     let (file, folder) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default().to_lowercase());
@@ -70,12 +70,12 @@ pub(super) fn is_file_of(form: &Form, name: &str, split: Split) -> bool {
 
 struct Search {
     looked_for: Vec<String>,
-    /// A Parquet file that is there for a build that cannot read it.
+    /// An existing Parquet file that this build cannot read.
     unreadable: Option<PathBuf>,
 }
 
 impl Search {
-    /// The files of the first alternative of `names` that lie in `folder`.
+    /// The files of the first alternative in `names` that exist in `folder`.
     fn folder(&mut self, folder: &Path, names: Names) -> Result<Option<Vec<PathBuf>>, DataError> {
         for files in names {
             let mut paths = Vec::new();
@@ -97,7 +97,7 @@ impl Search {
         Ok(None)
     }
 
-    /// The file called `name`, or the parts of it in order; none where it is absent.
+    /// The file called `name`, or its parts in order; empty if it does not exist.
     fn file(&mut self, folder: &Path, name: &str) -> Result<Vec<PathBuf>, DataError> {
         if name.contains('.') {
             return Ok(Some(folder.join(name)).filter(|path| path.is_file()).into_iter().collect());
@@ -126,7 +126,7 @@ impl Search {
 fn parts(folder: &Path, name: &str) -> Result<Vec<PathBuf>, DataError> {
     let mut paths = Vec::new();
     let mut total = None;
-    // A folder that is not there holds none.
+    // A missing folder has no parts.
     for entry in std::fs::read_dir(folder).into_iter().flatten() {
         let file = entry.map_err(DataError::io(folder))?.file_name();
         let numbers = file.to_str().and_then(|file| {

@@ -1,20 +1,20 @@
-//! Where the rows of each task lie and what their columns are called.
+//! The files and columns of each task.
 
 use crate::{DataError, Task};
 
-/// Names of files of one split: alternatives, each a list of files that belong together. A name without an ending
-/// stands for that name with any of the endings that are read.
+/// File names of a split: alternatives, each a list of files that belong together. A name without an extension matches any
+/// supported extension.
 pub(super) type Names = &'static [&'static [&'static str]];
 
-/// Where a task's rows lie and how they are written.
+/// The files and columns of a task.
 pub(super) struct Form {
-    /// The folders in which the task may lie, in lower case, each with the files of its validation split.
+    /// The possible folders of the task in lower case, each with the files of its validation split.
     pub(super) folders: &'static [(&'static str, Names)],
     /// The files of the training split.
     pub(super) train: Names,
-    /// Field names and the header names under which each is found.
+    /// Field names, each with its possible names in the header.
     pub(super) fields: &'static [(&'static str, &'static [&'static str])],
-    /// Header names of the label.
+    /// Possible names of the label in the header.
     pub(super) label: &'static [&'static str],
     /// The columns of a TSV file without a header.
     pub(super) without_header: Option<&'static [&'static str]>,
@@ -29,7 +29,7 @@ const MISMATCHED: Names = &[&["dev_mismatched"], &["validation_mismatched"]];
 const BOTH: Names = &[&["dev_matched", "dev_mismatched"], &["validation_matched", "validation_mismatched"]];
 
 impl Form {
-    /// The form of a task of GLUE.
+    /// The form of a GLUE task.
     pub(super) fn of(task: &Task) -> Result<Form, DataError> {
         let form =
             |folders, fields| Form { folders, train: &[&["train"]], fields, label: &["label"], without_header: None };
