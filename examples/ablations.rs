@@ -41,8 +41,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use coin::allocator::{MiMalloc, keep_freed_memory};
-use coin::data::pairs::{Negatives, interleave, write_jsonl};
-use coin::data::{PairBuilder, Task, TemplateSet};
+use coin::data::pairs::{Negatives, PairBuilder, interleave, write_jsonl};
+use coin::data::{Task, TemplateSet};
 use coin::demo::World;
 use coin::train::config::{DataTable, ModelTable, ObjectiveTable, TrainTable};
 use coin::train::{Progress, RunConfig, RunOptions, Trainer, ValidationMetrics};

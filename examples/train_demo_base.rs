@@ -19,7 +19,7 @@ use burn::tensor::Device;
 use coin::allocator::{MiMalloc, keep_freed_memory};
 use coin::core::stream;
 use coin::data::tokenize::{TokenizeOptions, Truncation};
-use coin::data::{Instance, Prompt, Task, TemplateSet, template};
+use coin::data::{Instance, Prompt, Task, TemplateSet};
 use coin::demo::World;
 use coin::eval::InstructionSet;
 use coin::eval::scorer::released;
@@ -123,7 +123,7 @@ fn main() -> Result<()> {
         &|task, instance, rng| {
             let usable: Vec<_> =
                 templates.for_task(task)?.iter().filter(|template| template.exclusion().is_none()).collect();
-            Ok(template::fill(usable[rng.random_range(0..usable.len())], task, instance)?)
+            Ok(usable[rng.random_range(0..usable.len())].fill(task, instance)?)
         },
         arguments.first_row + texts.len(),
         arguments.from.is_some(),

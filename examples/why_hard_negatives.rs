@@ -21,8 +21,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use coin::analysis::{Representations, StateLabel, separation};
-use coin::data::prompt::TRAINING_MARKER;
-use coin::data::{Prompt, Task};
+use coin::data::{Prompt, TRAINING_MARKER, Task};
 use coin::demo::World;
 use coin::demo::{FAMILIES, WORLD_SEED};
 use coin::eval::{GenerateOptions, InstructionSet, LanguageModel};

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow, bail};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::{AdamWConfig, GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use coin::data::prompt::TRAINING_MARKER;
+use coin::data::TRAINING_MARKER;
 use coin::data::tokenize::{TokenRow, TokenizeOptions};
 use coin::model::ModelType;
 use coin::model::fused::cross_entropy;

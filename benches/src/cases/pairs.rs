@@ -1,8 +1,9 @@
 //! Pairs of the demo world: sampling and filling templates, tokenizing with masks, and padding to batches.
 
 use burn::tensor::Device;
+use coin::data::pairs::{PairBuilder, by_length};
 use coin::data::tokenize::{TokenizeOptions, tokenize_pairs};
-use coin::data::{Instance, Pair, PairBuilder, PromptTemplate, Task, TemplateSet, batches};
+use coin::data::{Instance, Pair, PromptTemplate, Task, TemplateSet};
 use coin::demo::World;
 use coin::demo::{self, FAMILIES, WORLD_SEED};
 use coin::model::{TextTokenizer, TokenBatch};
@@ -68,11 +69,9 @@ fn padding(device: Device) -> impl Work {
     let rows = rows.expect("pairs of the world").rows;
     let ids: Vec<Vec<u32>> = rows.into_iter().flat_map(|row| [row.original.ids, row.paraphrase.ids]).collect();
     let lengths: Vec<usize> = ids.iter().map(Vec::len).collect();
-    let mut epoch = 0;
     move || {
-        epoch += 1;
-        for batch in batches::buckets(&lengths, ROWS, 1, epoch).expect("an even number of rows") {
-            let rows: Vec<Vec<u32>> = batch.into_iter().map(|row| ids[row].clone()).collect();
+        for batch in by_length(&lengths).chunks(ROWS) {
+            let rows: Vec<Vec<u32>> = batch.iter().map(|&row| ids[row].clone()).collect();
             std::hint::black_box(TokenBatch::left_padded(&rows, 0, 1, &device).expect("every row has tokens"));
         }
         device.sync().expect("the device computes");

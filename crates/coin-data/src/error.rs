@@ -1,4 +1,4 @@
-//! The one error type of this crate.
+//! The error type of this crate.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ impl From<coin_core::CoreError> for DataError {
     }
 }
 
-/// What can go wrong with data: every variant names the file, row, field or task at fault.
+/// An error in data. Every variant names the file, row, field or task at fault.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
@@ -24,44 +24,36 @@ pub enum DataError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// A file does not have the form that was expected.
+    /// A file does not have the expected form.
     #[error("{path}{}: {message}", if *line > 0 { format!(":{line}") } else { String::new() })]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Line, counted from 1, or the row of a Parquet file; 0 where the whole file is meant.
+        /// Line, counted from 1, or the row of a Parquet file; 0 for an error of the whole file.
         line: usize,
-        /// What was found and what was expected.
+        /// The problem: found and expected content.
         message: String,
     },
-    /// A text is not one of Python's literals.
-    #[error("python literal, byte {offset}: {message}")]
-    Literal {
-        /// Where in the text, in bytes from 0.
-        offset: usize,
-        /// What was found and what was expected.
-        message: String,
-    },
-    /// A file is in a form that this build does not read.
+    /// This build cannot read the file's format.
     #[error("cannot read {path}: it needs the feature `{feature}` of coin-data, which this build lacks")]
     Feature {
         /// The file.
         path: PathBuf,
-        /// The feature of the crate.
+        /// The feature of this crate that is needed.
         feature: &'static str,
     },
-    /// A data file holds no row.
-    #[error("{path} holds no {what}")]
+    /// A data file is empty.
+    #[error("{path} contains no {what}")]
     Empty {
         /// The file.
         path: PathBuf,
-        /// What was expected in it.
+        /// The expected content.
         what: &'static str,
     },
-    /// The files of a task are not where they were looked for.
+    /// The files of a task were not found.
     #[error("no files for task `{}`, looked for {looked_for}", cut(task))]
     NotFound {
         /// The task.
@@ -69,7 +61,7 @@ pub enum DataError {
         /// The paths that were tried.
         looked_for: String,
     },
-    /// A task name that is not known.
+    /// An unknown task name.
     #[error("unknown task `{}`, expected one of: {known}", cut(name))]
     UnknownTask {
         /// The name given.
@@ -77,7 +69,7 @@ pub enum DataError {
         /// The known names, comma separated.
         known: String,
     },
-    /// A template or content format asks for a field that an instance lacks.
+    /// A template or content format needs a field that an instance lacks.
     #[error("task `{}`: `{}` needs the field `{}`, which row {row} lacks", cut(task), cut(template), cut(field))]
     MissingField {
         /// The task.

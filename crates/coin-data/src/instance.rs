@@ -1,24 +1,24 @@
-//! One labelled example of a task.
+//! A labeled example of a task.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// An example of a task: named text fields and the class it belongs to.
+/// An example of a task: named text fields and a class.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
     /// The task's name, such as `cola`.
     pub task: String,
-    /// Row number in the data set it comes from.
+    /// Row number in its data set.
     pub row: usize,
-    /// Field name to text, such as `sentence` or `premise` and `hypothesis`.
+    /// Texts by field name, such as `sentence`, or `premise` and `hypothesis`.
     pub fields: BTreeMap<String, String>,
-    /// The class, as GLUE numbers it.
+    /// The class number, as in GLUE.
     pub label: usize,
 }
 
 impl Instance {
-    /// An instance from its parts.
+    /// Creates an instance from its parts.
     ///
     /// ```
     /// let instance = coin_data::Instance::new("cola", 0, [("sentence", "The boat sank.")], 1);
@@ -38,25 +38,30 @@ impl Instance {
         }
     }
 
-    /// The texts by field, with white space between words as single spaces: what two rows of the same content have in common.
+    /// The texts by field, with single spaces between words. Two rows have the same content if their keys are equal.
     pub fn content_key(&self) -> BTreeMap<&str, String> {
         self.fields.iter().map(|(name, text)| (name.as_str(), single_spaced(text))).collect()
     }
 
-    /// Whether `other` has the same texts, whatever its row, label and white space.
-    ///
-    /// ```
-    /// use coin_data::Instance;
-    /// let row = |row, text| Instance::new("sst2", row, [("sentence", text)], 1);
-    /// assert!(row(0, "a fine film ").same_content(&row(7, "a fine  film")));
-    /// assert!(!row(0, "a fine film").same_content(&row(7, "a film")));
-    /// ```
-    pub fn same_content(&self, other: &Instance) -> bool {
+    /// True if `other` has the same texts. Row, label and white space between words are ignored.
+    pub(crate) fn same_content(&self, other: &Instance) -> bool {
         self.fields == other.fields || self.content_key() == other.content_key()
     }
 }
 
-/// The words of `text` with single spaces between them.
+/// The words of `text`, separated by single spaces.
 pub(crate) fn single_spaced(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_and_row_do_not_change_the_content() {
+        let row = |row, text| Instance::new("sst2", row, [("sentence", text)], 1);
+        assert!(row(0, "a fine film ").same_content(&row(7, "a fine  film")));
+        assert!(!row(0, "a fine film").same_content(&row(7, "a film")));
+    }
 }

@@ -1,25 +1,31 @@
-//! A prompt is a structure, rendered to text in one place.
+//! A prompt as a structure, rendered to text in one place.
 //!
-//! What varies within a pair, or is perturbed in an evaluation, is a named component of the prompt. The default
-//! is the instruction.
+//! The part that varies within a pair, or is perturbed in an evaluation, is a named component of the prompt. By default
+//! it is the instruction.
+
+mod placeholders;
+mod prompt_template;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use coin_core::quote::cut;
 
+pub use placeholders::{fill_content, places_input};
+pub use prompt_template::PromptTemplate;
+
 use crate::template::other_name;
 use crate::{DataError, Instance, Task};
+use placeholders::{CONTENT, placeholders, spans};
 
 /// The marker between prompt and answer in training, and in evaluation under preset `strict`.
 pub const TRAINING_MARKER: &str = "\n\n### Response:\n";
 
-/// The marker the released program evaluates with (preset `paper`).
+/// The marker that the released program uses in evaluation (preset `paper`).
 pub const RELEASED_EVALUATION_MARKER: &str = "### Response:";
 
-/// One worked example shown before the input.
+/// A worked example shown before the input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Demonstration {
     /// The example's input.
@@ -28,13 +34,13 @@ pub struct Demonstration {
     pub answer: String,
 }
 
-/// A part of a prompt that a pair varies or a perturbation changes.
+/// A part of a prompt that varies within a pair or is perturbed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Component {
     /// The text before everything else.
     System,
-    /// What the model is asked to do (the paper's, and the default).
+    /// The instruction to the model (the paper's, and the default).
     #[default]
     Instruction,
     /// The inputs of the worked examples.
@@ -60,15 +66,15 @@ impl std::str::FromStr for Component {
     }
 }
 
-/// Where the input of a prompt stands.
+/// The position of the input in a prompt.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Placement {
     /// After the instruction and the worked examples (the released program's, and the default).
     #[default]
     After,
-    /// At the placeholders of the instruction: `{content}` is the input, and the others are these fields of it. Every worked
-    /// example is written in the instruction, too.
+    /// At the placeholders of the instruction: `{content}` is the input, and the others are these fields of it. Each worked
+    /// example is also written in the instruction.
     Within(BTreeMap<String, String>),
 }
 
@@ -78,26 +84,26 @@ impl Placement {
     }
 }
 
-/// The parts of a prompt, in the order in which they are rendered.
+/// The parts of a prompt, in rendering order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prompt {
-    /// Text before everything else; followed by an empty line.
+    /// Text before everything else, followed by an empty line.
     pub system: Option<String>,
-    /// What the model is asked to do.
+    /// The instruction to the model.
     pub instruction: String,
     /// Worked examples, rendered between instruction and input.
     pub demonstrations: Vec<Demonstration>,
-    /// The text to work on; empty where the instruction already holds it (a filled template).
+    /// The text to work on; empty if the instruction already contains it (a filled template).
     pub input: String,
-    /// What introduces the answer.
+    /// The text that introduces the answer.
     pub marker: String,
-    /// Where the input stands.
+    /// The position of the input.
     #[serde(default, skip_serializing_if = "Placement::is_after")]
     pub placement: Placement,
 }
 
 impl Prompt {
-    /// A prompt of an instruction and an input with the training marker.
+    /// Creates a prompt from an instruction and an input, with the training marker.
     pub fn new(instruction: impl Into<String>, input: impl Into<String>) -> Self {
         Prompt {
             system: None,
@@ -109,8 +115,8 @@ impl Prompt {
         }
     }
 
-    /// The prompt of an example under an instruction: the task's content follows the instruction, or stands at its
-    /// [placeholders].
+    /// Creates the prompt of an example under an instruction. The task's content follows the instruction, or replaces its
+    /// placeholders: names in single braces, such as `{content}`.
     ///
     /// # Errors
     /// [`DataError::MissingField`] if the example lacks a field; [`DataError::Invalid`] for a placeholder that is neither
@@ -145,7 +151,7 @@ impl Prompt {
         Ok(prompt)
     }
 
-    /// The instruction with `input`, without what stands around them.
+    /// Returns the instruction with `input`, without system text, worked examples and marker.
     pub fn question(&self, input: &str) -> String {
         let Placement::Within(fields) = &self.placement else {
             return format!("{}{input}", self.instruction);
@@ -164,10 +170,10 @@ impl Prompt {
         text + &self.instruction[end..]
     }
 
-    /// The same prompt with these worked examples.
+    /// Returns the prompt with these worked examples.
     ///
     /// # Errors
-    /// [`DataError::Invalid`] if the instruction places fields by name: a worked example has its input as a whole.
+    /// [`DataError::Invalid`] if the instruction places fields by name, since a worked example only has a whole input.
     pub fn with_demonstrations(mut self, shown: Vec<Demonstration>) -> Result<Self, DataError> {
         if let Placement::Within(fields) = &self.placement
             && let Some(field) = fields.keys().next()
@@ -183,17 +189,17 @@ impl Prompt {
         Ok(self)
     }
 
-    /// The same prompt with another marker.
+    /// Returns the prompt with another marker.
     pub fn with_marker(mut self, marker: impl Into<String>) -> Self {
         self.marker = marker.into();
         self
     }
 
-    /// The text given to the model: `{system}\n\n{instruction}{demonstrations}{input}{marker}`, or, where the input stands
-    /// within the instruction, `{system}\n\n{demonstrations}{instruction with the input}{marker}`.
+    /// Renders the text for the model: `{system}\n\n{instruction}{demonstrations}{input}{marker}`, or, if the instruction
+    /// places the input, `{system}\n\n{demonstrations}{instruction with the input}{marker}`.
     ///
-    /// Nothing is put between instruction and input: the released program joins them as they are, and its
-    /// instructions end in `: ` or `:`.
+    /// Instruction and input are joined without a separator, as in the released program, whose instructions end in `: ` or
+    /// `:`.
     ///
     /// ```
     /// let prompt = coin_data::Prompt::new("Is this acceptable? ", "The boat sank.");
@@ -203,11 +209,11 @@ impl Prompt {
         self.body() + &self.marker
     }
 
-    /// The prompt with `change` made in a component: in the system text if there is one, in the input of every
-    /// demonstration, in the instruction or in the input.
+    /// Applies `change` to a component: the system text if there is one, the input of every demonstration, the instruction,
+    /// or the input.
     ///
     /// ```
-    /// use coin_data::prompt::{Component, Demonstration, Prompt};
+    /// use coin_data::{Component, Demonstration, Prompt};
     /// let mut prompt = Prompt::new("Judge: ", "He left.");
     /// prompt.demonstrations.push(Demonstration { input: "She ran.".to_owned(), answer: "fine".to_owned() });
     /// let loud = prompt.clone().map(Component::Demonstrations, |text| text.to_uppercase());
@@ -226,7 +232,7 @@ impl Prompt {
         self
     }
 
-    /// As [`render`](Self::render), without the marker at the end.
+    /// Like [`render`](Self::render), without the marker at the end.
     pub fn body(&self) -> String {
         let mut text = String::new();
         if let Some(system) = &self.system {
@@ -254,139 +260,6 @@ impl Prompt {
     }
 }
 
-/// The placeholder of the whole input.
-pub const CONTENT: &str = "content";
-
-/// The names of the placeholders in `instruction`, in their order.
-///
-/// A placeholder is a name in single braces: letters, digits and `_`, no digit first. All other braces are text: `{ "a": 1 }`, `{}`,
-/// `{{name}}`.
-///
-/// ```
-/// use coin_data::prompt::placeholders;
-/// let names: Vec<&str> = placeholders(r#"{premise} {{no}} { "a": 1 } {0} {} {b c} {{ {hypothesis}"#).collect();
-/// assert_eq!(names, ["premise", "hypothesis"]);
-/// ```
-pub fn placeholders(instruction: &str) -> impl Iterator<Item = &str> {
-    spans(instruction).map(|(_, name)| name)
-}
-
-/// Whether `instruction` has a place for the input of `task`; else the input follows it.
-///
-/// # Errors
-/// [`DataError::Invalid`] names a placeholder that is neither `{content}` nor a field of the task, and those that are.
-pub fn places_input(instruction: &str, task: &Task) -> Result<bool, DataError> {
-    let fields = task.fields();
-    let known = |name: &str| fields.contains(&name) || other_name(name).is_some_and(|other| fields.contains(&other));
-    let mut places = false;
-    for name in placeholders(instruction) {
-        if name != CONTENT && !known(name) {
-            let known: Vec<String> = [CONTENT].iter().chain(&fields).map(|name| format!("{{{name}}}")).collect();
-            return Err(DataError::Invalid(format!(
-                "task `{}`: unknown placeholder {{{}}} in the instruction `{}`, expected one of: {}",
-                cut(&task.name),
-                cut(name),
-                cut(instruction),
-                cut(&known.join(", "))
-            )));
-        }
-        places = true;
-    }
-    Ok(places)
-}
-
-/// `instruction` with `input` at its `{content}`, for an input that is no example of a task; `None` if it has no place for it.
-///
-/// # Errors
-/// [`DataError::Invalid`] names any other placeholder.
-///
-/// ```
-/// use coin_data::prompt::with_input;
-/// assert_eq!(with_input("Is '{content}' fine?", "It rains.")?.as_deref(), Some("Is 'It rains.' fine?"));
-/// assert_eq!(with_input("Is this fine? ", "It rains.")?, None);
-/// assert!(with_input("Is {sentence} fine?", "It rains.").is_err());
-/// # Ok::<(), coin_data::DataError>(())
-/// ```
-pub fn with_input(instruction: &str, input: &str) -> Result<Option<String>, DataError> {
-    if let Some(other) = placeholders(instruction).find(|name| *name != CONTENT) {
-        return Err(DataError::Invalid(format!(
-            "unknown placeholder {{{}}} in the instruction `{}`, expected {{{CONTENT}}}",
-            cut(other),
-            cut(instruction)
-        )));
-    }
-    let prompt = Prompt { placement: Placement::Within(BTreeMap::new()), ..Prompt::new(instruction, "") };
-    Ok(placeholders(instruction).next().map(|_| prompt.question(input)))
-}
-
-/// The placeholders of `text`: where each stands with its braces, and its name.
-fn spans(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
-    let bytes = text.as_bytes();
-    let place = move |(open, _): (usize, &str)| {
-        let rest = &text[open + 1..];
-        let length = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|length| *length > 0)?;
-        let close = open + 1 + length;
-        let doubled = open > 0 && bytes[open - 1] == b'{' || bytes.get(close + 1) == Some(&b'}');
-        let is_name = bytes[close] == b'}' && !bytes[open + 1].is_ascii_digit() && !doubled;
-        is_name.then(|| (open..close + 1, &rest[..length]))
-    };
-    text.match_indices('{').filter_map(place)
-}
-
-/// How a text that is an instruction and its input in one becomes a prompt: what stands before it, and the marker.
-///
-/// ```
-/// use coin_data::PromptTemplate;
-/// let template: PromptTemplate = "USER: {instruction}\nASSISTANT: ".parse()?;
-/// assert_eq!(template.fill("Is this fine? He left.").render(), "USER: Is this fine? He left.\nASSISTANT: ");
-/// assert!("no place".parse::<PromptTemplate>().is_err());
-/// # Ok::<(), coin_data::DataError>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PromptTemplate {
-    before: String,
-    marker: String,
-}
-
-/// Where the text stands in a [`PromptTemplate`].
-const PLACE: &str = "{instruction}";
-
-impl PromptTemplate {
-    /// The prompt of a text.
-    pub fn fill(&self, instruction: &str) -> Prompt {
-        Prompt::new(format!("{}{instruction}", self.before), "").with_marker(&self.marker)
-    }
-}
-
-impl Default for PromptTemplate {
-    /// Nothing before, and the training marker.
-    fn default() -> Self {
-        PromptTemplate { before: String::new(), marker: TRAINING_MARKER.to_owned() }
-    }
-}
-
-impl std::fmt::Display for PromptTemplate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}{PLACE}{}", self.before, self.marker)
-    }
-}
-
-impl std::str::FromStr for PromptTemplate {
-    type Err = DataError;
-
-    fn from_str(text: &str) -> Result<Self, DataError> {
-        match text.split_once(PLACE) {
-            Some((before, marker)) if !marker.contains(PLACE) => {
-                Ok(PromptTemplate { before: before.to_owned(), marker: marker.to_owned() })
-            }
-            _ => Err(DataError::Invalid(format!(
-                "a prompt template must hold {PLACE} exactly once, got `{}`",
-                cut(text)
-            ))),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -406,12 +279,12 @@ mod tests {
         assert_eq!(body("Judge: "), format!("Judge: {content}"));
         assert_eq!(body("Read {content}, then {content}."), format!("Read {content}, then {content}."));
         assert_eq!(body("{sentence2} from {premise}?"), "Ann ran. from Ann {sentence2} ran.?");
-        // A perturbed form is filled the same way.
+        // A perturbed instruction is filled in the same way.
         assert_eq!(body("Raed {content}, tehn jduge"), format!("Raed {content}, tehn jduge"));
     }
 
     #[test]
-    fn braces_that_are_no_placeholder_are_text() {
+    fn other_braces_are_text() {
         for text in [r#"Answer as { "a": 1 }: "#, "Use {{ and }}: ", "{{content}} ", "{} {0} {a b} { content } {", "}{"]
         {
             assert_eq!(prompt(text).unwrap().placement, Placement::After, "{text}");

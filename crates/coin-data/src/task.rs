@@ -1,6 +1,6 @@
-//! A task as data: how an example is written, and what its answers mean.
+//! A task as data: the format of its examples and the meaning of answers.
 //!
-//! The ten GLUE tasks of the paper's evaluation are built in, one file each under `tasks/`.
+//! The ten GLUE tasks of the paper's evaluation are built in, as one file each in `tasks/`.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -10,21 +10,21 @@ use crate::{DataError, Instance};
 use coin_core::file::is_plain_name;
 use coin_core::quote::cut;
 
-/// One answer word and the class it stands for.
+/// An answer word and its class.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LabelWord {
-    /// What the answer begins with, in lower case.
+    /// The beginning of an answer, in lower case.
     pub word: String,
     /// The class.
     pub class: usize,
 }
 
-/// A measure of a task's answers.
+/// A metric of a task's answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Metric {
-    /// Share of right answers; always measured.
+    /// Share of correct answers; always computed.
     Accuracy,
     /// F1 of class 1.
     F1,
@@ -36,27 +36,27 @@ pub enum Metric {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Task {
-    /// Version of the definition; a change of any field raises it.
+    /// Version of the definition. A change to any field increments it.
     pub version: u32,
     /// Name, such as `mnli_matched`.
     pub name: String,
     /// Group of the paper's analysis: `sentiment`, `nli`, `paraphrase` or `grammar`.
     pub group: String,
-    /// The task whose instructions and templates are used: `mnli` for its two halves, else the task itself.
+    /// The task whose instructions and templates are used: `mnli` for its two halves, otherwise the task itself.
     pub instructions: String,
     /// Format of the content that follows the instruction, with `{field}` placeholders.
     pub content: String,
     /// The answer word of each class.
     pub labels: Vec<String>,
-    /// What an answer may begin with, tried in this order.
+    /// The valid beginnings of an answer, tried in this order.
     pub verbalizer: Vec<LabelWord>,
-    /// What is reported of it; accuracy alone where a file does not say.
+    /// The metrics to report. Default accuracy alone.
     #[serde(default = "accuracy_alone")]
     pub metrics: Vec<Metric>,
 }
 
-/// Bytes of the longest name of a task or level, of which files are named: file systems allow 255, and the names of results hold more
-/// than the task's.
+/// Maximum length in bytes of the name of a task or level. File names contain these names and more, and file systems allow 255
+/// bytes.
 pub const LONGEST_NAME: usize = 100;
 
 pub(crate) fn accuracy_alone() -> Vec<Metric> {
@@ -85,7 +85,7 @@ impl Task {
     /// The GLUE task called `name`.
     ///
     /// # Errors
-    /// [`DataError::UnknownTask`], which lists the names there are.
+    /// [`DataError::UnknownTask`], which lists the known names.
     ///
     /// ```
     /// assert_eq!(coin_data::Task::named("cola")?.labels, ["unacceptable", "acceptable"]);
@@ -101,7 +101,7 @@ impl Task {
             .ok_or_else(|| DataError::UnknownTask { name: name.to_owned(), known })
     }
 
-    /// The content of `instance`: the task's format with the instance's fields filled in.
+    /// Returns the content of `instance`: the task's format filled with the instance's fields.
     ///
     /// # Errors
     /// [`DataError::MissingField`] if the instance lacks a field of the format.
@@ -112,11 +112,11 @@ impl Task {
     /// The answer word of `instance`'s class.
     ///
     /// # Errors
-    /// [`DataError::Invalid`] if the class is none of the task's.
+    /// [`DataError::Invalid`] if the task does not have the class.
     pub fn answer(&self, instance: &Instance) -> Result<&str, DataError> {
         self.labels.get(instance.label).map(String::as_str).ok_or_else(|| {
             DataError::Invalid(format!(
-                "task `{}`, row {}: class {} is none of {}",
+                "task `{}`, row {}: class {} is not a class of {}",
                 cut(&self.name),
                 instance.row,
                 instance.label,
@@ -125,7 +125,7 @@ impl Task {
         })
     }
 
-    /// The names of the fields that the content needs, in their order, each once.
+    /// The names of the fields that the content needs, in order and without repetitions.
     pub fn fields(&self) -> Vec<&str> {
         let mut fields = Vec::new();
         for part in self.content.split('{').skip(1) {
@@ -137,11 +137,12 @@ impl Task {
         fields
     }
 
-    /// Refuses a definition that cannot be evaluated.
+    /// Checks that the task can be evaluated.
     ///
     /// # Errors
-    /// [`DataError::Invalid`] for a name that is no plain file name or longer than [`LONGEST_NAME`], fewer than two labels, a content without a field or with an
-    /// open brace, a word that is empty, not in lower case or stands for no class, and a label that no word stands for.
+    /// [`DataError::Invalid`] for a name that is not a plain file name or is longer than [`LONGEST_NAME`], fewer than two
+    /// labels, a content without a field or with an unclosed brace, a verbalizer word that is empty, not in lower case or has
+    /// an unknown class, and a label without a verbalizer word.
     ///
     /// ```
     /// let mut task = coin_data::Task::named("cola")?;
@@ -151,9 +152,9 @@ impl Task {
     /// ```
     pub fn check(&self) -> Result<(), DataError> {
         let fault = |what: String| Err(DataError::Invalid(format!("task `{}` {what}", cut(&self.name))));
-        // Results are written to a folder of the task's name.
+        // Results are written to a folder named after the task.
         if !is_plain_name(&self.name) {
-            return fault("has a name that is no plain file name: letters, digits, `_`, `-` and `.`".to_owned());
+            return fault("has a name that is not a plain file name of letters, digits, `_`, `-` and `.`".to_owned());
         }
         if self.name.len() > LONGEST_NAME {
             let bytes = self.name.len();
@@ -198,14 +199,14 @@ impl Task {
         }
     }
 
-    /// Every word that must survive a perturbation: label words and the verbaliser's words, without digits.
+    /// The words that a perturbation must keep: label words and verbalizer words that contain a letter.
     pub fn label_words(&self) -> BTreeSet<String> {
         let words = self.verbalizer.iter().map(|entry| entry.word.clone());
         words.chain(self.labels.iter().cloned()).filter(|word| word.chars().any(char::is_alphabetic)).collect()
     }
 }
 
-/// Fills the `{field}` placeholders of `format` from `instance`, asking `extra` for names that are no field.
+/// Fills the `{field}` placeholders of `format` from `instance`. `extra` returns the values of other names.
 pub(crate) fn fill(
     format: &str,
     instance: &Instance,

@@ -1,7 +1,7 @@
-//! Instruction templates: a task's ten ways of asking, and how they are filled.
+//! Instruction templates: several wordings per task, filled with the fields of an instance.
 //!
-//! Files have the form of the FLAN collection's: `{task: [[prompt, target], ..]}`, with `{field}` placeholders, and
-//! `{answer}` and `{options_}` for the answer word and the list of answers.
+//! Files have the format of the FLAN collection: `{task: [[prompt, target], ..]}`. Placeholders are `{field}`, `{answer}` for the
+//! answer word, and `{options_}` for the list of answers.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,45 +16,45 @@ use coin_core::quote::cut;
 /// The target pattern of a template that asks for the answer.
 const ANSWER: &str = "{answer}";
 
-/// Names of one and the same field: FLAN's templates for RTE say premise and hypothesis where GLUE says sentence1
-/// and sentence2, and other sets the reverse for MNLI.
+/// Pairs of names for the same field: FLAN's templates for RTE use premise and hypothesis where GLUE uses sentence1 and
+/// sentence2, and other sets do the reverse for MNLI.
 const FIELD_ALIASES: [[&str; 2]; 2] = [["premise", "sentence1"], ["hypothesis", "sentence2"]];
 
-/// FLAN's names of tasks that GLUE calls otherwise: (our name, FLAN's name).
+/// Tasks with a different name in FLAN: (name here, FLAN's name).
 const TASK_ALIASES: [(&str, &str); 2] = [("mrpc", "glue_mrpc"), ("qqp", "glue_qqp")];
 
-/// A pattern for the prompt and one for the target.
+/// A pattern for the prompt and a pattern for the target.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "(String, String)", into = "(String, String)")]
 pub struct Template {
     /// The instruction with the input, with placeholders.
     pub prompt: String,
-    /// What is to be answered, `{answer}` in most.
+    /// The target, usually `{answer}`.
     pub target: String,
 }
 
-/// Why a template is not used for classification pairs.
+/// The reason why a template is not used for classification pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exclusion {
-    /// The target is not exactly `{answer}`: the template turns the task round.
+    /// The target is not exactly `{answer}`: the template reverses the task.
     OtherTarget,
-    /// The prompt gives the answer away with `{answer}`.
+    /// The prompt reveals the answer with `{answer}`.
     AnswerInPrompt,
-    /// The prompt has no placeholder for a field, so all instances would read alike.
+    /// The prompt lacks a placeholder for a field, so all instances would have the same text.
     NoField,
 }
 
 impl Template {
-    /// A template from its two patterns.
+    /// Creates a template from its two patterns.
     pub fn new(prompt: impl Into<String>, target: impl Into<String>) -> Self {
         Template { prompt: prompt.into(), target: target.into() }
     }
 
-    /// Why the template cannot serve for classification pairs; `None` if it can.
+    /// The reason why the template cannot be used for classification pairs; `None` if it can.
     ///
     /// ```
-    /// use coin_data::template::{Exclusion, Template};
+    /// use coin_data::{Exclusion, Template};
     /// assert_eq!(Template::new("Is this well formed? {sentence}", "{answer}").exclusion(), None);
     /// assert_eq!(Template::new("Invent a sentence.", "{sentence}").exclusion(), Some(Exclusion::OtherTarget));
     /// ```
@@ -69,6 +69,36 @@ impl Template {
         } else {
             None
         }
+    }
+
+    /// Fills the template from `instance`; returns the prompt and the target.
+    ///
+    /// `{field}` is the instance's field of that name or its alias (premise is sentence1, hypothesis is sentence2).
+    /// `{answer}` is the answer word of the instance's class. `{options_}` is `OPTIONS:` and the task's answer words in class
+    /// order, one per line after `- `, as FLAN writes them. Braces in values are not expanded.
+    ///
+    /// # Errors
+    /// [`DataError::MissingField`] with the template and the row; [`DataError::Invalid`] for a class that the task does not
+    /// have.
+    ///
+    /// ```
+    /// use coin_data::{Instance, Task, Template};
+    /// let template = Template::new("{premise}\nSo is it true that {hypothesis}\n{options_}", "{answer}");
+    /// let instance = Instance::new("rte", 0, [("sentence1", "Ann ran home."), ("sentence2", "Ann ran.")], 0);
+    /// let (prompt, target) = template.fill(&Task::named("rte")?, &instance)?;
+    /// assert_eq!(prompt, "Ann ran home.\nSo is it true that Ann ran.\nOPTIONS:\n- entailment\n- not_entailment");
+    /// assert_eq!(target, "entailment");
+    /// # Ok::<(), coin_data::DataError>(())
+    /// ```
+    pub fn fill(&self, task: &Task, instance: &Instance) -> Result<(String, String), DataError> {
+        let answer = task.answer(instance)?;
+        let extra = |name: &str| match name {
+            "answer" => Some(answer.to_owned()),
+            "options_" => Some(options(task)),
+            _ => instance.fields.get(other_name(name)?).cloned(),
+        };
+        let fill = |pattern: &str| task::fill(pattern, instance, extra);
+        Ok((fill(&self.prompt)?, fill(&self.target)?))
     }
 }
 
@@ -97,7 +127,7 @@ pub struct TemplateSet {
 }
 
 impl TemplateSet {
-    /// A set from task names and their templates.
+    /// Creates a set from task names and their templates.
     pub fn new<K: Into<String>>(tasks: impl IntoIterator<Item = (K, Vec<Template>)>) -> Self {
         TemplateSet { tasks: tasks.into_iter().map(|(name, templates)| (name.into(), templates)).collect() }
     }
@@ -105,7 +135,7 @@ impl TemplateSet {
     /// Reads a JSON file `{task: [[prompt, target], ..]}`.
     ///
     /// # Errors
-    /// [`DataError::Io`]; [`DataError::Malformed`] with the line for another form; [`DataError::Empty`] for a file
+    /// [`DataError::Io`]; [`DataError::Malformed`] with the line for another structure; [`DataError::Empty`] for a file
     /// without tasks.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
@@ -127,11 +157,11 @@ impl TemplateSet {
         serde_json::from_str(include_str!("../templates/demo.json")).expect("the built-in template file is valid")
     }
 
-    /// The templates of `task`: those under its name, else under the name of the task whose instructions it uses,
-    /// else under FLAN's name for it (`glue_mrpc`, `glue_qqp`).
+    /// The templates of `task`: those under its name, otherwise under the name of the task whose instructions it uses,
+    /// otherwise under FLAN's name for it (`glue_mrpc`, `glue_qqp`).
     ///
     /// # Errors
-    /// [`DataError::Invalid`] with the names there are.
+    /// [`DataError::Invalid`] if the set lacks the task. The message lists the tasks that have templates.
     pub fn for_task(&self, task: &Task) -> Result<&[Template], DataError> {
         let own = [task.name.as_str(), task.instructions.as_str()];
         let alias = TASK_ALIASES.iter().filter(|(name, _)| own.contains(name)).map(|&(_, alias)| alias);
@@ -152,44 +182,13 @@ impl TemplateSet {
     }
 }
 
-/// Fills `template` from `instance`: the prompt and the target.
-///
-/// `{field}` is the instance's field of that name, or of its other name (premise is sentence1, hypothesis is
-/// sentence2); `{answer}` is the answer word of the instance's class; `{options_}` is `OPTIONS:` and the task's answer
-/// words in the order of the classes, a line each with `- ` in front, as FLAN writes them. Braces in values stay as they are.
-///
-/// # Errors
-/// [`DataError::MissingField`] with the template and the row, [`DataError::Invalid`] for a class the task does not
-/// have.
-///
-/// ```
-/// use coin_data::template::{Template, fill};
-/// use coin_data::{Instance, Task};
-/// let template = Template::new("{premise}\nSo is it true that {hypothesis}\n{options_}", "{answer}");
-/// let instance = Instance::new("rte", 0, [("sentence1", "Ann ran home."), ("sentence2", "Ann ran.")], 0);
-/// let (prompt, target) = fill(&template, &Task::named("rte")?, &instance)?;
-/// assert_eq!(prompt, "Ann ran home.\nSo is it true that Ann ran.\nOPTIONS:\n- entailment\n- not_entailment");
-/// assert_eq!(target, "entailment");
-/// # Ok::<(), coin_data::DataError>(())
-/// ```
-pub fn fill(template: &Template, task: &Task, instance: &Instance) -> Result<(String, String), DataError> {
-    let answer = task.answer(instance)?;
-    let extra = |name: &str| match name {
-        "answer" => Some(answer.to_owned()),
-        "options_" => Some(options(task)),
-        _ => instance.fields.get(other_name(name)?).cloned(),
-    };
-    let fill = |pattern: &str| task::fill(pattern, instance, extra);
-    Ok((fill(&template.prompt)?, fill(&template.target)?))
-}
-
-/// The other name of the field `name`: premise is sentence1, hypothesis is sentence2, and the reverse.
+/// The alias of the field `name`: premise is sentence1, hypothesis is sentence2, and the reverse.
 pub(crate) fn other_name(name: &str) -> Option<&'static str> {
     let [one, other] = FIELD_ALIASES.into_iter().find(|pair| pair.contains(&name))?;
     Some(if name == one { other } else { one })
 }
 
-/// FLAN's list of answers.
+/// The list of answers in FLAN's format.
 fn options(task: &Task) -> String {
     task.labels.iter().fold("OPTIONS:".to_owned(), |text, label| text + "\n- " + label)
 }
@@ -220,7 +219,7 @@ mod tests {
     #[test]
     fn values_are_not_expanded_again() {
         let template = Template::new("Judge: {sentence}\n{options_}", "{answer}");
-        let (prompt, target) = fill(&template, &cola(), &instance("Say {answer} or {x}.")).unwrap();
+        let (prompt, target) = template.fill(&cola(), &instance("Say {answer} or {x}.")).unwrap();
         assert_eq!(prompt, "Judge: Say {answer} or {x}.\nOPTIONS:\n- unacceptable\n- acceptable");
         assert_eq!(target, "acceptable");
     }
@@ -228,7 +227,7 @@ mod tests {
     #[test]
     fn a_missing_field_names_template_and_row_on_one_line() {
         let template = Template::new("Text:\n{review}", "{answer}");
-        let message = fill(&template, &cola(), &instance("A.")).unwrap_err().to_string();
+        let message = template.fill(&cola(), &instance("A.")).unwrap_err().to_string();
         assert_eq!(message, "task `cola`: `Text:\\n{review}` needs the field `review`, which row 4 lacks");
     }
 
@@ -266,8 +265,8 @@ mod tests {
             TemplateSet::read(&path)
         };
         assert_eq!(read(r#"{"a": [["p", "t"]]}"#).unwrap(), TemplateSet::new([("a", vec![Template::new("p", "t")])]));
-        assert!(read("").unwrap_err().to_string().ends_with("templates.json holds no template"));
-        assert!(read("{}").unwrap_err().to_string().ends_with("templates.json holds no template"));
+        assert!(read("").unwrap_err().to_string().ends_with("templates.json contains no template"));
+        assert!(read("{}").unwrap_err().to_string().ends_with("templates.json contains no template"));
         let message = read("{\"a\": [\n[\"p\"]]}").unwrap_err().to_string();
         assert!(message.contains("templates.json:2: expected {task: [[prompt, target], ..]}"), "{message}");
     }

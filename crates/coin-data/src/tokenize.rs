@@ -1,8 +1,8 @@
-//! Prompt and target as token ids, with the boundary between them.
+//! Converts prompt and target to token ids, with the boundary between them.
 //!
-//! Prompt and target are tokenised together. The boundary is found from the tokens' offsets ([`Boundary::Offsets`]: a
-//! token is supervised if any of its text belongs to the target), or as the released program finds it
-//! ([`Boundary::PromptAlone`]), which can disagree where the two ways of tokenising do.
+//! Prompt and target are tokenized together. The boundary is determined from the offsets of the tokens ([`Boundary::Offsets`]:
+//! a token is supervised if it contains text of the target), or by the method of the released program
+//! ([`Boundary::PromptAlone`]). The two differ if the prompt is tokenized differently alone.
 
 mod pair;
 
@@ -15,16 +15,16 @@ use coin_core::quote::cut;
 
 use crate::DataError;
 
-/// A tokenised prompt with its target.
+/// A tokenized prompt with its target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRow {
-    /// The ids: BOS if there is one, prompt, target, EOS if it is asked for.
+    /// The ids: BOS if there is one, prompt, target, EOS if requested.
     pub ids: Vec<u32>,
     /// Number of ids before the first supervised one.
     pub prompt: usize,
-    /// Number of prompt tokens cut out of the middle to fit.
+    /// Number of prompt tokens removed from the middle to fit the limit.
     pub shortened: usize,
-    /// Number of target tokens cut off on the right to fit, EOS among them.
+    /// Number of target tokens removed on the right to fit the limit, including EOS.
     pub cut: usize,
 }
 
@@ -35,14 +35,14 @@ impl TokenRow {
     }
 }
 
-/// What to do with a row longer than the limit.
+/// The treatment of rows longer than the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Truncation {
-    /// Keep the whole target and cut the prompt's middle (default; preset `strict`).
+    /// Keep the whole target and cut the middle of the prompt (default; preset `strict`).
     #[default]
     KeepAnswer,
-    /// Cut on the right, target included (preset `paper`); a row left without target is an error here.
+    /// Cut on the right, including the target (preset `paper`). A row without any target left is an error.
     Right,
     /// Refuse the row.
     Error,
@@ -50,47 +50,46 @@ pub enum Truncation {
     Skip,
 }
 
-/// Where supervision begins.
+/// The place where supervision begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Boundary {
-    /// At the first token that holds text of the target (default; preset `strict`).
+    /// At the first token that contains text of the target (default; preset `strict`).
     #[default]
     Offsets,
-    /// After as many tokens as the prompt has when it is tokenised alone (preset `paper`, the released program's). Where a
-    /// token of the joint text spans the boundary, or the prompt ends in other tokens alone than joined, supervision begins
-    /// too late or too early by a token.
+    /// After as many tokens as the prompt has if tokenized alone (preset `paper`, the released program's). If a token of the
+    /// joint text spans the boundary, or the prompt ends in different tokens alone, supervision begins a token too late or
+    /// too early.
     PromptAlone,
 }
 
-/// How rows are tokenised.
+/// Settings of tokenization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenizeOptions {
-    /// Id put before the prompt, if any. A text that begins with this token already gets no second one.
+    /// Id of the token before the prompt, if any. It is not added to a text that already begins with it.
     pub bos: Option<u32>,
-    /// Id put after the target and supervised, from which a model learns to stop. Default none (the released program's). A
-    /// target that ends in this token already gets no second one.
+    /// Id of the token after the target. It is supervised, so that the model learns to stop. Default none (the released
+    /// program's). It is not added to a target that already ends in it.
     pub eos: Option<u32>,
-    /// Longest row, in tokens. Default 256 (the released program's).
+    /// Maximum length of a row, in tokens. Default 256 (the released program's).
     pub max_tokens: usize,
-    /// What happens to longer rows.
+    /// The treatment of longer rows.
     pub truncation: Truncation,
-    /// Where supervision begins.
+    /// The place where supervision begins.
     pub boundary: Boundary,
 }
 
 impl TokenizeOptions {
-    /// The defaults, with this id before the prompt.
+    /// The defaults, with this BOS id.
     pub fn new(bos: Option<u32>) -> Self {
         let (truncation, boundary) = (Truncation::default(), Boundary::default());
         TokenizeOptions { bos, eos: None, max_tokens: 256, truncation, boundary }
     }
 
-    /// Tokenises `prompt` followed by `target`; `None` for a row that is too long under [`Truncation::Skip`].
+    /// Tokenizes `prompt` followed by `target`. Returns `None` for a row that is too long under [`Truncation::Skip`].
     ///
     /// # Errors
-    /// [`DataError::Invalid`] if no token would be supervised, if none stands before the first supervised one, which it
-    /// is predicted from, if the target alone exceeds the limit, or if the
-    /// tokenizer refuses the text.
+    /// [`DataError::Invalid`] if no token is supervised, if no token precedes the first supervised one (which is predicted
+    /// from it), if the target alone exceeds the limit, or if the tokenizer rejects the text.
     pub fn row(&self, tokenizer: &Tokenizer, prompt: &str, target: &str) -> Result<Option<TokenRow>, DataError> {
         let text = format!("{prompt}{target}");
         let refused = |error: tokenizers::Error| {
@@ -106,7 +105,7 @@ impl TokenizeOptions {
                 (alone < encoding.len()).then_some(alone)
             }
         };
-        // A text's own BOS stands for the one that would be put before it.
+        // A BOS in the text replaces the one that would be added.
         let Some(mut prompt_tokens) = boundary.map(|boundary| bos + boundary.saturating_sub(own)) else {
             return Err(DataError::Invalid(format!("target `{}` has no token to learn from", cut(target))));
         };
@@ -143,7 +142,7 @@ impl TokenizeOptions {
                     cut = excess;
                 }
                 Truncation::KeepAnswer => {
-                    // BOS and at least one prompt token on either side of the cut remain.
+                    // BOS and at least one prompt token on each side of the cut remain.
                     if prompt_tokens < excess + 3 {
                         return Err(too_long("target too long"));
                     }
@@ -217,7 +216,7 @@ pub(crate) mod tests {
             }
             let row = options.row(&tokenizer, "#", "yes").unwrap().unwrap();
             assert_eq!((row.ids, row.prompt), (vec![7, 5], 1));
-            // Where none is put before a text, its own stays.
+            // If no BOS is added, the one in the text stays.
             let row = TokenizeOptions { bos: None, ..options }.row(&tokenizer, "# is ", "yes").unwrap().unwrap();
             assert_eq!((row.ids, row.prompt), (vec![7, 1, 5], 2));
         }
@@ -228,14 +227,14 @@ pub(crate) mod tests {
         let ending = TokenizeOptions { eos: Some(7), ..OPTIONS };
         let row = ending.row(&tokenizer(), "is it good ?\n", "yes no").unwrap().unwrap();
         assert_eq!((row.ids.as_slice(), row.prompt, row.supervised()), (&[9, 1, 2, 3, 4, 5, 6, 7][..], 5, 3));
-        // A target that ends in it has it once.
+        // It is not added twice.
         let row = ending.row(&tokenizer(), "is it good ?\n", "yes #").unwrap().unwrap();
         assert_eq!((row.ids.as_slice(), row.supervised()), (&[9, 1, 2, 3, 4, 5, 7][..], 2));
-        // The prompt's middle makes room for it.
+        // The middle of the prompt is cut to make room for it.
         let short = TokenizeOptions { max_tokens: 6, ..ending };
         let row = short.row(&tokenizer(), "is it good ? # ", "yes").unwrap().unwrap();
         assert_eq!((row.ids.as_slice(), row.shortened, row.cut), (&[9, 1, 4, 7, 5, 7][..], 2, 0));
-        // What is cut on the right is counted.
+        // Tokens cut on the right are counted.
         let right = TokenizeOptions { max_tokens: 5, truncation: Truncation::Right, ..ending };
         let row = right.row(&tokenizer(), "is it ", "yes no").unwrap().unwrap();
         assert_eq!((row.ids.as_slice(), row.cut), (&[9, 1, 2, 5, 6][..], 1));
@@ -250,7 +249,7 @@ pub(crate) mod tests {
         let released = TokenizeOptions { boundary: Boundary::PromptAlone, ..OPTIONS };
         let row = released.row(&tokenizer(), "is it good ?\n", "yes no").unwrap().unwrap();
         assert_eq!((row.ids, row.prompt), (vec![9, 1, 2, 3, 4, 5, 6], 5));
-        // Alone, "go" is a token of its own: the joint "good" counts as prompt, and the target begins after it.
+        // "go" alone is one token, so the joint token "good" counts as prompt, and the target begins after it.
         let row = released.row(&tokenizer(), "is it go", "od yes").unwrap().unwrap();
         assert_eq!((row.ids, row.prompt), (vec![9, 1, 2, 3, 5], 4));
         assert!(released.row(&tokenizer(), "is it go", "od").unwrap_err().to_string().contains("no token"));

@@ -1,4 +1,4 @@
-//! Rows of the FLAN collection, made here as its program makes them, and the instances and couples found in them.
+//! Rows in the format of the FLAN collection, and the instances and couples recovered from them.
 
 #[cfg(feature = "parquet")]
 mod parquet_file;
@@ -7,10 +7,8 @@ use std::path::Path;
 
 use coin_data::flan::{self, Flan};
 use coin_data::glue::{self, Split};
-use coin_data::pairs::{PairsReport, from_worded};
-use coin_data::template::{self, Template};
-use coin_data::worded::Worded;
-use coin_data::{DataError, Task, TemplateSet};
+use coin_data::pairs::{CheckReport, from_worded};
+use coin_data::{DataError, Task, Template, TemplateSet, Worded};
 use coin_testkit::test_data;
 use serde_json::json;
 
@@ -79,12 +77,12 @@ fn every_row_is_an_instance_or_counted_with_its_reason() {
     assert_eq!((report.turned_round, report.repeated, report.beyond), (1, 1, 0));
 
     let squad = &tasks[1];
-    // The template that asks for the title serves only the instance that was read with one.
+    // The template with a title fits only the instance that was read with a title.
     assert_eq!((squad.target(0, 0), squad.target(0, 1), squad.target(2, 0)), ("", "Bo", "Ann"));
     assert_eq!(squad.prompt(1, 0), "Ann ran.\nShe fell.\nWho?");
     assert_eq!(squad.keywords(1)["title"], "Bo");
     let (pairs, _) = from_worded(squad, 12, 1).unwrap();
-    assert!(PairsReport::new(&pairs).is_sound());
+    assert!(CheckReport::new(&pairs).is_sound());
     assert_eq!(from_worded(squad, 12, 1).unwrap().0, pairs);
 
     assert_eq!(read(&rows, 2).unwrap().report.beyond, 5);
@@ -108,7 +106,7 @@ fn rows_without_a_text_and_folders_without_files_are_refused() {
     assert!(message.ends_with("part.jsonl:1: no `targets`"), "{message}");
     let folder = tempfile::tempdir().unwrap();
     let message = flan::read(folder.path(), &templates(), 1).unwrap_err().to_string();
-    assert!(message.ends_with("holds no file .jsonl or .parquet"), "{message}");
+    assert!(message.ends_with("contains no file .jsonl or .parquet"), "{message}");
 }
 
 #[cfg(feature = "parquet")]
@@ -144,7 +142,7 @@ fn instances_of_glue_come_back_out_of_flans_templates() {
         let list = set.for_task(&task).unwrap();
         let texts = instances.iter().take(1000).enumerate().map(|(at, instance)| {
             let number = at % list.len();
-            let (prompt, target) = template::fill(&list[number], &task, instance).unwrap();
+            let (prompt, target) = list[number].fill(&task, instance).unwrap();
             originals += usize::from(list[number].exclusion().is_none());
             row(prompt.trim(), target.trim(), flans, number as i64)
         });
@@ -157,6 +155,6 @@ fn instances_of_glue_come_back_out_of_flans_templates() {
     for task in &tasks {
         let (pairs, built) = from_worded(task, 400, 42).unwrap();
         assert_eq!(built.pairs, 400);
-        assert!(PairsReport::new(&pairs).is_sound());
+        assert!(CheckReport::new(&pairs).is_sound());
     }
 }

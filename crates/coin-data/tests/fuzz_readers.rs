@@ -1,7 +1,8 @@
-//! Every reader of files against bytes of any kind and against damaged files: no panic, and every error names its file.
+//! Tests every reader on arbitrary bytes and on damaged files: no panic, and every error names its file.
 //!
-//! `COIN_FUZZ_CASES` sets the cases of each test, 100 without it.
+//! `COIN_FUZZ_CASES` is the number of cases of each test, by default 100.
 
+mod damage;
 #[cfg(feature = "parquet")]
 mod parquet_file;
 
@@ -9,78 +10,14 @@ use std::path::Path;
 
 use coin_data::glue::{self, Split};
 use coin_data::induction::{self, Part};
-use coin_data::pairs::{self, ReadOptions};
-use coin_data::template::TemplateSet;
-use coin_data::{DataError, instructions, python_literal, t0};
+use coin_data::{DataError, ReadOptions, TemplateSet, instructions, pairs, t0};
 use proptest::prelude::*;
-use proptest::sample::Index;
-use proptest::test_runner::TestRunner;
 
-/// A change of a file.
-#[derive(Debug, Clone)]
-enum Change {
-    /// Another byte in place of one.
-    Replace(Index, u8),
-    /// Bits of a byte turned.
-    Turn(Index, u8),
-    /// Bytes put in.
-    Insert(Index, Vec<u8>),
-    /// So many bytes taken out.
-    Remove(Index, usize),
-    /// So many bytes from one place copied to another.
-    Copy(Index, Index, usize),
-    /// All from here on cut off.
-    Cut(Index),
-}
+use damage::{damaged, runner};
 
-fn change() -> impl Strategy<Value = Change> {
-    // Characters that mean something in one of the forms are drawn often.
-    let byte = || prop_oneof![any::<u8>(), prop::sample::select(&b"\"'\\,:\t\n\r{}[]() \0\xff-19"[..])];
-    prop_oneof![
-        4 => (any::<Index>(), byte()).prop_map(|(at, byte)| Change::Replace(at, byte)),
-        2 => (any::<Index>(), 0..8u8).prop_map(|(at, bit)| Change::Turn(at, 1 << bit)),
-        3 => (any::<Index>(), prop::collection::vec(byte(), 1..6)).prop_map(|(at, bytes)| Change::Insert(at, bytes)),
-        3 => (any::<Index>(), 1..20usize).prop_map(|(at, length)| Change::Remove(at, length)),
-        2 => (any::<Index>(), any::<Index>(), 1..60usize).prop_map(|(from, to, length)| Change::Copy(from, to, length)),
-        1 => any::<Index>().prop_map(Change::Cut),
-    ]
-}
-
-fn apply(bytes: &mut Vec<u8>, change: &Change) {
-    let place = |at: &Index, bytes: &[u8]| at.index(bytes.len() + 1);
-    match change {
-        Change::Replace(at, byte) if !bytes.is_empty() => {
-            let at = at.index(bytes.len());
-            bytes[at] = *byte;
-        }
-        Change::Turn(at, bits) if !bytes.is_empty() => {
-            let at = at.index(bytes.len());
-            bytes[at] ^= bits;
-        }
-        Change::Replace(..) | Change::Turn(..) => {}
-        Change::Insert(at, more) => {
-            let at = place(at, bytes);
-            bytes.splice(at..at, more.iter().copied());
-        }
-        Change::Remove(at, length) => {
-            let at = place(at, bytes);
-            bytes.drain(at..bytes.len().min(at + length));
-        }
-        Change::Copy(from, to, length) => {
-            let (from, to) = (place(from, bytes), place(to, bytes));
-            let piece = bytes[from..bytes.len().min(from + length)].to_vec();
-            bytes.splice(to..to, piece);
-        }
-        Change::Cut(at) => {
-            let at = place(at, bytes);
-            bytes.truncate(at);
-        }
-    }
-}
-
-/// Reads arbitrary and damaged content of `file` in a folder that also holds `others`.
+/// Reads arbitrary and damaged content of `file` in a folder that also contains `others`.
 ///
-/// `valid` is a content without fault; `read` gets the folder and the file.
+/// `valid` is a valid content; `read` is called with the folder and the file.
 fn fuzz<T>(file: &str, valid: &[u8], others: &[(&str, &[u8])], read: impl Fn(&Path, &Path) -> Result<T, DataError>) {
     let dir = tempfile::tempdir().unwrap();
     for (name, bytes) in others.iter().chain([&(file, valid)]) {
@@ -89,7 +26,7 @@ fn fuzz<T>(file: &str, valid: &[u8], others: &[(&str, &[u8])], read: impl Fn(&Pa
     }
     let path = dir.path().join(file);
     if let Err(error) = read(dir.path(), &path) {
-        panic!("the file without fault: {error}");
+        panic!("the valid file: {error}");
     }
     let check = |bytes: Vec<u8>| {
         std::fs::write(&path, bytes).unwrap();
@@ -102,17 +39,7 @@ fn fuzz<T>(file: &str, valid: &[u8], others: &[(&str, &[u8])], read: impl Fn(&Pa
     };
     let mut runner = runner();
     runner.run(&prop::collection::vec(any::<u8>(), 0..300), check).unwrap();
-    let damaged = prop::collection::vec(change(), 1..5).prop_map(|changes| {
-        let mut bytes = valid.to_vec();
-        changes.iter().for_each(|change| apply(&mut bytes, change));
-        bytes
-    });
-    runner.run(&damaged, check).unwrap();
-}
-
-fn runner() -> TestRunner {
-    let cases = std::env::var("COIN_FUZZ_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(100);
-    TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() })
+    runner.run(&damaged(valid), check).unwrap();
 }
 
 const JSONL: &[u8] = br#"{"original_instruction":"Is it? A.","paraphrased_instruction":"A. Is it?","targets":"yes","task":"a","keywords":{"x":"A."}}
@@ -125,7 +52,7 @@ Is it?",yes,a,"{'x': ""it's"", 'n': [1, -2.5e3, None], 'd': {'y': True}}"
 1,Is it? B.,B. Is it?,no,a,{'x': 'B\n\x41\u00e9'}
 "#;
 
-/// Reads pairs in every way, which must agree.
+/// Reads pairs in every way. The results must agree.
 fn read_pairs(path: &Path) -> Result<(), DataError> {
     let strict = pairs::read(path);
     let lenient = pairs::read_with(path, &ReadOptions { skip_bad: true });
@@ -215,30 +142,6 @@ fn induction_tasks() {
     let (first, second) = (("annotations/a.json", annotations), ("raw/induce/a.json", examples));
     fuzz(first.0, first.1, &[second], |dir, _| induction::read(dir, Part::Induce));
     fuzz(second.0, second.1, &[first], |dir, _| induction::read(dir, Part::Induce));
-}
-
-#[test]
-fn python_literals() {
-    let valid = r#"{'x': "it's", 'n': [1, -2.5e3, None, True], 'd': {'y': ('é\n\x41\u00e9\U0001f600', .5)}, 3: nan}"#;
-    python_literal::parse(valid).unwrap();
-    let check = |text: String| {
-        match python_literal::parse(&text) {
-            Ok(value) => drop(value.to_string()),
-            Err(DataError::Literal { offset, .. }) => prop_assert!(text.is_char_boundary(offset)),
-            Err(other) => prop_assert!(false, "{}", other),
-        }
-        Ok(())
-    };
-    let mut runner = runner();
-    runner.run(&any::<String>(), check).unwrap();
-    let damaged = prop::collection::vec(change(), 1..5).prop_map(|changes| {
-        let mut bytes = valid.as_bytes().to_vec();
-        changes.iter().for_each(|change| apply(&mut bytes, change));
-        String::from_utf8_lossy(&bytes).into_owned()
-    });
-    runner.run(&damaged, check).unwrap();
-    // What looks like a literal most of the time.
-    runner.run(&"[\\[\\]{}(),:'\"\\\\ nxuNoe0-9.+-]{0,40}", check).unwrap();
 }
 
 #[cfg(feature = "parquet")]

@@ -1,4 +1,4 @@
-//! GLUE files: written in small here, and the real ones.
+//! Reads small invented GLUE files and the real ones.
 
 #[cfg(feature = "parquet")]
 mod parquet_file;
@@ -9,7 +9,7 @@ use coin_data::glue::{self, Split};
 use coin_data::{DataError, Instance};
 use coin_testkit::test_data;
 
-/// Reads a task from a folder that holds `files`.
+/// Reads a task from a folder with `files`.
 fn read(files: &[(&str, &str)], task: &str, split: Split) -> Result<Vec<Instance>, DataError> {
     let dir = tempfile::tempdir().unwrap();
     for (path, text) in files {
@@ -111,9 +111,9 @@ fn errors_name_file_line_and_column() {
         "{text}"
     );
     let text = rte("");
-    assert!(text.ends_with("RTE/train.tsv holds no row"), "{text}");
+    assert!(text.ends_with("RTE/train.tsv contains no row"), "{text}");
     let text = message(&[("RTE/train.tsv", "\n")], "rte");
-    assert!(text.ends_with("RTE/train.tsv holds no row"), "{text}");
+    assert!(text.ends_with("RTE/train.tsv contains no row"), "{text}");
     let text = message(&[("RTE/train.tsv", "sentence1\tlabel\nA.\t1\n")], "rte");
     assert!(text.ends_with("RTE/train.tsv:1: the header has no column `sentence2`, only: sentence1, label"), "{text}");
     let text = message(&[("CoLA/train.tsv", "a\t1\t\tOne.\nb\t0\tTwo.\n")], "cola");
@@ -153,7 +153,7 @@ fn summary(dir: &Path, task: &str, split: Split) -> (usize, usize, usize) {
 #[test]
 fn real_files_have_the_known_numbers_of_rows() {
     let Some(dir) = test_data("real_files_have_the_known_numbers_of_rows", "glue") else { return };
-    // The figures of classes and quotes were counted with Python's csv module, quoting off except for RTE.
+    // The classes and quotes were counted with Python's csv module, without quoting except for RTE.
     use Split::{Train, Validation};
     assert_eq!(summary(&dir, "cola", Train), (8551, 6023, 4));
     assert_eq!(summary(&dir, "cola", Validation), (1043, 719, 0));
@@ -193,7 +193,7 @@ fn csv_and_json_lines_have_the_same_columns() {
     let text = error("RTE/train.jsonl", "[1]");
     assert!(text.contains("train.jsonl:1: not a JSON object: "), "{text}");
     let text = error("RTE/train.jsonl", "");
-    assert!(text.ends_with("RTE/train.jsonl holds no row"), "{text}");
+    assert!(text.ends_with("RTE/train.jsonl contains no row"), "{text}");
 }
 
 #[test]
@@ -234,8 +234,8 @@ fn adversarial_examples_are_read_by_task() {
     assert_eq!(read(text, "mnli_matched").unwrap()[0].label, 2);
     assert_eq!(read(text, "rte").unwrap_err(), "dev.json: `rte`, example 0: no `sentence2`, only: label, sentence1");
     assert_eq!(read(text, "sst2").unwrap_err(), "dev.json: `sst2`, example 0: unknown label `2`");
-    assert_eq!(read(text, "qqp").unwrap_err(), "dev.json holds no example of the task");
-    assert_eq!(read(text, "cola").unwrap_err(), "dev.json holds no example of the task");
+    assert_eq!(read(text, "qqp").unwrap_err(), "dev.json contains no example of the task");
+    assert_eq!(read(text, "cola").unwrap_err(), "dev.json contains no example of the task");
     assert!(read("[\n1]", "cola").unwrap_err().starts_with("dev.json:1: expected {task: [{field: text}, ..]}: "));
 }
 
@@ -336,7 +336,7 @@ fn real_files_under_other_names() {
 
 #[test]
 fn bad_rows_are_left_out_and_counted_where_asked_for() {
-    use coin_data::pairs::ReadOptions;
+    use coin_data::ReadOptions;
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("SST-2")).unwrap();
     let lines = ["sentence\tlabel", "good\t1", "no label", "bad\t0", "odd\t7", "fine\t1"];
@@ -344,7 +344,7 @@ fn bad_rows_are_left_out_and_counted_where_asked_for() {
     let with = |skip_bad| glue::read_with(dir.path(), "sst2", Split::Train, &ReadOptions { skip_bad });
     assert!(with(false).unwrap_err().to_string().contains("train.tsv:3: the column `label` is missing"));
     let (rows, report) = with(true).unwrap();
-    // Rows keep their number in the file.
+    // Rows keep their numbers in the file.
     assert_eq!(rows.iter().map(|row| row.row).collect::<Vec<_>>(), [0, 2, 4]);
     assert_eq!((report.rows, report.skipped_count), (5, 2));
     assert_eq!(report.skipped.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [3, 5]);

@@ -1,16 +1,15 @@
-//! Instruction data in its four forms, written in small here and the real files, and couples from it.
+//! Reads instruction data in its four formats, from small invented files and the real ones, and builds couples from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use coin_data::induction::{self, Part};
 use coin_data::instructions::{self, Example, InstructionTask};
-use coin_data::pairs::{Pair, from_worded};
-use coin_data::t0;
-use coin_data::worded::Worded;
+use coin_data::pairs::from_worded;
+use coin_data::{Pair, Worded, t0};
 use coin_testkit::test_data;
 
-/// A folder that holds `files`.
+/// A folder with `files`.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (path, text) in files {
@@ -64,8 +63,8 @@ fn entries_of_another_form_are_named() {
     );
     assert!(message("a.json", "[\n{}]").starts_with("a.json:2: not a list of instructions: missing field"));
     assert!(message("a.jsonl", "{}").starts_with("a.jsonl:1: not an instruction: missing field"));
-    assert_eq!(message("a.json", ""), "a.json holds no instruction");
-    assert_eq!(message("a.json", "[]"), "a.json holds no instruction");
+    assert_eq!(message("a.json", ""), "a.json contains no instruction");
+    assert_eq!(message("a.json", "[]"), "a.json contains no instruction");
 }
 
 const ANNOTATIONS: &str = r#"{"annotations": ["Negate.", "Say the opposite.", "Negate. "]}"#;
@@ -104,7 +103,7 @@ fn induction_tasks_have_their_wordings_and_examples() {
         ),
         "{text}"
     );
-    assert!(message("{\"examples\": {}}").ends_with("raw/induce/a.json holds no example"));
+    assert!(message("{\"examples\": {}}").ends_with("raw/induce/a.json contains no example"));
     assert!(message("{\n\"examples\": 1}").contains("raw/induce/a.json:2: invalid type"));
 }
 
@@ -140,22 +139,22 @@ fn templates_are_grouped_by_their_rows() {
     assert_eq!(
         left_out,
         [
-            ("empty", "0 rows, too few to tell of which data set"),
+            ("empty", "0 rows, too few to identify the data set"),
             ("lone", "no other template of its data set"),
             ("set_a_moved", "its rows are not those of the other templates of `set_a`"),
             ("set_a_short", "9 rows, where the other templates of `set_a` have 20"),
-            ("set_few", "3 rows, too few to tell of which data set"),
+            ("set_few", "3 rows, too few to identify the data set"),
         ]
     );
     let text = t0::read(folder(&[("a.jsonl", "{\"prompt\": \"x\", \"completion\": \"y\"}\n[]\n")]).path()).unwrap_err();
     assert!(text.to_string().contains("a.jsonl:2: not a prompt with its completion: "), "{text}");
     let text = t0::read(folder(&[("a.txt", "")]).path()).unwrap_err().to_string();
-    assert!(text.ends_with(" holds no file *.jsonl"), "{text}");
+    assert!(text.ends_with(" contains no file *.jsonl"), "{text}");
 }
 
-/// Checks all couples against the source, by its texts alone.
+/// Checks all couples against the texts of the source.
 fn check(source: &impl Worded, pairs: &[Pair]) {
-    // Where each text with its target stands: (wording, instance).
+    // The place of each text with its target: (wording, instance).
     let mut places: BTreeMap<(String, &str), BTreeSet<(usize, usize)>> = BTreeMap::new();
     for wording in 0..source.wordings() {
         for instance in 0..source.instances() {
@@ -192,7 +191,7 @@ fn couples_are_hard_negatives_and_few_are_a_prefix_of_many() {
     };
     let (pairs, report) = from_worded(&task, 60, 5).unwrap();
     check(&task, &pairs);
-    // Thirty anchors are one round of all instances.
+    // Thirty anchors make one round of all instances.
     assert_eq!((pairs.len(), report.instances_used, report.wordings_unused, report.passed_over), (60, 30, 0, 0));
     let (few, _) = from_worded(&task, 10, 5).unwrap();
     assert_eq!(few, pairs[..10]);
@@ -200,19 +199,19 @@ fn couples_are_hard_negatives_and_few_are_a_prefix_of_many() {
     assert_eq!(pairs[0].keywords["answer"], pairs[0].targets);
 
     let message = |task: &InstructionTask, pairs| from_worded(task, pairs, 0).unwrap_err().to_string();
-    assert_eq!(message(&task, 3), "task `size`: 3 pairs asked for, expected an even number: every two are a couple");
+    assert_eq!(message(&task, 3), "task `size`: 3 pairs requested, expected an even number: pairs come in couples");
     let one = InstructionTask { wordings: vec!["Judge.".to_owned()], ..task.clone() };
     assert_eq!(
         message(&one, 2),
-        "task `size`: in none of 1 wordings have two of 30 instances different targets, each with a paraphrase"
+        "task `size`: none of 1 wordings has two of 30 instances with different targets and a paraphrase each"
     );
     let same = InstructionTask { examples: task.examples[..5].to_vec(), ..task };
     assert!(
-        message(&same, 2).starts_with("task `size`: in none of 3 wordings have two of 5 instances different targets")
+        message(&same, 2).starts_with("task `size`: none of 3 wordings has two of 5 instances with different targets")
     );
-    // One text with two targets is no couple, but either goes with a third.
+    // One text with two targets does not form a couple, but each forms one with a third instance.
     let two = InstructionTask { examples: vec![example("1", "small"), example("1", "large")], ..same.clone() };
-    assert!(message(&two, 2).starts_with("task `size`: in none of 3 wordings"));
+    assert!(message(&two, 2).starts_with("task `size`: none of 3 wordings"));
     let three = InstructionTask { examples: [&two.examples[..], &[example("2", "small")]].concat(), ..two };
     check(&three, &from_worded(&three, 20, 1).unwrap().0);
 }
@@ -222,7 +221,7 @@ fn real_t0_templates_are_aligned() {
     let Some(dir) = test_data("real_t0_templates_are_aligned", "flan/t0_short") else { return };
     let t0 = t0::read(&dir).unwrap();
     let rows = |name: &str| std::fs::read_to_string(dir.join(name).with_extension("jsonl")).unwrap().lines().count();
-    // Those with fewer than the 200 rows of all others are not aligned with them, and one is alone.
+    // Files with fewer than 200 rows are not aligned with the others, and one data set has a single template.
     let mut files: Vec<String> = std::fs::read_dir(&dir)
         .unwrap()
         .map(|entry| Path::new(&entry.unwrap().file_name()).file_stem().unwrap().to_str().unwrap().to_owned())
@@ -244,7 +243,7 @@ fn real_t0_templates_are_aligned() {
             Err(error) => without.push(error.to_string()),
         }
     }
-    // The templates of the first answer in words of their own, the last has no answers, and the others have one answer.
+    // The templates of the first have different answer words, the last lacks answers, and the others have a single answer.
     let names = ["app_reviews", "dbpedia_14", "rotten_tomatoes", "trec"];
     assert!(without.iter().map(|text| text.split('`').nth(1).unwrap()).eq(names), "{without:?}");
 }

@@ -1,15 +1,14 @@
-//! Pairs in every form of file: all forms give the same pairs, bad rows are named or left out by whole couples.
+//! Reads pairs from files in every format. All formats give the same pairs, and bad rows are named or left out in whole couples.
 
 #[cfg(feature = "parquet")]
 mod parquet_file;
 
 use std::path::Path;
 
-use coin_data::DataError;
-use coin_data::pairs::{self, Pair, ReadOptions, ReadReport};
+use coin_data::{DataError, Pair, ReadOptions, ReadReport, pairs};
 use proptest::prelude::*;
 
-/// The pairs, or the message with the folder's name taken out.
+/// The pairs, or the message without the name of the folder.
 fn read_with(name: &str, bytes: impl AsRef<[u8]>, skip_bad: bool) -> Result<(Vec<Pair>, ReadReport), String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
@@ -39,7 +38,7 @@ fn pair(original: &str, target: &str) -> Pair {
 const HEADER: &str = ",original_instruction,paraphrased_instruction,targets,task_name,keyword_data\n";
 const KEYWORDS: &str = r#"{'sentence': 'It\'s "so", or\nnot.'}"#;
 
-/// What pandas' `to_csv` writes of the pairs.
+/// The output of pandas' `to_csv` for the pairs.
 fn csv(pairs: &[Pair]) -> String {
     let quoted = |text: &str| match text.contains(['"', ',', '\n']) {
         true => format!("\"{}\"", text.replace('"', "\"\"")),
@@ -98,11 +97,11 @@ fn unreadable_files_are_named_with_line_and_column() {
         message(text.replace("3,", "").replacen("0,a,", "0,", 1).as_bytes()),
         "pairs.csv:2: the column `keyword_data` is missing: 5 columns, expected 6"
     );
-    assert_eq!(message(b""), "pairs.csv holds no pair");
-    assert_eq!(message(HEADER.as_bytes()), "pairs.csv holds no pair");
+    assert_eq!(message(b""), "pairs.csv contains no pair");
+    assert_eq!(message(HEADER.as_bytes()), "pairs.csv contains no pair");
     assert_eq!(
         message(csv(&couple[..1]).as_bytes()),
-        "pairs.csv: 1 pairs, expected an even number: every two are a couple"
+        "pairs.csv: 1 pairs, expected an even number: pairs come in couples"
     );
     assert_eq!(
         read("pairs.jsonl", b"{}\n\xff\n").unwrap_err().split(" at").next().unwrap(),
@@ -111,7 +110,7 @@ fn unreadable_files_are_named_with_line_and_column() {
     assert_eq!(read("pairs.jsonl", b"\n\xff\n").unwrap_err(), "pairs.jsonl:2: invalid UTF-8");
     assert_eq!(
         read("pairs.txt", "").unwrap_err(),
-        "pairs.txt: the ending says the form of a file of pairs, expected one of .jsonl, .ndjson, .csv, .parquet"
+        "pairs.txt: unknown extension of a file of pairs, expected one of .jsonl, .ndjson, .csv, .parquet"
     );
     assert!(pairs::read("no/such.csv").unwrap_err().to_string().starts_with("cannot access no/such.csv: "));
     #[cfg(not(feature = "parquet"))]
@@ -148,7 +147,7 @@ fn a_stream_goes_on_after_a_bad_row() {
 #[test]
 fn a_bad_row_takes_its_partner_along() {
     let line = |text: &str| serde_json::to_string(&pair(text, "x")).unwrap();
-    // Couples (a, b), (bad, d), (e, f), (g, bad), (bad, bad), (k, l), and a last row without another.
+    // Couples (a, b), (bad, d), (e, f), (g, bad), (bad, bad), (k, l), and a last row without a partner.
     let rows = [line("a"), line("b"), "{".into(), line("d"), line("e"), line("f"), line("g"), "7".into()];
     let rows = [&rows[..], &["[]".into(), "x".into(), line("k"), line("l"), line("m")]].concat().join("\n\n");
     let (pairs, report) = read_with("pairs.jsonl", &rows, true).unwrap();
@@ -158,17 +157,17 @@ fn a_bad_row_takes_its_partner_along() {
     let lines: Vec<usize> = report.skipped.iter().map(|(line, _)| *line).collect();
     assert_eq!(lines, [5, 7, 13, 15, 17, 19, 25]);
     assert!(report.skipped[0].1.starts_with("not a pair: "));
-    assert_eq!(report.skipped[1].1, "left out with row 5, the other entry of its couple");
-    assert_eq!(report.skipped[2].1, "left out with row 15, the other entry of its couple");
-    assert_eq!(report.skipped[6].1, "the last row has no other entry");
+    assert_eq!(report.skipped[1].1, "left out with row 5, its partner in the couple");
+    assert_eq!(report.skipped[2].1, "left out with row 15, its partner in the couple");
+    assert_eq!(report.skipped[6].1, "the last row has no partner");
 
     let (pairs, report) = read_with("pairs.csv", csv(&[pair("a", "x"), pair("b", "y")]) + "2,c\n3,d\n", true).unwrap();
     assert_eq!((pairs.len(), report.skipped_count), (2, 2));
     let text = "{\n".repeat(60) + &line("a") + "\n" + &line("b");
     let (_, report) = read_with("pairs.jsonl", text, true).unwrap();
     assert_eq!((report.skipped.len(), report.skipped_count), (20, 60));
-    assert_eq!(read_with("pairs.jsonl", "{\n{\n", true).unwrap_err(), "pairs.jsonl holds no pair that can be read");
-    // Quotes that do not match leave no way to tell rows apart.
+    assert_eq!(read_with("pairs.jsonl", "{\n{\n", true).unwrap_err(), "pairs.jsonl contains no readable pair");
+    // With unbalanced quotes the limits of rows are unknown.
     assert!(read_with("pairs.csv", csv(&[pair("a", "x"), pair("b", "y")]) + "2,c\"\n", true).is_err());
 }
 
@@ -180,7 +179,7 @@ fn a_row_broken_in_two_lines_is_no_couple() {
     let text = broken + &of_task("rte") + &of_task("cola") + &of_task("cola");
     assert_eq!(
         read_with("pairs.jsonl", text, true).unwrap_err(),
-        "pairs.jsonl:4: the two entries of a couple are of different tasks, and 3 rows were left out: a line may be missing"
+        "pairs.jsonl:4: the two rows of a couple have different tasks, and 3 rows were left out: a line may be missing"
     );
 }
 
@@ -277,7 +276,7 @@ mod parquet {
         assert_eq!(message, "pairs.parquet:3: column `original_instruction`: no text");
         let (pairs, report) = table(&texts, Compression::SNAPPY, 7).unwrap();
         assert_eq!((pairs.len(), report.skipped[1].0), (2, 4));
-        assert_eq!(table(&[], Compression::SNAPPY, 1).unwrap_err(), "pairs.parquet holds no pair");
+        assert_eq!(table(&[], Compression::SNAPPY, 1).unwrap_err(), "pairs.parquet contains no pair");
 
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.parquet");

@@ -1,11 +1,10 @@
-//! Pairs built from instances and templates: invented ones, and the real training rows with FLAN's templates.
+//! Builds pairs from invented instances and templates, and from the real training rows with FLAN's templates.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use coin_data::glue::{self, Split};
-use coin_data::pairs::{Negatives, Variation, interleave, read_jsonl, write_jsonl};
-use coin_data::template::{Exclusion, Template, TemplateSet, fill};
-use coin_data::{Component, Instance, Pair, PairBuilder, PairReport, Task};
+use coin_data::pairs::{BuildReport, Negatives, PairBuilder, Variation, interleave, read, write_jsonl};
+use coin_data::{Component, Exclusion, Instance, Pair, Task, Template, TemplateSet};
 use coin_testkit::test_data;
 use proptest::prelude::*;
 
@@ -13,7 +12,7 @@ fn task(name: &str) -> Task {
     Task::named(name).unwrap()
 }
 
-/// Three usable templates, the first of them twice, and three that are not.
+/// Three usable templates, the first of them twice, and three unusable ones.
 fn templates() -> TemplateSet {
     let list = [
         ("Is this well formed?\n{sentence}\n{options_}", "{answer}"),
@@ -42,7 +41,7 @@ fn cola(n: usize) -> Vec<Instance> {
     (0..n).map(instance).collect()
 }
 
-/// `n` instances of mnli, the classes in turn.
+/// `n` instances of mnli with alternating classes.
 fn mnli(n: usize) -> Vec<Instance> {
     let instance = |row: usize| {
         let fields = [("premise", format!("Premise {row}.")), ("hypothesis", format!("Hypothesis {row}."))];
@@ -51,14 +50,14 @@ fn mnli(n: usize) -> Vec<Instance> {
     (0..n).map(instance).collect()
 }
 
-fn build(name: &str, instances: &[Instance], pairs: usize, seed: u64) -> Result<(Vec<Pair>, PairReport), String> {
+fn build(name: &str, instances: &[Instance], pairs: usize, seed: u64) -> Result<(Vec<Pair>, BuildReport), String> {
     PairBuilder::new(&templates(), seed).build(&task(name), instances, pairs).map_err(|error| error.to_string())
 }
 
 /// Checks every couple and returns the rows used, by sentence or premise.
 ///
-/// What a pair must be is derived from the keywords alone: both texts must be among the renderings of the usable
-/// templates, and the original of both entries must be of one template.
+/// The expected pairs follow from the keywords: both texts must be renderings of usable templates, and the originals of
+/// both pairs must use the same template.
 fn check(pairs: &[Pair], set: &TemplateSet, name: &str) -> BTreeMap<String, usize> {
     let task = task(name);
     let usable: Vec<&Template> =
@@ -72,7 +71,7 @@ fn check(pairs: &[Pair], set: &TemplateSet, name: &str) -> BTreeMap<String, usiz
             let label = task.labels.iter().position(|word| *word == pair.targets).unwrap();
             let instance = Instance::new(name, 0, pair.keywords.clone(), label);
             let renderings: Vec<String> =
-                usable.iter().map(|template| fill(template, &task, &instance).unwrap().0).collect();
+                usable.iter().map(|template| template.fill(&task, &instance).unwrap().0).collect();
             assert!(renderings.contains(&pair.paraphrased_instruction));
             let of_text = |(at, text): (usize, &String)| (*text == pair.original_instruction).then_some(at);
             let originals: BTreeSet<usize> = renderings.iter().enumerate().filter_map(of_text).collect();
@@ -97,7 +96,7 @@ proptest! {
         let (pairs, report) = build(name, &instances, 2 * couples, seed).unwrap();
         prop_assert_eq!((pairs.len(), report.pairs), (2 * couples, 2 * couples));
         prop_assert_eq!(check(&pairs, &templates(), name).len(), report.rows_used);
-        // Fewer pairs are a prefix, and the same call gives the same pairs.
+        // A smaller number of pairs gives a prefix, and the same call gives the same pairs.
         let (half, _) = build(name, &instances, couples / 2 * 2, seed).unwrap();
         prop_assert_eq!(&half[..], &pairs[..couples / 2 * 2]);
     }
@@ -105,7 +104,7 @@ proptest! {
 
 #[test]
 fn rows_of_an_answer_are_used_up_before_they_return() {
-    // 12 rows, 3 unacceptable: after 6 couples each of these came exactly twice, 6 of the others once.
+    // 12 rows, 3 of them unacceptable: in 6 couples each of these occurs exactly twice, and 6 of the others occur once.
     let (pairs, report) = build("cola", &cola(12), 12, 5).unwrap();
     let used = check(&pairs, &templates(), "cola");
     let counts = |target: &str| {
@@ -175,7 +174,7 @@ fn what_cannot_be_built_is_named() {
     let text = |name: &str, rows: &[Instance], pairs| build(name, rows, pairs, 0).unwrap_err();
     assert_eq!(
         text("cola", &cola(8), 3),
-        "task `cola`: 3 pairs asked for, expected an even number: every two are a couple"
+        "task `cola`: 3 pairs requested, expected an even number: pairs come in couples"
     );
     assert_eq!(
         text("cola", &cola(4)[1..], 2),
@@ -270,7 +269,7 @@ fn other_components_vary_too() {
         let parts = |text: &str| text.split("\n\n### Response:\n").map(str::to_owned).collect::<Vec<_>>();
         let (one, other) = (parts(&pair.original_instruction), parts(&pair.paraphrased_instruction));
         assert_eq!((one.len(), other.len()), (3, 3), "two examples and the row itself");
-        // What follows the last example's answer is the row, in the same words.
+        // The answer of the last example is followed by the row in the same words.
         let own = |parts: &[String]| parts[2].split_once("\n\n").unwrap().1.to_owned();
         assert!(own(&one) == own(&other) && one != other);
         let sentence = &pair.keywords["sentence"];
@@ -297,7 +296,7 @@ fn a_report_counts_what_repeats() {
     ];
     let (_, report) = build("cola", &rows, 2, 8).unwrap();
     assert_eq!(report.answers, BTreeMap::from([("acceptable".to_owned(), 3), ("unacceptable".to_owned(), 2)]));
-    // Rows 0 and 1 meet only rows that say the same; row 2, and rows 3 and 4 meet another.
+    // Rows 0 and 1 have only hard negatives with the same text. Rows 2, 3 and 4 have others.
     assert_eq!((report.duplicates, report.without_negative), (3, 2));
 }
 
@@ -307,21 +306,21 @@ fn real_rows_fill_the_real_templates() {
     let (Some(dir), Some(path)) = (test_data(name, "glue"), test_data(name, "flan/templates_v1.json")) else { return };
     let set = TemplateSet::read(path).unwrap();
     let mut lists = Vec::new();
-    // Usable, repeated and excluded templates of FLAN's ten: RTE has one that asks for a context and a hypothesis,
-    // CoLA and SST-2 two each that ask for a sentence, and CoLA one twice.
+    // Usable, repeated and excluded ones of FLAN's ten templates: one of RTE asks for a context and a hypothesis, two each
+    // of CoLA and SST-2 ask for a sentence, and one of CoLA occurs twice.
     for (name, counts) in [("cola", (8, 1, 2)), ("sst2", (8, 0, 2)), ("rte", (9, 0, 1))] {
         let task = task(name);
         let rows = glue::read(&dir, name, Split::Train).unwrap();
         for instance in &rows {
             for template in set.for_task(&task).unwrap() {
-                let (prompt, target) = fill(template, &task, instance).unwrap();
+                let (prompt, target) = template.fill(&task, instance).unwrap();
                 assert!(!prompt.contains("{options_}") && !target.contains("{answer}"));
             }
         }
         let (pairs, report) = PairBuilder::new(&set, 42).build(&task, &rows, 2000).unwrap();
         assert_eq!((report.templates_used, report.templates_repeated, report.templates_excluded), counts);
         check(&pairs, &set, name);
-        // 1000 draws of each answer, and every answer has more rows than that.
+        // 1000 draws of each answer, and each answer has more rows.
         assert_eq!(report.rows_used, 2000);
         lists.push(pairs);
     }
@@ -329,7 +328,7 @@ fn real_rows_fill_the_real_templates() {
     assert_eq!(mixed.len(), 6000);
     let folder = tempfile::tempdir().unwrap();
     write_jsonl(folder.path().join("pairs.jsonl"), &mixed).unwrap();
-    assert_eq!(read_jsonl(folder.path().join("pairs.jsonl")).unwrap(), mixed);
+    assert_eq!(read(folder.path().join("pairs.jsonl")).unwrap(), mixed);
 }
 
 #[test]
@@ -337,7 +336,7 @@ fn flan_has_usable_templates_for_every_task() {
     let Some(path) = test_data("flan_has_usable_templates_for_every_task", "flan/templates_v1.json") else { return };
     let set = TemplateSet::read(path).unwrap();
     for task in Task::glue() {
-        // All fields the task's content needs, under GLUE's names.
+        // All fields that the content of the task needs, with GLUE's names.
         let names =
             ["sentence", "sentence1", "sentence2", "question", "question1", "question2", "premise", "hypothesis"];
         let fields = names.into_iter().filter(|name| task.content.contains(&format!("{{{name}}}")));
@@ -346,7 +345,7 @@ fn flan_has_usable_templates_for_every_task() {
         assert_eq!(templates.len(), 10);
         assert!(templates.iter().filter(|template| template.exclusion().is_none()).count() >= 8, "{}", task.name);
         for template in templates {
-            fill(template, &task, &instance).unwrap();
+            template.fill(&task, &instance).unwrap();
         }
     }
 }

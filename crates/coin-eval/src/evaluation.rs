@@ -2,8 +2,7 @@
 //!
 //! [`Evaluation::plan`] turns them into a [`Plan`], which knows every prompt and runs.
 
-use coin_data::prompt::{Component, RELEASED_EVALUATION_MARKER, TRAINING_MARKER};
-use coin_data::{DataError, Instance, Task};
+use coin_data::{Component, DataError, Instance, RELEASED_EVALUATION_MARKER, TRAINING_MARKER, Task};
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::{Ledger, Record};

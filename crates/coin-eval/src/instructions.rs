@@ -10,9 +10,7 @@ use std::path::{Path, PathBuf};
 use coin_core::file::{is_plain_name, read_to_string};
 use coin_core::json;
 use coin_core::quote::cut;
-use coin_data::Task;
-use coin_data::prompt::places_input;
-use coin_data::task::LONGEST_NAME;
+use coin_data::{LONGEST_NAME, Task, places_input};
 
 use crate::EvalError;
 use crate::levels::CLEAN;

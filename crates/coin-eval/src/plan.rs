@@ -6,8 +6,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use coin_data::prompt::Component;
-use coin_data::{DataError, Instance, Prompt, Task};
+use coin_data::{Component, DataError, Instance, Prompt, Task};
 
 use crate::evaluation::{Evaluation, LongPrompts, Preset};
 use crate::ledger::Record;

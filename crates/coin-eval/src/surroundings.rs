@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use coin_core::quote::cut;
-use coin_data::prompt::Demonstration;
-use coin_data::{Instance, Task};
+use coin_data::{Demonstration, Instance, Task};
 
 use crate::levels::CLEAN;
 use crate::{EvalError, sampling};

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use burn::tensor::{DType, Device, Tensor};
-use coin_data::batches::by_length;
+use coin_data::pairs::by_length;
 use coin_data::tokenize::PairRow;
 use coin_loss::collective::Collective;
 use coin_model::Llama;

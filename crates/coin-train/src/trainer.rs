@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use coin_data::pairs::ReadOptions;
 use coin_data::tokenize::{TokenRow, TokenizeOptions, TokenizedPairs, tokenize_pairs};
-use coin_data::{Pair, pairs};
+use coin_data::{Pair, ReadOptions, pairs};
 use coin_model::{Llama, LoraConfig, TextTokenizer, adapter, checkpoint};
 
 use crate::checkpoint::RunState;

@@ -212,7 +212,7 @@ fn pairs_are_built_from_flans_files() {
     assert!(built && said.contains("12 rows: 12 instances"), "{said}");
     let pairs = pairs::read(&out).unwrap();
     assert_eq!(pairs.len(), 6);
-    assert!(pairs::PairsReport::new(&pairs).is_sound());
+    assert!(pairs::CheckReport::new(&pairs).is_sound());
     let (built, said) = coin(&[&build[..], &["--templates", text(&templates), "--limit", "5"]].concat());
     assert!(!built && said.contains("--limit 5"), "{said}");
 }

@@ -1,26 +1,28 @@
-//! What a list of pairs holds, and what is wrong with it.
+//! Counts the content and the faults of a list of pairs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::pairs::{InstanceGroups, Pair};
+use super::instances::InstanceGroups;
+use crate::Pair;
 
-/// The pairs of one task.
+/// Counts of the pairs of one task.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TaskCounts {
     /// Pairs.
     pub pairs: usize,
-    /// Pairs by target: the balance of the labels. Tasks with more than 20 different targets have none here.
+    /// Number of pairs by target (the balance of labels); empty for tasks with more than 20 different targets.
     pub answers: BTreeMap<String, usize>,
-    /// Different targets.
+    /// Number of different targets.
     pub targets: usize,
 }
 
-/// What a list of pairs holds.
+/// The content and the faults of a list of pairs.
 ///
 /// ```
-/// use coin_data::pairs::{Pair, PairsReport};
+/// use coin_data::Pair;
+/// use coin_data::pairs::CheckReport;
 /// let pair = |original: &str, target: &str| Pair {
 ///     original_instruction: original.to_owned(),
 ///     paraphrased_instruction: format!("{original} Please."),
@@ -29,49 +31,49 @@ pub struct TaskCounts {
 ///     component: None,
 ///     keywords: Default::default(),
 /// };
-/// let report = PairsReport::new(&[pair("a", "yes"), pair("b", "yes"), pair("c", "yes"), pair("d", "no")]);
+/// let report = CheckReport::new(&[pair("a", "yes"), pair("b", "yes"), pair("c", "yes"), pair("d", "no")]);
 /// assert_eq!((report.pairs, &report.couples_without_negative), (4, &vec![0]));
 /// assert_eq!(report.tasks["cola"].answers["yes"], 3);
 /// assert!(!report.is_sound());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct PairsReport {
+pub struct CheckReport {
     /// Pairs.
     pub pairs: usize,
-    /// By task; pairs without one are under the empty name.
+    /// Counts by task. Pairs without a task have the empty name.
     pub tasks: BTreeMap<String, TaskCounts>,
-    /// Pairs of the same two texts and the same target as an earlier one.
+    /// Pairs with the same two texts and the same target as an earlier pair.
     pub duplicates: usize,
-    /// Texts that stand with one target here and with another there.
+    /// Texts that occur with more than one target.
     pub contradictions: usize,
-    /// Couples (counted from 0) whose two targets are equal, so that neither is a negative of the other.
+    /// Couples (counted from 0) with two equal targets, so that neither is a negative of the other.
     pub couples_without_negative: Vec<usize>,
-    /// Couples (counted from 0) of two tasks, which are poor negatives of each other.
+    /// Couples (counted from 0) of two different tasks, which are poor negatives of each other.
     pub couples_of_two_tasks: Vec<usize>,
-    /// Pairs (counted from 0) whose two texts are equal.
+    /// Pairs (counted from 0) with two equal texts.
     pub equal_wordings: Vec<usize>,
     /// Pairs (counted from 0) with an empty text or target.
     pub empty: Vec<usize>,
-    /// Characters of the longest text with its target.
+    /// Length in characters of the longest text with its target.
     pub longest: usize,
-    /// Different instances; [`InstanceGroups`] says how they are recognized.
+    /// Number of different instances. `pairs/instances.rs` documents how they are recognized.
     #[serde(default)]
     pub instances: usize,
-    /// Groups of couples that are tied by common instances, of which all or none must be held out.
+    /// Number of groups of couples that share instances. The couples of a group must be held out together or not at all.
     #[serde(default)]
     pub groups: usize,
-    /// Pairs of the largest group.
+    /// Number of pairs in the largest group.
     #[serde(default)]
     pub largest_group: usize,
 }
 
-/// Different targets up to which a task counts as one with label words.
+/// Maximum number of different targets of a task with label words.
 const LABELS: usize = 20;
 
-impl PairsReport {
-    /// Counts what `pairs` hold; every two adjacent ones are a couple.
+impl CheckReport {
+    /// Checks `pairs`, of which every two adjacent ones form a couple.
     pub fn new(pairs: &[Pair]) -> Self {
-        let mut report = PairsReport { pairs: pairs.len(), ..PairsReport::default() };
+        let mut report = CheckReport { pairs: pairs.len(), ..CheckReport::default() };
         let groups = InstanceGroups::new(pairs);
         let sizes = groups.sizes();
         report.instances = groups.of_pairs().iter().max().map_or(0, |last| last + 1);
@@ -115,7 +117,7 @@ impl PairsReport {
         report
     }
 
-    /// Whether every couple is one of hard negatives, and every pair one of two wordings.
+    /// True if all couples consist of hard negatives and all pairs of two different, non-empty texts.
     pub fn is_sound(&self) -> bool {
         self.couples_without_negative.is_empty()
             && self.couples_of_two_tasks.is_empty()
@@ -142,7 +144,7 @@ mod tests {
 
     #[test]
     fn every_fault_is_counted_and_placed() {
-        let report = PairsReport::new(&[
+        let report = CheckReport::new(&[
             pair("a", "b", "yes", "x"),
             pair("c", "c", "no", "x"),
             pair("a", "b", "yes", "x"),
@@ -160,7 +162,7 @@ mod tests {
     #[test]
     fn free_answers_have_no_balance() {
         let pairs: Vec<Pair> = (0..30).map(|at| pair(&format!("{at}"), "b", &format!("t{at}"), "x")).collect();
-        let report = PairsReport::new(&pairs);
+        let report = CheckReport::new(&pairs);
         assert!(report.is_sound() && report.tasks["x"].answers.is_empty());
         assert_eq!(report.tasks["x"].targets, 30);
     }

@@ -1,27 +1,28 @@
-//! Pairs that are held out of training, on which a loss is measured and an adapter chosen.
+//! Holds pairs out of training, to measure a loss on them and choose an adapter.
 //!
-//! The released program holds out the last pairs. Where an instance stands in several pairs, some of these are then trained on, and the
-//! loss on the others is too good. [`hold_out`] keeps all pairs of an instance on one side.
+//! The released program holds out the last pairs. If an instance occurs in several pairs, the model may be trained on some of them, and the
+//! loss on the others is then too low. [`hold_out`] keeps all pairs of an instance on one side.
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
 
-use crate::pairs::{InstanceGroups, Pair};
+use super::instances::InstanceGroups;
+use crate::Pair;
 
-/// Which pairs are held out, by their places in the list.
+/// A split of pairs into training and validation, by their places in the list.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HeldOut {
-    /// Pairs to train on, in their order.
+    /// Pairs for training, in order.
     pub training: Vec<usize>,
-    /// Pairs that are held out, in their order.
+    /// Pairs held out, in order.
     pub validation: Vec<usize>,
-    /// Pairs that are neither: of an instance that is held out, or the other entry of such a pair.
+    /// Pairs in neither part: pairs of a held-out instance, and their partners.
     pub left_out: Vec<usize>,
-    /// Held-out pairs of an instance that is also trained on.
+    /// Held-out pairs whose instance also occurs in training.
     pub leaking: usize,
 }
 
-/// Where a couple goes.
+/// The part to which a couple is assigned.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     Training,
@@ -32,7 +33,7 @@ enum Side {
 /// Holds out the last `count` pairs, an even number, as the released program does.
 ///
 /// ```
-/// # use coin_data::pairs::{Pair, hold_out_last};
+/// # use coin_data::{Pair, pairs::hold_out_last};
 /// # let pair = |sentence: &str, wording: &str| Pair {
 /// #     original_instruction: format!("Judge: {sentence}"),
 /// #     paraphrased_instruction: format!("{sentence} {wording}"),
@@ -55,12 +56,13 @@ pub fn hold_out_last<P: Borrow<Pair>>(pairs: &[P], count: usize) -> HeldOut {
 
 /// Holds out at most `count` pairs, so that no instance is both held out and trained on.
 ///
-/// From the last couple on, each is held out with all couples that are tied to it by common instances; a group that does not fit into what
-/// is left of `count` is trained on. A group of more than `count` pairs cannot be held out whole: of it single couples are held out, and
-/// those that share an instance with them are left out of training. Where no instance stands in two couples these are the last pairs.
+/// Starting at the last couple, each couple is held out together with all couples that share instances with it, directly or through
+/// others. A group that exceeds the rest of `count` stays in training. A group of more than `count` pairs cannot be held out whole:
+/// single couples of it are held out, and couples that share an instance with them are left out of training. If no instance occurs in
+/// two couples, the held-out pairs are the last ones.
 ///
 /// ```
-/// # use coin_data::pairs::{Pair, hold_out};
+/// # use coin_data::{Pair, pairs::hold_out};
 /// # let pair = |sentence: &str, wording: &str| Pair {
 /// #     original_instruction: format!("Judge: {sentence}"),
 /// #     paraphrased_instruction: format!("{sentence} {wording}"),
@@ -69,7 +71,7 @@ pub fn hold_out_last<P: Borrow<Pair>>(pairs: &[P], count: usize) -> HeldOut {
 /// #     component: None,
 /// #     keywords: [("sentence".to_owned(), sentence.to_owned())].into(),
 /// # };
-/// // Two paraphrases of the instances a and b, and in the middle a couple of others.
+/// // Two paraphrases of the instances a and b, with a couple of other instances between them.
 /// let pairs = ["a", "b", "c", "d", "a", "b"].map(|sentence| pair(sentence, "Fine?"));
 /// let held = hold_out(&pairs, 4);
 /// assert_eq!((held.training, held.validation, held.leaking), (vec![2, 3], vec![0, 1, 4, 5], 0));
@@ -134,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    /// A pair of each of the instances.
+    /// One pair for each instance.
     fn pairs(instances: &[usize]) -> Vec<Pair> {
         let pair = |(at, instance): (usize, &usize)| Pair {
             original_instruction: format!("{at} original"),
@@ -158,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_group_too_large_to_be_held_out_whole_gives_single_couples() {
-        // A chain: each couple shares an instance with the next.
+        // A chain: each couple shares an instance with the next one.
         let chain = pairs(&[0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6]);
         let held = hold_out(&chain, 2);
         assert_eq!((held.validation, held.left_out, held.leaking), (vec![10, 11], vec![8, 9], 0));

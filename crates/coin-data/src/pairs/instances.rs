@@ -1,59 +1,42 @@
-//! Which pairs are of one instance, and which couples must stay together for it.
+//! Recognizes pairs of the same instance, and couples that must stay together.
 //!
-//! Nothing in a file of pairs numbers the instances. Two pairs are taken for pairs of one instance if any of these is equal
-//! (white space between words never counts; the rule is ours):
+//! Files of pairs do not number the instances. Two pairs count as pairs of one instance if they agree in any of the following
+//! (white space between words is ignored; the rule is this project's):
 //!
-//! 1. the task and the keywords without `answer` and `options_`, of pairs that have keywords;
-//! 2. the target and these keywords, whatever the task: tasks may share their rows, as `mnli` and `mnli_matched` do;
+//! 1. the task and the keywords except `answer` and `options_`, for pairs with keywords;
+//! 2. the target and these keywords, for any task, since tasks may share rows, as `mnli` and `mnli_matched` do;
 //! 3. the target and one of the two texts;
-//! 4. of pairs without keywords, the task, the target and eight words in a row that stand in both texts of each, so in what the
-//!    rewording kept. Words that stand so with several targets of the task tell nothing: they are the templates' own, or a passage
-//!    that instances share.
+//! 4. for pairs without keywords, the task, the target, and a run of eight words that occurs in both texts of each pair, so the
+//!    rewording kept it. Runs that occur with several targets of the task are ignored: they belong to the templates, or to a
+//!    passage that instances share.
 //!
-//! The fourth misses inputs of fewer than eight words in files without keywords.
+//! In files without keywords, the fourth rule misses inputs of fewer than eight words.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashMap};
 
+use crate::Pair;
 use crate::instance::single_spaced;
-use crate::pairs::Pair;
 
-/// Words of a run that tells an instance.
+/// Number of words in a run that identifies an instance.
 const RUN: usize = 8;
 
-/// Runs of a pair that are kept: those of the smallest hashes, which two pairs with nearly the same runs have in common.
+/// Number of runs kept per pair: those with the smallest hashes, which pairs with nearly the same runs have in common.
 const RUNS: usize = 8;
 
-/// Keywords that do not tell one instance from another.
+/// Keywords that do not identify an instance.
 const OF_NO_INSTANCE: [&str; 2] = ["answer", "options_"];
 
-/// The instances of some pairs, and the couples that are tied to each other by common instances.
-///
-/// ```
-/// use coin_data::pairs::{InstanceGroups, Pair};
-/// let pair = |wording: &str, sentence: &str| Pair {
-///     original_instruction: format!("{wording} {sentence}"),
-///     paraphrased_instruction: format!("{sentence} {wording}"),
-///     targets: "yes".to_owned(),
-///     task: Some("cola".to_owned()),
-///     component: None,
-///     keywords: [("sentence".to_owned(), sentence.to_owned())].into(),
-/// };
-/// // Couples of the instances (a, b), (c, d) and (b, e).
-/// let texts = [("Fine?", "a"), ("Fine?", "b"), ("Fine?", "c"), ("Fine?", "d"), ("Good?", "b"), ("Good?", "e")];
-/// let groups = InstanceGroups::new(&texts.map(|(wording, sentence)| pair(wording, sentence)));
-/// assert_eq!(groups.of_pairs(), [0, 1, 2, 3, 1, 4]);
-/// assert_eq!(groups.of_couples(), [0, 1, 0]);
-/// ```
+/// The instances of a list of pairs, and the groups of couples that share instances.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InstanceGroups {
+pub(crate) struct InstanceGroups {
     of_pairs: Vec<usize>,
     of_couples: Vec<usize>,
 }
 
 impl InstanceGroups {
-    /// The instances and groups of `pairs`, of which every two adjacent ones are a couple.
-    pub fn new<P: Borrow<Pair>>(pairs: &[P]) -> Self {
+    /// Finds the instances and groups of `pairs`, of which every two adjacent ones form a couple.
+    pub(crate) fn new<P: Borrow<Pair>>(pairs: &[P]) -> Self {
         let mut instances = Sets::new(pairs.len());
         let mut known: HashMap<u64, usize> = HashMap::new();
         let runs: Vec<Vec<u64>> = pairs.iter().map(|pair| runs(pair.borrow())).collect();
@@ -72,18 +55,18 @@ impl InstanceGroups {
         InstanceGroups { of_pairs, of_couples: couples.numbered() }
     }
 
-    /// The instance of each pair, numbered in the order in which they first appear.
-    pub fn of_pairs(&self) -> &[usize] {
+    /// The instance of each pair, numbered in the order of first appearance.
+    pub(crate) fn of_pairs(&self) -> &[usize] {
         &self.of_pairs
     }
 
-    /// The group of each couple: couples of one group are tied by instances that they share, directly or through others.
-    pub fn of_couples(&self) -> &[usize] {
+    /// The group of each couple. Couples of one group share instances, directly or through other couples.
+    pub(crate) fn of_couples(&self) -> &[usize] {
         &self.of_couples
     }
 
-    /// Couples of each group.
-    pub fn sizes(&self) -> Vec<usize> {
+    /// The number of couples in each group.
+    pub(crate) fn sizes(&self) -> Vec<usize> {
         let mut sizes = vec![0; self.of_couples.iter().max().map_or(0, |last| last + 1)];
         self.of_couples.iter().for_each(|&group| sizes[group] += 1);
         sizes
@@ -108,13 +91,13 @@ impl Sets {
         at
     }
 
-    /// Joins the sets of two numbers; the root is the smallest number of a set.
+    /// Joins the sets of two numbers. The root of a set is its smallest number.
     fn join(&mut self, one: usize, other: usize) {
         let (one, other) = (self.root(one), self.root(other));
         self.parent[one.max(other)] = one.min(other);
     }
 
-    /// The set of each number, numbered in the order in which they first appear.
+    /// The set of each number. Sets are numbered in the order of first appearance.
     fn numbered(mut self) -> Vec<usize> {
         let mut numbers = HashMap::new();
         let mut number = |root: usize| {
@@ -125,7 +108,7 @@ impl Sets {
     }
 }
 
-/// The keys of a pair's instance; see the module.
+/// The keys of a pair's instance, as described in the module docs.
 fn keys(pair: &Pair, runs: &[u64], templates: &HashMap<u64, Option<u64>>) -> Vec<u64> {
     let target = single_spaced(&pair.targets);
     let task = pair.task.as_deref().unwrap_or_default();
@@ -147,7 +130,7 @@ fn keys(pair: &Pair, runs: &[u64], templates: &HashMap<u64, Option<u64>>) -> Vec
     keys
 }
 
-/// The runs of all pairs, each with the hash of its target, or nothing where it stands with several.
+/// The runs of all pairs, each with the hash of its target, or `None` if it occurs with several targets.
 fn runs_of_templates<P: Borrow<Pair>>(pairs: &[P], runs: &[Vec<u64>]) -> HashMap<u64, Option<u64>> {
     let mut known = HashMap::new();
     for (pair, runs) in pairs.iter().zip(runs) {
@@ -160,12 +143,12 @@ fn runs_of_templates<P: Borrow<Pair>>(pairs: &[P], runs: &[Vec<u64>]) -> HashMap
     known
 }
 
-/// The keywords of a pair by which its instance is known.
+/// The keywords of a pair that identify its instance.
 fn keywords_of_instance(pair: &Pair) -> impl Iterator<Item = (&String, &String)> {
     pair.keywords.iter().filter(|(name, _)| !OF_NO_INSTANCE.contains(&name.as_str()))
 }
 
-/// Hashes of the task and some of the runs of words that both texts have; none of a pair whose keywords tell its instance.
+/// Hashes of the task and some runs of words that occur in both texts; empty if keywords identify the instance.
 fn runs(pair: &Pair) -> Vec<u64> {
     if keywords_of_instance(pair).next().is_some() {
         return Vec::new();
@@ -181,8 +164,8 @@ fn runs(pair: &Pair) -> Vec<u64> {
     original.intersection(&paraphrase).copied().take(RUNS).collect()
 }
 
-/// FNV-1a over texts, each ended by a byte that no text holds, with its bits mixed. The same on every platform, since which runs are
-/// kept depends on it.
+/// FNV-1a over texts, each terminated by a byte that cannot occur in text, with mixed bits. It must be the same on every platform,
+/// since it determines which runs are kept.
 fn hash<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for text in texts {
@@ -193,7 +176,7 @@ fn hash<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
     mixed(hash)
 }
 
-/// The last steps of SplitMix64, which spread every bit of a number over all.
+/// The final steps of SplitMix64, in which every bit affects all others.
 fn mixed(mut hash: u64) -> u64 {
     hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -221,25 +204,25 @@ mod tests {
     }
 
     #[test]
-    fn keywords_tell_the_instance() {
+    fn keywords_identify_the_instance() {
         let with = |target: &str, task: &str, keywords: &[(&str, &str)], wording: &str| {
             pair(&format!("{wording} a"), &format!("{wording} b"), target, task, keywords)
         };
         let one = || with("yes", "rte", &[("s", "Ann  ran."), ("answer", "yes")], "1");
         assert!(same(one(), with("yes", "rte", &[("s", "Ann ran. ")], "2")));
-        // A repeated row with another label is the same input.
+        // A repeated row with another label has the same input.
         assert!(same(one(), with("no", "rte", &[("s", "Ann ran."), ("answer", "no")], "2")));
         // Tasks that share their rows.
         assert!(same(one(), with("yes", "rte_copy", &[("s", "Ann ran.")], "2")));
         assert!(!same(one(), with("no", "rte_copy", &[("s", "Ann ran.")], "2")));
         assert!(!same(one(), with("yes", "rte", &[("s", "Ann sat.")], "2")));
-        // Only the list of answers is equal.
+        // Only the lists of answers are equal.
         let options = |wording: &str| with("yes", "rte", &[("answer", "yes"), ("options_", "- yes")], wording);
         assert!(!same(options("1"), options("2")));
     }
 
     #[test]
-    fn texts_tell_the_instance_where_nothing_else_does() {
+    fn texts_identify_the_instance_without_keywords() {
         let texts = |original: &str, paraphrase: &str, target: &str| pair(original, paraphrase, target, "t", &[]);
         assert!(same(texts("a", "b", "yes"), texts("c", " b", "yes")));
         // A template without an input has many instances.
@@ -254,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_a_template_tell_nothing() {
+    fn words_of_a_template_are_ignored() {
         let head = "Below is an instruction that describes a task, with an input.";
         let texts = |input: &str, target: &str| {
             pair(&format!("{head} Judge {input}"), &format!("{head} Say {input}"), target, "t", &[])
@@ -264,7 +247,20 @@ mod tests {
     }
 
     #[test]
-    fn couples_are_tied_through_others() {
+    fn pairs_of_one_instance_group_their_couples() {
+        // Couples of the instances (a, b), (c, d) and (b, e).
+        let texts = [("Fine?", "a"), ("Fine?", "b"), ("Fine?", "c"), ("Fine?", "d"), ("Good?", "b"), ("Good?", "e")];
+        let of = |(wording, sentence): (&str, &str)| {
+            let texts = (format!("{wording} {sentence}"), format!("{sentence} {wording}"));
+            pair(&texts.0, &texts.1, "yes", "cola", &[("sentence", sentence)])
+        };
+        let groups = InstanceGroups::new(&texts.map(of));
+        assert_eq!(groups.of_pairs(), [0, 1, 2, 3, 1, 4]);
+        assert_eq!(groups.of_couples(), [0, 1, 0]);
+    }
+
+    #[test]
+    fn couples_are_grouped_through_others() {
         let of = |text: &str| pair(&format!("{text} ?"), &format!("{text} !"), "t", "t", &[("x", text)]);
         let groups = InstanceGroups::new(&["a", "b", "c", "d", "d", "e", "f", "g", "e", "a"].map(of));
         assert_eq!(groups.of_couples(), [0, 0, 0, 1, 0]);

@@ -1,19 +1,18 @@
-//! The order of couples: mixing tasks, and shuffling for an epoch.
+//! Orders couples: mixes tasks, shuffles for an epoch, sorts by length.
+
+use std::ops::Range;
 
 use rand::{Rng, RngCore};
 
-use crate::pairs::Pair;
+use crate::{DataError, Pair};
 use coin_core::stream;
 
-use crate::DataError;
-
-/// Mixes the pairs of several tasks by whole couples, in a random order.
+/// Mixes the pairs of several tasks in a random order of whole couples.
 ///
-/// The result depends on `seed` and the couples alone, not on the order of the lists, as long as no two lists are of
-/// the same task.
+/// The result depends only on `seed` and the couples, not on the order of the lists, if all lists have different tasks.
 ///
 /// # Errors
-/// [`DataError::Invalid`] if a list holds an odd number of pairs.
+/// [`DataError::Invalid`] if a list has an odd number of pairs.
 pub fn interleave(lists: Vec<Vec<Pair>>, seed: u64) -> Result<Vec<Pair>, DataError> {
     let mut couples = Vec::new();
     for list in lists {
@@ -31,12 +30,12 @@ pub fn interleave(lists: Vec<Vec<Pair>>, seed: u64) -> Result<Vec<Pair>, DataErr
     Ok(couples.into_iter().flat_map(|(_, first, second)| [first, second]).collect())
 }
 
-/// Shuffles `pairs`, or what stands for them, by whole couples for an epoch, counted from 0; a couple keeps its inner order.
+/// Shuffles whole couples for an epoch, counted from 0. The items are pairs or stand for pairs. The order within a couple is kept.
 ///
-/// Every epoch is meant to start from the same order, that of the file, so that any of them can be reached alone.
+/// Start every epoch from the order of the file, so that each can be computed without the earlier ones.
 ///
 /// # Errors
-/// [`DataError::Invalid`] if the number of pairs is odd; `pairs` is then unchanged.
+/// [`DataError::Invalid`] if the number of pairs is odd. In this case `pairs` is unchanged.
 pub fn shuffle_couples<T>(pairs: &mut [T], seed: u64, epoch: usize) -> Result<(), DataError> {
     if !pairs.len().is_multiple_of(2) {
         return Err(odd(pairs.len(), ""));
@@ -49,6 +48,22 @@ pub fn shuffle_couples<T>(pairs: &mut [T], seed: u64, epoch: usize) -> Result<()
         pairs.swap(2 * last + 1, 2 * other + 1);
     }
     Ok(())
+}
+
+/// Returns an order of rows in which couples of similar length are adjacent, longest first.
+///
+/// `lengths` are the lengths of the rows, of which every two adjacent ones form a couple. A couple is as long as its longer row.
+/// Couples of equal length keep their order. A last row without a partner is treated as a couple.
+///
+/// ```
+/// use coin_data::pairs::by_length;
+/// assert_eq!(by_length(&[3, 9, 5, 5, 2, 1, 7, 9]), [0, 1, 6, 7, 2, 3, 4, 5]);
+/// ```
+pub fn by_length(lengths: &[usize]) -> Vec<usize> {
+    let mut couples: Vec<Range<usize>> =
+        (0..lengths.len()).step_by(2).map(|first| first..(first + 2).min(lengths.len())).collect();
+    couples.sort_by_key(|couple| std::cmp::Reverse(lengths[couple.clone()].iter().copied().max()));
+    couples.into_iter().flatten().collect()
 }
 
 fn check_even(pairs: &[Pair]) -> Result<(), DataError> {
@@ -64,7 +79,7 @@ fn check_even(pairs: &[Pair]) -> Result<(), DataError> {
 }
 
 fn odd(count: usize, task: &str) -> DataError {
-    DataError::Invalid(format!("{count} pairs{task}, expected an even number: every two are a couple"))
+    DataError::Invalid(format!("{count} pairs{task}, expected an even number: pairs come in couples"))
 }
 
 #[cfg(test)]
@@ -85,7 +100,7 @@ mod tests {
         (0..2 * couples).map(pair).collect()
     }
 
-    /// The indices of a shuffled list, after checking that couples are whole.
+    /// The indices of a shuffled list. Checks that couples are whole.
     fn couples(pairs: &[Pair]) -> Vec<(String, usize)> {
         let place = |pair: &Pair| {
             let (task, index) = pair.original_instruction.split_once(' ').unwrap();
@@ -110,6 +125,15 @@ mod tests {
             let mut order = couples(&pairs);
             order.sort();
             prop_assert_eq!(order, (0..n).map(|at| ("a".to_owned(), at)).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn an_order_by_length_keeps_couples_whole(lengths in prop::collection::vec(1usize..60, 0..40)) {
+            let lengths = &lengths[..lengths.len() / 2 * 2];
+            let mut order = by_length(lengths);
+            prop_assert!(order.chunks(2).all(|two| two[0] % 2 == 0 && two[1] == two[0] + 1));
+            order.sort_unstable();
+            prop_assert_eq!(order, (0..lengths.len()).collect::<Vec<_>>());
         }
 
         #[test]
@@ -148,8 +172,8 @@ mod tests {
         let mut pairs = list("cola", 2);
         pairs.pop();
         let message = shuffle_couples(&mut pairs, 0, 0).unwrap_err().to_string();
-        assert_eq!(message, "3 pairs, expected an even number: every two are a couple");
+        assert_eq!(message, "3 pairs, expected an even number: pairs come in couples");
         let message = interleave(vec![list("a", 1), pairs], 0).unwrap_err().to_string();
-        assert_eq!(message, "3 pairs of the task `cola`, expected an even number: every two are a couple");
+        assert_eq!(message, "3 pairs of the task `cola`, expected an even number: pairs come in couples");
     }
 }

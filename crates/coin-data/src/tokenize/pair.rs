@@ -1,11 +1,11 @@
-//! Pairs as token rows.
+//! Converts pairs to token rows.
 
 use tokenizers::Tokenizer;
 
 use super::{TokenRow, TokenizeOptions};
 use crate::{DataError, Pair, PromptTemplate};
 
-/// A pair as token ids, with what decides which others are its negatives.
+/// A pair as token ids, with the task and target that determine its negatives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PairRow {
     /// The original wording.
@@ -19,29 +19,29 @@ pub struct PairRow {
 }
 
 impl PairRow {
-    /// Tokens of the longer wording.
+    /// Number of tokens of the longer wording.
     pub fn longest(&self) -> usize {
         self.original.ids.len().max(self.paraphrase.ids.len())
     }
 }
 
-/// The rows of some pairs, and what became of those that were too long.
+/// The rows of some pairs, with counts of those that were too long.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TokenizedPairs {
     /// The rows, whole couples in the order of the pairs.
     pub rows: Vec<PairRow>,
-    /// Texts whose prompt was cut in the middle.
+    /// Number of texts whose prompt was cut in the middle.
     pub shortened: usize,
-    /// Texts that were cut on the right, target included.
+    /// Number of texts cut on the right, including the target.
     pub cut: usize,
-    /// Pairs left out, with their partners, because a text was too long.
+    /// Number of pairs left out because a text was too long, including their partners.
     pub skipped: usize,
-    /// The place of each row's pair, ascending: all of them unless some are left out.
+    /// The place of each row's pair, ascending; all places unless pairs were left out.
     pub places: Vec<usize>,
 }
 
-/// Tokenizes `pairs`, on so many threads; the result does not depend on their number. Pairs are couples: one that is
-/// left out takes its partner with it.
+/// Tokenizes `pairs` on `threads` threads. The result does not depend on their number. If a pair is left out, so is its
+/// partner in the couple.
 ///
 /// # Errors
 /// As [`TokenizeOptions::row`], with the number of the pair, counted from 1.
@@ -52,7 +52,7 @@ pub fn tokenize_pairs(
     pairs: &[Pair],
     threads: usize,
 ) -> Result<TokenizedPairs, DataError> {
-    // Whole couples to every thread.
+    // Each thread gets whole couples.
     let size = (pairs.len().div_ceil(2).div_ceil(threads.max(1)) * 2).max(2);
     let work = |(index, chunk): (usize, &[Pair])| tokenize_chunk(options, tokenizer, template, chunk, index * size);
     let parts: Vec<Result<TokenizedPairs, DataError>> = std::thread::scope(|scope| {

@@ -11,13 +11,13 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
-/// A column: text, which may be null, or whole numbers.
+/// A column of text, which may be null, or of integers.
 pub enum Column<'a> {
     Text(&'a [Option<&'a str>]),
     Numbers(&'a [i64]),
 }
 
-/// Writes the columns to `path`, `group` rows a group.
+/// Writes the columns to `path`, in groups of `group` rows.
 pub fn write(path: &Path, columns: &[(&str, Column<'_>)], compression: Compression, group: usize) {
     let fields: String = columns
         .iter()

@@ -92,7 +92,7 @@ fn messages(prompt: &Prompt, turns: Turns, send_marker: bool) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coin_data::prompt::Demonstration;
+    use coin_data::Demonstration;
 
     fn prompt() -> Prompt {
         let mut prompt = Prompt::new("Judge: ", "He left.").with_marker("\nAnswer:");

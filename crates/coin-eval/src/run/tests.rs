@@ -249,7 +249,7 @@ fn long_prompts_are_refused_shortened_or_left_out() {
 
 #[test]
 fn system_text_and_demonstrations_are_perturbed_in_place_of_instructions() {
-    use coin_data::prompt::{Component, Demonstration};
+    use coin_data::{Component, Demonstration};
     let shown = |input: &str| vec![Demonstration { input: input.to_owned(), answer: "acceptable".to_owned() }];
     let system = [("clean", "Be exact."), ("semantic", "Be precise.")].map(|(a, b)| (a.to_owned(), b.to_owned()));
     let levels = [("clean".to_owned(), shown("fine")), ("semantic".to_owned(), shown("f1ne"))].into();

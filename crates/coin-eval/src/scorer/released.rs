@@ -132,7 +132,7 @@ fn unfinished(text: &str, piece: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coin_data::task::LabelWord;
+    use coin_data::LabelWord;
     use proptest::prelude::*;
 
     fn task(name: &str) -> Task {

@@ -3,8 +3,7 @@
 mod table;
 
 use clap::Args;
-use coin::data::task::{LabelWord, Metric};
-use coin::data::{Prompt, PromptTemplate, Task, prompt};
+use coin::data::{LabelWord, Metric, Prompt, PromptTemplate, Task, fill_content};
 use coin::eval::{LanguageModel, Wordings, wordings};
 use coin::model_folder;
 use coin::perturb::{LabelWords, attack_named, perturb_set};
@@ -185,7 +184,7 @@ impl Arguments {
 
 /// Instruction and input, with white space between them.
 fn joined(instruction: &str, input: &str) -> Result<String, Failure> {
-    if let Some(placed) = prompt::with_input(instruction, input).input()? {
+    if let Some(placed) = fill_content(instruction, input).input()? {
         return Ok(placed);
     }
     Ok(match instruction.ends_with(char::is_whitespace) || input.starts_with(char::is_whitespace) {

@@ -6,12 +6,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use coin::core::quote::{cut, printable};
-use coin::data::flan;
 use coin::data::glue::{self, Split};
 use coin::data::induction::{self, Part};
-use coin::data::pairs::{Negatives, PairsReport, ReadOptions, ReadReport, Variation};
-use coin::data::worded::Worded;
-use coin::data::{Pair, PairBuilder, Task, TemplateSet, pairs, t0};
+use coin::data::pairs::{CheckReport, Negatives, PairBuilder, Variation};
+use coin::data::{Pair, ReadOptions, ReadReport, Task, TemplateSet, Worded, flan, pairs, t0};
 
 use super::model_arguments::data_folder;
 use super::{check_out, distinct, shown};
@@ -21,13 +19,13 @@ use crate::progress;
 /// Sub-commands of `coin pairs`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Builds pairs from GLUE's training rows and templates, or from instruction data with wordings of its own.
+    /// Builds pairs from GLUE's training rows and templates, or from instruction data with several wordings.
     Build(Build),
-    /// Takes some of a file's pairs, by whole couples: the first, or with --seed drawn and mixed.
+    /// Takes some of the pairs in a file, in whole couples: the first ones, or with --seed a random selection in random order.
     Take(Take),
-    /// Counts tasks, answers and repetitions, and names couples that are none; exit code 1 if there are any.
+    /// Counts tasks, answers and repetitions, and lists invalid couples; exits with 1 if there are any.
     Check(Check),
-    /// Shows how pairs are tokenized, and which tokens are learned from.
+    /// Shows the tokens of pairs and which of them are learned.
     Inspect(inspect::Arguments),
 }
 
@@ -36,69 +34,69 @@ pub enum Command {
 enum NegativesName {
     /// any row with another answer
     Random,
-    /// the row with another answer that shares most words
+    /// the row with another answer that has the most words in common
     Nearest,
 }
 
-/// The form of the data, as an option.
+/// The format of the data, as an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Source {
-    /// GLUE's folders (TSV, CSV, JSON lines, or the hub's Parquet), put into templates
+    /// GLUE's folders (TSV, CSV, JSON lines, or the hub's Parquet), filled into templates
     Glue,
-    /// T0's files, one JSON lines file a template: wordings come with the data
+    /// T0's files, one JSON lines file per template: the wordings come with the data
     T0,
     /// instruction induction: instructions by several people, with input/output examples
     Induction,
-    /// the FLAN collection's files (Parquet or JSON lines, texts that are filled already); needs its --templates
+    /// the FLAN collection's files (Parquet or JSON lines, with filled templates); needs FLAN's --templates
     Flan,
 }
 
-/// Most pairs of a task: more is a slip.
+/// Maximum number of pairs per task. More is a typing error.
 const MOST_PAIRS: usize = 100_000_000;
 
-/// Instances of a FLAN task that are kept: as many as FLAN itself takes of a data set.
+/// Maximum number of instances per FLAN task, the same as FLAN's limit per data set.
 const FLAN_INSTANCES: usize = 30_000;
 
 /// Arguments of `coin pairs build`.
 #[derive(Debug, Args)]
 pub struct Build {
-    /// Folder of the data, or a data set's name on the hub, such as `org/name` or `org/name@revision`.
+    /// Folder of the data, or the name of a data set on the hub, such as `org/name` or `org/name@revision`.
     #[arg(long)]
     data: String,
     /// Takes names on the hub from the cache, without network.
     #[arg(long)]
     offline: bool,
-    /// Form of the data.
+    /// Format of the data.
     #[arg(long, value_enum, default_value_t = Source::Glue)]
     format: Source,
-    /// Templates in FLAN's form, for GLUE (the demo's own where absent) and for FLAN.
+    /// Templates in FLAN's format, for GLUE (default: the demo's templates) and for FLAN.
     #[arg(long)]
     templates: Option<PathBuf>,
-    /// Tasks, comma separated; default cola,sst2,rte of GLUE, and all of the other forms.
+    /// Tasks, comma separated. Default cola,sst2,rte for GLUE, and all tasks for the other formats.
     #[arg(long, value_delimiter = ',')]
     tasks: Vec<String>,
     /// Pairs per task; a multiple of twice the paraphrases.
     #[arg(long, default_value_t = 1000)]
     pairs: usize,
-    /// Pairs in all, at most: the first once the tasks are mixed. All where absent.
+    /// Maximum number of pairs in total: the first ones after the tasks are mixed. Default all.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Paraphrases of an instance, each a pair of its own.
+    /// Paraphrases per instance, each in a separate pair.
     #[arg(long, default_value_t = 1)]
     paraphrases: usize,
-    /// How hard negatives are chosen.
+    /// Choice of hard negatives.
     #[arg(long, value_enum, default_value_t = NegativesName::Random)]
     negatives: NegativesName,
-    /// Varies the system text instead of the instruction: a file with one text a line.
+    /// Varies the system text instead of the instruction: a file with one text per line.
     #[arg(long, value_name = "FILE")]
     vary_system: Option<PathBuf>,
-    /// Varies the demonstrations instead of the instruction: so many of them before each input.
+    /// Varies the demonstrations instead of the instruction: this many before each input.
     #[arg(long, value_name = "K", conflicts_with = "vary_system")]
     vary_demonstrations: Option<usize>,
     /// Leaves out rows that cannot be read and counts them, instead of refusing the file.
     #[arg(long)]
     skip_bad: bool,
-    /// Seed of templates, negatives and order.
+    /// Seed for the choice of templates and negatives and for the order.
     #[arg(long, default_value_t = 42)]
     seed: u64,
     /// File to write.
@@ -106,7 +104,7 @@ pub struct Build {
     out: PathBuf,
 }
 
-/// What is built of GLUE where no task is named.
+/// The default tasks of GLUE.
 const GLUE_TASKS: [&str; 3] = ["cola", "sst2", "rte"];
 
 /// Arguments of `coin pairs take`.
@@ -114,10 +112,10 @@ const GLUE_TASKS: [&str; 3] = ["cola", "sst2", "rte"];
 pub struct Take {
     /// Pairs: JSON lines, the released CSV, or Parquet.
     file: PathBuf,
-    /// Pairs to take, an even number; all where the file has fewer.
+    /// Number of pairs to take, an even number. If the file has fewer, all are taken.
     #[arg(long)]
     pairs: usize,
-    /// Draws couples at random and mixes them; in the file's order, from its beginning, where absent.
+    /// Seed to draw couples at random, in random order. Without it, the first couples are taken in file order.
     #[arg(long)]
     seed: Option<u64>,
     /// Leaves out rows that cannot be read, with their partners, and counts them.
@@ -136,7 +134,7 @@ pub struct Check {
     /// Leaves out rows that cannot be read, with their partners, and counts them.
     #[arg(long)]
     skip_bad: bool,
-    /// Says what becomes of so many pairs that a training holds out: the run file's data.validation_pairs.
+    /// Also reports the result of holding out N pairs of training (data.validation_pairs in a run file).
     #[arg(long, value_name = "N")]
     validation_pairs: Option<usize>,
     /// Prints the whole report as JSON.
@@ -145,7 +143,7 @@ pub struct Check {
 }
 
 impl Command {
-    /// Whether it writes a file.
+    /// True if the command writes a file.
     pub fn writes(&self) -> bool {
         matches!(self, Command::Build(_) | Command::Take(_))
     }
@@ -180,7 +178,7 @@ impl Take {
     }
 }
 
-/// As [`check_out`], for a file of pairs.
+/// Like [`check_out`], for a file of pairs.
 fn check_pairs_file(out: &Path, inputs: &[(&str, &Path)]) -> Result<(), Failure> {
     check_out(out, inputs)?;
     if out.extension().is_some_and(|ending| ending == "csv" || ending == "parquet") {
@@ -192,11 +190,11 @@ fn check_pairs_file(out: &Path, inputs: &[(&str, &Path)]) -> Result<(), Failure>
 impl Check {
     fn run(self) -> Result<(), Failure> {
         if let Some(count) = self.validation_pairs.filter(|count| !count.is_multiple_of(2)) {
-            return bad_input(format!("--validation-pairs {count}: expected an even number: every two are a couple"));
+            return bad_input(format!("--validation-pairs {count}: expected an even number: pairs come in couples"));
         }
         let (read, skipped) = pairs::read_with(&self.file, &ReadOptions { skip_bad: self.skip_bad }).input()?;
         say_skipped(&self.file.display().to_string(), &skipped);
-        let report = PairsReport::new(&read);
+        let report = CheckReport::new(&read);
         let split = self.validation_pairs.map(|count| HeldOutCounts::new(&read, count));
         match self.json {
             true => {
@@ -216,22 +214,22 @@ impl Check {
         match report.is_sound() {
             true => Ok(()),
             false => Err(Failure::Work(anyhow::anyhow!(
-                "{}: not every couple is one of hard negatives",
+                "{}: not all couples consist of valid hard negatives",
                 self.file.display()
             ))),
         }
     }
 }
 
-/// What becomes of the pairs that a training holds out.
+/// Counts of the pairs that a training run holds out.
 struct HeldOutCounts {
-    /// Pairs held out under preset `paper`, the last ones.
+    /// Pairs held out under preset `paper`: the last ones.
     last: usize,
-    /// Of these, pairs of an instance that is also trained on.
+    /// Of these, pairs whose instance also occurs in training.
     leaking: usize,
     /// Pairs held out under preset `strict`, in whole groups.
     whole: usize,
-    /// Pairs that `strict` then leaves out of training.
+    /// Pairs that `strict` leaves out of training.
     left_out: usize,
 }
 
@@ -254,14 +252,14 @@ impl HeldOutCounts {
     }
 }
 
-/// Tells how the quote characters of tab-separated files were read.
+/// Reports how the quote characters of tab-separated files were read.
 fn say_forms(report: &ReadReport) {
     for form in &report.forms {
         eprintln!("coin: {}", printable(form));
     }
 }
 
-/// Tells which rows were left out.
+/// Reports the rows left out.
 pub(super) fn say_skipped(what: &str, report: &ReadReport) {
     say_forms(report);
     for (line, why) in &report.skipped {
@@ -272,8 +270,8 @@ pub(super) fn say_skipped(what: &str, report: &ReadReport) {
     }
 }
 
-/// The report as text.
-fn print(report: &PairsReport) {
+/// Prints the report as text.
+fn print(report: &CheckReport) {
     let tasks = if report.tasks.len() == 1 { "task" } else { "tasks" };
     println!("{} pairs of {} {tasks}, longest text {} characters", report.pairs, report.tasks.len(), report.longest);
     for (task, counts) in &report.tasks {
@@ -292,7 +290,7 @@ fn print(report: &PairsReport) {
         "{} different instances; couples tied by common ones: {} groups, the largest of {} pairs",
         report.instances, report.groups, report.largest_group
     );
-    // Couples and pairs are counted from 1 here, as lines are.
+    // Couples and pairs are counted from 1 here, like lines.
     let list = |places: &[usize]| {
         let shown: Vec<String> = places.iter().take(10).map(|place| (place + 1).to_string()).collect();
         let more = if places.len() > 10 { ", .." } else { "" };
@@ -322,21 +320,21 @@ impl Build {
             return bad_input(format!("--pairs {}: expected at most {MOST_PAIRS}", self.pairs));
         }
         if let Some(limit) = self.limit.filter(|limit| *limit == 0 || !limit.is_multiple_of(2)) {
-            return bad_input(format!("--limit {limit}: expected an even number, at least 2: every two are a couple"));
+            return bad_input(format!("--limit {limit}: expected an even number, at least 2: pairs come in couples"));
         }
         let (tasks, format) = (self.glue_tasks(), self.format);
         let wanted = |name: &str| match format {
             Source::Glue => glue::is_file_of(name, &tasks, Split::Train),
             Source::T0 => name.ends_with(".jsonl"),
             Source::Induction => name.ends_with(".json"),
-            // Without examples before the question, and with the list of answers, which templates have a place for.
+            // Files without examples before the question and with the list of answers, which the templates contain.
             Source::Flan => name.contains("flan_zsopt") && (name.ends_with(".parquet") || name.ends_with(".jsonl")),
         };
         let data = data_folder("--data", &self.data, &wanted, self.offline)?;
         if let (Ok(to), Ok(from)) = (self.out.canonicalize(), data.canonicalize())
             && to.strip_prefix(from).is_ok_and(|name| wanted(&name.to_string_lossy()))
         {
-            return bad_input(format!("--out {}: is a file of --data, which would be lost", self.out.display()));
+            return bad_input(format!("--out {}: is a file of --data, which would be overwritten", self.out.display()));
         }
         let lists = match self.format {
             Source::Glue => self.of_glue(&data, &tasks)?,
@@ -361,7 +359,7 @@ impl Build {
         if self.tasks.is_empty() { GLUE_TASKS.map(str::to_owned).to_vec() } else { distinct(&self.tasks) }
     }
 
-    /// Pairs of GLUE tasks in templates, a list a task.
+    /// Builds pairs of GLUE tasks from templates, one list per task.
     fn of_glue(&self, data: &Path, tasks: &[String]) -> Result<Vec<Vec<Pair>>, Failure> {
         let templates = match &self.templates {
             Some(path) => TemplateSet::read(path).input()?,
@@ -404,7 +402,7 @@ impl Build {
             ));
             if report.pairs > report.rows_used * self.paraphrases {
                 bar.say(&format!(
-                    "{name}: rows recur in several pairs; training holds out whole instances under preset strict only"
+                    "{name}: rows occur in several pairs; training holds out whole instances only under preset strict"
                 ));
             }
             lists.push(pairs);
@@ -414,10 +412,10 @@ impl Build {
         Ok(lists)
     }
 
-    /// Pairs of FLAN's tasks, a list a task.
+    /// Builds pairs of FLAN's tasks, one list per task.
     fn of_flan(&self, data: &Path) -> Result<Vec<Vec<Pair>>, Failure> {
         let Some(templates) = &self.templates else {
-            return bad_input("--format flan needs --templates: the values behind a text are found by its template");
+            return bad_input("--format flan needs --templates: the values in a text are recovered with its template");
         };
         let templates = TemplateSet::read(templates).input()?;
         let flan = flan::read(data, &templates, FLAN_INSTANCES).input()?;
@@ -425,17 +423,17 @@ impl Build {
         self.of_worded(&flan.tasks)
     }
 
-    /// Pairs of tasks whose wordings come with the data, a list a task.
+    /// Builds pairs of tasks whose wordings come with the data, one list per task.
     fn of_worded<W: Worded>(&self, sources: &[W]) -> Result<Vec<Vec<Pair>>, Failure> {
         let templates = self.templates.is_some() && self.format != Source::Flan;
         if templates || self.vary_system.is_some() || self.vary_demonstrations.is_some() {
             return bad_input(
-                "--templates only with --format glue or flan, --vary-.. only with glue: other forms have wordings of their own",
+                "--templates needs --format glue or flan, and --vary-.. needs glue: data in the other formats contains its wordings",
             );
         }
         let known: Vec<&str> = sources.iter().map(Worded::task).collect();
         if let Some(unknown) = self.tasks.iter().find(|task| !known.contains(&task.as_str())) {
-            return bad_input(format!("--tasks: no `{unknown}`, only: {}", known.join(", ")));
+            return bad_input(format!("--tasks: unknown task `{unknown}`, expected one of: {}", known.join(", ")));
         }
         let mut lists = Vec::new();
         let wanted = |one: &&W| self.tasks.is_empty() || self.tasks.iter().any(|task| task == one.task());
@@ -449,7 +447,7 @@ impl Build {
                     ));
                     lists.push(pairs);
                 }
-                // Of all tasks, one that gives no couple is told and left out; one that was asked for is an error.
+                // Without --tasks, a task that gives no couples is reported and left out. A requested task must give some.
                 Err(error) if self.tasks.is_empty() => bar.say(&format!("left out: {error}")),
                 Err(error) => return Err(Failure::Input(error.into())),
             }
@@ -457,7 +455,7 @@ impl Build {
         }
         bar.clear();
         match lists.is_empty() {
-            true => bad_input(format!("{}: no task gives a couple", self.data)),
+            true => bad_input(format!("{}: no task gives couples", self.data)),
             false => Ok(lists),
         }
     }

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use coin::core::quote::cut;
 use coin::data::glue::{self, Split};
-use coin::data::pairs::{ReadOptions, ReadReport};
-use coin::data::{DataError, Instance, Task, TaskFile};
+use coin::data::{DataError, Instance, ReadOptions, ReadReport, Task, TaskFile};
 
 use crate::command::distinct;
 use crate::command::model_arguments::data_folder;

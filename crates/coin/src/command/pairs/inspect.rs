@@ -16,9 +16,9 @@ use crate::failure::{Failure, OrFail, bad_input};
 /// A preset, as an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum PresetName {
-    /// ours: the boundary from token offsets, the prompt's middle cut
+    /// this project's: the boundary from token offsets, long prompts cut in the middle
     Strict,
-    /// the released program's: the boundary from the prompt alone, cut on the right
+    /// the released program's: the boundary from the prompt alone, long rows cut on the right
     Paper,
 }
 
@@ -27,28 +27,28 @@ enum PresetName {
 pub struct Arguments {
     /// Pairs: JSON lines, the released CSV, or Parquet.
     file: PathBuf,
-    /// Folder of the model whose tokenizer is used.
+    /// Folder of the model with the tokenizer.
     #[arg(long)]
     model: PathBuf,
     /// First pair to show, counted from 1.
     #[arg(long, default_value_t = 1)]
     row: usize,
-    /// Pairs to show.
+    /// Number of pairs to show.
     #[arg(long, default_value_t = 2)]
     count: usize,
-    /// Whose details are followed.
+    /// Preset for boundary and truncation.
     #[arg(long, value_enum, default_value_t = PresetName::Strict)]
     preset: PresetName,
-    /// Longest row, in tokens.
+    /// Maximum length of a row, in tokens.
     #[arg(long, default_value_t = 256)]
     max_tokens: usize,
-    /// The text given to the model, with `{instruction}` for the pair's text.
+    /// Text for the model, with `{instruction}` in place of the pair's text.
     #[arg(long)]
     template: Option<String>,
-    /// Puts the tokenizer's EOS after every target, as data.append_eos of a run file does.
+    /// Adds the tokenizer's EOS after every target, like data.append_eos in a run file.
     #[arg(long)]
     append_eos: bool,
-    /// Prints a line of JSON for each text: ids, tokens and labels.
+    /// Prints one line of JSON per text: ids, tokens and labels.
     #[arg(long)]
     json: bool,
 }
@@ -58,7 +58,7 @@ impl Arguments {
     pub fn run(self) -> Result<(), Failure> {
         let all = pairs::read(&self.file).input()?;
         if self.row == 0 || self.row > all.len() {
-            return bad_input(format!("--row {}: {} holds pairs 1 to {}", self.row, self.file.display(), all.len()));
+            return bad_input(format!("--row {}: {} contains pairs 1 to {}", self.row, self.file.display(), all.len()));
         }
         let config = LlamaConfig::read(&self.model).input()?;
         let tokenizer = TextTokenizer::read(&self.model, &config).input()?;
@@ -98,7 +98,7 @@ impl Arguments {
     }
 }
 
-/// The text, without colors where standard output shows none.
+/// The text, without colors if standard output does not support them.
 fn for_terminal(text: String) -> String {
     match AutoStream::choice(&std::io::stdout()) {
         ColorChoice::Never => strip_str(&text).to_string(),
@@ -106,7 +106,7 @@ fn for_terminal(text: String) -> String {
     }
 }
 
-/// The label that is learned at position `at`: -100 where nothing is.
+/// The label at position `at`; -100 if nothing is learned there.
 fn label(row: &TokenRow, at: usize) -> i64 {
     if at < row.prompt { -100 } else { i64::from(row.ids[at]) }
 }
@@ -125,8 +125,8 @@ fn token(tokenizer: &TextTokenizer, id: u32) -> String {
     tokenizer.inner().id_to_token(id).unwrap_or_else(|| format!("<{id}>"))
 }
 
-/// The tokens of a row, masked ones faint, learned ones in green and between brackets, which serve where there is no
-/// color. Labels follow.
+/// The tokens of a row, followed by its labels. Masked tokens are faint. Learned tokens are green and in brackets, which remain
+/// visible without colors.
 fn shown(title: &str, row: &TokenRow, tokenizer: &TextTokenizer) -> String {
     let (masked, learned) = (Style::new().dimmed(), AnsiColor::Green.on_default().bold());
     let mut out = format!(

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use coin_data::Template;
-use coin_data::template::fill;
 
 const TEMPLATES: &str = "../coin-data/templates/demo.json";
 const INSTRUCTIONS: [&str; 2] = ["demo.json", "glue.json"];
@@ -199,7 +198,7 @@ fn templates_are_complete() {
         let labels: BTreeSet<_> = task.labels.iter().cloned().collect();
         for (prompt, target) in of_task {
             assert_eq!(target, "{answer}");
-            let (filled, _) = fill(&Template::new(prompt, target), &task, &instance).unwrap();
+            let (filled, _) = Template::new(prompt, target).fill(&task, &instance).unwrap();
             assert!(filled.contains(&task.content(&instance).unwrap()) && !filled.contains(['{', '}']), "{prompt}");
             assert_eq!(quoted(prompt), labels, "{prompt}");
         }
