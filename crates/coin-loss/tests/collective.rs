@@ -89,7 +89,7 @@ fn many_rounds_stay_in_order_and_all_ranks_get_the_same_sums() {
                     let own = |round: usize| (collective.rank() * 100 + round) as f32 * 0.1;
                     let round = |round| {
                         let own = Tensor::<1>::from_floats([own(round)], &Device::flex());
-                        collective.sum(own).unwrap().into_scalar::<f32>()
+                        collective.all_reduce(own).unwrap().into_scalar::<f32>()
                     };
                     (0..200).map(round).collect::<Vec<f32>>()
                 })
@@ -108,7 +108,7 @@ fn many_rounds_stay_in_order_and_all_ranks_get_the_same_sums() {
 fn ranks_do_not_wait_for_a_rank_that_is_gone() {
     let mut ranks = LocalCollective::new(3);
     drop(ranks.remove(1));
-    let error = ranks[0].gather(rows(0, 1, 0.0, &Device::flex())).unwrap_err();
+    let error = ranks[0].all_gather(rows(0, 1, 0.0, &Device::flex())).unwrap_err();
     assert!(matches!(error, CollectiveError::Gone(1)), "{error}");
 }
 
@@ -119,7 +119,7 @@ fn different_shapes_and_masks_are_refused() {
             .into_iter()
             .map(|collective| {
                 scope.spawn(move || {
-                    collective.gather(rows(0, 1 + collective.rank(), 0.0, &Device::flex())).unwrap_err().to_string()
+                    collective.all_gather(rows(0, 1 + collective.rank(), 0.0, &Device::flex())).unwrap_err().to_string()
                 })
             })
             .collect();
@@ -192,7 +192,8 @@ fn processes_give_the_gradients_of_the_whole_batch() {
 fn strangers_and_other_runs_are_told_apart() {
     let address = address();
     std::thread::scope(|scope| {
-        let root = scope.spawn(|| NetworkCollective::connect(&NetworkOptions { ranks: 2, ..options(&address, 0) }));
+        let root =
+            scope.spawn(|| NetworkCollective::connect(&NetworkOptions { world_size: 2, ..options(&address, 0) }));
         let stranger = scope.spawn(|| {
             use std::io::Write;
             let mut stream = loop {
@@ -203,7 +204,7 @@ fn strangers_and_other_runs_are_told_apart() {
             stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         });
         stranger.join().unwrap();
-        let other = NetworkOptions { ranks: 2, session: "another".to_owned(), ..options(&address, 1) };
+        let other = NetworkOptions { world_size: 2, session: "another".to_owned(), ..options(&address, 1) };
         let error = NetworkCollective::connect(&other).unwrap_err().to_string();
         assert!(error.contains("another run"), "{error}");
         let error = root.join().unwrap().unwrap_err().to_string();

@@ -6,6 +6,8 @@
 //! renamed, so a folder with its final name is whole wherever the writer was killed. What happens to it later is found by the
 //! hashes, which are checked before anything of it is used.
 
+mod manifest;
+
 use std::fs::File;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -17,8 +19,8 @@ use coin_core::output_folder::remove_partial;
 use coin_model::{Llama, LoraConfig, adapter};
 use serde::{Deserialize, Serialize};
 
-use crate::loss_scale::LossScale;
-use crate::{TrainError, manifest};
+use crate::TrainError;
+use crate::optimizer::LossScale;
 
 /// Raised when what is written changes its meaning.
 const VERSION: u32 = 1;
@@ -32,20 +34,20 @@ const FILES: [&str; 5] = ["adapter/adapter_config.json", "adapter/adapter_model.
 /// Where a run stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RunState {
+pub(crate) struct RunState {
     version: u32,
     /// Optimiser steps done.
-    pub step: usize,
+    pub(crate) step: usize,
     /// Steps whose gradients overflowed and that changed nothing.
-    pub skipped_steps: usize,
+    pub(crate) skipped_steps: usize,
     /// Lowest generation loss on the held-out pairs so far.
-    pub best_validation: Option<f64>,
+    pub(crate) best_validation: Option<f64>,
     /// The loss scale, where the run computes in f16.
-    pub loss_scale: Option<LossScale>,
+    pub(crate) loss_scale: Option<LossScale>,
     /// SHA-256 of the pairs.
-    pub data: String,
+    pub(crate) data: String,
     /// SHA-256 of the base model's configuration and of the names and sizes of its weight files.
-    pub model: String,
+    pub(crate) model: String,
 }
 
 impl RunState {
@@ -64,7 +66,7 @@ pub(crate) fn folder(out: &Path) -> PathBuf {
 ///
 /// # Errors
 /// The folder cannot be read.
-pub fn list(out: &Path) -> Result<Vec<PathBuf>, TrainError> {
+pub(crate) fn list(out: &Path) -> Result<Vec<PathBuf>, TrainError> {
     let dir = folder(out);
     let entries = match std::fs::read_dir(&dir) {
         Ok(entries) => entries,

@@ -25,7 +25,7 @@ pub struct MemoryEstimate {
     /// Activations of one micro-batch, both wordings, and of its logits, on each rank.
     pub activations: usize,
     /// Ranks of this process; on one device they share the weights, on several each device holds them.
-    pub ranks: usize,
+    pub world_size: usize,
 }
 
 impl MemoryEstimate {
@@ -37,7 +37,7 @@ impl MemoryEstimate {
         let longest = trainer.longest_row();
         let rows = 2 * config.train.micro_batch_pairs.min(config.train.batch_pairs);
         let tokens = rows * longest;
-        let pools_the_end = matches!(config.pooling(), Ok(Pooling::Last));
+        let pools_the_end = config.objective.pooling == Pooling::Last;
         let (d, ff) = (shape.hidden_size, shape.intermediate_size);
         let q = shape.num_attention_heads * shape.head_dim();
         let kv = shape.kv_heads() * shape.head_dim();
@@ -57,7 +57,7 @@ impl MemoryEstimate {
         let queries = if pools_the_end { rows * (trainer.longest_answer() + 1) } else { tokens };
         let last = tokens * of_keys + queries * of_rest;
         let others = shape.num_hidden_layers - 1;
-        let values = match config.train.checkpointing {
+        let values = match config.train.gradient_checkpointing {
             true => (others + 1) * tokens * d + if others > 0 { layer } else { last },
             false => others * layer + last,
         };
@@ -66,13 +66,13 @@ impl MemoryEstimate {
             weights: model.weight_bytes() - 4 * trainable,
             adapters: 4 * 4 * trainable,
             activations: 4 * (values + 2 * supervised * shape.vocab_size + tokens * (4 * d + 3 * ff)),
-            ranks: config.train.device.split(',').count(),
+            world_size: config.train.device.split(',').count(),
         }
     }
 
     /// All of it where the ranks share a device, with the program itself.
     pub fn total(&self) -> usize {
-        PROCESS + self.weights + self.ranks * (self.adapters + self.activations)
+        PROCESS + self.weights + self.world_size * (self.adapters + self.activations)
     }
 
     /// Layers, parameters, steps and memory of a run, as text.
@@ -124,7 +124,7 @@ impl MemoryEstimate {
             megabytes(memory.adapters),
             megabytes(memory.activations),
         ));
-        let ranks = if memory.ranks > 1 { format!(" for {} ranks", memory.ranks) } else { String::new() };
+        let ranks = if memory.world_size > 1 { format!(" for {} ranks", memory.world_size) } else { String::new() };
         line(format!("together about {:.0} MB{ranks}, with rows of the longest length", megabytes(memory.total())));
         out
     }

@@ -3,7 +3,7 @@
 use coin_loss::Pooling;
 use coin_model::Llama;
 
-use crate::objective::{forward, scalar};
+use crate::step::{forward, scalar};
 use crate::{TrainError, Trainer};
 
 impl Trainer {

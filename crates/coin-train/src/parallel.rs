@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use coin_loss::collective::{Collective, CollectiveError};
 
-use crate::{Outcome, Progress, RunOptions, TrainError, Trainer};
+use crate::{Progress, RunOptions, TrainError, TrainOutcome, Trainer};
 
 impl Trainer {
     /// The same trainer on another device, with autodiff.
@@ -20,7 +20,7 @@ impl Trainer {
     /// As [`run`](Self::run), on several devices at once: `ranks` holds a device and its rank for each, in their order.
     ///
     /// Every device holds the whole model and computes its share of every effective batch; see
-    /// [`objective`](crate::objective). The result is that of one device up to the order of sums, and the same to the bit
+    /// [`StepObjective`](crate::StepObjective). The result is that of one device up to the order of sums, and the same to the bit
     /// in every run with as many ranks.
     ///
     /// # Errors
@@ -30,10 +30,10 @@ impl Trainer {
         ranks: Vec<(Device, C)>,
         options: RunOptions,
         progress: impl FnMut(&Progress),
-    ) -> Result<Outcome, TrainError> {
+    ) -> Result<TrainOutcome, TrainError> {
         let mut ranks = ranks.into_iter().map(|(device, collective)| (self.replica(&device), collective));
         let Some((first, collective)) = ranks.next() else {
-            return Err(CollectiveError::Rank { rank: 0, ranks: 0 }.into());
+            return Err(CollectiveError::Rank { rank: 0, world_size: 0 }.into());
         };
         let others: Vec<_> = ranks.collect();
         drop(self);

@@ -7,20 +7,18 @@ use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use coin_core::output_folder::OutputFolder;
 use coin_data::pairs;
-use coin_loss::collective::{Alone, Collective, CollectiveError};
+use coin_data::tokenize::PairRow;
+use coin_loss::collective::{Collective, CollectiveError, SingleProcess};
 use coin_model::{FloatType, Llama, adapter};
 
-use crate::adamw::AdamW;
+use crate::all_reduce::all_reduce_values;
 use crate::checkpoint::{self, Restored, RunState};
 use crate::folder::Start;
-use crate::loss_scale::LossScale;
-use crate::metrics::{METRICS, MetricsFile};
-use crate::objective::{PairRow, StepObjective, supervised};
-use crate::optimizer::clip_global_norm;
-use crate::schedule::LinearSchedule;
-use crate::share::sum_values;
+use crate::metrics::{METRICS, MetricsFile, StepMetrics, ValidationMetrics};
+use crate::optimizer::{AdamW, LinearSchedule, LossScale, clip_global_norm};
+use crate::step::{StepObjective, supervised};
 use crate::tensorboard::EventFile;
-use crate::{StepMetrics, TrainError, Trainer, ValidationMetrics};
+use crate::{TrainError, Trainer};
 
 /// What a run tells while it works.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +44,7 @@ pub struct RunOptions<'a> {
 
 /// How a run ended.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum TrainOutcome {
     /// Every step is done: the tuned model, without autodiff.
     Finished(Box<Llama>),
     /// It was asked to stop, after so many steps, and left a checkpoint.
@@ -80,8 +78,8 @@ impl Trainer {
     /// # Errors
     /// A file cannot be written, the run folder is that of another run or not this program's, another process writes to it, or a
     /// loss is no number.
-    pub fn run(self, options: RunOptions, progress: impl FnMut(&Progress)) -> Result<Outcome, TrainError> {
-        self.run_as(&Alone, options, progress)
+    pub fn run(self, options: RunOptions, progress: impl FnMut(&Progress)) -> Result<TrainOutcome, TrainError> {
+        self.run_as(&SingleProcess, options, progress)
     }
 
     /// As [`run`](Self::run), as one rank of a data-parallel run: all ranks hold the same configuration, model and pairs,
@@ -94,7 +92,7 @@ impl Trainer {
         collective: &dyn Collective,
         options: RunOptions,
         mut progress: impl FnMut(&Progress),
-    ) -> Result<Outcome, TrainError> {
+    ) -> Result<TrainOutcome, TrainError> {
         let train = self.config().train.clone();
         let total = self.steps();
         let schedule = LinearSchedule::new(train.learning_rate, train.warmup_ratio, total);
@@ -103,14 +101,14 @@ impl Trainer {
             preset: train.preset,
             loss: self.config().loss().init()?,
             contrastive_batch: self.config().contrastive_batch(),
-            pooling: self.config().pooling()?,
+            pooling: self.config().objective.pooling,
             seed: train.seed,
-            checkpointing: train.checkpointing,
+            gradient_checkpointing: train.gradient_checkpointing,
             loss_scale: 1.0,
         };
         let Some(mut running) = self.start(options.resume, collective, &mut progress)? else {
             let tuned = adapter::load(self.model().clone(), &self.config().out.join("adapter"))?;
-            return Ok(Outcome::Finished(Box::new(tuned.valid())));
+            return Ok(TrainOutcome::Finished(Box::new(tuned.valid())));
         };
         if running.state.step == 0 {
             self.validate_and_keep(&mut running, collective, &mut progress)?;
@@ -190,14 +188,14 @@ impl Trainer {
                 progress(&Progress::Checkpoint(step));
             }
             if stopped {
-                return Ok(Outcome::Stopped(step));
+                return Ok(TrainOutcome::Stopped(step));
             }
         }
         self.validate_and_keep(&mut running, collective, &mut progress)?;
         if running.logs.is_some() {
             self.save_adapter(&running.model, "adapter")?;
         }
-        Ok(Outcome::Finished(Box::new(running.model.valid())))
+        Ok(TrainOutcome::Finished(Box::new(running.model.valid())))
     }
 
     /// Whether a rank was asked to stop; all ranks get the same answer.
@@ -208,7 +206,7 @@ impl Trainer {
         collective: &dyn Collective,
     ) -> Result<bool, TrainError> {
         let asked = options.stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
-        let [asked] = sum_values([f64::from(asked)], collective, &model.device())?;
+        let [asked] = all_reduce_values([f64::from(asked)], collective, &model.device())?;
         Ok(asked > 0.0)
     }
 
@@ -248,8 +246,8 @@ impl Trainer {
             Start::End => self.steps(),
         };
         let device = self.model().device();
-        let [sum] = sum_values([step as f64], collective, &device)?;
-        if sum != (step * collective.ranks()) as f64 {
+        let [sum] = all_reduce_values([step as f64], collective, &device)?;
+        if sum != (step * collective.world_size()) as f64 {
             let (got, expected) = (format!("{step} steps done"), "as many as the others".to_owned());
             return Err(CollectiveError::Disagreement { rank: collective.rank(), got, expected }.into());
         }

@@ -4,7 +4,7 @@ use coin_data::Pair;
 use coin_data::pairs::{self, HeldOut};
 
 use crate::RunConfig;
-use crate::config::Preset;
+use crate::config::TrainPreset;
 
 /// Holds out `data.validation_pairs` of `pairs`: the last ones under preset `paper`, whole instances under `strict`.
 pub(crate) fn hold_out(pairs: &[&Pair], config: &RunConfig) -> (HeldOut, Vec<String>) {
@@ -14,8 +14,8 @@ pub(crate) fn hold_out(pairs: &[&Pair], config: &RunConfig) -> (HeldOut, Vec<Str
         return (HeldOut { training: (0..pairs.len()).collect(), ..HeldOut::default() }, warnings);
     }
     let held = match config.train.preset {
-        Preset::Paper => pairs::hold_out_last(pairs, count),
-        Preset::Strict => pairs::hold_out(pairs, count),
+        TrainPreset::Paper => pairs::hold_out_last(pairs, count),
+        TrainPreset::Strict => pairs::hold_out(pairs, count),
     };
     let found = held.validation.len();
     if held.leaking > 0 {

@@ -40,7 +40,7 @@ struct Value {
 
 /// An event file that grows.
 #[derive(Debug)]
-pub struct EventFile {
+pub(crate) struct EventFile {
     path: PathBuf,
     file: File,
 }
@@ -51,7 +51,7 @@ impl EventFile {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn create(dir: &Path, first_step: usize) -> Result<Self, TrainError> {
+    pub(crate) fn create(dir: &Path, first_step: usize) -> Result<Self, TrainError> {
         std::fs::create_dir_all(dir).map_err(TrainError::io(dir))?;
         let path = dir.join(format!("events.out.tfevents.{:010}.step-{first_step:06}.coin", now() as u64));
         let file = File::create(&path).map_err(TrainError::io(&path))?;
@@ -68,7 +68,7 @@ impl EventFile {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn scalars(&mut self, step: usize, values: &[(&str, f64)]) -> Result<(), TrainError> {
+    pub(crate) fn scalars(&mut self, step: usize, values: &[(&str, f64)]) -> Result<(), TrainError> {
         let value = values
             .iter()
             .map(|(tag, value)| Value { tag: (*tag).to_owned(), simple_value: Some(*value as f32) })

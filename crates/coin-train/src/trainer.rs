@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use coin_data::pairs::ReadOptions;
-use coin_data::tokenize::{TokenRow, TokenizeOptions, TokenizedPairs, tokenize_pairs};
+use coin_data::tokenize::{PairRow, TokenRow, TokenizeOptions, TokenizedPairs, tokenize_pairs};
 use coin_data::{Pair, pairs};
 use coin_model::{Llama, LoraConfig, TextTokenizer, adapter, checkpoint};
 
 use crate::checkpoint::RunState;
-use crate::config::Preset;
-use crate::loss_scale::LossScale;
-use crate::objective::PairRow;
+use crate::config::TrainPreset;
+use crate::optimizer::LossScale;
 use crate::split::hold_out;
 use crate::{RunConfig, TrainError, adapter_settings, fingerprint};
 
@@ -66,7 +65,7 @@ impl Trainer {
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn from_parts(
+    fn from_parts(
         mut config: RunConfig,
         model: Llama,
         tokenizer: &TextTokenizer,
@@ -223,8 +222,8 @@ impl Trainer {
     pub(crate) fn usable(&self) -> usize {
         let batch = self.config.train.batch_pairs;
         match self.config.train.preset {
-            Preset::Paper => self.train.len() / batch * batch,
-            Preset::Strict => self.train.len(),
+            TrainPreset::Paper => self.train.len() / batch * batch,
+            TrainPreset::Strict => self.train.len(),
         }
     }
 
@@ -235,12 +234,12 @@ impl Trainer {
     }
 
     /// Tokens of the longest text.
-    pub fn longest_row(&self) -> usize {
+    pub(crate) fn longest_row(&self) -> usize {
         self.texts().map(|row| row.ids.len()).max().unwrap_or(0)
     }
 
     /// Tokens of the longest answer.
-    pub fn longest_answer(&self) -> usize {
+    pub(crate) fn longest_answer(&self) -> usize {
         self.texts().map(|row| row.supervised()).max().unwrap_or(0)
     }
 

@@ -1,13 +1,15 @@
 //! The held-out pairs: generation loss, contrastive loss and ranking, without dropout.
 
 use burn::tensor::Tensor;
+use coin_data::tokenize::PairRow;
 use coin_loss::InfoNceConfig;
 use coin_loss::collective::Collective;
 use coin_model::{Llama, pool};
 
-use crate::objective::{PairRow, forward, mask, same_answer, scalar, supervised};
-use crate::share::{ratio, sum_values};
-use crate::{TrainError, Trainer, ValidationMetrics};
+use crate::all_reduce::all_reduce_values;
+use crate::metrics::ValidationMetrics;
+use crate::step::{forward, mask, ratio, same_answer, scalar, supervised};
+use crate::{TrainError, Trainer};
 
 /// Held-out pairs that are contrasted with each other.
 pub(crate) const GROUP: usize = 32;
@@ -24,11 +26,11 @@ impl Trainer {
         if rows.is_empty() {
             return Ok(None);
         }
-        let pooling = self.config().pooling()?;
+        let pooling = self.config().objective.pooling;
         let loss = InfoNceConfig::new().with_temperature(self.config().objective.temperature).init()?;
         let tokens = supervised(&rows);
         let mut sums = [0.0; 8];
-        for chunk in rows.chunks(GROUP).skip(collective.rank()).step_by(collective.ranks()) {
+        for chunk in rows.chunks(GROUP).skip(collective.rank()).step_by(collective.world_size()) {
             let (mut generation, mut originals, mut paraphrases) = (0.0, Vec::new(), Vec::new());
             for micro in chunk.chunks(self.config().train.micro_batch_pairs) {
                 let states = pool::within(&model.device(), || forward(model, micro, pooling, None, false))?;
@@ -59,7 +61,7 @@ impl Trainer {
             sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
         }
         let [generation, contrastive, positive, contrasted, accuracy, negative, hard, hard_accuracy] =
-            sum_values(sums, collective, &model.device())?;
+            all_reduce_values(sums, collective, &model.device())?;
         let count = rows.len() as f64;
         Ok(Some(ValidationMetrics {
             split: "validation".to_owned(),

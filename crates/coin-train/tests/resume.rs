@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use coin_loss::collective::LocalCollective;
 use coin_model::{FloatType, Llama, LlamaConfig, checkpoint};
 use coin_train::config::ModelTable;
-use coin_train::{Outcome, Progress, RunConfig, RunOptions, TrainError, Trainer};
+use coin_train::{Progress, RunConfig, RunOptions, TrainError, TrainOutcome, Trainer};
 use serde_json::Value;
 use short_run::{RESUME, at, prepare, results, run, write_pairs};
 
@@ -16,7 +16,7 @@ use short_run::{RESUME, at, prepare, results, run, write_pairs};
 fn a_stopped_run_ends_as_one_that_was_not() {
     let dir = tempfile::tempdir().unwrap();
     let config = prepare(dir.path());
-    assert!(matches!(run(&config, RunOptions::default(), |_| {}).unwrap(), Outcome::Finished(_)));
+    assert!(matches!(run(&config, RunOptions::default(), |_| {}).unwrap(), TrainOutcome::Finished(_)));
     let expected = results(&config.out);
     assert_eq!(expected.2.iter().filter(|line| line.get("split").is_none()).count(), 10);
     for after in [1, 4, 7] {
@@ -28,7 +28,7 @@ fn a_stopped_run_ends_as_one_that_was_not() {
                 stop.store(true, Ordering::Relaxed);
             }
         });
-        assert!(matches!(outcome.unwrap(), Outcome::Stopped(step) if step == after));
+        assert!(matches!(outcome.unwrap(), TrainOutcome::Stopped(step) if step == after));
         assert!(!config.out.join("adapter").exists(), "a run that is not finished has no final adapter");
         let mut resumed = None;
         let outcome = run(&config, RESUME, |event| {
@@ -36,7 +36,7 @@ fn a_stopped_run_ends_as_one_that_was_not() {
                 resumed = Some(*step);
             }
         });
-        assert!(matches!(outcome.unwrap(), Outcome::Finished(_)));
+        assert!(matches!(outcome.unwrap(), TrainOutcome::Finished(_)));
         assert_eq!(resumed, Some(after));
         assert_eq!(results(&config.out), expected, "stopped after {after}");
         assert_eq!(std::fs::read_dir(config.out.join("checkpoints")).unwrap().count(), 2, "the newest two are kept");
@@ -126,7 +126,7 @@ fn a_finished_run_is_not_run_again() {
     trainer(&config).check_folder(true).unwrap();
     let message = trainer(&config).check_folder(false).unwrap_err().to_string();
     assert!(message.contains("holds a finished run"), "{message}");
-    let Outcome::Finished(model) = run(&config, RESUME, |event| panic!("{event:?}")).unwrap() else { panic!() };
+    let TrainOutcome::Finished(model) = run(&config, RESUME, |event| panic!("{event:?}")).unwrap() else { panic!() };
     assert!(coin_model::adapter::parameters(&model) > 0);
 
     let mut other = config.clone();
@@ -226,7 +226,7 @@ fn other_number_types_train() {
 }
 
 /// The run on so many ranks.
-fn run_parallel(config: &RunConfig, ranks: usize, options: RunOptions) -> Result<Outcome, TrainError> {
+fn run_parallel(config: &RunConfig, ranks: usize, options: RunOptions) -> Result<TrainOutcome, TrainError> {
     let ranks = LocalCollective::new(ranks).into_iter().map(|collective| (Device::flex(), collective)).collect();
     Trainer::new(config.clone(), &Device::flex())?.run_parallel(ranks, options, |_| {})
 }

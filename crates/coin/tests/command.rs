@@ -419,7 +419,7 @@ fn a_merged_model_says_what_model_and_adapter_say() {
     // In bf16 activations over 8-bit weights, with recomputation: everything a run can ask of the model.
     let toml = format!(
         "out = '{}'\n[model]\npath = '{}'\nquantization = 'int8'\n[data]\npairs = '{}'\n[lora]\nrank = 4\n\
-         target_modules = 'all-linear'\n[train]\nsteps = 4\nbatch_pairs = 4\nlearning_rate = 0.01\ncheckpointing = true\n",
+         target_modules = 'all-linear'\n[train]\nsteps = 4\nbatch_pairs = 4\nlearning_rate = 0.01\ngradient_checkpointing = true\n",
         run.display(),
         base.display(),
         pairs.display()

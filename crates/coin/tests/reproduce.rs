@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use coin::data::pairs;
+use coin::loss::Pooling;
 use coin::model::FloatType;
 use coin::train::RunConfig;
-use coin::train::config::{Objective, Preset};
+use coin::train::config::{Objective, TrainPreset};
 use coin_testkit::test_folder;
 use serde_json::Value;
 
@@ -22,7 +23,7 @@ fn run_file(kind: &str, preset: &str) -> RunConfig {
 
 #[test]
 fn the_run_files_of_the_7b_model_say_what_the_paper_says() {
-    for (name, preset) in [("paper", Preset::Paper), ("strict", Preset::Strict)] {
+    for (name, preset) in [("paper", TrainPreset::Paper), ("strict", TrainPreset::Strict)] {
         let (cit, mut coin) = (run_file("cit", name), run_file("coin", name));
         assert_eq!((cit.objective.kind, coin.objective.kind), (Objective::Cit, Objective::Coin));
         assert_ne!(cit.out, coin.out);
@@ -32,8 +33,8 @@ fn the_run_files_of_the_7b_model_say_what_the_paper_says() {
         assert_eq!((model.dtype, &*train.device), (FloatType::Bf16, "cuda:0"));
         assert_eq!((data.max_tokens, data.validation_pairs, data.shuffle), (256, 2000, true));
         assert_eq!(
-            (coin.objective.temperature, coin.objective.lambda, &*coin.objective.pooling),
-            (0.05, 1000.0, "last")
+            (coin.objective.temperature, coin.objective.lambda, coin.objective.pooling),
+            (0.05, 1000.0, Pooling::Last)
         );
         assert_eq!((train.preset, train.batch_pairs, train.micro_batch_pairs, train.epochs), (preset, 64, 2, 1));
         assert_eq!((train.learning_rate, train.warmup_ratio, train.max_grad_norm), (1e-4, 0.1, 1.0));

@@ -28,7 +28,7 @@ pub struct NetworkOptions {
     /// This process's rank, from 0.
     pub rank: usize,
     /// Number of processes.
-    pub ranks: usize,
+    pub world_size: usize,
     /// What all ranks must work on; a rank with another text is refused.
     pub session: String,
     /// How long a rank waits for the others to come, and in every round for their rows. Default ten minutes (ours).
@@ -37,9 +37,9 @@ pub struct NetworkOptions {
 
 impl NetworkOptions {
     /// Ranks that meet at `address`.
-    pub fn new(address: impl Into<String>, rank: usize, ranks: usize) -> Self {
+    pub fn new(address: impl Into<String>, rank: usize, world_size: usize) -> Self {
         let timeout = Duration::from_secs(600);
-        NetworkOptions { address: address.into(), rank, ranks, session: String::new(), timeout }
+        NetworkOptions { address: address.into(), rank, world_size, session: String::new(), timeout }
     }
 }
 
@@ -53,7 +53,7 @@ impl NetworkOptions {
 ///     let meeting = NetworkOptions { session: "example".to_owned(), ..NetworkOptions::new("127.0.0.1:47613", rank, 2) };
 ///     let collective = NetworkCollective::connect(&meeting)?;
 ///     let own = Tensor::<2>::from_floats([[rank as f32, 0.5]], &Device::flex());
-///     Ok::<_, coin_loss::collective::CollectiveError>(collective.gather(own)?.dims())
+///     Ok::<_, coin_loss::collective::CollectiveError>(collective.all_gather(own)?.dims())
 /// };
 /// let other = std::thread::spawn(move || rank(1));
 /// assert_eq!(rank(0)?, [2, 2]);
@@ -63,7 +63,7 @@ impl NetworkOptions {
 #[derive(Debug)]
 pub struct NetworkCollective {
     rank: usize,
-    ranks: usize,
+    world_size: usize,
     state: Mutex<State>,
 }
 
@@ -87,13 +87,13 @@ impl NetworkCollective {
     /// # Errors
     /// The address cannot be used or reached, a rank does not come in time, or one works on something else.
     pub fn connect(options: &NetworkOptions) -> Result<Self, CollectiveError> {
-        CollectiveError::check(options.rank, options.ranks)?;
+        CollectiveError::check(options.rank, options.world_size)?;
         let peers = match options.rank {
             0 => accept(options)?,
             _ => vec![reach(options)?],
         };
         let state = Mutex::new(State { round: 0, peers });
-        Ok(NetworkCollective { rank: options.rank, ranks: options.ranks, state })
+        Ok(NetworkCollective { rank: options.rank, world_size: options.world_size, state })
     }
 }
 
@@ -102,11 +102,11 @@ impl Collective for NetworkCollective {
         self.rank
     }
 
-    fn ranks(&self) -> usize {
-        self.ranks
+    fn world_size(&self) -> usize {
+        self.world_size
     }
 
-    fn gather(&self, rows: Tensor<2>) -> Result<Tensor<2>, CollectiveError> {
+    fn all_gather(&self, rows: Tensor<2>) -> Result<Tensor<2>, CollectiveError> {
         let rows = rows.without_autodiff().cast(DType::F32);
         let (device, [n, d]) = (rows.device(), rows.dims());
         let values = rows.try_into_vec_as::<f32>().map_err(|error| CollectiveError::Device(format!("{error:?}")))?;
@@ -120,16 +120,16 @@ impl Collective for NetworkCollective {
                     all.extend(peer.receive(round, n, d)?);
                 }
                 for peer in &mut state.peers {
-                    peer.send(round, self.ranks * n, d, &all)?;
+                    peer.send(round, self.world_size * n, d, &all)?;
                 }
             }
             _ => {
                 let root = &mut state.peers[0];
                 root.send(round, n, d, &all)?;
-                all = root.receive(round, self.ranks * n, d)?;
+                all = root.receive(round, self.world_size * n, d)?;
             }
         }
-        let data = TensorData::new(from_bytes(&all), [self.ranks * n, d]);
+        let data = TensorData::new(from_bytes(&all), [self.world_size * n, d]);
         Ok(Tensor::from_data(data, (&device, DType::F32)))
     }
 }
@@ -140,7 +140,7 @@ fn accept(options: &NetworkOptions) -> Result<Vec<Peer>, CollectiveError> {
     let failed = |what: &str, source| error(what.to_owned(), address, source);
     let listener = TcpListener::bind(address).map_err(|source| failed("cannot listen", source))?;
     listener.set_nonblocking(true).map_err(|source| failed("cannot listen", source))?;
-    let mut peers: Vec<Option<Peer>> = (1..options.ranks).map(|_| None).collect();
+    let mut peers: Vec<Option<Peer>> = (1..options.world_size).map(|_| None).collect();
     let deadline = Instant::now() + options.timeout;
     while let Some(missing) = peers.iter().position(Option::is_none) {
         match listener.accept() {
@@ -181,17 +181,17 @@ fn greet_as_root(stream: TcpStream, options: &NetworkOptions) -> Result<(usize, 
     let mut head = [0; 20];
     stream.read_exact(&mut head).map_err(|_| Greeting::Stranger)?;
     let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]) as usize;
-    let (rank, ranks, length) = (number(8), number(12), number(16));
-    if head[..8] != GREETING || rank == 0 || rank >= options.ranks || length > 4096 {
+    let (rank, world_size, length) = (number(8), number(12), number(16));
+    if head[..8] != GREETING || rank == 0 || rank >= options.world_size || length > 4096 {
         return Err(Greeting::Stranger);
     }
     let mut session = vec![0; length];
     stream.read_exact(&mut session).map_err(|_| Greeting::Stranger)?;
-    let agreed = ranks == options.ranks && session == options.session.as_bytes();
+    let agreed = world_size == options.world_size && session == options.session.as_bytes();
     stream.write_all(&[u8::from(agreed)]).map_err(|_| Greeting::Stranger)?;
     if !agreed {
-        let got = format!("{ranks} ranks on `{}`", String::from_utf8_lossy(&session));
-        let expected = format!("{} ranks on `{}`", options.ranks, options.session);
+        let got = format!("{world_size} ranks on `{}`", String::from_utf8_lossy(&session));
+        let expected = format!("{} ranks on `{}`", options.world_size, options.session);
         return Err(Greeting::Other(CollectiveError::Disagreement { rank, got, expected }));
     }
     let stream = prepared(stream, options.timeout).map_err(|_| Greeting::Stranger)?;
@@ -213,7 +213,7 @@ fn reach(options: &NetworkOptions) -> Result<Peer, CollectiveError> {
     };
     let mut stream = prepared(stream, options.timeout).map_err(failed)?;
     let mut greeting = GREETING.to_vec();
-    for number in [options.rank, options.ranks, options.session.len()] {
+    for number in [options.rank, options.world_size, options.session.len()] {
         greeting.extend((number as u32).to_le_bytes());
     }
     greeting.extend(options.session.as_bytes());
@@ -222,7 +222,7 @@ fn reach(options: &NetworkOptions) -> Result<Peer, CollectiveError> {
     match agreed {
         [1] => Ok(Peer { rank: 0, address: address.clone(), stream }),
         _ => {
-            let expected = format!("{} ranks on `{}`", options.ranks, options.session);
+            let expected = format!("{} ranks on `{}`", options.world_size, options.session);
             Err(CollectiveError::Disagreement { rank: 0, got: "another run".to_owned(), expected })
         }
     }

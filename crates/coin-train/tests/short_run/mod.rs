@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use coin_data::{Pair, pairs};
 use coin_model::{FloatType, Llama, LlamaConfig, checkpoint};
-use coin_train::{Outcome, Progress, RunConfig, RunOptions, TrainError, Trainer};
+use coin_train::{Progress, RunConfig, RunOptions, TrainError, TrainOutcome, Trainer};
 use serde_json::{Value, json};
 
 /// Words of the tokenizer.
@@ -55,7 +55,11 @@ pub fn write_pairs(path: &Path, variant: usize) {
 }
 
 /// Runs to the end.
-pub fn run(config: &RunConfig, options: RunOptions, progress: impl FnMut(&Progress)) -> Result<Outcome, TrainError> {
+pub fn run(
+    config: &RunConfig,
+    options: RunOptions,
+    progress: impl FnMut(&Progress),
+) -> Result<TrainOutcome, TrainError> {
     Trainer::new(config.clone(), &Device::flex())?.run(options, progress)
 }
 

@@ -9,8 +9,7 @@ use coin::eval::Report;
 use coin::hub::Files;
 use coin::learning_curves;
 use coin::loss::collective::{DeviceCollective, LocalCollective, NetworkCollective, NetworkOptions};
-use coin::train::estimate::MemoryEstimate;
-use coin::train::{Outcome, Progress, RunConfig, RunOptions, TrainError, Trainer};
+use coin::train::{MemoryEstimate, Progress, RunConfig, RunOptions, TrainError, TrainOutcome, Trainer};
 
 use super::model_arguments::{folder, warn};
 use crate::failure::{Failure, OrFail, bad_input};
@@ -131,8 +130,8 @@ impl Arguments {
         })?;
         bar.finish();
         let stopped = match outcome {
-            Outcome::Finished(_) => None,
-            Outcome::Stopped(step) => {
+            TrainOutcome::Finished(_) => None,
+            TrainOutcome::Stopped(step) => {
                 let kept = format!("after step {step} of {steps}, with a checkpoint; continue with --resume");
                 Some(signals.failure(&kept))
             }

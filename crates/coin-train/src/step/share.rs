@@ -5,18 +5,18 @@ use std::ops::Range;
 use burn::tensor::{DType, Device, Tensor};
 use coin_data::batches::by_length;
 use coin_data::tokenize::PairRow;
+use coin_loss::PairBatch;
 use coin_loss::collective::Collective;
-use coin_model::Llama;
 
 use crate::TrainError;
-use crate::objective::{PairStates, StepObjective, forward, scalar};
+use crate::all_reduce::all_reduce_values;
 
 /// What a rank computes of a step.
 pub(crate) struct Share<'a> {
     /// The whole effective batch, in the order in which it is computed.
     pub(crate) pairs: Vec<&'a PairRow>,
     /// The place of each in the order in which it was given, which is what its dropout masks are keyed by.
-    numbers: Vec<usize>,
+    pub(crate) numbers: Vec<usize>,
     /// The rank's own pairs in it.
     pub(crate) own: Range<usize>,
     /// Pairs of a micro-batch.
@@ -37,9 +37,9 @@ impl<'a> Share<'a> {
         step: u64,
         collective: &'a dyn Collective,
     ) -> Self {
-        let (rank, ranks) = (collective.rank(), collective.ranks());
+        let (rank, world_size) = (collective.rank(), collective.world_size());
         let pairs: Vec<&PairRow> = numbers.iter().map(|&number| pairs[number]).collect();
-        let full = pairs.len().div_ceil(micro).div_ceil(ranks) * micro;
+        let full = pairs.len().div_ceil(micro).div_ceil(world_size) * micro;
         let own = (rank * full).min(pairs.len())..((rank + 1) * full).min(pairs.len());
         Share { pairs, numbers, own, micro, full, step, collective }
     }
@@ -50,50 +50,39 @@ impl<'a> Share<'a> {
         self.own.clone().step_by(micro).map(move |first| first..(first + micro).min(end))
     }
 
-    /// A forward pass over the pairs at `places`.
-    pub(crate) fn forward(
-        &self,
-        objective: &StepObjective,
-        model: &Llama,
-        places: Range<usize>,
-        checkpointing: bool,
-    ) -> Result<PairStates, TrainError> {
-        let dropout = Some((objective.seed, self.step, &self.numbers[places.clone()]));
-        forward(model, &self.pairs[places], objective.pooling, dropout, checkpointing)
-    }
-
-    /// The pooled rows of all ranks, of which the rank's own belong to its graph, `[pairs, d_model]` twice.
-    pub(crate) fn gather(
+    /// Gathers the pooled originals and paraphrases of all ranks, `[pairs, d_model]` each; only `own`, this rank's rows, are
+    /// part of its graph.
+    pub(crate) fn all_gather(
         &self,
         own: Option<[Tensor<2>; 2]>,
         d_model: usize,
         device: &Device,
     ) -> Result<[Tensor<2>; 2], TrainError> {
-        if let (1, Some(own)) = (self.collective.ranks(), &own) {
-            return Ok(own.clone());
-        }
-        // A rank whose share is not full fills it up: only rows behind the last pair are made up.
-        let count = self.full - self.own.len();
-        let filling = (count > 0).then(|| Tensor::<2>::zeros([count, 2 * d_model], (device, DType::F32)));
-        let rows = own.map(|rows| Tensor::cat(rows.into(), 1)).into_iter().chain(filling).collect();
-        let all = self.collective.gather_with_graph(Tensor::cat(rows, 0))?;
-        let all = all.narrow(0, 0, self.pairs.len());
-        Ok([all.clone().narrow(1, 0, d_model), all.narrow(1, d_model, d_model)])
+        // Ranks gather equal numbers of rows. A rank with less than a full share adds zeros, which are dropped below: its pairs are
+        // the last ones.
+        let filling = self.full - self.own.len();
+        let filled = |rows: Option<Tensor<2>>| {
+            let zeros = (filling > 0).then(|| Tensor::<2>::zeros([filling, d_model], (device, DType::F32)));
+            Tensor::cat(rows.into_iter().chain(zeros).collect(), 0)
+        };
+        let [original, paraphrase] = own.map_or([None, None], |rows| rows.map(Some));
+        let batch = PairBatch::new(filled(original), filled(paraphrase)).gathered(self.collective)?;
+        Ok(batch.into_pairs().map(|rows| rows.narrow(0, 0, self.pairs.len())))
     }
 
-    /// Values added up over ranks.
-    pub(crate) fn sum<const N: usize>(&self, values: [f64; N], device: &Device) -> Result<[f64; N], TrainError> {
-        sum_values(values, self.collective, device)
+    /// Sums values over ranks.
+    pub(crate) fn all_reduce<const N: usize>(&self, values: [f64; N], device: &Device) -> Result<[f64; N], TrainError> {
+        all_reduce_values(values, self.collective, device)
     }
 }
 
 /// The order in which an effective batch is computed where its split changes no value: couples of like length share a
 /// micro-batch, and ranks get micro-batches of like length at the same time.
-pub(crate) fn least_padding(pairs: &[&PairRow], micro: usize, ranks: usize) -> Vec<usize> {
+pub(crate) fn least_padding(pairs: &[&PairRow], micro: usize, world_size: usize) -> Vec<usize> {
     let lengths: Vec<usize> = pairs.iter().map(|pair| pair.longest()).collect();
     let sorted = by_length(&lengths);
     let batches: Vec<&[usize]> = sorted.chunks(micro).collect();
-    let per_rank = batches.len().div_ceil(ranks);
+    let per_rank = batches.len().div_ceil(world_size);
     // The places of the micro-batches, first those that ranks compute first. The last one may be smaller and stays last.
     let mut places: Vec<usize> = (0..batches.len().saturating_sub(1)).collect();
     places.sort_by_key(|place| (place % per_rank, place / per_rank));
@@ -102,25 +91,6 @@ pub(crate) fn least_padding(pairs: &[&PairRow], micro: usize, ranks: usize) -> V
         ordered[place] = batch;
     }
     ordered.concat()
-}
-
-/// `sum` over `weight`; none where nothing was weighed.
-pub(crate) fn ratio(sum: f64, weight: f64) -> Option<f64> {
-    (weight > 0.0).then(|| sum / weight)
-}
-
-/// `values` added up over ranks.
-pub(crate) fn sum_values<const N: usize>(
-    values: [f64; N],
-    collective: &dyn Collective,
-    device: &Device,
-) -> Result<[f64; N], TrainError> {
-    if collective.ranks() == 1 {
-        return Ok(values);
-    }
-    let own = Tensor::<1>::from_floats(values.map(|value| value as f32), &device.clone().inner());
-    let sum = collective.sum(own)?;
-    Ok(std::array::from_fn(|at| scalar(&sum.clone().narrow(0, at, 1))))
 }
 
 #[cfg(test)]
@@ -139,8 +109,8 @@ mod tests {
             .map(|length| PairRow { original: row(1), paraphrase: row(length), task: None, target: String::new() })
             .collect();
         let pairs: Vec<&PairRow> = pairs.iter().collect();
-        let lengths = |ranks: usize| -> Vec<usize> {
-            let order = least_padding(&pairs, 4, ranks);
+        let lengths = |world_size: usize| -> Vec<usize> {
+            let order = least_padding(&pairs, 4, world_size);
             let mut all = order.clone();
             all.sort_unstable();
             assert_eq!(all, (0..18).collect::<Vec<_>>());

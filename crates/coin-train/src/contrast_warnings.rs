@@ -3,8 +3,10 @@
 //! Under preset `strict` pairs of the same task and target are no negatives of each other. Where a contrastive batch has one task
 //! and target only, its contrastive loss is 0 whatever the model does.
 
-use crate::config::Preset;
-use crate::objective::{PairRow, same_answer};
+use coin_data::tokenize::PairRow;
+
+use crate::config::TrainPreset;
+use crate::step::same_answer;
 use crate::validation::GROUP;
 use crate::{TrainError, Trainer};
 
@@ -21,7 +23,7 @@ impl Trainer {
         let held_out = self.validation().chunks(GROUP).map(|group| group.iter().collect::<Vec<_>>());
         let mut warnings = Vec::new();
         // The released program contrasts pairs of the same answer, too.
-        if self.config().train.preset == Preset::Strict {
+        if self.config().train.preset == TrainPreset::Strict {
             warnings.extend(warning(
                 training,
                 "of the first epoch",
