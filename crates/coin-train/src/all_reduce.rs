@@ -7,7 +7,7 @@ use coin_loss::collective::Collective;
 
 use crate::TrainError;
 
-/// `values` added up over ranks.
+/// Sums `values` over ranks.
 pub(crate) fn all_reduce_values<const N: usize>(
     values: [f64; N],
     collective: &dyn Collective,
@@ -21,7 +21,7 @@ pub(crate) fn all_reduce_values<const N: usize>(
     Ok(std::array::from_fn(|at| f64::from(sum.clone().narrow(0, at, 1).into_scalar::<f32>())))
 }
 
-/// The gradients of all ranks, added up; a rank without gradients counts as zeros.
+/// Sums the gradients over ranks. Missing gradients are zeros.
 pub(crate) fn all_reduce_gradients<M: Module>(
     model: &M,
     gradients: GradientsParams,
@@ -38,7 +38,7 @@ pub(crate) fn all_reduce_gradients<M: Module>(
     Ok(unflatten.to)
 }
 
-/// The gradients of all trained parameters in one vector.
+/// Collects the gradients of all trained parameters, to be concatenated.
 struct Flatten<'a> {
     gradients: &'a GradientsParams,
     parts: Vec<Tensor<1>>,
@@ -57,7 +57,7 @@ impl ModuleVisitor for Flatten<'_> {
     }
 }
 
-/// And back.
+/// Splits a concatenated vector into the gradients of the parameters.
 struct Unflatten {
     from: Tensor<1>,
     at: usize,

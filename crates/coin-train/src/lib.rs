@@ -1,8 +1,8 @@
 //! The trainer of contrastive instruction tuning.
 //!
-//! - [`RunConfig`]: one TOML file is one run.
-//! - [`Trainer`]: the loop over optimiser steps, for continual instruction tuning (`cit`) and CoIN (`coin`), on one device
-//!   or, data parallel, on several.
+//! - [`RunConfig`]: the settings of a run, read from a TOML file.
+//! - [`Trainer`]: the loop over optimizer steps, for continual instruction tuning (`cit`) and CoIN (`coin`), on one device
+//!   or data-parallel on several.
 //! - [`StepObjective`]: the losses and gradients of one optimizer step.
 //! - [`config`]: the tables of the run file.
 //! - [`metrics`]: the measurements that a run writes.

@@ -1,4 +1,4 @@
-//! The parts of an optimizer step after the backward pass: gradients, learning rate, AdamW, and the loss scale of f16.
+//! The optimizer: scaling and clipping of gradients, learning rate, AdamW, and the loss scale for f16.
 
 mod adamw;
 mod gradients;

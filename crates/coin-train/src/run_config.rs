@@ -1,7 +1,7 @@
-//! A run is one TOML file.
+//! The run file: all settings of a run in TOML.
 //!
-//! Keys that are left out take the paper's values where it has them; unknown keys are errors. The resolved
-//! configuration is written beside every result.
+//! Omitted keys take the paper's values, where it gives them. Unknown keys are errors. The resolved configuration is written
+//! next to every result.
 
 mod changes;
 mod check;
@@ -24,37 +24,37 @@ const RENAMED: [(&str, &str, &str); 1] = [("train", "checkpointing", "gradient_c
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
-    /// Folder the run writes to.
+    /// The run folder, to which the run writes.
     pub out: PathBuf,
     /// The model.
     pub model: ModelTable,
     /// The pairs.
     pub data: DataTable,
-    /// The adapters; optional where training continues one, with which it must then agree (dropout may differ).
+    /// The adapters. If training continues an adapter, the table is optional and must agree with it, except for dropout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lora: Option<LoraConfig>,
     /// The objective.
     #[serde(default)]
     pub objective: ObjectiveTable,
-    /// The loop.
+    /// The training loop.
     #[serde(default)]
     pub train: TrainTable,
 }
 
 impl RunConfig {
-    /// Reads the run file `path` with `overrides` of the form `table.key=value` applied, and checks it.
+    /// Reads the run file `path`, applies `overrides` of the form `table.key=value`, and checks every value.
     ///
     /// # Errors
-    /// The file is absent or no TOML, or a key is unknown, missing or outside its domain; the key is named.
+    /// The file does not exist or is not TOML, or a key is unknown, missing or out of range. The message names the key.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, TrainError> {
         let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
         Self::parse(&text, &path.display().to_string(), overrides)
     }
 
-    /// As [`read`](Self::read), from text; `origin` stands for it in errors.
+    /// Parses a run file from text, like [`read`](Self::read). Errors name it `origin`.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
+    /// See [`read`](Self::read).
     pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Self, TrainError> {
         let error = |origin: &str, message: String| TrainError::Config { origin: origin.to_owned(), message };
         let mut table: toml::Table =
@@ -64,7 +64,7 @@ impl RunConfig {
             let Some((key, value)) = change.split_once('=') else {
                 return Err(error(&origin, "expected table.key=value".to_owned()));
             };
-            // A value that is no TOML is taken as a string, so that quotes are not needed.
+            // A value that is not TOML is a string, so that quotes are not needed.
             let value = format!("v = {value}")
                 .parse::<toml::Table>()
                 .ok()
@@ -77,7 +77,7 @@ impl RunConfig {
                     .entry(part)
                     .or_insert_with(|| toml::Value::Table(toml::Table::new()))
                     .as_table_mut()
-                    .ok_or_else(|| error(&origin, format!("`{part}` is no table")))?;
+                    .ok_or_else(|| error(&origin, format!("`{part}` is not a table")))?;
             }
             place.insert(last.to_owned(), value);
         }
@@ -92,17 +92,17 @@ impl RunConfig {
         Ok(config)
     }
 
-    /// How the model's weights are kept.
+    /// Returns the format of the model's weights in memory.
     pub(crate) fn weight_format(&self) -> WeightFormat {
         WeightFormat { dtype: self.model.dtype, quantization: self.model.quantization }
     }
 
-    /// The contrastive objective's settings.
+    /// Returns the settings of the loss.
     pub(crate) fn loss(&self) -> CoinLossConfig {
         CoinLossConfig::new().with_temperature(self.objective.temperature).with_lambda(self.objective.lambda)
     }
 
-    /// Pairs that are contrasted with each other.
+    /// Returns the number of pairs that are contrasted with each other.
     pub(crate) fn contrastive_batch(&self) -> usize {
         self.objective.contrastive_batch.unwrap_or(match self.train.preset {
             TrainPreset::Paper => self.train.micro_batch_pairs,
@@ -110,15 +110,15 @@ impl RunConfig {
         })
     }
 
-    /// The template of the prompts.
+    /// Returns the prompt template.
     ///
     /// # Errors
-    /// The instruction's place is missing or stands twice.
+    /// `{instruction}` is missing or occurs twice.
     pub(crate) fn template(&self) -> Result<PromptTemplate, TrainError> {
         Ok(self.data.template.parse()?)
     }
 
-    /// What happens to rows that are too long.
+    /// Returns the treatment of rows that are too long.
     pub(crate) fn truncation(&self) -> Truncation {
         self.data.truncation.unwrap_or(match self.train.preset {
             TrainPreset::Paper => Truncation::Right,
@@ -126,7 +126,7 @@ impl RunConfig {
         })
     }
 
-    /// Where supervision begins.
+    /// Returns the rule for the first supervised token.
     pub(crate) fn boundary(&self) -> Boundary {
         match self.train.preset {
             TrainPreset::Paper => Boundary::PromptAlone,
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_renamed_key_is_refused_with_its_new_name_and_does_not_make_another_run() {
+    fn a_renamed_key_is_rejected_with_its_new_name_and_earlier_runs_still_match() {
         let message = message(RUN, &["train.checkpointing=true"]);
         assert!(message.contains("unknown field `checkpointing`") && message.contains("`gradient_checkpointing`"));
         let config = RunConfig::parse(RUN, "run.toml", &["train.gradient_checkpointing=true".into()]).unwrap();
@@ -186,7 +186,7 @@ mod tests {
         assert!(message(RUN, &["train.batch_pairs=3"]).contains("batch_pairs"));
         assert!(message(RUN, &["objective.pooling=mean"]).contains("`mean`"));
         assert!(message(RUN, &["train.batch_pairs"]).contains("table.key=value"));
-        assert!(message(RUN, &["out.x=1"]).contains("`out` is no table"));
+        assert!(message(RUN, &["out.x=1"]).contains("`out` is not a table"));
         assert!(message(RUN, &["out="]).contains("out must name a folder"));
         assert!(message(RUN, &["train.epochs=1000000000000"]).contains("train.epochs must be at most"));
         assert!(message(RUN, &["train.steps=9000000000000000000"]).contains("train.steps must be at most"));
@@ -199,7 +199,7 @@ mod tests {
                 assert!(message.contains(key.split('.').next_back().unwrap()), "{key} {value}: {message}");
             }
         }
-        // Within f64 and beyond f32 a value would act as 0.
+        // A value that is positive in f64 but 0 in f32.
         for key in ["objective.temperature", "train.learning_rate", "train.max_grad_norm", "lora.alpha"] {
             for value in ["1e-300", "0", "-1"] {
                 let message = message(RUN, &[&format!("{key}={value}")]);

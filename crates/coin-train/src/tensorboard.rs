@@ -1,6 +1,6 @@
-//! TensorBoard event files: scalars over steps.
+//! TensorBoard event files with scalars.
 //!
-//! The format is TensorFlow's: records of an `Event` protocol buffer, each behind its length and followed by a checksum
+//! The format is TensorFlow's: each record is its length, an `Event` protocol buffer and a checksum
 //! (`tensorflow/core/lib/io/record_writer.cc`, `tensorflow/core/util/event.proto`).
 
 use std::fs::File;
@@ -38,7 +38,7 @@ struct Value {
     simple_value: Option<f32>,
 }
 
-/// An event file that grows.
+/// An event file open for writing.
 #[derive(Debug)]
 pub(crate) struct EventFile {
     path: PathBuf,
@@ -46,8 +46,8 @@ pub(crate) struct EventFile {
 }
 
 impl EventFile {
-    /// Begins a file in the folder `dir`, which is made if need be; `first_step` is part of its name, so that TensorBoard
-    /// reads the files of a run that was resumed in their order.
+    /// Creates a file in the folder `dir`, and the folder if it does not exist. `first_step` is part of the name, so that
+    /// TensorBoard reads the files of a resumed run in order.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -64,7 +64,7 @@ impl EventFile {
         Ok(events)
     }
 
-    /// Adds the values of one step.
+    /// Writes the values of one step.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -88,7 +88,7 @@ impl EventFile {
     }
 }
 
-/// The format's checksum: CRC-32C, rotated and shifted so that checksums of checksums stay good.
+/// The format's checksum: CRC-32C, rotated and offset so that checksums of data with checksums stay reliable.
 fn masked(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }

@@ -1,4 +1,4 @@
-//! The held-out pairs: generation loss, contrastive loss and ranking, without dropout.
+//! Evaluation of the held-out pairs without dropout: generation loss, contrastive loss and ranking.
 
 use burn::tensor::Tensor;
 use coin_data::tokenize::PairRow;
@@ -11,11 +11,11 @@ use crate::metrics::ValidationMetrics;
 use crate::step::{forward, mask, ratio, same_answer, scalar, supervised};
 use crate::{TrainError, Trainer};
 
-/// Held-out pairs that are contrasted with each other.
+/// Number of held-out pairs that are contrasted with each other.
 pub(crate) const GROUP: usize = 32;
 
 impl Trainer {
-    /// Evaluates the held-out pairs, if there are any; ranks share the groups.
+    /// Evaluates the held-out pairs, if there are any. The groups are divided among the ranks.
     pub(crate) fn validate(
         &self,
         model: &Llama,
@@ -42,9 +42,9 @@ impl Trainer {
             let (originals, paraphrases) = (Tensor::cat(originals, 0), Tensor::cat(paraphrases, 0));
             let contrast = |excluded| loss.forward(originals.clone(), paraphrases.clone(), Some(excluded));
             let output = contrast(mask(chunk.len(), &device, |i, j| same_answer(chunk, i, j)));
-            // A couple is two adjacent rows; everything outside it is excluded.
+            // Excludes everything outside of a couple, which is two adjacent rows.
             let couples = contrast(mask(chunk.len(), &device, |i, j| i / 2 != j / 2 || same_answer(chunk, i, j)));
-            // Rows that the means are of: all, those with a negative, those with a hard negative.
+            // The means are over all rows, over those with a negative, and over those with a hard negative.
             let count = chunk.len() as f64;
             let contrasted = count * scalar(&output.contrasted);
             let hard = count * scalar(&couples.contrasted);

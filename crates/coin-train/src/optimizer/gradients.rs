@@ -4,8 +4,8 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Tensor};
 
-/// Scales all gradients so that their joint Euclidean norm is at most `limit`, as torch's `clip_grad_norm_` does;
-/// returns them with the norm before clipping.
+/// Scales all gradients so that their joint Euclidean norm is at most `limit`, as torch's `clip_grad_norm_` does. Returns them
+/// with the norm before clipping.
 pub fn clip_global_norm<M: Module>(model: &M, gradients: GradientsParams, limit: f64) -> (GradientsParams, f64) {
     let mut norm = SquaredNorm { gradients: &gradients, sums: Vec::new() };
     model.visit(&mut norm);
@@ -14,12 +14,12 @@ pub fn clip_global_norm<M: Module>(model: &M, gradients: GradientsParams, limit:
         true => 0.0,
         false => f64::from(Tensor::cat(sums, 0).sum().into_scalar::<f32>()).sqrt(),
     };
-    // torch adds 1e-6 to the norm and scales only downwards.
+    // torch adds 1e-6 to the norm and never scales up.
     let scale = (limit / (total + 1e-6)).min(1.0);
     (scale_gradients(model, gradients, scale), total)
 }
 
-/// Every gradient times `scale`.
+/// Multiplies every gradient by `scale`.
 pub(crate) fn scale_gradients<M: Module>(model: &M, gradients: GradientsParams, scale: f64) -> GradientsParams {
     if scale == 1.0 {
         return gradients;

@@ -1,4 +1,4 @@
-//! Linear warm-up and linear decay, as transformers' `get_linear_schedule_with_warmup` counts them.
+//! Linear warm-up and linear decay of the learning rate, as in transformers' `get_linear_schedule_with_warmup`.
 
 /// The learning rate of a run's steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -9,18 +9,18 @@ pub(crate) struct LinearSchedule {
 }
 
 impl LinearSchedule {
-    /// A schedule over `total` optimiser steps of which the first `floor(warmup_ratio * total)` warm up.
+    /// Returns a schedule over `total` optimizer steps with `floor(warmup_ratio * total)` warm-up steps.
     pub(crate) fn new(peak: f64, warmup_ratio: f64, total: usize) -> Self {
         LinearSchedule { peak, warmup: (warmup_ratio * total as f64) as usize, total }
     }
 
-    /// The rate of optimizer step `step`, counted from 0. With warm-up the first rate is 0.
+    /// Returns the rate of optimizer step `step`, counted from 0. With warm-up the first rate is 0.
     pub(crate) fn rate(&self, step: usize) -> f64 {
         if step < self.warmup {
             return self.peak * (step as f64 / self.warmup as f64);
         }
         let left = self.total.saturating_sub(step) as f64;
-        // transformers computes the factor first, and so the last digit is its.
+        // The same order of operations as in transformers, for the same last digit.
         self.peak * (left / (self.total - self.warmup).max(1) as f64)
     }
 }

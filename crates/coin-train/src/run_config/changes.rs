@@ -1,4 +1,4 @@
-//! The settings in which two runs differ.
+//! Comparison of the settings of two runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,13 +7,13 @@ use crate::config::TrainPreset;
 use crate::{RunConfig, TrainError};
 
 impl RunConfig {
-    /// The keys whose values differ from those of another resolved configuration, `other`, with both values. Keys that
-    /// change nothing in the result but rounding are left out: how often and how many checkpoints are kept, where the run
-    /// writes, on which devices it computes, whether activations are computed again, and under preset `strict` the size of
-    /// micro-batches. So a run that met a device's limits goes on within them, or elsewhere.
+    /// Returns the keys whose values differ from those of another resolved configuration, `other`, with both values. It omits
+    /// keys that affect the result by rounding at most: the run folder, the interval and number of checkpoints, the devices,
+    /// gradient checkpointing and, under preset `strict`, the size of micro-batches. A run that exceeded a device's memory can
+    /// therefore resume with less, or on another device.
     ///
     /// # Errors
-    /// One of the two is no TOML.
+    /// `other` is not TOML.
     pub(crate) fn changes(&self, other: &str) -> Result<Vec<String>, TrainError> {
         let wrong = |message: String| TrainError::Config { origin: "resolved configuration".to_owned(), message };
         let ours = toml::Table::try_from(self).map_err(|error| wrong(error.to_string()))?;
@@ -42,7 +42,7 @@ fn flat(table: &toml::Table) -> BTreeMap<String, String> {
             toml::Value::Table(inner) => {
                 out.extend(flat(inner).into_iter().map(|(rest, value)| (format!("{key}.{rest}"), value)));
             }
-            // Of modules and layers the order has no meaning.
+            // The order of modules and layers has no meaning.
             toml::Value::Array(items) if ["target_modules", "layers"].contains(&key.as_str()) => {
                 let items: BTreeSet<String> = items.iter().map(ToString::to_string).collect();
                 out.insert(key.clone(), format!("[{}]", Vec::from_iter(items).join(", ")));

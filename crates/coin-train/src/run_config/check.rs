@@ -1,16 +1,16 @@
-//! The domain of every key of a run file.
+//! Range checks of the keys of a run file.
 
 use crate::config::TrainPreset;
 use crate::{RunConfig, TrainError};
 
-/// Bound of numbers of pairs, steps and epochs: more is a slip, and products of two must be numbers.
+/// Maximum number of pairs, steps and epochs. A larger value is a mistake, and products of two must not overflow.
 const MOST: usize = 1_000_000_000;
 
 impl RunConfig {
-    /// Checks every value; `origin` is named in errors.
+    /// Checks every value. Errors name the configuration `origin`.
     ///
     /// # Errors
-    /// [`TrainError::Config`] names the key outside its domain.
+    /// [`TrainError::Config`] names the key that is out of range.
     pub fn check(&self, origin: &str) -> Result<(), TrainError> {
         let error = |message: String| Err(TrainError::Config { origin: origin.to_owned(), message });
         let train = &self.train;
@@ -85,7 +85,7 @@ impl RunConfig {
     }
 }
 
-/// Whether a value is positive and neither 0 nor infinite as an f32, which is what gradients are.
+/// True if a value is positive and neither 0 nor infinite in f32, the type of gradients.
 fn is_positive_f32(value: f64) -> bool {
     (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&value)
 }

@@ -19,32 +19,32 @@ use crate::all_reduce::all_reduce_gradients;
 use crate::config::{Objective, TrainPreset};
 use crate::optimizer::scale_gradients;
 
-/// The losses of a step and how they are taken.
+/// The losses of a step and their settings.
 #[derive(Debug, Clone)]
 pub struct StepObjective {
-    /// What is minimised.
+    /// The loss to minimize.
     pub kind: Objective,
-    /// Whose details are followed.
+    /// The details of the method.
     pub preset: TrainPreset,
     /// The contrastive objective.
     pub loss: CoinLoss,
-    /// Pairs that are contrasted with each other, from the effective batch in order; at least its size for all.
+    /// Number of consecutive pairs of the effective batch that are contrasted with each other. With its size or more, all are.
     pub contrastive_batch: usize,
-    /// How a row's hidden states become one vector.
+    /// Reduction of a row's hidden states to one vector.
     pub pooling: Pooling,
     /// Seed of the dropout masks.
     pub seed: u64,
-    /// Whether activations are computed again in the backward pass.
+    /// True to recompute activations in the backward pass.
     pub gradient_checkpointing: bool,
-    /// What the loss is multiplied by before the backward pass; the gradients that come out are divided by it again.
+    /// Factor of the loss in the backward pass. The resulting gradients are divided by it.
     pub loss_scale: f64,
 }
 
 impl StepObjective {
-    /// The gradients of one optimiser step over `pairs`, at most `micro` pairs at a time, and the step's values.
+    /// Computes the gradients and the values of one optimizer step over `pairs`, with at most `micro` pairs at a time.
     ///
-    /// On the CPU it runs in rayon's pool. Steps of models that share adapters must not be called from threads of that pool,
-    /// which take up one another's work while burn holds a graph.
+    /// On the CPU it runs in rayon's pool. Do not call it from threads of that pool for models that share adapters: such a thread
+    /// may take over work of another step while burn holds a graph.
     ///
     /// # Errors
     /// A row is empty.
@@ -58,8 +58,8 @@ impl StepObjective {
         self.step_of_rank(model, pairs, micro, step, &SingleProcess)
     }
 
-    /// As [`step`](Self::step), of which each rank of `collective` computes its share; all ranks give the whole effective
-    /// batch and get the same gradients and values.
+    /// Computes a step like [`step`](Self::step), divided among the ranks of `collective`. All ranks pass the whole effective batch
+    /// and get the same gradients and values.
     ///
     /// # Errors
     /// A row is empty, or a rank is gone.
@@ -74,7 +74,7 @@ impl StepObjective {
         let compute = || self.compute(model, pairs, micro, step, collective);
         match collective.world_size() {
             1 => pool::alone(&model.device(), compute),
-            // Ranks wait for each other, which threads of a pool must not.
+            // Ranks wait for each other, and threads of a pool must not wait.
             _ => compute(),
         }
     }
@@ -92,11 +92,11 @@ impl StepObjective {
         let (gradients, values) = match self.preset {
             TrainPreset::Paper => self.per_micro_batch(model, &Share::new(pairs, as_given(), micro, step, collective)),
             TrainPreset::Strict => {
-                // A batch that one rank would take whole is shared too, by couples.
+                // A batch that fits into one micro-batch is divided among the ranks too, by couples.
                 let micro = micro.min(pairs.len().div_ceil(2).div_ceil(world_size) * 2);
                 let order = match self.contrastive_batch >= pairs.len() {
                     true => least_padding(pairs, micro, world_size),
-                    // Consecutive groups are contrasted.
+                    // Contrastive batches are consecutive pairs, so the order matters.
                     false => as_given(),
                 };
                 let share = Share::new(pairs, order, micro, step, collective);
@@ -110,7 +110,7 @@ impl StepObjective {
         Ok((all_reduce_gradients(model, gradients, collective)?, values))
     }
 
-    /// Runs the pairs of `share` at `places` through the model.
+    /// Runs the pairs at `places` of `share` through the model.
     fn forward(
         &self,
         model: &Llama,
@@ -122,19 +122,19 @@ impl StepObjective {
         forward(model, &share.pairs[places], self.pooling, dropout, gradient_checkpointing)
     }
 
-    /// Columns that a row is not contrasted with under preset `strict`: those of the same answer, and those of another
-    /// contrastive batch.
+    /// Builds the mask of columns that a row is not contrasted with under preset `strict`: those with the same answer, and those of
+    /// another contrastive batch.
     fn excluded(&self, pairs: &[&PairRow], device: &Device) -> Tensor<2, Bool> {
         mask(pairs.len(), device, |i, j| same_answer(pairs, i, j) || self.apart(i, j))
     }
 
-    /// Whether two rows are of different contrastive batches.
+    /// True if two rows are in different contrastive batches.
     fn apart(&self, i: usize, j: usize) -> bool {
         let size = self.contrastive_batch.max(1);
         i / size != j / size
     }
 
-    /// One pass: every rank's micro-batch is its share of the effective batch.
+    /// Computes a step in one pass: each rank's share is one micro-batch.
     fn whole(
         &self,
         model: &Llama,
@@ -155,21 +155,21 @@ impl StepObjective {
         let values = StepValues::new(self.kind, generation, &output);
         let gradients = match (of_own, states) {
             (Some(of_own), Some(states)) => {
-                let minimised = if self.kind == Objective::Coin { of_own + output.scaled } else { of_own };
-                backward(minimised * self.loss_scale, states.tape, model)
+                let minimized = if self.kind == Objective::Coin { of_own + output.scaled } else { of_own };
+                backward(minimized * self.loss_scale, states.tape, model)
             }
             _ => GradientsParams::new(),
         };
         Ok((gradients, values))
     }
 
-    /// Every micro-batch an objective of its own; gradients and values are averaged.
+    /// Computes a step with one objective per micro-batch. Gradients and values are averaged.
     fn per_micro_batch(&self, model: &Llama, share: &Share) -> Result<(GradientsParams, StepValues), TrainError> {
         let mut sum = GradientsAccumulator::new();
         let mut values = [0.0; StepValues::COUNT];
         let count = share.pairs.len().div_ceil(share.micro);
         for places in share.micro_batches() {
-            // A step number per micro-batch keeps their dropout masks apart.
+            // A different step number for each micro-batch makes their dropout masks different.
             let step = share.step * count as u64 + (places.start / share.micro) as u64;
             let size = places.len();
             let excluded =
@@ -185,8 +185,8 @@ impl StepObjective {
         Ok((scale_gradients(model, sum.grads(), 1.0 / count as f64), values))
     }
 
-    /// Two passes: the contrastive gradient of the effective batch is cached at the pooled rows. Under `cit` there is
-    /// nothing to cache, and the second pass alone serves.
+    /// Computes a step in two passes: the contrastive gradient of the effective batch is cached at the pooled rows. Under `cit` there
+    /// is nothing to cache, so there is only the second pass.
     fn cached(&self, model: &Llama, share: &Share) -> Result<(GradientsParams, StepValues), TrainError> {
         let tokens = supervised(&share.pairs);
         let d_model = model.config().hidden_size;
@@ -232,7 +232,7 @@ impl StepObjective {
         Ok((sum.grads(), values))
     }
 
-    /// The objective over pooled rows of the whole effective batch.
+    /// Computes the objective of pooled rows of the whole effective batch.
     fn contrast(&self, generation: f64, rows: [Tensor<2>; 2], excluded: Option<Tensor<2, Bool>>) -> CoinOutput {
         let [original, paraphrase] = rows;
         let generation = Tensor::<1>::from_floats([generation as f32], &original.device());
@@ -240,7 +240,7 @@ impl StepObjective {
     }
 }
 
-/// What the micro-batches of an effective batch leave behind, outside any graph.
+/// Pooled rows and generation loss of several micro-batches, outside any graph.
 #[derive(Default)]
 struct Pooled {
     originals: Vec<Tensor<2>>,

@@ -20,27 +20,27 @@ pub(crate) struct PairStates {
     pub original_nats: Tensor<1>,
     /// Summed token losses of the paraphrases, `[1]`.
     pub paraphrase_nats: Tensor<1>,
-    /// What the backward pass needs where the layers' activations were not kept.
+    /// The state for the backward pass with gradient checkpointing.
     pub tape: Option<CheckpointTape>,
 }
 
 impl PairStates {
-    /// The micro-batch's part of the generation loss of an effective batch with so many supervised tokens in its originals
-    /// and in its paraphrases, `[1]`.
+    /// Returns the micro-batch's part of the generation loss, `[1]`, given the numbers of supervised tokens in the originals and in
+    /// the paraphrases of the effective batch.
     pub(crate) fn generation(&self, (original, paraphrase): (f64, f64)) -> Tensor<1> {
         self.original_nats.clone() / original + self.paraphrase_nats.clone() / paraphrase
     }
 }
 
-/// Supervised tokens of the originals and of the paraphrases.
+/// Counts the supervised tokens of the originals and of the paraphrases.
 pub(crate) fn supervised(pairs: &[&PairRow]) -> (f64, f64) {
     let count = |tokens: fn(&PairRow) -> usize| pairs.iter().map(|pair| tokens(pair)).sum::<usize>() as f64;
     (count(|pair| pair.original.supervised()), count(|pair| pair.paraphrase.supervised()))
 }
 
-/// Runs both wordings of `pairs` through the model at once.
+/// Runs both wordings of `pairs` through the model in one batch.
 ///
-/// `dropout` is (seed, step, number of each pair within the effective batch). With `gradient_checkpointing` the model must be on
+/// `dropout` is the seed, the step, and the number of each pair within the effective batch. With `gradient_checkpointing` the model must be on
 /// an autodiff device.
 pub(crate) fn forward(
     model: &Llama,
@@ -58,7 +58,7 @@ pub(crate) fn forward(
         let numbers = |wording: u64| pairs.iter().map(move |&pair| 2 * pair as u64 + wording);
         DropoutKey { seed, step, rows: numbers(0).chain(numbers(1)).collect() }
     });
-    // Rows end where the batch does. What predicts a supervised token stands right before it, the last token is pooled.
+    // Rows are padded on the left. A supervised token is predicted at the position before it, and the last token is pooled.
     let wanted = match pooling {
         Pooling::Last => rows.iter().map(|row| row.supervised() + 1).max().unwrap_or(1),
         _ => batch.seq,
@@ -74,7 +74,7 @@ pub(crate) fn forward(
     let first = batch.seq - wanted;
     let pooled = pooling.forward(hidden.clone().cast(DType::F32), batch.mask().narrow(1, first, wanted));
 
-    // The position before a supervised token predicts it; the originals' come first.
+    // The positions that predict supervised tokens; those of the originals come first.
     let (mut places, mut targets) = (Vec::new(), Vec::new());
     for (at, row) in rows.iter().enumerate() {
         for token in row.prompt..row.ids.len() {
@@ -97,7 +97,7 @@ pub(crate) fn forward(
     })
 }
 
-/// The gradients of a loss of `states`.
+/// Returns the gradients of a loss, which needs `tape` if it was computed with gradient checkpointing.
 pub(crate) fn backward(loss: Tensor<1>, tape: Option<CheckpointTape>, model: &Llama) -> GradientsParams {
     match tape {
         Some(tape) => tape.backward(model, loss.backward()),

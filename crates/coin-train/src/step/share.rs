@@ -1,4 +1,4 @@
-//! How an effective batch is shared: by ranks, and by each rank in micro-batches.
+//! Division of an effective batch among ranks and into micro-batches.
 
 use std::ops::Range;
 
@@ -11,25 +11,25 @@ use coin_loss::collective::Collective;
 use crate::TrainError;
 use crate::all_reduce::all_reduce_values;
 
-/// What a rank computes of a step.
+/// A rank's share of a step.
 pub(crate) struct Share<'a> {
-    /// The whole effective batch, in the order in which it is computed.
+    /// The whole effective batch, in the order of computation.
     pub(crate) pairs: Vec<&'a PairRow>,
-    /// The place of each in the order in which it was given, which is what its dropout masks are keyed by.
+    /// The number of each pair in the given order, by which its dropout masks are keyed.
     pub(crate) numbers: Vec<usize>,
-    /// The rank's own pairs in it.
+    /// The positions of the rank's own pairs.
     pub(crate) own: Range<usize>,
-    /// Pairs of a micro-batch.
+    /// Number of pairs in a micro-batch.
     pub(crate) micro: usize,
-    /// Pairs of a rank that has its full share.
+    /// Number of pairs in a full share.
     pub(crate) full: usize,
-    /// The optimiser step.
+    /// The optimizer step.
     pub(crate) step: u64,
     collective: &'a dyn Collective,
 }
 
 impl<'a> Share<'a> {
-    /// The pairs of an effective batch in the order `numbers`.
+    /// Takes the share of `collective`'s rank of an effective batch in the order `numbers`.
     pub(crate) fn new(
         pairs: &[&'a PairRow],
         numbers: Vec<usize>,
@@ -44,7 +44,7 @@ impl<'a> Share<'a> {
         Share { pairs, numbers, own, micro, full, step, collective }
     }
 
-    /// The places of the rank's micro-batches in the effective batch.
+    /// Returns the positions of the rank's micro-batches in the effective batch.
     pub(crate) fn micro_batches(&self) -> impl Iterator<Item = Range<usize>> {
         let (end, micro) = (self.own.end, self.micro);
         self.own.clone().step_by(micro).map(move |first| first..(first + micro).min(end))
@@ -58,8 +58,11 @@ impl<'a> Share<'a> {
         d_model: usize,
         device: &Device,
     ) -> Result<[Tensor<2>; 2], TrainError> {
-        // Ranks gather equal numbers of rows. A rank with less than a full share adds zeros, which are dropped below: its pairs are
-        // the last ones.
+        if let (1, Some(rows)) = (self.collective.world_size(), &own) {
+            return Ok(rows.clone());
+        }
+        // All ranks must gather the same number of rows. A rank with less than a full share has the last pairs, so the zeros that it
+        // adds are at the end.
         let filling = self.full - self.own.len();
         let filled = |rows: Option<Tensor<2>>| {
             let zeros = (filling > 0).then(|| Tensor::<2>::zeros([filling, d_model], (device, DType::F32)));
@@ -76,14 +79,14 @@ impl<'a> Share<'a> {
     }
 }
 
-/// The order in which an effective batch is computed where its split changes no value: couples of like length share a
-/// micro-batch, and ranks get micro-batches of like length at the same time.
+/// Returns the order of an effective batch with the least padding, for losses that do not depend on its split. Couples of similar
+/// length share a micro-batch, and ranks compute micro-batches of similar length at the same time.
 pub(crate) fn least_padding(pairs: &[&PairRow], micro: usize, world_size: usize) -> Vec<usize> {
     let lengths: Vec<usize> = pairs.iter().map(|pair| pair.longest()).collect();
     let sorted = by_length(&lengths);
     let batches: Vec<&[usize]> = sorted.chunks(micro).collect();
     let per_rank = batches.len().div_ceil(world_size);
-    // The places of the micro-batches, first those that ranks compute first. The last one may be smaller and stays last.
+    // The positions of the micro-batches, in the order of computation. The last one may be smaller and stays last.
     let mut places: Vec<usize> = (0..batches.len().saturating_sub(1)).collect();
     places.sort_by_key(|place| (place % per_rank, place / per_rank));
     let mut ordered = batches.clone();
@@ -100,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranks_get_like_lengths_and_the_smallest_micro_batch_stays_last() {
+    fn ranks_get_similar_lengths_and_the_smallest_micro_batch_stays_last() {
         let row = |length: usize| TokenRow { ids: vec![0; length], prompt: 0, shortened: 0, cut: 0 };
         // Nine couples; the second wording is the longer one.
         let pairs: Vec<PairRow> = [5, 20, 7, 3, 11, 30, 6, 9, 8]

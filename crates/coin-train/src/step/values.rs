@@ -5,24 +5,24 @@ use coin_loss::CoinOutput;
 
 use crate::config::Objective;
 
-/// The values of a step, read back from the device.
+/// The values of a step, read from the device.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct StepValues {
-    /// What was minimised.
+    /// The loss that was minimized.
     pub loss: f64,
     /// The generation loss.
     pub generation: f64,
-    /// The contrastive loss before scaling; 0 where no row has a negative.
+    /// The contrastive loss before scaling; 0 if no row has a negative.
     pub contrastive: f64,
-    /// What of it entered the sum.
+    /// The scaled contrastive loss in the sum.
     pub scaled: f64,
-    /// Share of rows with a negative: an unmasked column beside their own.
+    /// Share of rows with a negative, that is, an unmasked column other than their own.
     pub contrasted: f64,
-    /// Share of these rows whose positive ranks above every unmasked column; none where there is no such row.
+    /// Share of the rows with a negative whose positive ranks above every unmasked column. None if there is no such row.
     pub accuracy: Option<f64>,
     /// Mean cosine of positives.
     pub similarity_positive: f64,
-    /// Mean cosine of unmasked negatives; none where there is none.
+    /// Mean cosine of unmasked negatives. None if there are no such negatives.
     pub similarity_negative: Option<f64>,
 }
 
@@ -46,8 +46,8 @@ impl StepValues {
         }
     }
 
-    /// Summands from which [`mean`](Self::mean) computes the mean of several micro-batches. What is measured on rows with a
-    /// negative is weighted by their share, so that a micro-batch without them has no part in it.
+    /// Returns the summands from which [`mean`](Self::mean) computes the mean of several micro-batches. Measurements of rows with a
+    /// negative are weighted by the share of such rows, so that a micro-batch without them does not count.
     pub(super) fn summands(self) -> [f64; Self::COUNT] {
         let StepValues { loss, generation, contrastive, scaled, contrasted, similarity_positive, .. } = self;
         let weighted = |value: Option<f64>| value.map_or(0.0, |value| value * contrasted);
@@ -55,7 +55,7 @@ impl StepValues {
         [loss, generation, contrastive, scaled, contrasted, accuracy, similarity_positive, similarity_negative]
     }
 
-    /// The mean of `count` micro-batches from the sums of their summands.
+    /// Computes the mean of `count` micro-batches from the sums of their summands.
     pub(super) fn mean(sums: [f64; Self::COUNT], count: usize) -> Self {
         let [loss, generation, contrastive, scaled, contrasted, accuracy, similarity_positive, similarity_negative] =
             sums;
@@ -73,12 +73,12 @@ impl StepValues {
     }
 }
 
-/// The value of `[1]`.
+/// Reads the value of a tensor `[1]`.
 pub(crate) fn scalar(tensor: &Tensor<1>) -> f64 {
     f64::from(tensor.clone().into_scalar::<f32>())
 }
 
-/// `sum` over `weight`; none where nothing was weighed.
+/// Returns `sum / weight`, or `None` if the weight is 0.
 pub(crate) fn ratio(sum: f64, weight: f64) -> Option<f64> {
     (weight > 0.0).then(|| sum / weight)
 }
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_micro_batch_without_negatives_has_no_part_in_their_means() {
+    fn a_micro_batch_without_negatives_does_not_count_in_their_means() {
         let of = |contrasted, value| StepValues {
             contrasted,
             accuracy: value,
