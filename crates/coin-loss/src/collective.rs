@@ -4,7 +4,7 @@
 //! but only its own rows are part of its graph. Summed over ranks, the parameter gradients equal those of a single device
 //! that holds the whole batch. Sum them with [`Collective::all_reduce`]; do not average them.
 //!
-//! - [`SingleProcess`]: a single device.
+//! - [`SingleProcess`]: a single rank.
 //! - [`LocalCollective`]: threads of one process, on any devices.
 //! - [`NetworkCollective`]: processes connected by TCP.
 //! - [`DeviceCollective`]: burn's own collectives, on the devices that support them.
@@ -47,16 +47,16 @@ pub trait Collective: Debug + Send + Sync {
     /// Index of this rank, from 0.
     fn rank(&self) -> usize;
 
-    /// Number of ranks (the world size).
+    /// Number of ranks.
     fn world_size(&self) -> usize;
 
-    /// Gathers the rows of all ranks in rank order (all-gather), `[n, d]` -> `[world_size * n, d]`, f32.
+    /// Gathers the rows of all ranks in rank order, `[n, d]` -> `[world_size * n, d]`, f32.
     ///
     /// # Errors
     /// Fails if a rank is gone, cannot be reached, or passed other shapes.
     fn all_gather(&self, rows: Tensor<2>) -> Result<Tensor<2>, CollectiveError>;
 
-    /// Sums over ranks (all-reduce), `[n]` -> `[n]`, f32. The result is bit-identical on every rank and does not depend
+    /// Sums over ranks, `[n]` -> `[n]`, f32. The result is bit-identical on every rank and does not depend
     /// on the order in which ranks arrive.
     ///
     /// # Errors
@@ -91,7 +91,7 @@ pub trait Collective: Debug + Send + Sync {
     }
 }
 
-/// The only rank, for a batch on one device.
+/// The only rank of a batch on one device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SingleProcess;
 
@@ -142,12 +142,12 @@ pub enum CollectiveError {
     /// The batch has a mask of excluded columns, which each rank knows for its own rows only.
     #[error("a batch with a mask of excluded columns cannot be gathered; use groups instead")]
     Excluded,
-    /// An invalid rank: it is not below the number of ranks, which may be 0.
+    /// An invalid rank, which is not below the world size. The world size may be 0.
     #[error("rank {rank} of {world_size} ranks does not exist")]
     Rank {
         /// The rank.
         rank: usize,
-        /// The number of ranks.
+        /// The world size.
         world_size: usize,
     },
 }

@@ -147,7 +147,7 @@ fn options(address: &str, rank: usize) -> NetworkOptions {
     }
 }
 
-/// The test's own program, run again as another rank: the part of a rank other than 0, printed.
+/// Prints the part of a rank other than 0, when the test program runs again as that rank.
 #[test]
 fn as_another_rank() {
     let Ok(rank) = std::env::var("COIN_LOSS_TEST_RANK") else { return };
@@ -170,7 +170,7 @@ fn processes_give_the_gradients_of_the_whole_batch() {
             .spawn()
             .unwrap()
     };
-    // The last rank comes before rank 0 listens, which must not matter.
+    // The last rank may connect before rank 0 listens.
     let late = start(2);
     let others = [start(1), late];
     let collective = NetworkCollective::connect(&options(&address, 0)).unwrap();
@@ -189,7 +189,7 @@ fn processes_give_the_gradients_of_the_whole_batch() {
 }
 
 #[test]
-fn strangers_and_other_runs_are_told_apart() {
+fn strangers_are_ignored_and_other_runs_are_rejected() {
     let address = address();
     std::thread::scope(|scope| {
         let root =
@@ -213,11 +213,11 @@ fn strangers_and_other_runs_are_told_apart() {
 }
 
 #[test]
-fn a_rank_that_does_not_come_is_named() {
+fn a_rank_that_does_not_connect_is_named() {
     let address = address();
     let hasty = NetworkOptions { timeout: Duration::from_millis(100), ..options(&address, 0) };
     let error = NetworkCollective::connect(&hasty).unwrap_err().to_string();
-    assert!(error.starts_with("rank 1 did not come"), "{error}");
+    assert!(error.starts_with("rank 1 did not connect in time"), "{error}");
     let error = NetworkCollective::connect(&NetworkOptions { rank: 1, ..hasty.clone() }).unwrap_err().to_string();
     assert!(error.starts_with("cannot reach rank 0"), "{error}");
     let error = NetworkCollective::connect(&NetworkOptions { rank: 3, ..hasty }).unwrap_err().to_string();

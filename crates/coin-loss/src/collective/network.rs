@@ -1,7 +1,7 @@
 //! Ranks that are processes.
 //!
-//! Rank 0 listens, the others connect to it. In a round every rank sends its rows to rank 0, which sends back those of
-//! all. A message is the round's number and the shape, 8 + 4 + 4 bytes, and the values, 4 bytes each, all
+//! Rank 0 listens, and the others connect to it. In each round, every rank sends its rows to rank 0, which sends back the rows
+//! of all ranks. A message is the number of the round (8 bytes), the shape (4 + 4 bytes) and the values (4 bytes each), all
 //! little-endian.
 
 use std::io::{self, Read, Write};
@@ -13,42 +13,43 @@ use burn::tensor::{DType, Tensor, TensorData};
 
 use super::{Collective, CollectiveError};
 
-/// First bytes of a connection; the last is the protocol's version.
+/// First bytes of a connection. The last one is the protocol's version.
 const GREETING: [u8; 8] = *b"coinrnk\x01";
 
-/// How long a pause is between two tries to connect or to accept.
+/// Pause between two attempts to connect or to accept.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Where the ranks meet, and what they agree on.
+/// Settings of a [`NetworkCollective`]. Address, world size and session must be equal on all ranks.
 #[derive(Debug, Clone)]
 pub struct NetworkOptions {
-    /// Host and port at which rank 0 listens. Whoever reaches them can take part: keep it within the machine
-    /// (`127.0.0.1`) or a network that is trusted.
+    /// Host and port at which rank 0 listens. Anyone who can reach them can take part, so use the local machine (`127.0.0.1`)
+    /// or a trusted network.
     pub address: String,
     /// This process's rank, from 0.
     pub rank: usize,
-    /// Number of processes.
+    /// Number of ranks, one per process.
     pub world_size: usize,
-    /// What all ranks must work on; a rank with another text is refused.
+    /// Identifies the work. A rank with another text is rejected.
     pub session: String,
-    /// How long a rank waits for the others to come, and in every round for their rows. Default ten minutes (ours).
+    /// Time that a rank waits for the others to connect, and in every round for their rows. Default ten minutes (this crate's
+    /// choice).
     pub timeout: Duration,
 }
 
 impl NetworkOptions {
-    /// Ranks that meet at `address`.
+    /// Returns the settings of a rank with an empty session and the default timeout.
     pub fn new(address: impl Into<String>, rank: usize, world_size: usize) -> Self {
         let timeout = Duration::from_secs(600);
         NetworkOptions { address: address.into(), rank, world_size, session: String::new(), timeout }
     }
 }
 
-/// A rank among processes that reach each other by TCP, on one machine or several.
+/// A rank that runs in its own process and communicates by TCP, on one machine or several.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
 /// use coin_loss::collective::{Collective, NetworkCollective, NetworkOptions};
-/// // Threads stand for the processes here.
+/// // Threads take the place of processes in this example.
 /// let rank = |rank: usize| {
 ///     let meeting = NetworkOptions { session: "example".to_owned(), ..NetworkOptions::new("127.0.0.1:47613", rank, 2) };
 ///     let collective = NetworkCollective::connect(&meeting)?;
@@ -70,7 +71,7 @@ pub struct NetworkCollective {
 #[derive(Debug)]
 struct State {
     round: u64,
-    /// On rank 0 all others in their order, elsewhere rank 0 alone.
+    /// On rank 0 all other ranks in order, elsewhere rank 0 only.
     peers: Vec<Peer>,
 }
 
@@ -85,7 +86,7 @@ impl NetworkCollective {
     /// Waits until all ranks are connected.
     ///
     /// # Errors
-    /// The address cannot be used or reached, a rank does not come in time, or one works on something else.
+    /// The address cannot be used or reached, a rank does not connect in time, or a rank has another session.
     pub fn connect(options: &NetworkOptions) -> Result<Self, CollectiveError> {
         CollectiveError::check(options.rank, options.world_size)?;
         let peers = match options.rank {
@@ -134,7 +135,7 @@ impl Collective for NetworkCollective {
     }
 }
 
-/// Rank 0's connections, in the order of ranks.
+/// Accepts the connections of rank 0, in rank order.
 fn accept(options: &NetworkOptions) -> Result<Vec<Peer>, CollectiveError> {
     let address = &options.address;
     let failed = |what: &str, source| error(what.to_owned(), address, source);
@@ -144,7 +145,7 @@ fn accept(options: &NetworkOptions) -> Result<Vec<Peer>, CollectiveError> {
     let deadline = Instant::now() + options.timeout;
     while let Some(missing) = peers.iter().position(Option::is_none) {
         match listener.accept() {
-            // A stranger, or one that broke off, does not end the run: its place stays free.
+            // A connection that is not a rank, or that broke off, does not end the run. The rank can still connect.
             Ok((stream, from)) => match greet_as_root(stream, options) {
                 Ok((rank, stream)) if peers.get(rank - 1).is_some_and(Option::is_none) => {
                     peers[rank - 1] = Some(Peer { rank, address: from.to_string(), stream });
@@ -159,7 +160,7 @@ fn accept(options: &NetworkOptions) -> Result<Vec<Peer>, CollectiveError> {
             Err(source) if source.kind() == io::ErrorKind::WouldBlock => {
                 if Instant::now() > deadline {
                     let source = io::ErrorKind::TimedOut.into();
-                    return Err(failed(&format!("rank {} did not come", missing + 1), source));
+                    return Err(failed(&format!("rank {} did not connect in time", missing + 1), source));
                 }
                 std::thread::sleep(PAUSE);
             }
@@ -169,13 +170,13 @@ fn accept(options: &NetworkOptions) -> Result<Vec<Peer>, CollectiveError> {
     Ok(peers.into_iter().flatten().collect())
 }
 
-/// Why a connection is not a rank of this run.
+/// The reason why a connection is not a rank of this run.
 enum Greeting {
     Stranger,
     Other(CollectiveError),
 }
 
-/// Reads a newcomer's greeting and answers it.
+/// Reads the greeting of a new connection and answers it.
 fn greet_as_root(stream: TcpStream, options: &NetworkOptions) -> Result<(usize, TcpStream), Greeting> {
     let mut stream = prepared(stream, options.timeout.min(Duration::from_secs(10))).map_err(|_| Greeting::Stranger)?;
     let mut head = [0; 20];
@@ -198,13 +199,13 @@ fn greet_as_root(stream: TcpStream, options: &NetworkOptions) -> Result<(usize, 
     Ok((rank, stream))
 }
 
-/// The connection to rank 0, which may come later.
+/// Connects to rank 0, which may start later.
 fn reach(options: &NetworkOptions) -> Result<Peer, CollectiveError> {
     let address = &options.address;
     let failed = |source| error("cannot reach rank 0".to_owned(), address, source);
     let deadline = Instant::now() + options.timeout;
     let stream = loop {
-        // A name may stand for several addresses; rank 0 listens at one of them.
+        // A name may have several addresses, and rank 0 listens at one of them.
         match TcpStream::connect(address) {
             Ok(stream) => break stream,
             Err(source) if Instant::now() > deadline => return Err(failed(source)),
@@ -255,7 +256,7 @@ impl Peer {
         self.stream.write_all(&head).and_then(|()| self.stream.write_all(values)).map_err(|source| self.failed(source))
     }
 
-    /// The bytes of `n` rows of `d` values.
+    /// Receives the bytes of `n` rows of `d` values.
     fn receive(&mut self, round: u64, n: usize, d: usize) -> Result<Vec<u8>, CollectiveError> {
         let mut head = [0; 16];
         self.stream.read_exact(&mut head).map_err(|source| self.failed(source))?;
