@@ -91,7 +91,7 @@ impl PairBatch {
     ///             // One pair per rank: on its own, neither rank would have a negative.
     ///             let own = [[1.0, collective.rank() as f32]];
     ///             let rows = || Tensor::<2>::from_floats(own, &Device::flex());
-    ///             let batch = PairBatch::new(rows(), rows()).gathered(&collective)?;
+    ///             let batch = PairBatch::new(rows(), rows()).all_gather(&collective)?;
     ///             Ok(loss.forward_batch(batch).loss.into_scalar::<f32>())
     ///         })
     ///     });
@@ -101,7 +101,7 @@ impl PairBatch {
     /// assert!(losses[0] > 0.0 && losses[0] == losses[1]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn gathered(self, collective: &dyn Collective) -> Result<Self, CollectiveError> {
+    pub fn all_gather(self, collective: &dyn Collective) -> Result<Self, CollectiveError> {
         if self.excluded.is_some() {
             return Err(CollectiveError::Excluded);
         }

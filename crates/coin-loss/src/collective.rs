@@ -1,6 +1,6 @@
 //! Batches spread over several devices. Each rank holds an equal part, and negatives are gathered across ranks.
 //!
-//! Every rank evaluates the loss of the whole batch over the gathered rows ([`PairBatch::gathered`](crate::PairBatch)),
+//! Every rank evaluates the loss of the whole batch over the gathered rows ([`PairBatch::all_gather`](crate::PairBatch::all_gather)),
 //! but only its own rows are part of its graph. Summed over ranks, the parameter gradients equal those of a single device
 //! that holds the whole batch. Sum them with [`Collective::all_reduce`]; do not average them.
 //!

@@ -53,7 +53,7 @@ fn whole() -> Result {
 /// Evaluates one rank's part.
 fn of_rank(collective: &dyn Collective) -> Result {
     let (anchor, positive, batch) = batch(collective.rank() * ROWS, ROWS, &Device::flex().autodiff());
-    evaluate(batch.gathered(collective).unwrap(), &anchor, &positive)
+    evaluate(batch.all_gather(collective).unwrap(), &anchor, &positive)
 }
 
 fn assert_parts_equal_the_whole(parts: &[Result]) {
@@ -129,7 +129,7 @@ fn different_shapes_and_masks_are_refused() {
     let alone = LocalCollective::new(1).remove(0);
     let (.., batch) = batch(0, 2, &Device::flex().autodiff());
     let excluded = Tensor::<2, Int>::zeros([2, 2], &Device::flex().autodiff()).bool();
-    let error = batch.with_excluded(excluded).gathered(&alone).unwrap_err();
+    let error = batch.with_excluded(excluded).all_gather(&alone).unwrap_err();
     assert!(error.to_string().contains("groups"), "{error}");
 }
 

@@ -40,4 +40,4 @@ pub use optimizer::{AdamW, LossScale, clip_global_norm};
 pub use run::{Progress, RunOptions, TrainOutcome};
 pub use run_config::RunConfig;
 pub use step::{StepObjective, StepValues};
-pub use trainer::{Changed, Trainer};
+pub use trainer::{Trainer, TruncationCounts};

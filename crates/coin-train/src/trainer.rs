@@ -16,7 +16,7 @@ use crate::{RunConfig, TrainError, adapter_settings, fingerprint};
 
 /// Numbers of texts that exceed `data.max_tokens`, by their treatment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Changed {
+pub struct TruncationCounts {
     /// Texts whose prompt was cut in the middle.
     pub shortened: usize,
     /// Texts whose target was cut on the right.
@@ -34,7 +34,7 @@ pub struct Trainer {
     train: Arc<[PairRow]>,
     validation: Arc<[PairRow]>,
     warnings: Vec<String>,
-    changed: Changed,
+    changed: TruncationCounts,
     data_hash: String,
     model_hash: String,
 }
@@ -166,14 +166,14 @@ impl Trainer {
             train: train.into(),
             validation: validation.into(),
             warnings,
-            changed: Changed { shortened, cut, skipped },
+            changed: TruncationCounts { shortened, cut, skipped },
             data_hash,
             model_hash: String::new(),
         })
     }
 
     /// Returns the numbers of texts that are longer than `data.max_tokens`.
-    pub fn changed(&self) -> Changed {
+    pub fn changed(&self) -> TruncationCounts {
         self.changed
     }
 

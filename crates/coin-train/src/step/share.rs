@@ -69,7 +69,7 @@ impl<'a> Share<'a> {
             Tensor::cat(rows.into_iter().chain(zeros).collect(), 0)
         };
         let [original, paraphrase] = own.map_or([None, None], |rows| rows.map(Some));
-        let batch = PairBatch::new(filled(original), filled(paraphrase)).gathered(self.collective)?;
+        let batch = PairBatch::new(filled(original), filled(paraphrase)).all_gather(self.collective)?;
         Ok(batch.into_pairs().map(|rows| rows.narrow(0, 0, self.pairs.len())))
     }
 
