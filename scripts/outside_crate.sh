@@ -13,7 +13,11 @@ what="${1:?coin-perturb, coin-loss or manifests}"
 offline=()
 [ "${2:-}" = "--offline" ] && offline=(--offline)
 work="${COIN_OUTSIDE_DIR:-${TMPDIR:-/tmp}/coin-outside-crate}"
-libraries=(coin-core coin-data coin-eval coin-hub coin-loss coin-model coin-perturb coin-train coin)
+# All crates of the workspace that are published.
+libraries=()
+for manifest in "$root"/crates/*/Cargo.toml; do
+  grep -qx 'publish = false' "$manifest" || libraries+=("$(basename "$(dirname "$manifest")")")
+done
 version="$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' "$root/Cargo.toml")"
 rust="$(sed -n '/^\[workspace.package\]/,/^$/s/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")"
 fail() { echo "outside_crate: $*" >&2; exit 1; }
@@ -97,7 +101,7 @@ coin-perturb)
   names="$(tree)"
   # coin-data reads tasks as TOML and writes files atomically, so `toml` and `tempfile` are allowed, but no tensor or
   # network crates.
-  forbid "$names" 'burn.*' 'cubecl.*' tokenizers parquet ureq clap 'hf-hub' safetensors reqwest tokio 'coin-(eval|hub|loss|model|train)' coin
+  forbid "$names" 'burn.*' 'cubecl.*' tokenizers parquet ureq clap 'hf-hub' safetensors reqwest tokio 'coin-(analysis|eval|hub|loss|model|report|train)' coin
   said="$(cd "$outside" && cargo run --quiet "${offline[@]}")"
   [ "$said" = "labels intact: 4 of 4" ] || fail "unexpected output of the program: $said"
   echo "coin-perturb: $(wc -l <<<"$names") crates with the program, no burn; $said"
@@ -114,7 +118,7 @@ coin-loss)
   # The minimum that a user can write: burn without default features, with the CPU backend.
   fresh_crate coin-loss "$(printf 'coin-loss = "%s"\nburn = { version = "%s", default-features = false, features = ["std", "flex"] }' "$version" "$burn")" "$program" coin-loss
   names="$(tree)"
-  forbid "$names" "${large[@]}" 'coin-(data|eval|hub|model|perturb|train)' coin
+  forbid "$names" "${large[@]}" 'coin-(analysis|core|data|eval|hub|model|perturb|report|train)' coin
   # The only direct dependencies are burn and thiserror.
   direct="$(cd "$outside" && cargo tree "${offline[@]}" -p coin-loss --edges normal,build --depth 1 --prefix none --format '{p}' | awk '{print $1}' | sort -u | tr '\n' ' ')"
   [ "$direct" = "burn coin-loss thiserror " ] || fail "coin-loss depends on: $direct"
