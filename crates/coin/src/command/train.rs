@@ -132,7 +132,7 @@ impl Arguments {
         let stopped = match outcome {
             TrainOutcome::Finished(_) => None,
             TrainOutcome::Stopped(step) => {
-                let kept = format!("after step {step} of {steps}, with a checkpoint; continue with --resume");
+                let kept = format!("after step {step} of {steps}, with a checkpoint; resume with --resume");
                 Some(signals.failure(&kept))
             }
         };
