@@ -1,7 +1,7 @@
 //! Time and peak memory of one LoRA training step of a random LLaMA, for comparison with burn's LoRA and with PyTorch.
 //!
 //! Command: `cargo bench -p coin-benches --bench lora_step -- --adapter ours` (or `burn`), optionally with
-//! `--quantize int8|int4`, `--checkpointing`, and flags for the shapes, which `benches/pytorch/lora_step.py` has too.
+//! `--quantize int8|int4`, `--gradient-checkpointing`, and flags for the shapes, which `benches/pytorch/lora_step.py` has too.
 //! Output: one line of JSON. Seconds are the wall time of a step: forward pass, cross entropy of the next token at every
 //! position, backward pass, AdamW on the adapters. `peak_mb` is the peak resident memory of the whole process in units
 //! of 10^6 bytes, read from /proc (0 on systems without it).
@@ -34,7 +34,7 @@ struct Options {
     warm_up: usize,
     adapter: String,
     quantize: Option<Quantization>,
-    checkpointing: bool,
+    gradient_checkpointing: bool,
 }
 
 fn options() -> Options {
@@ -51,7 +51,7 @@ fn options() -> Options {
         warm_up: 2,
         adapter: "ours".to_owned(),
         quantize: None,
-        checkpointing: false,
+        gradient_checkpointing: false,
     };
     let mut words = std::env::args().skip(1);
     while let Some(name) = words.next() {
@@ -76,7 +76,7 @@ fn options() -> Options {
                     other => panic!("--quantize {other}: expected int8 or int4"),
                 });
             }
-            "--checkpointing" => options.checkpointing = true,
+            "--gradient-checkpointing" => options.gradient_checkpointing = true,
             // Added by cargo.
             "--bench" => {}
             _ => panic!("unknown option {name}"),
@@ -154,9 +154,9 @@ fn main() {
         let start = Instant::now();
         let batch = TokenBatch::left_padded(&ids, 0, 1, &device).expect("every row has tokens");
         let key = DropoutKey { seed: 1, step: step as u64, rows: (0..options.batch as u64).collect() };
-        let gradients = match options.checkpointing {
+        let gradients = match options.gradient_checkpointing {
             true => {
-                let (hidden, tape) = model.hidden_recomputed(&batch, Some(&key));
+                let (hidden, tape) = model.hidden_checkpointed(&batch, Some(&key));
                 let loss = loss(&model, hidden, &ids);
                 last = loss.clone().into_scalar::<f32>();
                 tape.backward(&model, loss.backward())
@@ -188,7 +188,7 @@ fn main() {
             "loss": last,
             "adapter": options.adapter,
             "quantize": options.quantize,
-            "checkpointing": options.checkpointing,
+            "gradient_checkpointing": options.gradient_checkpointing,
             "width": options.width, "layers": options.layers, "heads": options.heads, "ff": options.ff,
             "vocab": options.vocab, "batch": options.batch, "seq": options.seq, "rank": options.rank,
         })

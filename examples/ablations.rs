@@ -44,8 +44,10 @@ use coin::allocator::{MiMalloc, keep_freed_memory};
 use coin::data::pairs::{Negatives, PairBuilder, interleave, write_jsonl};
 use coin::data::{Task, TemplateSet};
 use coin::demo::World;
+use coin::loss::Pooling;
 use coin::train::config::{DataTable, ModelTable, ObjectiveTable, TrainTable};
-use coin::train::{Progress, RunConfig, RunOptions, Trainer, ValidationMetrics};
+use coin::train::metrics::ValidationMetrics;
+use coin::train::{Progress, RunConfig, RunOptions, Trainer};
 use coin::{demo, device};
 
 /// Reuses large tensors from step to step instead of mapping them again.
@@ -85,8 +87,8 @@ fn settings() -> Vec<Setting> {
     for lambda in [0.0, 0.1, 1.0, 1000.0] {
         objective("lambda", &lambda, &|table| table.lambda = lambda);
     }
-    for pooling in ["last", "average_all", "average_first_last", "max"] {
-        objective("pooling", &pooling, &|table| table.pooling = pooling.to_owned());
+    for pooling in [Pooling::Last, Pooling::AverageAll, Pooling::AverageFirstLast, Pooling::Max] {
+        objective("pooling", &pooling, &|table| table.pooling = pooling);
     }
     for pairs in [2, 4, 8, 16, 32, 64] {
         objective("batch", &pairs, &|table| table.contrastive_batch = Some(pairs));

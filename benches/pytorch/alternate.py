@@ -18,8 +18,8 @@ VARIANTS = {
     "burn's apply_lora": ["--adapter", "burn"],
     "coin, int8 base": ["--quantize", "int8"],
     "coin, int4 base": ["--quantize", "int4"],
-    "coin, checkpointing": ["--checkpointing"],
-    "coin, int4 base, checkpointing": ["--quantize", "int4", "--checkpointing"],
+    "coin, checkpointing": ["--gradient-checkpointing"],
+    "coin, int4 base, checkpointing": ["--quantize", "int4", "--gradient-checkpointing"],
 }
 
 

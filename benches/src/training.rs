@@ -2,14 +2,11 @@
 
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
-use coin::data::tokenize::TokenRow;
+use coin::data::tokenize::{PairRow, TokenRow};
 use coin::loss::{CoinLossConfig, Pooling};
 use coin::model::{FloatType, Llama, WeightFormat, adapter};
-use coin::train::adamw::AdamW;
-use coin::train::config::{Objective, Preset};
-use coin::train::loss_scale::LossScale;
-use coin::train::objective::{PairRow, StepObjective, StepValues};
-use coin::train::optimizer::clip_global_norm;
+use coin::train::config::{Objective, TrainPreset};
+use coin::train::{AdamW, LossScale, StepObjective, StepValues, clip_global_norm};
 
 use crate::decoder::{self, Size};
 use crate::{bytes, flops};
@@ -70,12 +67,12 @@ impl TrainingStep {
         let base = base.unwrap_or_else(|error| panic!("{error}"));
         let objective = StepObjective {
             kind: Objective::Coin,
-            preset: Preset::Paper,
+            preset: TrainPreset::Paper,
             loss: CoinLossConfig::new().init().expect("the paper's settings are valid"),
             contrastive_batch: self.pairs,
             pooling: Pooling::Last,
             seed: 1,
-            checkpointing: false,
+            gradient_checkpointing: false,
             loss_scale: if self.dtype == FloatType::F16 { LossScale::default().factor } else { 1.0 },
         };
         Training {

@@ -24,7 +24,7 @@ mod options;
 
 use burn::tensor::Device;
 use coin::allocator::{MiMalloc, keep_freed_memory};
-use coin::train::objective::StepValues;
+use coin::train::StepValues;
 use coin_benches::generation::{Generation, NEW_TOKENS};
 use coin_benches::timing::{Timing, object, rounded};
 use coin_benches::training::TrainingStep;

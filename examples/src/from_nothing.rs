@@ -11,7 +11,7 @@ use coin::data::tokenize::{TokenRow, TokenizeOptions};
 use coin::model::ModelType;
 use coin::model::fused::cross_entropy;
 use coin::model::{Llama, LlamaConfig, TextTokenizer, TokenBatch};
-use coin::train::optimizer::clip_global_norm;
+use coin::train::clip_global_norm;
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence;

@@ -222,10 +222,7 @@ mod tests {
                 "`coin.summary` version 9, expected `coin.summary` version 2",
             ),
             (r#"{"schema": "coin.summary", "version": 2}"#, "missing field"),
-            (
-                r#"{"schema": "coin.summary", "version": 2, "settings": {"seed": 1, "seed": 2}}"#,
-                "duplicate key `seed`",
-            ),
+            (r#"{"schema": "coin.summary", "version": 2, "settings": {"seed": 1, "seed": 2}}"#, "duplicate key `seed`"),
         ] {
             std::fs::write(&path, text).unwrap();
             let message = Summary::read(&path).unwrap_err().to_string();

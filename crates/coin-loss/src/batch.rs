@@ -1,6 +1,6 @@
 //! The input of the pairwise contrastive losses.
 
-use burn::tensor::{Bool, Int, Tensor};
+use burn::tensor::{Bool, DType, Int, Tensor};
 
 use crate::collective::{Collective, CollectiveError};
 
@@ -91,7 +91,7 @@ impl PairBatch {
     ///             // One pair per rank: on its own, neither rank would have a negative.
     ///             let own = [[1.0, collective.rank() as f32]];
     ///             let rows = || Tensor::<2>::from_floats(own, &Device::flex());
-    ///             let batch = PairBatch::new(rows(), rows()).gathered(&collective)?;
+    ///             let batch = PairBatch::new(rows(), rows()).all_gather(&collective)?;
     ///             Ok(loss.forward_batch(batch).loss.into_scalar::<f32>())
     ///         })
     ///     });
@@ -101,36 +101,48 @@ impl PairBatch {
     /// assert!(losses[0] > 0.0 && losses[0] == losses[1]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn gathered(self, collective: &dyn Collective) -> Result<Self, CollectiveError> {
+    pub fn all_gather(self, collective: &dyn Collective) -> Result<Self, CollectiveError> {
         if self.excluded.is_some() {
             return Err(CollectiveError::Excluded);
         }
+        if collective.world_size() == 1 {
+            return Ok(self);
+        }
+        // One exchange for both: each costs a round trip.
+        let [_, d] = self.anchor.dims();
+        let pairs = Tensor::cat(vec![self.anchor.cast(DType::F32), self.positive.cast(DType::F32)], 1);
+        let pairs = collective.all_gather_with_graph(pairs)?;
         let hard_negatives = self.hard_negatives.map(|rows| {
             let [n, k, d] = rows.dims();
-            let all = collective.gather_with_graph(rows.reshape([n, k * d]))?;
-            Ok::<_, CollectiveError>(all.reshape([collective.ranks() * n, k, d]))
+            let all = collective.all_gather_with_graph(rows.reshape([n, k * d]))?;
+            Ok::<_, CollectiveError>(all.reshape([collective.world_size() * n, k, d]))
         });
         // Split into 16-bit halves, which f32 represents exactly.
         let groups = self.groups.map(|groups| {
             let low = groups.clone().bitwise_and_scalar(0xffff);
             let high = groups.bitwise_right_shift_scalar(16);
             let halves = Tensor::stack::<2>(vec![high.float(), low.float()], 1);
-            let all = collective.gather(halves)?.int();
+            let all = collective.all_gather(halves)?.int();
             let half = |at: usize| all.clone().narrow(1, at, 1).squeeze_dim::<1>(1);
             Ok::<_, CollectiveError>(half(0).bitwise_left_shift_scalar(16).bitwise_or(half(1)))
         });
         let row_weights = self.row_weights.map(|weights| {
-            let all = collective.gather(weights.unsqueeze_dim::<2>(1))?;
+            let all = collective.all_gather(weights.unsqueeze_dim::<2>(1))?;
             Ok::<_, CollectiveError>(all.squeeze_dim::<1>(1))
         });
         Ok(PairBatch {
-            anchor: collective.gather_with_graph(self.anchor)?,
-            positive: collective.gather_with_graph(self.positive)?,
+            anchor: pairs.clone().narrow(1, 0, d),
+            positive: pairs.narrow(1, d, d),
             hard_negatives: hard_negatives.transpose()?,
             excluded: None,
             groups: groups.transpose()?,
             row_weights: row_weights.transpose()?,
         })
+    }
+
+    /// Returns the anchors and the positives, `[n, d]` each.
+    pub fn into_pairs(self) -> [Tensor<2>; 2] {
+        [self.anchor, self.positive]
     }
 
     /// The same batch outside any graph.

@@ -1,10 +1,10 @@
 //! Batches spread over several devices. Each rank holds an equal part, and negatives are gathered across ranks.
 //!
-//! Every rank evaluates the loss of the whole batch over the gathered rows ([`PairBatch::gathered`](crate::PairBatch)),
+//! Every rank evaluates the loss of the whole batch over the gathered rows ([`PairBatch::all_gather`](crate::PairBatch::all_gather)),
 //! but only its own rows are part of its graph. Summed over ranks, the parameter gradients equal those of a single device
-//! that holds the whole batch. Sum them with [`Collective::sum`]; do not average them.
+//! that holds the whole batch. Sum them with [`Collective::all_reduce`]; do not average them.
 //!
-//! - [`Alone`]: a single device.
+//! - [`SingleProcess`]: a single rank.
 //! - [`LocalCollective`]: threads of one process, on any devices.
 //! - [`NetworkCollective`]: processes connected by TCP.
 //! - [`DeviceCollective`]: burn's own collectives, on the devices that support them.
@@ -34,7 +34,7 @@ pub use network::{NetworkCollective, NetworkOptions};
 ///     let ranks = LocalCollective::new(2).into_iter().map(|collective| {
 ///         scope.spawn(move || {
 ///             let own = Tensor::<1>::from_floats([collective.rank() as f32 + 1.0], &Device::flex());
-///             collective.sum(own).map(|sum| sum.into_scalar::<f32>())
+///             collective.all_reduce(own).map(|sum| sum.into_scalar::<f32>())
 ///         })
 ///     });
 ///     let ranks: Vec<_> = ranks.collect();
@@ -47,37 +47,37 @@ pub trait Collective: Debug + Send + Sync {
     /// Index of this rank, from 0.
     fn rank(&self) -> usize;
 
-    /// Number of ranks (the world size).
-    fn ranks(&self) -> usize;
+    /// Number of ranks.
+    fn world_size(&self) -> usize;
 
-    /// Gathers the rows of all ranks in rank order (all-gather), `[n, d]` -> `[ranks * n, d]`, f32.
+    /// Gathers the rows of all ranks in rank order, `[n, d]` -> `[world_size * n, d]`, f32.
     ///
     /// # Errors
     /// Fails if a rank is gone, cannot be reached, or passed other shapes.
-    fn gather(&self, rows: Tensor<2>) -> Result<Tensor<2>, CollectiveError>;
+    fn all_gather(&self, rows: Tensor<2>) -> Result<Tensor<2>, CollectiveError>;
 
-    /// Sums over ranks (all-reduce), `[n]` -> `[n]`, f32. The result is bit-identical on every rank and does not depend
+    /// Sums over ranks, `[n]` -> `[n]`, f32. The result is bit-identical on every rank and does not depend
     /// on the order in which ranks arrive.
     ///
     /// # Errors
-    /// See [`gather`](Self::gather).
-    fn sum(&self, values: Tensor<1>) -> Result<Tensor<1>, CollectiveError> {
-        let all = self.gather(values.unsqueeze())?;
+    /// See [`all_gather`](Self::all_gather).
+    fn all_reduce(&self, values: Tensor<1>) -> Result<Tensor<1>, CollectiveError> {
+        let all = self.all_gather(values.unsqueeze())?;
         let of_rank = |rank: usize| all.clone().narrow(0, rank, 1).squeeze_dim::<1>(0);
-        Ok((1..self.ranks()).fold(of_rank(0), |sum, rank| sum + of_rank(rank)))
+        Ok((1..self.world_size()).fold(of_rank(0), |sum, rank| sum + of_rank(rank)))
     }
 
-    /// Like [`gather`](Self::gather), but keeps this rank's own rows in its graph.
+    /// Like [`all_gather`](Self::all_gather), but keeps this rank's own rows in its graph.
     ///
     /// # Errors
-    /// See [`gather`](Self::gather).
-    fn gather_with_graph(&self, rows: Tensor<2>) -> Result<Tensor<2>, CollectiveError> {
+    /// See [`all_gather`](Self::all_gather).
+    fn all_gather_with_graph(&self, rows: Tensor<2>) -> Result<Tensor<2>, CollectiveError> {
         let [n, _] = rows.dims();
-        let all = self.gather(rows.clone().without_autodiff())?;
+        let all = self.all_gather(rows.clone().without_autodiff())?;
         if !rows.is_autodiff() {
             return Ok(all);
         }
-        let (before, behind) = (self.rank() * n, (self.ranks() - self.rank() - 1) * n);
+        let (before, behind) = (self.rank() * n, (self.world_size() - self.rank() - 1) * n);
         let part = |first: usize, count: usize| all.clone().narrow(0, first, count).autodiff();
         let mut parts = Vec::with_capacity(3);
         if before > 0 {
@@ -91,20 +91,20 @@ pub trait Collective: Debug + Send + Sync {
     }
 }
 
-/// The only rank, for a batch on one device.
+/// The only rank of a batch on one device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Alone;
+pub struct SingleProcess;
 
-impl Collective for Alone {
+impl Collective for SingleProcess {
     fn rank(&self) -> usize {
         0
     }
 
-    fn ranks(&self) -> usize {
+    fn world_size(&self) -> usize {
         1
     }
 
-    fn gather(&self, rows: Tensor<2>) -> Result<Tensor<2>, CollectiveError> {
+    fn all_gather(&self, rows: Tensor<2>) -> Result<Tensor<2>, CollectiveError> {
         Ok(rows.without_autodiff().cast(DType::F32))
     }
 }
@@ -142,21 +142,21 @@ pub enum CollectiveError {
     /// The batch has a mask of excluded columns, which each rank knows for its own rows only.
     #[error("a batch with a mask of excluded columns cannot be gathered; use groups instead")]
     Excluded,
-    /// An invalid rank: it is not below the number of ranks, which may be 0.
-    #[error("rank {rank} of {ranks} ranks does not exist")]
+    /// An invalid rank, which is not below the world size. The world size may be 0.
+    #[error("rank {rank} of {world_size} ranks does not exist")]
     Rank {
         /// The rank.
         rank: usize,
-        /// The number of ranks.
-        ranks: usize,
+        /// The world size.
+        world_size: usize,
     },
 }
 
 impl CollectiveError {
-    fn check(rank: usize, ranks: usize) -> Result<(), Self> {
-        match rank < ranks {
+    fn check(rank: usize, world_size: usize) -> Result<(), Self> {
+        match rank < world_size {
             true => Ok(()),
-            false => Err(CollectiveError::Rank { rank, ranks }),
+            false => Err(CollectiveError::Rank { rank, world_size }),
         }
     }
 }

@@ -27,9 +27,6 @@ pub enum LossError {
     /// The weight of the contrastive term must be between 0 and 1e15.
     #[error("lambda must be from 0 to 1e15, got {0}")]
     Lambda(f64),
-    /// An unknown pooling name.
-    #[error("unknown pooling `{0}`, expected one of: last, average_all, average_first_last, max")]
-    Pooling(String),
 }
 
 impl LossError {

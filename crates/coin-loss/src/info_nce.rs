@@ -87,11 +87,11 @@ pub struct InfoNceOutput {
     /// Each row's term, `[n]`, before weights. For a weighted sum with gradients use
     /// [`PairBatch::with_row_weights`], or [`Reduction::None`].
     pub per_row: Tensor<1>,
-    /// Share of anchors that have a negative, hard ones included, `[1]`. If it is 0, nothing was contrasted: the loss is 0, and
-    /// `accuracy` and `similarity_negative` have no meaning.
+    /// Share of anchors with a negative, including hard ones, `[1]`. If it is 0, the loss is 0, and `accuracy` and
+    /// `similarity_negative` are meaningless.
     pub contrasted: Tensor<1>,
-    /// Among the anchors with a negative, the share whose positive ranks above all their negatives, hard ones included, `[1]`; a
-    /// tie does not count. 0 if no anchor has a negative.
+    /// Share of the anchors with a negative whose positive ranks above all their negatives, including hard ones, `[1]`. A tie does
+    /// not count. 0 if no anchor has a negative.
     pub accuracy: Tensor<1>,
     /// Mean similarity of the positive pairs, `[1]`.
     pub similarity_positive: Tensor<1>,

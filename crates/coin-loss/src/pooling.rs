@@ -4,14 +4,14 @@
 //! padding. Here every pooling uses real tokens only.
 
 use std::fmt;
-use std::str::FromStr;
 
 use burn::tensor::{Bool, Int, Tensor};
+use serde::{Deserialize, Serialize};
 
-use crate::LossError;
-
-/// Reduction of a row's hidden states to one vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Reduction of a row's hidden states to one vector. A settings file names it `last`, `average_all`, `average_first_last`
+/// or `max`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Pooling {
     /// The last real token (the paper's choice, and the default).
     #[default]
@@ -75,17 +75,6 @@ impl fmt::Display for Pooling {
     }
 }
 
-impl FromStr for Pooling {
-    type Err = LossError;
-
-    fn from_str(name: &str) -> Result<Self, LossError> {
-        [Pooling::Last, Pooling::AverageAll, Pooling::AverageFirstLast, Pooling::Max]
-            .into_iter()
-            .find(|pooling| pooling.to_string() == name)
-            .ok_or_else(|| LossError::Pooling(name.to_owned()))
-    }
-}
-
 /// The position of each row's last true entry, `[batch, 1]`.
 fn last_position(mask: Tensor<2, Bool>) -> Tensor<2, Int> {
     let [_, seq] = mask.dims();
@@ -143,8 +132,11 @@ mod tests {
     #[test]
     fn names_round_trip() {
         for name in ["last", "average_all", "average_first_last", "max"] {
-            assert_eq!(name.parse::<Pooling>().unwrap().to_string(), name);
+            let pooling: Pooling = serde_json::from_value(name.into()).unwrap();
+            assert_eq!(pooling.to_string(), name);
+            assert_eq!(serde_json::to_value(pooling).unwrap(), name);
         }
-        assert!("mean".parse::<Pooling>().unwrap_err().to_string().contains("`mean`"));
+        let error = serde_json::from_value::<Pooling>("mean".into()).unwrap_err();
+        assert!(error.to_string().contains("`mean`"));
     }
 }

@@ -1,4 +1,4 @@
-//! Statistics of positives and negatives: accuracy and mean similarities.
+//! Statistics of positives and negatives: share of rows with a negative, accuracy and mean similarities.
 
 use burn::tensor::{Bool, DType, Device, Tensor};
 
@@ -18,9 +18,9 @@ pub(crate) struct Tally {
     positive: Tensor<1>,
     negative: Tensor<1>,
     negatives: Tensor<1>,
-    /// Rows with a negative.
+    /// Number of rows with a negative.
     contrasted: Tensor<1>,
-    /// Of these, the ones whose positive ranks first.
+    /// Number of these rows whose positive ranks first.
     right: Tensor<1>,
 }
 
@@ -56,7 +56,7 @@ impl Tally {
             negatives = negatives + hard.shape().num_elements() as f64;
             best = best.max_pair(hard.clone().max_dim(1));
         }
-        // A row without a negative has nothing that its positive could rank above.
+        // In a row without a negative, the rank of the positive is meaningless.
         let has_negative = best.clone().greater_elem(LEFT_OUT);
         let right = own.greater(best).bool_and(has_negative.clone()).float().sum();
         let contrasted = has_negative.float().sum();

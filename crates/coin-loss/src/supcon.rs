@@ -88,10 +88,10 @@ pub struct SupConOutput {
     pub loss: Tensor<1>,
     /// Each row's term, `[n]`; 0 for a row without a positive, which is not part of the mean.
     pub per_row: Tensor<1>,
-    /// Share of rows that have both a positive and a negative, `[1]`. If it is 0, `accuracy` has no meaning.
+    /// Share of rows with both a positive and a negative, `[1]`. If it is 0, `accuracy` is meaningless.
     pub contrasted: Tensor<1>,
-    /// Among rows with a positive and a negative, the share whose nearest other row is in their group, `[1]`; a tie does not
-    /// count. 0 if there is no such row.
+    /// Share of the rows with a positive and a negative whose nearest other row is in their group, `[1]`. A tie does not count.
+    /// 0 if no row has both.
     pub accuracy: Tensor<1>,
     /// Mean similarity within groups, `[1]`; 0 without such pairs.
     pub similarity_positive: Tensor<1>,
@@ -135,7 +135,7 @@ impl SupCon {
         };
         let negative = same.bool_not();
         let (best_positive, best_negative) = (best(positive.clone()), best(negative.clone()));
-        // Rows that have both; in a row without a negative the positive cannot but rank first.
+        // Rows with both. In a row without a negative, the positive would always rank first.
         let both = best_positive.clone().greater_elem(LEFT_OUT).bool_and(best_negative.clone().greater_elem(LEFT_OUT));
         let right = best_positive.greater(best_negative).bool_and(both.clone()).float().cast(DType::F32).sum();
         let contrasted = both.float().cast(DType::F32).sum();

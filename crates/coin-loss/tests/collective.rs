@@ -53,7 +53,7 @@ fn whole() -> Result {
 /// Evaluates one rank's part.
 fn of_rank(collective: &dyn Collective) -> Result {
     let (anchor, positive, batch) = batch(collective.rank() * ROWS, ROWS, &Device::flex().autodiff());
-    evaluate(batch.gathered(collective).unwrap(), &anchor, &positive)
+    evaluate(batch.all_gather(collective).unwrap(), &anchor, &positive)
 }
 
 fn assert_parts_equal_the_whole(parts: &[Result]) {
@@ -89,7 +89,7 @@ fn many_rounds_stay_in_order_and_all_ranks_get_the_same_sums() {
                     let own = |round: usize| (collective.rank() * 100 + round) as f32 * 0.1;
                     let round = |round| {
                         let own = Tensor::<1>::from_floats([own(round)], &Device::flex());
-                        collective.sum(own).unwrap().into_scalar::<f32>()
+                        collective.all_reduce(own).unwrap().into_scalar::<f32>()
                     };
                     (0..200).map(round).collect::<Vec<f32>>()
                 })
@@ -108,7 +108,7 @@ fn many_rounds_stay_in_order_and_all_ranks_get_the_same_sums() {
 fn ranks_do_not_wait_for_a_rank_that_is_gone() {
     let mut ranks = LocalCollective::new(3);
     drop(ranks.remove(1));
-    let error = ranks[0].gather(rows(0, 1, 0.0, &Device::flex())).unwrap_err();
+    let error = ranks[0].all_gather(rows(0, 1, 0.0, &Device::flex())).unwrap_err();
     assert!(matches!(error, CollectiveError::Gone(1)), "{error}");
 }
 
@@ -119,7 +119,7 @@ fn different_shapes_and_masks_are_refused() {
             .into_iter()
             .map(|collective| {
                 scope.spawn(move || {
-                    collective.gather(rows(0, 1 + collective.rank(), 0.0, &Device::flex())).unwrap_err().to_string()
+                    collective.all_gather(rows(0, 1 + collective.rank(), 0.0, &Device::flex())).unwrap_err().to_string()
                 })
             })
             .collect();
@@ -129,7 +129,7 @@ fn different_shapes_and_masks_are_refused() {
     let alone = LocalCollective::new(1).remove(0);
     let (.., batch) = batch(0, 2, &Device::flex().autodiff());
     let excluded = Tensor::<2, Int>::zeros([2, 2], &Device::flex().autodiff()).bool();
-    let error = batch.with_excluded(excluded).gathered(&alone).unwrap_err();
+    let error = batch.with_excluded(excluded).all_gather(&alone).unwrap_err();
     assert!(error.to_string().contains("groups"), "{error}");
 }
 
@@ -147,7 +147,7 @@ fn options(address: &str, rank: usize) -> NetworkOptions {
     }
 }
 
-/// The test's own program, run again as another rank: the part of a rank other than 0, printed.
+/// Prints the part of a rank other than 0, when the test program runs again as that rank.
 #[test]
 fn as_another_rank() {
     let Ok(rank) = std::env::var("COIN_LOSS_TEST_RANK") else { return };
@@ -170,7 +170,7 @@ fn processes_give_the_gradients_of_the_whole_batch() {
             .spawn()
             .unwrap()
     };
-    // The last rank comes before rank 0 listens, which must not matter.
+    // The last rank may connect before rank 0 listens.
     let late = start(2);
     let others = [start(1), late];
     let collective = NetworkCollective::connect(&options(&address, 0)).unwrap();
@@ -189,10 +189,11 @@ fn processes_give_the_gradients_of_the_whole_batch() {
 }
 
 #[test]
-fn strangers_and_other_runs_are_told_apart() {
+fn strangers_are_ignored_and_other_runs_are_rejected() {
     let address = address();
     std::thread::scope(|scope| {
-        let root = scope.spawn(|| NetworkCollective::connect(&NetworkOptions { ranks: 2, ..options(&address, 0) }));
+        let root =
+            scope.spawn(|| NetworkCollective::connect(&NetworkOptions { world_size: 2, ..options(&address, 0) }));
         let stranger = scope.spawn(|| {
             use std::io::Write;
             let mut stream = loop {
@@ -203,7 +204,7 @@ fn strangers_and_other_runs_are_told_apart() {
             stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         });
         stranger.join().unwrap();
-        let other = NetworkOptions { ranks: 2, session: "another".to_owned(), ..options(&address, 1) };
+        let other = NetworkOptions { world_size: 2, session: "another".to_owned(), ..options(&address, 1) };
         let error = NetworkCollective::connect(&other).unwrap_err().to_string();
         assert!(error.contains("another run"), "{error}");
         let error = root.join().unwrap().unwrap_err().to_string();
@@ -212,11 +213,11 @@ fn strangers_and_other_runs_are_told_apart() {
 }
 
 #[test]
-fn a_rank_that_does_not_come_is_named() {
+fn a_rank_that_does_not_connect_is_named() {
     let address = address();
     let hasty = NetworkOptions { timeout: Duration::from_millis(100), ..options(&address, 0) };
     let error = NetworkCollective::connect(&hasty).unwrap_err().to_string();
-    assert!(error.starts_with("rank 1 did not come"), "{error}");
+    assert!(error.starts_with("rank 1 did not connect in time"), "{error}");
     let error = NetworkCollective::connect(&NetworkOptions { rank: 1, ..hasty.clone() }).unwrap_err().to_string();
     assert!(error.starts_with("cannot reach rank 0"), "{error}");
     let error = NetworkCollective::connect(&NetworkOptions { rank: 3, ..hasty }).unwrap_err().to_string();

@@ -62,7 +62,7 @@ fn statistics_match_hand_computed_values() {
 #[test]
 fn a_row_without_a_negative_is_not_ranked() {
     let device = Device::flex();
-    // Rows 0 and 1 rank their positives below row 2's; rows 3 to 5 have no negative.
+    // Rows 0 and 1 rank their positives below that of row 2. Rows 3 to 5 do not have a negative.
     let anchor =
         || Tensor::<2>::from_floats([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.5, 1.0], [0.0, 1.0]], &device);
     let positive =
@@ -74,7 +74,7 @@ fn a_row_without_a_negative_is_not_ranked() {
         let mask = Tensor::from_data(burn::tensor::TensorData::new(excluded.clone(), [6, 6]), &device);
         let output = loss.forward(anchor(), positive(), Some(mask));
         assert_eq!((scalar(&output.accuracy), scalar(&output.contrasted)), (0.0, 0.5));
-        // With a hard negative of its own every row has one.
+        // A hard negative for each row gives every row a negative.
         let hard = Tensor::<2>::from_floats([[-1.0, -1.0]; 6], &device);
         let batch = PairBatch::new(anchor(), positive()).with_groups(Tensor::from_data([1, 1, 1, 1, 1, 1], &device));
         let output = loss.forward_batch(batch.with_hard_negative(hard));

@@ -1,4 +1,4 @@
-//! LoRA adapters in PEFT's layout: `adapter_config.json` and `adapter_model.safetensors` (or `.bin`, to read).
+//! LoRA adapters in PEFT's layout: `adapter_config.json` and `adapter_model.safetensors`. An `adapter_model.bin` can be read too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -55,7 +55,7 @@ fn no_bias() -> String {
     "none".to_owned()
 }
 
-/// Keys of `adapter_config.json` that change the result and are not implemented, with what is accepted beside `null`.
+/// Keys of `adapter_config.json` that change the result and are not implemented, with the value that is accepted besides `null`.
 const REFUSED: [(&str, &str); 14] = [
     ("fan_in_fan_out", "false"),
     ("use_dora", "false"),
@@ -73,10 +73,10 @@ const REFUSED: [(&str, &str); 14] = [
     ("alora_invocation_tokens", "null"),
 ];
 
-/// The settings of the adapter folder `dir`.
+/// Reads the settings of the adapter in the folder `dir`.
 ///
 /// # Errors
-/// The file is absent, damaged, or asks for something unsupported, which is named.
+/// The file is missing or damaged, or a setting is not supported. The message names the key.
 pub fn read_config(dir: &Path) -> Result<LoraConfig, ModelError> {
     let path = dir.join("adapter_config.json");
     let text = std::fs::read_to_string(&path).map_err(ModelError::io(&path))?;
@@ -94,11 +94,11 @@ pub fn read_config(dir: &Path) -> Result<LoraConfig, ModelError> {
             return Err(unsupported(key, value, expected));
         }
     }
-    // These start from a changed base, which the files beside the adapter do not hold.
+    // These methods also change the base weights, which are not saved with the adapter.
     let start = &raw["init_lora_weights"];
     let of_base = ["pissa", "olora", "loftq", "corda"];
     if start.as_str().is_some_and(|name| of_base.iter().any(|of_base| name.to_lowercase().starts_with(of_base))) {
-        return Err(unsupported("init_lora_weights", start, "a start that leaves the base as it is"));
+        return Err(unsupported("init_lora_weights", start, "an initialization that does not change the base"));
     }
     let peft: PeftConfig = serde_json::from_value(raw.clone()).map_err(ModelError::malformed(&path))?;
     for (key, value, expected) in [("peft_type", &peft.peft_type, "LORA"), ("bias", &peft.bias, "none")] {
@@ -179,17 +179,17 @@ pub fn load(model: Llama, dir: &Path) -> Result<Llama, ModelError> {
     }
 }
 
-/// The name of an adapter's tensor as `model.layers.0.self_attn.q_proj.lora_A.weight`: PEFT puts `base_model.model.`
-/// before it, and some of its versions wrote the adapter's own name, `default`, into it.
+/// Returns the name of an adapter's tensor in the form `model.layers.0.self_attn.q_proj.lora_A.weight`. PEFT adds the prefix
+/// `base_model.model.`, and some versions insert the adapter's name, `default`.
 fn canonical(name: &str) -> String {
     let name = name.strip_prefix("base_model.model.").unwrap_or(name);
     name.replace(".default.weight", ".weight")
 }
 
-/// Writes the adapters of `model` to `dir`, as PEFT writes them, then reads them again and compares.
+/// Writes the adapters of `model` to `dir` in PEFT's layout, reads them back and compares.
 ///
 /// # Errors
-/// A file cannot be written, the model has no adapter, or what was read back differs.
+/// A file cannot be written, the model does not have an adapter, or the values read back differ.
 pub fn save(model: &Llama, config: &LoraConfig, base: Option<&str>, dir: &Path) -> Result<(), ModelError> {
     let mut tensors = Vec::new();
     for (path, factors) in factors(model) {
@@ -225,7 +225,7 @@ pub fn save(model: &Llama, config: &LoraConfig, base: Option<&str>, dir: &Path) 
     write_file(&path, (text + "\n").as_bytes())
 }
 
-/// Compares the written file with what was to be written.
+/// Compares the written file with the tensors.
 fn compare(path: &Path, dir: &Path, tensors: &[NamedTensor]) -> Result<(), ModelError> {
     let written = WeightFiles::open(dir, "adapter_model", "adapter_model")?.tensors;
     for tensor in tensors {
@@ -241,17 +241,17 @@ fn compare(path: &Path, dir: &Path, tensors: &[NamedTensor]) -> Result<(), Model
     Ok(())
 }
 
-/// Adds every adapter to its layer's matrix, in f32, or takes it out again. The adapters stay with the model, switched
-/// off while they are merged.
+/// Adds every adapter to its layer's matrix in f32, or subtracts it again. The model keeps the adapters, which are inactive while
+/// they are merged.
 pub fn set_merged(model: Llama, merged: bool) -> Llama {
     model.map_linears(|_, _, linear| linear.set_merged(merged))
 }
 
-/// The model with its adapters merged for good, and the largest absolute difference of the logits of `probe` between
-/// the two forms.
+/// Merges the adapters permanently. Returns the model and the largest absolute difference of the logits of `probe` before and
+/// after.
 ///
 /// # Errors
-/// The model has no adapter, a weight or logit is not finite, or the device fails.
+/// The model does not have an adapter, a weight or logit is not finite, or the device fails.
 pub fn merge(model: Llama, probe: &TokenBatch) -> Result<(Llama, f32), ModelError> {
     if parameters(&model) == 0 {
         return Err(ModelError::Invalid("the model has no adapter to merge".to_owned()));
@@ -267,30 +267,32 @@ pub fn merge(model: Llama, probe: &TokenBatch) -> Result<(Llama, f32), ModelErro
         linear.lora = None;
         linear
     });
-    // Weights that the probe does not reach are looked at themselves.
+    // Checks the weights too, since the probe does not use all of them.
     let matrices = merged.linears().map(|(path, linear)| (path, linear.weight.values()));
     let embedding = ("model.embed_tokens".to_owned(), merged.embedding.val());
     for (name, weight) in matrices.chain([embedding]) {
         let values = NamedTensor::new(name.as_str(), weight).values()?;
         if values.iter().any(|value| !value.is_finite()) {
-            return Err(ModelError::Invalid(format!("`{name}.weight`, merged, holds values that are not finite")));
+            return Err(ModelError::Invalid(format!(
+                "`{name}.weight` contains values that are not finite after merging"
+            )));
         }
     }
-    // Not finite as soon as one of the two logits is.
+    // A difference is not finite if one of the two logits is not.
     let differences = NamedTensor::new("logits", logits(&merged) - before).values()?;
     match differences.iter().all(|value| value.is_finite()) {
         true => Ok((merged, differences.iter().fold(0.0, |most: f32, value| most.max(value.abs())))),
-        false => Err(ModelError::Invalid("a logit of the model is not finite, before or after merging".to_owned())),
+        false => Err(ModelError::Invalid("a logit of the model is not finite before or after merging".to_owned())),
     }
 }
 
-/// The two factors of every adapter, A `[d_in, rank]` and B `[rank, d_out]`, with the path of their layer, such as
+/// Returns the two factors of every adapter, A `[d_in, rank]` and B `[rank, d_out]`, with the path of their layer, such as
 /// `model.layers.0.self_attn.q_proj`.
 pub fn factors(model: &Llama) -> impl Iterator<Item = (String, [&Param<Tensor<2>>; 2])> {
     model.linears().filter_map(|(path, linear)| linear.lora.as_ref().map(|lora| (path, [&lora.a, &lora.b])))
 }
 
-/// The number of trainable parameters in `model`'s adapters.
+/// Returns the number of trainable parameters in the adapters of `model`.
 pub fn parameters(model: &Llama) -> usize {
     model.linears().filter_map(|(_, linear)| linear.lora.as_ref()).map(Module::num_params).sum()
 }
@@ -308,7 +310,7 @@ mod tests {
         model.hidden(&batch, None, None).into_data()
     }
 
-    /// A model whose adapters do something.
+    /// A model with adapters that are not zero.
     fn adapted(lora: &LoraConfig) -> Llama {
         let model = Llama::new(&tiny(), 5, &Device::flex()).unwrap().with_lora(lora, 1).unwrap();
         model.map_linears(|index, place, mut linear| {
@@ -340,12 +342,12 @@ mod tests {
         let again = load(base.clone(), dir.path()).unwrap();
         assert_eq!(hidden(&model), hidden(&again));
         assert_ne!(hidden(&base), hidden(&again));
-        // One layer has four factors: two targets.
+        // Two targets in one layer have four factors.
         assert_eq!(parameters(&model), 2 * (16 + 8) + 2 * (16 + 24));
     }
 
     #[test]
-    fn an_adapter_of_another_model_is_refused() {
+    fn an_adapter_of_another_model_is_rejected() {
         let dir = tempfile::tempdir().unwrap();
         let lora = LoraConfig { rank: 2, ..LoraConfig::default() };
         save(&adapted(&lora), &lora, None, dir.path()).unwrap();
@@ -412,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_is_not_merged() {
+    fn values_that_are_not_finite_are_not_merged() {
         let lora = LoraConfig { rank: 2, ..LoraConfig::default() };
         let probe = TokenBatch::left_padded(&[vec![1, 2, 3]], 0, 1, &Device::flex()).unwrap();
         let message = |model: Llama| merge(model, &probe).unwrap_err().to_string();
@@ -420,8 +422,8 @@ mod tests {
         let mut model = adapted(&lora);
         let adapter = model.layers[1].attention.k_proj.lora.as_mut().unwrap();
         adapter.b = nothing(adapter.b.val());
-        assert!(message(model).contains("`model.layers.1.self_attn.k_proj.weight`, merged, holds"));
-        // A row of the embedding that the probe does not have, under a head of its own.
+        assert!(message(model).contains("`model.layers.1.self_attn.k_proj.weight` contains"));
+        // A row of the embedding that the probe does not use, in a model whose head is not tied.
         let mut model = adapted(&lora);
         model.head = Some(Param::from_tensor(model.embedding.val().transpose()));
         let row = Tensor::full([1, 16], f32::NAN, &Device::flex());
@@ -433,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rank_of_the_settings_alone_allocates_nothing() {
+    fn a_rank_that_the_tensors_contradict_allocates_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let lora = LoraConfig { rank: 2, ..LoraConfig::default() };
         save(&adapted(&lora), &lora, None, dir.path()).unwrap();

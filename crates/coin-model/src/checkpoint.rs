@@ -17,36 +17,36 @@ use crate::weight::FloatType;
 use crate::weight_file::WeightFiles;
 use crate::{Llama, LlamaConfig, ModelError};
 
-/// A model out of a folder.
+/// A model read from a folder.
 #[derive(Debug)]
 pub struct Loaded {
     /// The model.
     pub model: Llama,
-    /// Names of the tensors that hold NaN or infinite values in the number type they were loaded in.
+    /// Names of the tensors with NaN or infinite values in the number type in which they were loaded.
     pub not_finite: Vec<String>,
 }
 
 impl Loaded {
-    /// A line per thing a user should know about the weights.
+    /// Returns one line per warning about the weights.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         let in_type = match self.model.embedding.val().dtype() {
             DType::F32 => "",
             DType::F16 => " in f16",
             _ => " in bf16",
         };
-        self.not_finite.iter().map(move |name| format!("`{name}` holds values that are not finite{in_type}"))
+        self.not_finite.iter().map(move |name| format!("`{name}` contains values that are not finite{in_type}"))
     }
 }
 
 /// Reads the model folder `dir` onto `device`.
 ///
-/// Weights may be `model.safetensors` or its shards, or `pytorch_model.bin` or its shards, of f32, f16 or bf16. They
-/// are read one tensor at a time and cast to `format`; linear weights are transposed to `[d_in, d_out]`. Files are
-/// mapped into memory, and pages are given back once read.
+/// Weights may be `model.safetensors` or its shards, or `pytorch_model.bin` or its shards, in f32, f16 or bf16. They are read one
+/// tensor at a time and cast to `format`. Linear weights are transposed to `[d_in, d_out]`. Files are mapped into memory, and pages
+/// are returned to the system once read.
 ///
 /// # Errors
-/// A file is absent or damaged, a key of `config.json` is unsupported, or tensors are missing, unexpected or of
-/// another shape; they are listed.
+/// A file is missing or damaged, a key of `config.json` is not supported, or tensors are missing, unexpected or of another shape.
+/// The message lists the tensors.
 pub fn load(dir: &Path, format: WeightFormat, device: &Device) -> Result<Loaded, ModelError> {
     let config = LlamaConfig::read(dir)?;
     build(&config, WeightFiles::open(dir, "model", "pytorch_model")?, format, device)
@@ -58,7 +58,7 @@ fn build(
     format: WeightFormat,
     device: &Device,
 ) -> Result<Loaded, ModelError> {
-    // Shapes are compared before anything is allocated: a configuration may ask for any size.
+    // Shapes are compared before anything is allocated, since a configuration may contain any size.
     let expected = stored_shapes(config);
     let mut problems = Vec::new();
     for (name, shape) in &expected {
@@ -70,7 +70,7 @@ fn build(
             Some(_) => {}
         }
     }
-    // Written by some programs although they can be derived.
+    // Some programs write these tensors although they can be derived.
     let derived =
         |name: &str| name.ends_with("rotary_emb.inv_freq") || (config.tie_word_embeddings && name == "lm_head.weight");
     let known: BTreeSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
@@ -83,7 +83,7 @@ fn build(
     let model = Llama::build(config, format, device, |name, shape, dtype| {
         let linear = shape.len() == 2 && !name.contains("embed_tokens");
         let missing = || ModelError::weights(&path, vec![format!("`{name}` is missing")]);
-        // Taken out, so that no tensor is held longer than it is needed.
+        // Removed from the map, so that no tensor stays in memory longer than needed.
         let (data, finite) = tensors.remove(name).ok_or_else(missing)?.data(name, linear, dtype)?;
         if !finite {
             not_finite.push(name.to_owned());
@@ -93,7 +93,7 @@ fn build(
     Ok(Loaded { model, not_finite })
 }
 
-/// Name and shape of every tensor in the files of such a model, in the order of the forward pass.
+/// Returns the name and shape of every tensor in the files of a model, in the order of the forward pass.
 fn stored_shapes(config: &LlamaConfig) -> Vec<(String, Vec<usize>)> {
     let (d, vocab) = (config.hidden_size, config.vocab_size);
     let mut shapes = vec![("model.embed_tokens.weight".to_owned(), vec![vocab, d])];
@@ -115,7 +115,7 @@ fn stored_shapes(config: &LlamaConfig) -> Vec<(String, Vec<usize>)> {
     shapes
 }
 
-/// The format's name of a number type.
+/// Returns the format's name of a number type.
 fn stored_type(dtype: FloatType) -> Dtype {
     match dtype {
         FloatType::F32 => Dtype::F32,
@@ -124,10 +124,10 @@ fn stored_type(dtype: FloatType) -> Dtype {
     }
 }
 
-/// The bytes of `values` as a file holds them; `name` is the tensor's in errors.
+/// Returns the bytes of `values` in a file. Errors name the tensor `name`.
 ///
 /// # Errors
-/// A finite value is beyond the range of the number type.
+/// A finite value is outside the range of the number type.
 fn stored_bytes(name: &str, dtype: FloatType, values: &[f32]) -> Result<Vec<u8>, ModelError> {
     let convert: fn(f32) -> f32 = match dtype {
         FloatType::F32 => |value| value,
@@ -139,7 +139,9 @@ fn stored_bytes(name: &str, dtype: FloatType, values: &[f32]) -> Result<Vec<u8>,
             FloatType::F16 => ("f16", f16::MAX.to_f32()),
             _ => ("bf16", bf16::MAX.to_f32()),
         };
-        return Err(ModelError::Invalid(format!("`{name}` holds {value:e}, beyond the largest {dtype}, {most:e}")));
+        return Err(ModelError::Invalid(format!(
+            "`{name}` contains {value:e}, which exceeds the largest {dtype}, {most:e}"
+        )));
     }
     Ok(match dtype {
         FloatType::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
@@ -148,7 +150,7 @@ fn stored_bytes(name: &str, dtype: FloatType, values: &[f32]) -> Result<Vec<u8>,
     })
 }
 
-/// A tensor on the way into a file. It is read back from its device when it is written.
+/// A tensor with its name in a file. Its values are read from the device when it is written.
 pub struct NamedTensor {
     name: String,
     shape: Vec<usize>,
@@ -156,7 +158,7 @@ pub struct NamedTensor {
 }
 
 impl NamedTensor {
-    /// `tensor` under the name `name`.
+    /// Names `tensor`.
     pub fn new<const D: usize>(name: impl Into<String>, tensor: Tensor<D>) -> Self {
         let shape = tensor.dims().to_vec();
         let read = move || {
@@ -166,27 +168,27 @@ impl NamedTensor {
         NamedTensor { name: name.into(), shape, read: Box::new(read) }
     }
 
-    /// The name in the file.
+    /// Returns the name in the file.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Extents, outermost first.
+    /// Returns the extents, outermost first.
     pub(crate) fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// The values, read back from the device.
+    /// Reads the values from the device.
     pub(crate) fn values(&self) -> Result<Vec<f32>, ModelError> {
         (self.read)()
     }
 }
 
-/// What safetensors sees of a [`NamedTensor`].
+/// A [`NamedTensor`] as safetensors' writer reads it.
 struct OnTheWay<'a> {
     tensor: &'a NamedTensor,
     dtype: FloatType,
-    /// The first failure to read or convert a tensor: the format's trait has no way to say so.
+    /// The first failure to read or convert a tensor, which the format's trait cannot return.
     failure: &'a RefCell<Option<ModelError>>,
 }
 
@@ -201,7 +203,7 @@ impl View for OnTheWay<'_> {
 
     fn data(&self) -> std::borrow::Cow<'_, [u8]> {
         let nothing = || vec![0; self.data_len()].into();
-        // After a failure the file is given up.
+        // The file is discarded after a failure.
         if self.failure.borrow().is_some() {
             return nothing();
         }
@@ -219,15 +221,15 @@ impl View for OnTheWay<'_> {
     }
 }
 
-/// Writes tensors as f32 to a safetensors file: a temporary name beside it, synced, renamed.
+/// Writes tensors in f32 to a safetensors file. It is written under a temporary name in the same folder, synced and renamed.
 ///
 /// # Errors
-/// The file cannot be written, or a tensor cannot be read back from its device.
+/// The file cannot be written, or a tensor cannot be read from its device.
 pub fn write_safetensors(path: &Path, tensors: &[NamedTensor]) -> Result<(), ModelError> {
     write_tensors(path, tensors, FloatType::F32)
 }
 
-/// As [`write_safetensors`], in the number type asked for. One tensor at a time is in memory.
+/// Writes tensors like [`write_safetensors`], in the number type `dtype`. One tensor at a time is in memory.
 pub(crate) fn write_tensors(path: &Path, tensors: &[NamedTensor], dtype: FloatType) -> Result<(), ModelError> {
     let failure = RefCell::new(None);
     let views = tensors.iter().map(|tensor| (tensor.name.as_str(), OnTheWay { tensor, dtype, failure: &failure }));
@@ -238,15 +240,15 @@ pub(crate) fn write_tensors(path: &Path, tensors: &[NamedTensor], dtype: FloatTy
     if let Some(error) = failure.into_inner() {
         return Err(error);
     }
-    // The format's writer renames a private file of its own over the temporary name, so `file` is no longer what stands
-    // there: that file gets the rights of ours and is the one to sync.
+    // The format's writer creates another file and renames it to the temporary name. So that file, and not `file`, gets the usual
+    // permissions and is synced.
     let written = std::fs::File::options().write(true).open(file.path()).map_err(ModelError::io(path))?;
     let permissions = file.as_file().metadata().map_err(ModelError::io(path))?.permissions();
     written.set_permissions(permissions).map_err(ModelError::io(path))?;
     keep(&written, file.into_temp_path(), path)
 }
 
-/// Writes a file under a temporary name beside it, syncs it, renames it.
+/// Writes a file under a temporary name in the same folder, syncs it and renames it.
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
     let mut file = temporary_beside(path)?;
     file.write_all(bytes).map_err(ModelError::io(path))?;
@@ -258,23 +260,23 @@ fn temporary_beside(path: &Path) -> Result<tempfile::NamedTempFile, ModelError> 
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(dir).map_err(ModelError::io(dir))?;
     let mut builder = tempfile::Builder::new();
-    // A temporary file is private by default; the result shall have the rights of an ordinary new file.
+    // A temporary file is private by default, but the result must have the permissions of an ordinary new file.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(dir).map_err(ModelError::io(dir))
 }
 
-/// Syncs `file`, which stands under the temporary `name`, and renames it to `path`.
+/// Syncs `file`, which has the temporary name `name`, and renames it to `path`.
 fn keep(file: &std::fs::File, name: tempfile::TempPath, path: &Path) -> Result<(), ModelError> {
     file.sync_all().map_err(ModelError::io(path))?;
     name.persist(path).map_err(|error| ModelError::Io { path: path.to_owned(), source: error.error })
 }
 
-/// Writes the base weights of `model` to `dir`: `config.json` and `model.safetensors`. Adapters are not written; a
-/// packed matrix is written dense.
+/// Writes the base weights of `model` to `dir`, as `config.json` and `model.safetensors`. Adapters are not written, and packed
+/// matrices are written dense.
 ///
 /// # Errors
-/// A file cannot be written, or a value is beyond the range of `dtype`: the tensor and the value are named.
+/// A file cannot be written, or a value is outside the range of `dtype`. The message names the tensor and the value.
 pub fn save(model: &Llama, dir: &Path, dtype: FloatType) -> Result<(), ModelError> {
     let mut tensors = vec![NamedTensor::new("model.embed_tokens.weight", model.embedding.val())];
     for (index, layer) in model.layers.iter().enumerate() {
@@ -285,7 +287,7 @@ pub fn save(model: &Llama, dir: &Path, dtype: FloatType) -> Result<(), ModelErro
         }
     }
     for (path, linear) in model.linears() {
-        // Hugging Face's files hold `[d_out, d_in]`.
+        // Hugging Face's files have `[d_out, d_in]`.
         tensors.push(NamedTensor::new(format!("{path}.weight"), linear.weight.values().transpose()));
         if let Some(bias) = &linear.bias {
             tensors.push(NamedTensor::new(format!("{path}.bias"), bias.val()));
@@ -299,7 +301,7 @@ pub fn save(model: &Llama, dir: &Path, dtype: FloatType) -> Result<(), ModelErro
     let mut config = serde_json::to_value(model.config()).map_err(ModelError::malformed(dir))?;
     config["architectures"] = serde_json::json!([model.config().model_type.architecture()]);
     if model.config().model_type == ModelType::Mistral {
-        // Without the key transformers takes a window of 4096.
+        // Without this key, transformers assumes a window of 4096.
         config["sliding_window"] = serde_json::Value::Null;
     }
     config["torch_dtype"] = serde_json::json!(match dtype {
@@ -345,7 +347,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn written_files_have_the_rights_of_ordinary_ones() {
+    fn written_files_have_ordinary_permissions() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("ordinary"), "").unwrap();
@@ -373,10 +375,10 @@ mod tests {
     }
 
     #[test]
-    fn a_size_of_the_configuration_alone_allocates_nothing() {
+    fn a_size_that_the_tensors_contradict_allocates_nothing() {
         let dir = tempfile::tempdir().unwrap();
         save(&Llama::new(&biased(), 5, &Device::flex()).unwrap(), dir.path(), FloatType::F32).unwrap();
-        // The largest that is accepted: a matrix of it would be 70 TB.
+        // The largest accepted size: such a matrix would take 70 TB.
         let config = LlamaConfig { hidden_size: 1 << 22, intermediate_size: 1 << 22, ..biased() };
         std::fs::write(dir.path().join("config.json"), serde_json::to_string(&config).unwrap()).unwrap();
         let message = open(dir.path()).unwrap_err().to_string();
@@ -387,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_must_name_files_that_are_there() {
+    fn an_index_must_name_existing_files() {
         let dir = tempfile::tempdir().unwrap();
         save(&Llama::new(&tiny(), 5, &Device::flex()).unwrap(), dir.path(), FloatType::F32).unwrap();
         std::fs::rename(dir.path().join("model.safetensors"), dir.path().join("one.safetensors")).unwrap();
@@ -398,7 +400,7 @@ mod tests {
         };
         assert!(index("one.safetensors").is_ok());
         assert!(index("two.safetensors").unwrap_err().to_string().contains("`two.safetensors`, which is not"));
-        assert!(index("../one.safetensors").unwrap_err().to_string().contains("no plain file name"));
+        assert!(index("../one.safetensors").unwrap_err().to_string().contains("not a plain file name"));
         std::fs::remove_file(dir.path().join("model.safetensors.index.json")).unwrap();
         let message = open(dir.path()).unwrap_err().to_string();
         assert!(message.contains("model.safetensors") && message.contains("pytorch_model.bin"), "{message}");
@@ -412,39 +414,40 @@ mod tests {
         model.norm.weight = burn::module::Param::from_tensor(weight);
         save(&model, dir.path(), FloatType::F32).unwrap();
         let warnings: Vec<_> = open(dir.path()).unwrap().warnings().collect();
-        assert_eq!(warnings, ["`model.norm.weight` holds values that are not finite"]);
+        assert_eq!(warnings, ["`model.norm.weight` contains values that are not finite"]);
     }
 
     #[test]
-    fn a_value_beyond_the_number_type_is_not_written_as_infinity() {
+    fn a_value_outside_the_range_of_the_number_type_is_not_written_as_infinity() {
         let dir = tempfile::tempdir().unwrap();
         let mut model = Llama::new(&tiny(), 5, &Device::flex()).unwrap();
         let of = |value: f32| burn::module::Param::from_tensor(Tensor::full([16], value, &Device::flex()));
         let file = dir.path().join("model.safetensors");
-        for (value, dtype, range) in
-            [(-70_000.0, FloatType::F16, "beyond the largest f16, 6.5504e4"), (f32::MAX, FloatType::Bf16, "bf16, 3.38")]
-        {
+        for (value, dtype, range) in [
+            (-70_000.0, FloatType::F16, "which exceeds the largest f16, 6.5504e4"),
+            (f32::MAX, FloatType::Bf16, "bf16, 3.38"),
+        ] {
             model.norm.weight = of(value);
             let error = save(&model, dir.path(), dtype).unwrap_err().to_string();
             assert!(
-                error.contains(&format!("`model.norm.weight` holds {value:e}")) && error.contains(range),
+                error.contains(&format!("`model.norm.weight` contains {value:e}")) && error.contains(range),
                 "{error}"
             );
             assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left");
         }
-        // The last that f16 rounds down, and what is infinite already.
+        // The last value that f16 rounds down, and a value that is already infinite.
         for value in [65_519.0, f32::INFINITY] {
             model.norm.weight = of(value);
             save(&model, dir.path(), FloatType::F16).unwrap();
             std::fs::remove_file(&file).unwrap();
         }
-        // Loading rounds in the same way, and says so.
+        // Loading rounds in the same way, with a warning.
         model.norm.weight = of(70_000.0);
         save(&model, dir.path(), FloatType::F32).unwrap();
         assert!(open(dir.path()).unwrap().not_finite.is_empty());
         let half = WeightFormat { dtype: FloatType::F16, ..WeightFormat::default() };
         let warnings: Vec<_> = load(dir.path(), half, &Device::flex()).unwrap().warnings().collect();
-        assert_eq!(warnings, ["`model.norm.weight` holds values that are not finite in f16"]);
+        assert_eq!(warnings, ["`model.norm.weight` contains values that are not finite in f16"]);
     }
 
     #[test]

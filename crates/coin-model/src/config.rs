@@ -8,18 +8,18 @@ use serde_json::Value;
 use crate::ModelError;
 use crate::weight::{FloatType, Quantization};
 
-/// Largest width of a model and size of a vocabulary, 4,194,304. With it and [`MOST_LAYERS`] every number of bytes is a
-/// number of 64 bits.
+/// Maximum width of a model and size of a vocabulary, 4,194,304. With it and [`MOST_LAYERS`], every number of bytes fits into
+/// 64 bits.
 const MOST_WIDTH: usize = 1 << 22;
 
-/// Most decoder layers.
+/// Maximum number of decoder layers.
 const MOST_LAYERS: usize = 1 << 12;
 
-/// A family of decoders that differ from LLaMA in where they have biases.
+/// A family of decoders. They differ in the layers that have biases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelType {
-    /// LLaMA 1 to 3.2; biases as `attention_bias` and `mlp_bias` say.
+    /// LLaMA 1 to 3.2; `attention_bias` and `mlp_bias` set the biases.
     Llama,
     /// Mistral without sliding window; no biases.
     Mistral,
@@ -28,7 +28,7 @@ pub enum ModelType {
 }
 
 impl ModelType {
-    /// The name of transformers' class for this family.
+    /// Returns the name of transformers' class for this family.
     pub(crate) fn architecture(self) -> &'static str {
         match self {
             ModelType::Llama => "LlamaForCausalLM",
@@ -38,7 +38,7 @@ impl ModelType {
     }
 }
 
-/// How rotary frequencies are changed for contexts longer than the original ones.
+/// A change of the rotary frequencies for contexts longer than the original one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "rope_type", rename_all = "lowercase")]
 pub enum RopeScaling {
@@ -47,20 +47,20 @@ pub enum RopeScaling {
         /// Ratio of the new context to the original one.
         factor: f64,
     },
-    /// Long wavelengths are stretched, short ones kept, those between interpolated (LLaMA 3.1).
+    /// Long wavelengths are stretched, short ones are kept, and those between are interpolated (LLaMA 3.1).
     Llama3 {
-        /// How much the long wavelengths are stretched.
+        /// Factor by which long wavelengths are stretched.
         factor: f64,
-        /// Wavelengths above `original / low_freq_factor` are stretched in full.
+        /// Wavelengths above `original / low_freq_factor` are stretched by the whole factor.
         low_freq_factor: f64,
         /// Wavelengths below `original / high_freq_factor` are kept.
         high_freq_factor: f64,
-        /// Context of the first training, in tokens.
+        /// Context length of the original training, in tokens.
         original_max_position_embeddings: usize,
     },
 }
 
-/// The architecture of a decoder, with Hugging Face's key names.
+/// The architecture of a decoder, with the key names of Hugging Face.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LlamaConfig {
     /// The family.
@@ -81,7 +81,7 @@ pub struct LlamaConfig {
     /// Width of one head; absent means `hidden_size / num_attention_heads`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_dim: Option<usize>,
-    /// Longest sequence, in tokens. Default 2048, as in the first LLaMA's files, which do not say.
+    /// Maximum sequence length in tokens. Default 2048, the value of the first LLaMA, whose files omit the key.
     #[serde(default = "default_positions")]
     pub max_position_embeddings: usize,
     /// Epsilon inside the root of RMSNorm.
@@ -96,22 +96,22 @@ pub struct LlamaConfig {
     /// Activation of the feed-forward block; only `silu`.
     #[serde(default = "default_activation")]
     pub hidden_act: String,
-    /// Whether the output head is the transposed embedding.
+    /// True if the output head is the transposed embedding.
     #[serde(default)]
     pub tie_word_embeddings: bool,
-    /// LLaMA only: whether q, k, v and o have biases.
+    /// True if q, k, v and o have biases. LLaMA only.
     #[serde(default)]
     pub attention_bias: bool,
-    /// LLaMA only: whether gate, up and down have biases.
+    /// True if gate, up and down have biases. LLaMA only.
     #[serde(default)]
     pub mlp_bias: bool,
-    /// Id of the token that begins a sequence.
+    /// Id of the token at the start of a sequence.
     #[serde(default)]
     pub bos_token_id: Option<u32>,
-    /// Ids of the tokens that end a sequence: none, one or a list in the file.
+    /// Ids of the tokens that end a sequence. The file has `null`, one id or a list.
     #[serde(default, rename = "eos_token_id", with = "one_or_many")]
     pub eos_token_ids: Vec<u32>,
-    /// Id that fills up shorter rows.
+    /// Id for padding shorter rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pad_token_id: Option<u32>,
     /// Standard deviation of a new model's weights.
@@ -139,7 +139,7 @@ fn default_initializer_range() -> f64 {
     0.02
 }
 
-/// Ids that stand in a file as `null`, a number or a list of numbers.
+/// Ids that a file writes as `null`, a number or a list of numbers.
 pub(crate) mod one_or_many {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -168,7 +168,7 @@ pub(crate) mod one_or_many {
     }
 }
 
-/// Which linear layers have a bias.
+/// The linear layers that have biases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Biases {
     /// q, k and v.
@@ -183,24 +183,24 @@ impl LlamaConfig {
     /// Reads and checks `config.json` of the model folder `dir`.
     ///
     /// # Errors
-    /// The file is absent or not JSON, a key is missing, or a key asks for something unsupported, which is named.
+    /// The file is missing or not JSON, a key is missing, or a setting is not supported. The message names the key.
     pub fn read(dir: &Path) -> Result<Self, ModelError> {
         let path = dir.join("config.json");
         let text = std::fs::read_to_string(&path).map_err(ModelError::io(&path))?;
         Self::from_json(&path, &text)
     }
 
-    /// As [`read`](Self::read), from the file's text; `path` stands for it in errors.
+    /// Parses and checks a `config.json` from its text. Errors name the file `path`.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
+    /// See [`read`](Self::read).
     pub fn from_json(path: &Path, text: &str) -> Result<Self, ModelError> {
         let mut raw: Value = coin_core::json::from_str(text).map_err(ModelError::malformed(path))?;
         let known = ["llama", "mistral", "qwen2"];
         if !raw["model_type"].as_str().is_some_and(|kind| known.contains(&kind)) {
             return Err(unsupported(path, "model_type", &raw["model_type"], "\"llama\", \"mistral\" or \"qwen2\""));
         }
-        // transformers 5 keeps base and scaling of the rotary embedding in one table.
+        // transformers 5 has base and scaling of the rotary embedding in one table.
         if let Some(parameters) = raw["rope_parameters"].as_object().cloned() {
             if let Some(theta) = parameters.get("rope_theta") {
                 raw["rope_theta"] = theta.clone();
@@ -218,10 +218,10 @@ impl LlamaConfig {
         Ok(config)
     }
 
-    /// Checks what serde cannot; `path` is named in errors.
+    /// Checks the values. Errors name the file `path`.
     ///
     /// # Errors
-    /// A key asks for something unsupported or the sizes do not fit each other.
+    /// A value is not supported, or the sizes do not match each other.
     pub fn check(&self, path: &Path) -> Result<(), ModelError> {
         if self.hidden_act != "silu" {
             return Err(unsupported(path, "hidden_act", &self.hidden_act, "\"silu\""));
@@ -264,15 +264,6 @@ impl LlamaConfig {
                 return Err(unsupported(path, "rope_scaling", scaling, expected));
             }
         }
-        if self.max_position_embeddings == 0 {
-            return Err(unsupported(path, "max_position_embeddings", &0, "at least 1"));
-        }
-        if !(self.rope_theta > 0.0 && self.rope_theta.is_finite()) {
-            return Err(unsupported(path, "rope_theta", &self.rope_theta, "a number above 0"));
-        }
-        if !(self.rms_norm_eps >= 0.0 && self.rms_norm_eps.is_finite()) {
-            return Err(unsupported(path, "rms_norm_eps", &self.rms_norm_eps, "a number of at least 0"));
-        }
         let sizes =
             [self.vocab_size, self.hidden_size, self.intermediate_size, self.num_attention_heads, self.kv_heads()];
         let layers = ("num_hidden_layers", self.num_hidden_layers, MOST_LAYERS);
@@ -298,17 +289,17 @@ impl LlamaConfig {
             true => Ok(()),
             false => Err(ModelError::Malformed {
                 path: path.to_owned(),
-                message: "sizes do not fit: need positive sizes, num_attention_heads divisible by num_key_value_heads, an even head_dim".to_owned(),
+                message: "sizes do not match: expected positive sizes, num_attention_heads divisible by num_key_value_heads, an even head_dim".to_owned(),
             }),
         }
     }
 
-    /// Number of key and value heads.
+    /// Returns the number of key and value heads.
     pub fn kv_heads(&self) -> usize {
         self.num_key_value_heads.unwrap_or(self.num_attention_heads)
     }
 
-    /// Width of one head.
+    /// Returns the width of one head.
     pub fn head_dim(&self) -> usize {
         self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
     }
@@ -323,8 +314,8 @@ impl LlamaConfig {
         }
     }
 
-    /// The linear layers of one decoder layer in the order of [`LINEAR_NAMES`](crate::linear::LINEAR_NAMES):
-    /// (d_in, d_out, whether there is a bias).
+    /// Returns (d_in, d_out, true if there is a bias) of each linear layer of one decoder layer, in the order of
+    /// [`LINEAR_PATHS`](crate::LINEAR_PATHS).
     pub(crate) fn linears(&self) -> [(usize, usize, bool); 7] {
         let (d, ff) = (self.hidden_size, self.intermediate_size);
         let (q, kv) = (self.num_attention_heads * self.head_dim(), self.kv_heads() * self.head_dim());
@@ -340,7 +331,7 @@ impl LlamaConfig {
         ]
     }
 
-    /// Which layers have biases, in words.
+    /// Describes the layers that have biases.
     pub fn describe_biases(&self) -> &'static str {
         match self.biases() {
             Biases { qkv: false, output: false, feed_forward: false } => "none",
@@ -351,7 +342,7 @@ impl LlamaConfig {
         }
     }
 
-    /// Bytes of the weights, without adapters, as they are kept in memory.
+    /// Returns the number of bytes of the weights in memory, without adapters.
     pub fn weight_bytes(&self, dtype: FloatType, quantization: Option<Quantization>) -> usize {
         let dense = if dtype == FloatType::F32 { 4 } else { 2 };
         let matrices = self.linears().into_iter().map(|(d_in, d_out, _)| d_in * d_out);
@@ -363,7 +354,7 @@ impl LlamaConfig {
         matrix_bytes + (self.parameters() - in_matrices) * dense
     }
 
-    /// Number of parameters, tied head counted once.
+    /// Returns the number of parameters. A tied head counts once.
     pub fn parameters(&self) -> usize {
         let d = self.hidden_size;
         let linears = self.linears().into_iter().map(|(d_in, d_out, bias)| d_in * d_out + usize::from(bias) * d_out);
@@ -373,7 +364,7 @@ impl LlamaConfig {
     }
 }
 
-/// `rope_scaling` under the name that newer files use, or `null` where it changes nothing.
+/// Returns `rope_scaling` with the key names of newer files, or `null` if it changes nothing.
 fn rope_scaling(path: &Path, given: &Value) -> Result<Value, ModelError> {
     let Some(table) = given.as_object() else { return Ok(Value::Null) };
     let kind = table.get("rope_type").or_else(|| table.get("type")).cloned().unwrap_or_default();
@@ -388,14 +379,14 @@ fn rope_scaling(path: &Path, given: &Value) -> Result<Value, ModelError> {
     }
 }
 
-/// Refuses every setting that would change the result and that this crate does not implement.
+/// Rejects settings that change the result and are not implemented.
 fn refuse_other_settings(path: &Path, raw: &Value) -> Result<(), ModelError> {
     let is_null = |value: &Value| value.is_null();
     let is_zero = |value: &Value| value.is_null() || value.as_f64() == Some(0.0);
     let is_one = |value: &Value| value.is_null() || value.as_f64() == Some(1.0);
     let is_off = |value: &Value| value.is_null() || value == &Value::Bool(false);
     let all_full = |value: &Value| value.as_array().into_iter().flatten().all(|kind| kind == "full_attention");
-    // Qwen2 files name a window that `use_sliding_window` switches.
+    // Qwen2 files contain a window, which `use_sliding_window` switches on.
     let windowless = |value: &Value| is_null(value) || raw["model_type"] == "qwen2";
     let check = |key: &str, supported: &dyn Fn(&Value) -> bool, expected: &str| match supported(&raw[key]) {
         true => Ok(()),
@@ -424,7 +415,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A model small enough for hand checks.
+    /// A model small enough for checks by hand.
     pub(crate) fn tiny() -> LlamaConfig {
         LlamaConfig {
             model_type: ModelType::Llama,
@@ -457,7 +448,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn sizes_beyond_any_model_are_refused() {
+    fn sizes_larger_than_any_model_are_rejected() {
         let sizes = ["vocab_size", "hidden_size", "intermediate_size", "num_attention_heads", "head_dim"];
         for key in sizes.into_iter().chain(["num_key_value_heads", "num_hidden_layers"]) {
             for size in [10_u64.pow(7), 10_u64.pow(18)] {
@@ -497,7 +488,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_key_that_stands_twice_is_refused() {
+    fn a_duplicate_key_is_rejected() {
         let text =
             serde_json::to_string(&tiny()).unwrap().replace("\"vocab_size\":23", "\"vocab_size\":23,\"vocab_size\":24");
         let message = LlamaConfig::from_json(Path::new("config.json"), &text).unwrap_err().to_string();

@@ -24,7 +24,7 @@ pub enum ModelError {
         /// The content found and the content expected.
         message: String,
     },
-    /// A configuration setting that this crate does not implement.
+    /// This crate does not implement a setting of a configuration file.
     #[error("{path}: `{}` = {} is not supported, expected {}", cut(key), cut(value), printable(expected))]
     Unsupported {
         /// The file.
@@ -36,7 +36,7 @@ pub enum ModelError {
         /// The accepted values.
         expected: String,
     },
-    /// A weight file whose tensors do not match the configuration.
+    /// The tensors of a weight file do not match the configuration.
     #[error("{path}: weights do not match the model: {}", printable(problems))]
     Weights {
         /// The file.
@@ -44,38 +44,38 @@ pub enum ModelError {
         /// Tensors that are missing, unexpected or of the wrong shape.
         problems: String,
     },
-    /// A device could not compute a result or hand it over.
+    /// A device could not compute or return a result.
     #[error("cannot read {what} back from the device: {source}")]
     Device {
-        /// What was to be read.
+        /// The value to read.
         what: &'static str,
-        /// What the device said.
+        /// The device's error.
         source: DeviceError,
     },
-    /// A value outside its domain.
+    /// A value is out of range.
     #[error("{0}")]
     Invalid(String),
 }
 
-/// What a device said that failed.
+/// The error message of a device.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct DeviceError(String);
 
 impl DeviceError {
-    /// An error of these words.
+    /// Creates an error with this message.
     pub fn new(words: impl Into<String>) -> Self {
         DeviceError(words.into())
     }
 }
 
 impl ModelError {
-    /// A [`Device`](ModelError::Device) error; for use with `map_err`.
+    /// Returns a function for `map_err` that makes a [`Device`](ModelError::Device) error.
     pub(crate) fn device<E: std::fmt::Debug>(what: &'static str) -> impl FnOnce(E) -> Self {
         move |error| ModelError::Device { what, source: DeviceError(format!("{error:?}")) }
     }
 
-    /// A [`Weights`](ModelError::Weights) error that lists at most the first eight problems.
+    /// Returns a [`Weights`](ModelError::Weights) error with the first eight problems.
     pub(crate) fn weights(path: impl Into<PathBuf>, mut problems: Vec<String>) -> Self {
         let total = problems.len();
         problems.iter_mut().for_each(|problem| *problem = cut(problem).into_owned());
@@ -86,13 +86,13 @@ impl ModelError {
         ModelError::Weights { path: path.into(), problems: problems.join(", ") }
     }
 
-    /// An [`Io`](ModelError::Io) error for `path`; for use with `map_err`.
+    /// Returns a function for `map_err` that makes an [`Io`](ModelError::Io) error for `path`.
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| ModelError::Io { path, source }
     }
 
-    /// A [`Malformed`](ModelError::Malformed) error for `path`; for use with `map_err`.
+    /// Returns a function for `map_err` that makes a [`Malformed`](ModelError::Malformed) error for `path`.
     pub(crate) fn malformed<E: std::fmt::Display>(path: impl Into<PathBuf>) -> impl FnOnce(E) -> Self {
         let path = path.into();
         move |error| ModelError::Malformed { path, message: cut(&error.to_string()).into_owned() }

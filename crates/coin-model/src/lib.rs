@@ -1,7 +1,7 @@
 //! The LLaMA family with LoRA on [burn](https://burn.dev). Reads and writes Hugging Face folders and PEFT adapters.
 //!
 //! - [`LlamaConfig`]: a model's `config.json`: LLaMA 1 to 3.2, Mistral without sliding window, Qwen2.
-//! - [`Llama`]: the decoder. One forward path serves training and evaluation; [`RecomputeTape`] adds gradient checkpointing.
+//! - [`Llama`]: the decoder. One forward path serves training and evaluation; [`CheckpointTape`] adds gradient checkpointing.
 //! - [`LoraConfig`], [`LoraLinear`]: low-rank adapters in activation space; the frozen weight is not modified.
 //! - [`Weight`]: dense matrices, and frozen matrices packed to 8 or 4 bits.
 //! - [`TokenBatch`]: rows of token ids of different lengths, padded on the left or right, with positions per row.
@@ -28,12 +28,12 @@ mod dropout;
 mod error;
 pub mod fused;
 pub mod generate;
+mod gradient_checkpointing;
 mod linear;
 mod linear_paths;
 mod llama;
 mod lora;
 pub mod pool;
-mod recompute;
 mod rope;
 mod sampling;
 pub mod score;
@@ -50,11 +50,11 @@ pub use config::{LlamaConfig, ModelType, RopeScaling};
 pub use decoder::{DecoderLayer, FeedForward, RmsNorm};
 pub use dropout::DropoutKey;
 pub use error::{DeviceError, ModelError};
+pub use gradient_checkpointing::CheckpointTape;
 pub use linear::{ForwardContext, LoraAdapter, LoraLinear};
 pub use linear_paths::LINEAR_PATHS;
 pub use llama::{Llama, WeightFormat};
 pub use lora::{LoraConfig, TargetModules};
-pub use recompute::RecomputeTape;
 pub use rope::Rotary;
 pub use sampling::Sampling;
 pub use tokenizer::{TextTokenizer, TokenPolicy};

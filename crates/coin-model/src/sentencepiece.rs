@@ -1,25 +1,24 @@
 //! SentencePiece `tokenizer.model` files of type BPE, converted to a [`Tokenizer`] with the same ids.
 //!
-//! SentencePiece joins, again and again, the two neighboring symbols whose union is the piece with the highest score,
-//! the leftmost first where scores are equal. The converted tokenizer has an ordered list of merges instead: every
-//! split of a piece into two symbols is a merge, the highest score first, and among equal scores the longer left part
-//! first, then the longer right part, as the converter of `transformers` for LLaMA orders them. The two agree wherever
-//! pieces that compete for the same characters have different scores, and for the runs of spaces that share one score
-//! in LLaMA's own file.
+//! SentencePiece repeatedly joins the two neighboring symbols whose union is the piece with the highest score, and the leftmost
+//! ones if scores are equal. The converted tokenizer has an ordered list of merges instead. Every split of a piece into two
+//! symbols is a merge, in order of decreasing score, then of decreasing length of the left part and of the right part, as in the
+//! converter of `transformers` for LLaMA. The two agree if pieces that compete for the same characters have different scores,
+//! and for the runs of spaces with equal scores in LLaMA's file.
 //!
 //! # What differs from the converter of `transformers`
-//! - `remove_extra_whitespaces`, which is on unless a file says otherwise, is applied as SentencePiece does: spaces at
-//!   both ends go, runs of spaces become one. The converter ignores it.
+//! - `remove_extra_whitespaces`, which is on by default, is applied as in SentencePiece: spaces at both ends are removed, and runs
+//!   of spaces become one space. The converter ignores it.
 //! - Text that spells a control piece, such as `</s>`, is ordinary text, as in SentencePiece: it never becomes the id
 //!   of that piece. `transformers` turns it into the id by default;
 //!   [`set_encode_special_tokens(false)`](tokenizers::TokenizerImpl::set_encode_special_tokens) restores that. The
 //!   flag is not part of a saved `tokenizer.json`.
-//! - What cannot be converted exactly is refused by name; see [`from_bytes`].
+//! - Models that cannot be converted exactly are rejected; see [`from_bytes`].
 //!
 //! # Decoding
-//! `decode(ids, true)` gives SentencePiece's text with these exceptions: the unknown piece is left out (SentencePiece
-//! writes ` ⁇ `), a run of byte pieces that is not valid UTF-8 as a whole becomes one U+FFFD per byte (SentencePiece
-//! keeps the valid characters within the run), and a first byte piece that stands for a space is dropped with it.
+//! `decode(ids, true)` returns SentencePiece's text with these exceptions: the unknown piece is omitted (SentencePiece writes
+//! ` ⁇ `), a run of byte pieces that is not valid UTF-8 as a whole becomes one U+FFFD per byte (SentencePiece keeps the valid
+//! characters of the run), and an initial byte piece for a space is dropped like an initial space.
 
 use std::{collections::HashMap, path::Path};
 
@@ -35,7 +34,7 @@ use tokenizers::{
 
 use crate::ModelError;
 
-/// What stands for a space inside pieces (U+2581).
+/// The character for a space inside pieces (U+2581).
 const SPACE: &str = "\u{2581}";
 /// `TrainerSpec.model_type` of a BPE model.
 const MODEL_BPE: i32 = 2;
@@ -101,12 +100,11 @@ struct NormalizerSpec {
 /// A converted SentencePiece model.
 #[derive(Debug, Clone)]
 pub struct SentencePiece {
-    /// The tokenizer. `encode(text, false)` gives SentencePiece's ids; `encode(text, true)` puts BOS first if there is
-    /// one.
+    /// The tokenizer. `encode(text, false)` returns SentencePiece's ids. `encode(text, true)` adds BOS in front, if the model has it.
     pub tokenizer: Tokenizer,
     /// Id of the unknown piece.
     pub unk: u32,
-    /// Id of the piece that begins a sequence, if the model has one.
+    /// Id of the piece at the start of a sequence, if the model has one.
     pub bos: Option<u32>,
     /// Id of the piece that ends a sequence, if the model has one.
     pub eos: Option<u32>,
@@ -117,29 +115,29 @@ pub struct SentencePiece {
 /// Reads the SentencePiece model at `path`.
 ///
 /// # Errors
-/// The file cannot be read, or as [`from_bytes`].
+/// The file cannot be read, or see [`from_bytes`].
 pub fn read(path: &Path) -> Result<SentencePiece, ModelError> {
     let bytes = std::fs::read(path).map_err(ModelError::io(path))?;
     from_bytes(path, &bytes)
 }
 
-/// As [`read`], from the file's bytes; `path` stands for it in errors.
+/// Converts a SentencePiece model from the bytes of its file. Errors name the file `path`.
 ///
-/// User-defined pieces are matched whole, the longest first. One case is not SentencePiece's: a text that is exactly
-/// one user-defined piece (where extra spaces are removed, also with spaces before it) gets no space in front.
+/// User-defined pieces are matched as a whole, the longest first. There is one difference from SentencePiece: a text that is exactly
+/// one user-defined piece does not get a space in front. If extra spaces are removed, the text may have spaces before the piece.
 ///
 /// # Errors
-/// - [`ModelError::Malformed`]: not a SentencePiece model, cut short, no piece, an empty or duplicate piece, not exactly
-///   one unknown piece, byte pieces that are not the 256 bytes.
+/// - [`ModelError::Malformed`]: not a SentencePiece model, a truncated file, no pieces, an empty or duplicate piece, more or
+///   less than one unknown piece, or byte pieces other than the 256 bytes.
 /// - [`ModelError::Unsupported`]: a model that is not BPE, a normalizer or denormalizer with a character map,
 ///   `escape_whitespaces` off, `treat_whitespace_as_suffix` on, an unused piece that merging could reach, a piece with
-///   a character that is no piece, a user-defined piece that the normalizer would change.
+///   a character that is not a piece, or a user-defined piece that the normalizer would change.
 pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<SentencePiece, ModelError> {
     let model = ModelProto::decode(bytes).map_err(ModelError::malformed(path))?;
-    // The pieces come first in the file: a file cut short between two fields lacks what follows them.
-    let trainer = model.trainer_spec.as_ref().ok_or_else(|| malformed(path, "holds no `trainer_spec`"))?;
+    // The pieces come first, so a file that is truncated between two fields lacks these specifications.
+    let trainer = model.trainer_spec.as_ref().ok_or_else(|| malformed(path, "does not contain `trainer_spec`"))?;
     let normalizer_spec =
-        model.normalizer_spec.as_ref().ok_or_else(|| malformed(path, "holds no `normalizer_spec`"))?;
+        model.normalizer_spec.as_ref().ok_or_else(|| malformed(path, "does not contain `normalizer_spec`"))?;
     check_settings(path, trainer, normalizer_spec, model.denormalizer_spec.as_ref())?;
 
     let ids = piece_ids(path, &model.pieces)?;
@@ -179,7 +177,7 @@ pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<SentencePiece, ModelError
     Ok(SentencePiece { tokenizer, unk, bos, eos: control(trainer.eos_piece()), pad: control(trainer.pad_piece()) })
 }
 
-/// Refuses the settings under which the conversion would not be exact.
+/// Rejects settings for which the conversion would not be exact.
 fn check_settings(
     path: &Path,
     trainer: &TrainerSpec,
@@ -211,10 +209,10 @@ fn check_settings(
     Ok(())
 }
 
-/// The id of every piece: its position in the file.
+/// Returns the id of every piece, which is its position in the file.
 fn piece_ids<'a>(path: &Path, pieces: &'a [Piece]) -> Result<HashMap<&'a str, u32>, ModelError> {
     if pieces.is_empty() {
-        return Err(malformed(path, "holds no piece"));
+        return Err(malformed(path, "does not contain any pieces"));
     }
     let mut ids = HashMap::with_capacity(pieces.len());
     for (id, piece) in (0..).zip(pieces) {
@@ -240,19 +238,19 @@ fn piece_ids<'a>(path: &Path, pieces: &'a [Piece]) -> Result<HashMap<&'a str, u3
     Ok(ids)
 }
 
-/// The id of the one unknown piece.
+/// Returns the id of the only unknown piece.
 fn unknown_id(path: &Path, pieces: &[Piece]) -> Result<u32, ModelError> {
     let mut unknown = (0..).zip(pieces).filter(|(_, piece)| piece.kind() == UNKNOWN).map(|(id, _)| id);
     match (unknown.next(), unknown.count()) {
         (Some(id), 0) => Ok(id),
         (first, more) => {
             let found = usize::from(first.is_some()) + more;
-            Err(malformed(path, format!("holds {found} pieces of type unknown, expected exactly one")))
+            Err(malformed(path, format!("contains {found} pieces of type unknown, expected exactly one")))
         }
     }
 }
 
-/// Byte pieces are `<0x00>` to `<0xFF>`, all of them with byte fallback and none without.
+/// Checks the byte pieces: all of `<0x00>` to `<0xFF>` with byte fallback, and none without.
 fn check_byte_pieces(path: &Path, pieces: &[Piece], byte_fallback: bool) -> Result<(), ModelError> {
     let mut found = 0;
     for piece in pieces.iter().filter(|piece| piece.kind() == BYTE).map(Piece::piece) {
@@ -263,15 +261,15 @@ fn check_byte_pieces(path: &Path, pieces: &[Piece], byte_fallback: bool) -> Resu
     }
     let expected = if byte_fallback { 256 } else { 0 };
     if found != expected {
-        let message = format!("holds {found} byte pieces with byte_fallback = {byte_fallback}, expected {expected}");
+        let message = format!("contains {found} byte pieces with byte_fallback = {byte_fallback}, expected {expected}");
         return Err(malformed(path, message));
     }
     Ok(())
 }
 
-/// Every split of a piece into two symbols, in the order in which merges apply.
+/// Returns every split of a piece into two symbols, in the order of merging.
 fn merges(path: &Path, pieces: &[Piece], ids: &HashMap<&str, u32>) -> Result<Merges, ModelError> {
-    // A symbol is a character or the outcome of a merge; user-defined pieces never take part in merges.
+    // A symbol is a character or the result of a merge. User-defined pieces are never merged.
     let symbol = |text: &str| {
         let id = *ids.get(text)?;
         let takes_part = match pieces[id as usize].kind() {
@@ -291,7 +289,7 @@ fn merges(path: &Path, pieces: &[Piece], ids: &HashMap<&str, u32>) -> Result<Mer
         let ends = text.char_indices().skip(1).map(|(at, _)| text.split_at(at));
         splits.extend(ends.filter_map(|(left, right)| Some(([symbol(left)?, symbol(right)?], [left, right]))));
         if piece.kind() == UNUSED && !splits.is_empty() {
-            let expected = "a type that may be produced, or a piece that no merge produces";
+            let expected = "a type that merges may produce, or a piece that no merge produces";
             return Err(unsupported(path, format!("pieces[{id}].type"), format!("unused (`{text}`)"), expected));
         }
         if piece.kind() == NORMAL
@@ -304,12 +302,12 @@ fn merges(path: &Path, pieces: &[Piece], ids: &HashMap<&str, u32>) -> Result<Mer
         let lengths = |parts: [&str; 2]| parts.map(|part| part.chars().count());
         merges.extend(splits.drain(..).map(|(_, parts)| (piece.score(), lengths(parts), parts)));
     }
-    // Stable: what is equal here stays in the order of the pieces.
+    // The sort is stable: equal merges stay in the order of the pieces.
     merges.sort_by(|a, b| b.0.partial_cmp(&a.0).unwrap_or(std::cmp::Ordering::Equal).then(b.1.cmp(&a.1)));
     Ok(merges.into_iter().map(|(_, _, [left, right])| (left.to_owned(), right.to_owned())).collect())
 }
 
-/// SentencePiece's normalization without a character map.
+/// Returns SentencePiece's normalization without a character map.
 fn normalizer(spec: &NormalizerSpec, user_defined: &[&str]) -> tokenizers::Result<NormalizerWrapper> {
     let regex = |pattern: &str| ReplacePattern::Regex(pattern.to_owned());
     let mut steps: Vec<NormalizerWrapper> = Vec::new();
@@ -320,7 +318,7 @@ fn normalizer(spec: &NormalizerSpec, user_defined: &[&str]) -> tokenizers::Resul
     if spec.add_dummy_prefix() && user_defined.is_empty() {
         steps.push(Prepend::new(SPACE.to_owned()).into());
     } else if spec.add_dummy_prefix() {
-        // `tokenizers` normalizes a user-defined piece before it looks for it, so the piece alone must stay as it is.
+        // `tokenizers` normalizes a user-defined piece before searching for it, so the piece alone must not change.
         let pieces: Vec<String> = user_defined.iter().map(|piece| escaped(piece)).collect();
         steps.push(Replace::new(regex(&format!(r"(?s)\A(?!(?:{})\z)(?=.)", pieces.join("|"))), SPACE)?.into());
     }
@@ -331,14 +329,14 @@ fn normalizer(spec: &NormalizerSpec, user_defined: &[&str]) -> tokenizers::Resul
     Ok(NormalizerSequence::new(steps).into())
 }
 
-/// `text` as a regular expression that matches only itself.
+/// Returns a regular expression that matches only `text`.
 fn escaped(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_alphanumeric() { c.to_string() } else { format!(r"\x{{{:X}}}", u32::from(c)) })
         .collect()
 }
 
-/// A user-defined piece that the normalizer changes could not be found in normalized text.
+/// Rejects user-defined pieces that the normalizer changes: they could not be found in normalized text.
 fn check_user_defined(path: &Path, pieces: &[&str], normalizer: &NormalizerWrapper) -> Result<(), ModelError> {
     for piece in pieces {
         let mut normalized = NormalizedString::from(*piece);
@@ -351,7 +349,8 @@ fn check_user_defined(path: &Path, pieces: &[&str], normalizer: &NormalizerWrapp
     Ok(())
 }
 
-/// Pieces to text: spaces back, bytes to characters, the spaces that encoding puts in front off.
+/// Returns the decoder from pieces to text: it restores spaces, joins bytes to characters, and removes the spaces that encoding added
+/// in front.
 fn decoder(spec: &NormalizerSpec, byte_fallback: bool) -> tokenizers::Result<DecoderWrapper> {
     let mut steps: Vec<DecoderWrapper> = vec![Replace::new(SPACE, " ")?.into()];
     if byte_fallback {
@@ -366,7 +365,7 @@ fn decoder(spec: &NormalizerSpec, byte_fallback: bool) -> tokenizers::Result<Dec
     Ok(DecoderSequence::new(steps).into())
 }
 
-/// BOS before each text.
+/// Returns the template that adds BOS before each text.
 fn bos_template(piece: &str, id: u32) -> Result<TemplateProcessing, String> {
     let parts = |types: &[u32]| -> Vec<String> {
         types.iter().zip(["$A", "$B"]).flat_map(|(t, text)| [format!("{piece}:{t}"), format!("{text}:{t}")]).collect()

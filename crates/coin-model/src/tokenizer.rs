@@ -1,10 +1,10 @@
 //! A model folder's tokenizer, and an explicit policy for the special tokens around a text.
 //!
-//! Which tokens stand around a text is spread over four files of a folder. [`TextTokenizer`] decides once, as
-//! transformers does, and [`TextTokenizer::policy`] says what was decided and from which file.
+//! The special tokens around a text are set in four files of a folder. [`TextTokenizer`] resolves them once, like transformers, and
+//! [`TextTokenizer::policy`] returns the result and the files that it comes from.
 //!
-//! The text of a special token inside a text is that token, as in transformers, whichever file the tokenizer was read from: so a
-//! template of prompts can hold them. A text that begins with BOS gets no second one.
+//! As in transformers, the text of a special token inside a text becomes that token, whichever file the tokenizer was read from. A
+//! prompt template can therefore contain special tokens. BOS is not added to a text that starts with it.
 
 use std::path::{Path, PathBuf};
 
@@ -16,25 +16,25 @@ use tokenizers::Tokenizer;
 use crate::config::{ModelType, one_or_many};
 use crate::{LlamaConfig, ModelError, sentencepiece, tokenizer_file};
 
-/// Text to ids and back.
+/// Converts text to ids and back.
 #[derive(Debug, Clone)]
 pub struct TextTokenizer {
     inner: Tokenizer,
     policy: TokenPolicy,
-    /// The token that ends a text, where `tokenizer_config.json` names one.
+    /// The token at the end of a text, if `tokenizer_config.json` names one.
     end: Option<u32>,
 }
 
-/// The special tokens around a text, each with the file that decided it.
+/// The special tokens around a text, each with the file that it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenPolicy {
-    /// Put before every text; none if the tokenizer adds none.
+    /// Token that is added before every text, if any.
     pub bos: Option<u32>,
-    /// Any of these ends a generation. None is ever added to a prompt.
+    /// Tokens that end a generation. They are never added to a prompt.
     pub eos: Vec<u32>,
-    /// Fills up shorter rows of a batch, where it is masked; 0 where no file names one.
+    /// Token for padding shorter rows of a batch, where it is masked. 0 if no file names one.
     pub pad: u32,
-    /// Where the three were read.
+    /// The files that the three come from.
     pub origins: [&'static str; 3],
 }
 
@@ -43,7 +43,7 @@ const GENERATION_CONFIG: &str = "generation_config.json";
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 const TOKENIZER: &str = "tokenizer.json";
 
-/// The keys of `tokenizer_config.json` that matter here.
+/// The keys of `tokenizer_config.json` that are used here.
 #[derive(Debug, Default, Deserialize)]
 struct TokenizerConfig {
     add_bos_token: Option<bool>,
@@ -60,7 +60,7 @@ enum Token {
     Table { content: String },
 }
 
-/// The keys of `generation_config.json` that matter here.
+/// The keys of `generation_config.json` that are used here.
 #[derive(Debug, Default, Deserialize)]
 struct GenerationConfig {
     #[serde(default, with = "one_or_many")]
@@ -68,7 +68,7 @@ struct GenerationConfig {
     pad_token_id: Option<u32>,
 }
 
-/// A file's content, or the default where the folder has no such file.
+/// Reads a file, or returns the default if it does not exist.
 fn optional<T: DeserializeOwned + Default>(dir: &Path, name: &str) -> Result<T, ModelError> {
     let path = dir.join(name);
     match std::fs::read(&path) {
@@ -82,7 +82,7 @@ impl TextTokenizer {
     /// Reads `tokenizer.json`, or else `tokenizer.model`, of the model folder `dir`.
     ///
     /// # Errors
-    /// Neither is there, a file is damaged, or the tokenizer holds an id beyond the model's vocabulary.
+    /// Neither file exists, a file is damaged, or the tokenizer has an id outside the model's vocabulary.
     pub fn read(dir: &Path, config: &LlamaConfig) -> Result<Self, ModelError> {
         let (json, model) = (dir.join(TOKENIZER), dir.join("tokenizer.model"));
         let (path, inner): (PathBuf, Tokenizer) = match (json.exists(), model.exists()) {
@@ -95,10 +95,10 @@ impl TextTokenizer {
         Self::new(&path, inner, config, optional(dir, TOKENIZER_CONFIG)?, optional(dir, GENERATION_CONFIG)?)
     }
 
-    /// As [`read`](Self::read), from the bytes of a `tokenizer.json` alone; `path` stands for it in errors.
+    /// Reads a tokenizer from the bytes of a `tokenizer.json` only. Errors name the file `path`.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
+    /// See [`read`](Self::read).
     pub fn from_bytes(path: &Path, bytes: &[u8], config: &LlamaConfig) -> Result<Self, ModelError> {
         let inner = tokenizer_file::read(path, bytes)?;
         Self::new(path, inner, config, TokenizerConfig::default(), GenerationConfig::default())
@@ -113,14 +113,14 @@ impl TextTokenizer {
     ) -> Result<Self, ModelError> {
         let malformed = |message: String| ModelError::Malformed { path: path.to_owned(), message };
         inner.set_encode_special_tokens(false);
-        // Files saved after a fine-tuning may hold both; rows are cut and padded elsewhere, visibly.
+        // Files that were saved after fine-tuning may contain both. Callers cut and pad rows explicitly.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(ModelError::malformed(path))?;
         let largest = inner.get_vocab(true).into_values().max().unwrap_or(0);
         if largest as usize >= config.vocab_size {
-            return Err(malformed(format!("holds token id {largest}, but the model has {} ids", config.vocab_size)));
+            return Err(malformed(format!("contains token id {largest}, but the model has {} ids", config.vocab_size)));
         }
-        // What a post-processor adds need not be in the vocabulary.
+        // A post-processor may add tokens outside the vocabulary.
         let around = [inner.encode("", true), inner.encode(("", ""), true)];
         for encoding in around {
             let encoding = encoding.map_err(|error| malformed(cut(&error.to_string()).into_owned()))?;
@@ -133,7 +133,7 @@ impl TextTokenizer {
             None => Ok(None),
             Some(Token::Text(text) | Token::Table { content: text }) => match inner.token_to_id(text) {
                 Some(id) => Ok(Some(id)),
-                None => Err(malformed(format!("does not hold `{}`, which {TOKENIZER_CONFIG} names", cut(text)))),
+                None => Err(malformed(format!("does not contain `{}`, which {TOKENIZER_CONFIG} names", cut(text)))),
             },
         };
         let (bos, bos_from) = match (of_tokenizer.add_bos_token, inner.get_post_processor()) {
@@ -143,11 +143,11 @@ impl TextTokenizer {
                 let nothing = inner.encode("", true).map_err(ModelError::malformed(path))?;
                 (nothing.get_ids().first().copied(), TOKENIZER)
             }
-            // What the LLaMA tokenizers do that say nothing.
+            // The default of LLaMA tokenizers.
             (None, None) if config.model_type != ModelType::Qwen2 => (config.bos_token_id, CONFIG),
             (None, None) => (None, CONFIG),
         };
-        // A token that is named and not there matters only where nothing else ends a generation.
+        // A missing token is an error only if nothing else ends a generation.
         let end = id(&of_tokenizer.eos_token).ok().flatten();
         let (eos, eos_from) = match (of_generation.eos_token_id, config.eos_token_ids.clone()) {
             (ids, _) if !ids.is_empty() => (ids, GENERATION_CONFIG),
@@ -155,7 +155,7 @@ impl TextTokenizer {
             _ => (id(&of_tokenizer.eos_token)?.into_iter().collect(), TOKENIZER_CONFIG),
         };
         let (pad, pad_from) = match (config.pad_token_id, of_generation.pad_token_id, id(&of_tokenizer.pad_token)?) {
-            // Some files name a token that was never added to the model.
+            // Some files name a token that was not added to the model.
             (Some(pad), ..) if (pad as usize) < config.vocab_size => (pad, CONFIG),
             (_, Some(pad), _) if (pad as usize) < config.vocab_size => (pad, GENERATION_CONFIG),
             (.., Some(pad)) => (pad, TOKENIZER_CONFIG),
@@ -165,37 +165,37 @@ impl TextTokenizer {
         Ok(TextTokenizer { inner, policy, end })
     }
 
-    /// The tokenizer itself.
+    /// Returns the tokenizer.
     pub fn inner(&self) -> &Tokenizer {
         &self.inner
     }
 
-    /// The special tokens around a text.
+    /// Returns the special tokens around a text.
     pub fn policy(&self) -> &TokenPolicy {
         &self.policy
     }
 
-    /// Id that is put before every text.
+    /// Returns the id that is added before every text, if any.
     pub fn bos(&self) -> Option<u32> {
         self.policy.bos
     }
 
-    /// Ids that end a generation.
+    /// Returns the ids that end a generation.
     pub fn eos(&self) -> &[u32] {
         &self.policy.eos
     }
 
-    /// The id put after an answer from which a model learns to stop: of those that end a generation the one that
-    /// `tokenizer_config.json` names, else the first.
+    /// Returns the id to append to an answer from which a model learns to stop: the one that `tokenizer_config.json` names, if it
+    /// ends a generation, or otherwise the first id that does.
     pub fn end(&self) -> Option<u32> {
         let eos = &self.policy.eos;
         self.end.filter(|end| eos.contains(end)).or(eos.first().copied())
     }
 
-    /// The ids of `text`, with BOS first if the policy has one: once, also if the text begins with it.
+    /// Returns the ids of `text`, starting with BOS if the policy has it. BOS occurs once, even if the text starts with it.
     ///
     /// # Errors
-    /// The tokenizer refuses the text.
+    /// The tokenizer fails on the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, ModelError> {
         let encoding = tokenizer_file::guarded(|| self.inner.encode(text, false)).map_err(ModelError::Invalid)?;
         let encoding = encoding.map_err(|error| ModelError::Invalid(cut(&error.to_string()).into_owned()))?;
@@ -204,16 +204,16 @@ impl TextTokenizer {
         Ok(self.policy.bos.into_iter().chain(ids[own..].iter().copied()).collect())
     }
 
-    /// The text of `ids`, special tokens left out.
+    /// Returns the text of `ids` without special tokens.
     ///
     /// # Errors
-    /// The tokenizer refuses the ids.
+    /// The tokenizer fails on the ids.
     pub fn decode(&self, ids: &[u32]) -> Result<String, ModelError> {
         let text = tokenizer_file::guarded(|| self.inner.decode(ids, true)).map_err(ModelError::Invalid)?;
         text.map_err(|error| ModelError::Invalid(cut(&error.to_string()).into_owned()))
     }
 
-    /// A line per special token: its ids, their texts and where they were read.
+    /// Returns a line per special token with its ids, their texts and the file that they come from.
     pub fn describe(&self) -> [String; 3] {
         let TokenPolicy { bos, eos, pad, origins } = &self.policy;
         let name = |id: &u32| match self.inner.id_to_token(*id) {
@@ -238,7 +238,7 @@ mod tests {
     use super::*;
     use crate::config::tests::tiny;
 
-    /// A folder with a tokenizer of four words and the other files given.
+    /// Creates a folder with a tokenizer of four words and these other files.
     fn folder(post_processor: Value, files: &[(&str, Value)]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         let tokenizer = json!({
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_file_that_says_decides() {
+    fn the_first_file_with_a_value_decides() {
         let adds_bos = json!({
             "type": "TemplateProcessing",
             "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_post_processor_beyond_the_vocabulary_is_refused() {
+    fn a_post_processor_outside_the_vocabulary_is_rejected() {
         let adds = |id: u32| {
             json!({
                 "type": "TemplateProcessing",
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_stands_twice_is_refused() {
+    fn a_duplicate_key_is_rejected() {
         for name in [TOKENIZER_CONFIG, GENERATION_CONFIG] {
             let dir = folder(Value::Null, &[]);
             std::fs::write(dir.path().join(name), r#"{"pad_token_id": 1, "x": {"y": 1, "y": 2}}"#).unwrap();
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn special_tokens_in_a_text_are_tokens_and_bos_comes_once() {
+    fn special_tokens_in_a_text_are_tokens_and_bos_occurs_once() {
         let llama = LlamaConfig { bos_token_id: Some(1), ..tiny() };
         let token = |id: u32, content: &str| {
             json!({"id": id, "content": content, "special": true, "single_word": false, "lstrip": false, "rstrip": false,

@@ -1,7 +1,7 @@
-//! A `tokenizer.json` that another program wrote, opened with care.
+//! Safe reading of a `tokenizer.json` from an unknown source.
 //!
-//! The crate `tokenizers` trusts its file: a character map that points outside itself is a panic when a text first meets it, and
-//! a normalizer may make a text as long as it likes.
+//! The crate `tokenizers` trusts its file: a character map with an invalid offset panics when a text first reaches it, and a
+//! normalizer may make a text arbitrarily long.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -13,10 +13,10 @@ use tokenizers::Tokenizer;
 
 use crate::ModelError;
 
-/// Characters that normalizers, and decoders, may make of one. Unicode's own compatibility forms make 18 of one.
+/// Maximum number of characters that the normalizer or decoder may produce from one. Unicode's compatibility forms produce up to 18.
 const MOST_GROWTH: usize = 64;
 
-/// The parts of the file that are looked at.
+/// The parts of the file that are checked.
 #[derive(Deserialize)]
 struct Parts {
     #[serde(default)]
@@ -25,11 +25,11 @@ struct Parts {
     decoder: Value,
 }
 
-/// The tokenizer in `bytes`, the content of the file at `path`.
+/// Reads the tokenizer from `bytes`, the content of the file at `path`.
 ///
 /// # Errors
-/// The file is damaged, has a key twice in one object, or its normalizer or decoder could panic or make more than
-/// [`MOST_GROWTH`] characters of one.
+/// The file is damaged or has a duplicate key, or its normalizer or decoder could panic or produce more than [`MOST_GROWTH`]
+/// characters from one.
 pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Tokenizer, ModelError> {
     let malformed = |message: String| ModelError::Malformed { path: path.to_owned(), message };
     let parts: Parts = coin_core::json::from_slice(bytes).map_err(ModelError::malformed(path))?;
@@ -37,7 +37,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Tokenizer, ModelError> {
         let growth = growth(part).map_err(|fault| malformed(format!("its {name} {fault}")))?;
         if growth > MOST_GROWTH {
             return Err(malformed(format!(
-                "its {name} may make {growth} characters of one, expected at most {MOST_GROWTH}"
+                "its {name} may produce {growth} characters from one, expected at most {MOST_GROWTH}"
             )));
         }
     }
@@ -46,7 +46,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Tokenizer, ModelError> {
         .map_err(|error| malformed(cut(&error.to_string()).into_owned()))
 }
 
-/// Does `work` with a tokenizer; a panic of the crate is its message.
+/// Runs `work` with a tokenizer. A panic becomes an error with its message.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic.downcast_ref::<&str>().copied();
@@ -55,7 +55,8 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// The most characters that `part`, a normalizer or decoder, makes of one; or what is wrong with it, as a clause.
+/// Returns the maximum number of characters that `part`, a normalizer or decoder, produces from one. The error is a clause about
+/// its fault.
 fn growth(part: &Value) -> Result<usize, String> {
     let length = |value: &Value| value.as_str().map_or(0, |text| text.chars().count());
     match part["type"].as_str() {
@@ -77,8 +78,8 @@ fn growth(part: &Value) -> Result<usize, String> {
     }
 }
 
-/// A character map of SentencePiece: the length in bytes of a double array, the array, and the texts that its leaves point
-/// into, each ended by a zero byte.
+/// A character map of SentencePiece: the length in bytes of a double array, the array, and the texts to which its leaves point, each
+/// ended by a zero byte.
 struct CharacterMap {
     array: Vec<u32>,
     texts: String,
@@ -88,15 +89,15 @@ impl CharacterMap {
     fn read(bytes: &[u8]) -> Result<Self, String> {
         let (length, rest) = bytes.split_first_chunk().ok_or("has an empty character map")?;
         let length = u32::from_le_bytes(*length) as usize / 4 * 4;
-        let (array, texts) = rest.split_at_checked(length).ok_or("has a character map that is cut short")?;
+        let (array, texts) = rest.split_at_checked(length).ok_or("has a truncated character map")?;
         let texts = std::str::from_utf8(texts).map_err(|_| "has a character map whose texts are not UTF-8")?;
         let array = array.as_chunks().0.iter().map(|unit| u32::from_le_bytes(*unit)).collect();
         Ok(CharacterMap { array, texts: texts.to_owned() })
     }
 
-    /// The most characters of a text that a leaf points to, once every place that a search can reach is known to be one.
+    /// Checks every position that a search can reach, and returns the maximum number of characters in a text of a leaf.
     fn growth(&self) -> Result<usize, String> {
-        let outside = || "has a character map that points outside itself".to_owned();
+        let outside = || "has a character map with an offset outside of it".to_owned();
         let unit = |at: usize| self.array.get(at).copied().ok_or_else(outside);
         let offset = |unit: u32| ((unit >> 10) << ((unit & (1 << 9)) >> 6)) as usize;
         let (mut growth, mut seen, mut open) = (1, vec![false; self.array.len()], vec![offset(unit(0)?)]);
@@ -122,7 +123,7 @@ impl CharacterMap {
     }
 }
 
-/// The bytes of a text in Base64, padded or not.
+/// Decodes a text in Base64, with or without padding.
 fn from_base64(text: &str) -> Option<Vec<u8>> {
     let text = text.trim_end_matches('=').as_bytes();
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 3);
@@ -176,10 +177,10 @@ mod tests {
         bytes.chunks(3).map(group).collect()
     }
 
-    /// A map that turns `a` into `texts`, in an array of so many units.
+    /// A map from `a` to `texts`, with an array of this many units.
     fn map(units: usize, texts: &str) -> Value {
         let mut array = vec![0_u32; units];
-        // The root's children stand at 256 ^ byte; the leaf of `a` behind an offset of 512.
+        // The root's children are at 256 ^ byte, and the leaf of `a` at an offset of 512.
         array[0] = 256 << 10;
         if let Some(unit) = array.get_mut(256 ^ usize::from(b'a')) {
             *unit = 512 << 10 | 1 << 8 | u32::from(b'a');
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sound_map_is_taken() {
+    fn a_valid_map_is_accepted() {
         let tokenizer = opened(map(1024, "bc\0")).unwrap();
         let mut text = tokenizers::NormalizedString::from("xay");
         tokenizers::Normalizer::normalize(tokenizer.get_normalizer().unwrap(), &mut text).unwrap();
@@ -199,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_broken_map_is_named_and_does_not_panic() {
-        // Too short for the children of the root, for those of `a`, and without the text of the leaf.
+        // Too short for the children of the root, too short for those of `a`, and without the text of the leaf.
         for normalizer in [
             map(1, "bc\0"),
             map(300, "bc\0"),
@@ -213,19 +214,19 @@ mod tests {
     }
 
     #[test]
-    fn a_normalizer_that_multiplies_text_is_refused() {
+    fn a_normalizer_that_multiplies_text_is_rejected() {
         let replace = |pattern: &str, content: &str| json!({"type": "Replace", "pattern": {"String": pattern}, "content": content});
         let twice = || replace("a", "aa");
         let many =
             |count: usize| json!({"type": "Sequence", "normalizers": (0..count).map(|_| twice()).collect::<Vec<_>>()});
         assert!(opened(many(6)).is_ok());
         for (normalizer, expected) in [
-            (many(7), "128 characters of one"),
-            (many(70), "characters of one"),
-            (replace("a", &"a".repeat(65)), "65 characters of one"),
-            (json!({"type": "Replace", "pattern": {"Regex": ""}, "content": "b".repeat(64)}), "65 characters of one"),
-            (json!({"type": "Prepend", "prepend": "b".repeat(100_000)}), "100001 characters of one"),
-            (map(1024, &"b".repeat(65)), "65 characters of one"),
+            (many(7), "128 characters from one"),
+            (many(70), "characters from one"),
+            (replace("a", &"a".repeat(65)), "65 characters from one"),
+            (json!({"type": "Replace", "pattern": {"Regex": ""}, "content": "b".repeat(64)}), "65 characters from one"),
+            (json!({"type": "Prepend", "prepend": "b".repeat(100_000)}), "100001 characters from one"),
+            (map(1024, &"b".repeat(65)), "65 characters from one"),
         ] {
             let error = opened(normalizer).unwrap_err();
             assert!(error.contains(expected) && error.len() < 500, "{error}");
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_stands_twice_is_refused() {
+    fn a_duplicate_key_is_rejected() {
         let text = file(Value::Null).replace("\"hi\":1", "\"hi\":1,\"hi\":0");
         let error = read(Path::new("tokenizer.json"), text.as_bytes()).unwrap_err().to_string();
         assert!(error.contains("duplicate key `hi`"), "{error}");

@@ -1,4 +1,4 @@
-//! Tensors in files: safetensors, mapped into memory, and PyTorch's `.bin`, read one tensor at a time.
+//! Tensors in files: safetensors, which are mapped into memory, and PyTorch's `.bin`, which is read one tensor at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -17,10 +17,10 @@ use safetensors::tensor::Dtype;
 use crate::ModelError;
 use crate::weight::FloatType;
 
-/// The tensors of a folder's weight files, by name; their values are read when asked for.
+/// The tensors of a folder's weight files by name. Values are read on demand.
 #[derive(Debug)]
 pub(crate) struct WeightFiles {
-    /// The file, or the folder of the shards.
+    /// The file, or the index of the shards.
     pub(crate) path: PathBuf,
     pub(crate) tensors: BTreeMap<String, StoredTensor>,
 }
@@ -39,22 +39,22 @@ enum Content {
     Pytorch(pytorch_reader::Tensor),
 }
 
-/// Lets the system take back the pages of `range`, which will not be read again.
+/// Returns the pages of `range` to the system. They will not be read again.
 fn release(map: &Mmap, range: &Range<usize>) {
     #[cfg(unix)]
-    // SAFETY: the map is read-only and backed by a file; a page that is given back is read from the file again when it
-    // is touched. A system that cannot do it keeps the pages: nothing but memory is lost.
+    // SAFETY: the map is read-only and backed by a file, so a returned page is read from the file again on access. If the call
+    // fails, the pages stay in memory.
     let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len()) };
     #[cfg(not(unix))]
     let _ = (map, range);
 }
 
 impl WeightFiles {
-    /// Opens the weights named `stem` in the folder `dir`: `stem.safetensors` or its shards; else the PyTorch file
+    /// Opens the weights named `stem` in the folder `dir`: `stem.safetensors` or its shards, or otherwise the PyTorch file
     /// `pytorch_stem.bin` or its shards.
     ///
     /// # Errors
-    /// No such file is there, an index names an absent file, or a file is damaged.
+    /// There is no such file, an index names a missing file, or a file is damaged.
     pub(crate) fn open(dir: &Path, stem: &str, pytorch_stem: &str) -> Result<Self, ModelError> {
         let names = [format!("{stem}.safetensors"), format!("{pytorch_stem}.bin")];
         for name in &names {
@@ -73,13 +73,13 @@ impl WeightFiles {
         }
         let missing = std::io::Error::new(
             std::io::ErrorKind::NotFound,
-            format!("no weights, looked for {} and {}, whole or with an .index.json", names[0], names[1]),
+            format!("no weights found: expected {} or {}, or an index of its shards (.index.json)", names[0], names[1]),
         );
         Err(ModelError::Io { path: dir.to_owned(), source: missing })
     }
 }
 
-/// The files an index names.
+/// Returns the files that an index names.
 fn shards(index: &Path) -> Result<Vec<PathBuf>, ModelError> {
     let text = std::fs::read_to_string(index).map_err(ModelError::io(index))?;
     let parsed: serde_json::Value = coin_core::json::from_str(&text).map_err(ModelError::malformed(index))?;
@@ -92,7 +92,7 @@ fn shards(index: &Path) -> Result<Vec<PathBuf>, ModelError> {
     let mut files = Vec::with_capacity(names.len());
     for name in names {
         if Path::new(name).file_name().is_none_or(|file| file != name) {
-            return fault(format!("names `{}`, which is no plain file name", cut(name)));
+            return fault(format!("names `{}`, which is not a plain file name", cut(name)));
         }
         let file = index.with_file_name(name);
         if !file.is_file() {
@@ -113,11 +113,12 @@ fn tensors_of(path: &Path) -> Result<BTreeMap<String, StoredTensor>, ModelError>
         return Ok(stored.collect());
     }
     let file = File::open(path).map_err(ModelError::io(path))?;
-    // SAFETY: the map is read-only and private; another program that shortens the file while it is mapped could
-    // fault this one, as with every mapped file.
+    // SAFETY: the map is read-only and private. As with every mapped file, a program that shortens the file meanwhile could crash
+    // this one.
     let map = Arc::new(unsafe { Mmap::map(&file) }.map_err(ModelError::io(path))?);
     let parsed = SafeTensors::deserialize(&map).map_err(ModelError::malformed(path))?;
-    // Of two tensors of one name the reader keeps the last. It has checked that the header lies within the file.
+    // The reader keeps the last of two tensors of the same name, so duplicate names are checked here. It has checked that the header
+    // is inside the file.
     let length = map.first_chunk().map_or(0, |length| u64::from_le_bytes(*length) as usize);
     let header = map.get(8..8_usize.saturating_add(length)).unwrap_or_default();
     coin_core::json::from_slice::<serde::de::IgnoredAny>(header).map_err(ModelError::malformed(path))?;
@@ -132,24 +133,24 @@ fn tensors_of(path: &Path) -> Result<BTreeMap<String, StoredTensor>, ModelError>
 }
 
 impl StoredTensor {
-    /// Extents, outermost first.
+    /// Returns the extents, outermost first.
     pub(crate) fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// The values as f32, row by row; `name` is the tensor's in errors.
+    /// Reads the values as f32, row by row. Errors name the tensor `name`.
     ///
     /// # Errors
-    /// The type is no float of at most 32 bits, or the file cannot be read.
+    /// The type is not a float of at most 32 bits, or the file cannot be read.
     pub(crate) fn floats(&self, name: &str) -> Result<Vec<f32>, ModelError> {
         self.converted(name, false, &mut |value| value)
     }
 
-    /// The values in the number type `dtype`, row by row of the matrix or of its transpose, and whether all are finite in it.
-    /// Nothing but the result is allocated.
+    /// Reads the values in the number type `dtype`, row by row of the matrix or of its transpose. Also returns true if all are finite
+    /// in that type. Allocates only the result.
     ///
     /// # Errors
-    /// As [`floats`](Self::floats).
+    /// See [`floats`](Self::floats).
     pub(crate) fn data(
         &self,
         name: &str,
@@ -161,7 +162,7 @@ impl StoredTensor {
             shape.reverse();
         }
         let mut finite = true;
-        // A value that is beyond the number type is infinite in it.
+        // A value outside the range of the number type becomes infinite.
         let data = match dtype {
             FloatType::F32 => {
                 let mut as_it_is = |value: f32| {
@@ -229,21 +230,21 @@ impl StoredTensor {
                     pytorch_reader::DType::BF16 => FloatType::Bf16,
                     other => return Err(unsupported(&other)),
                 };
-                // The reader hands over native bytes, which are little-endian on every supported platform.
+                // The reader returns native bytes, which are little-endian on every supported platform.
                 Ok(of(dtype, &tensor.read().map_err(ModelError::io(&self.path))?))
             }
         }
     }
 }
 
-/// The numbers of `stored`, a matrix of `rows` by `columns`, column by column.
+/// Returns the numbers of `stored`, a matrix of `rows` by `columns`, in column order.
 fn turn<const N: usize, T: Copy + Default>(
     stored: &[u8],
     rows: usize,
     columns: usize,
     number: &mut impl FnMut([u8; N]) -> T,
 ) -> Vec<T> {
-    /// Side of the squares that are turned at once: two of them fit into the first cache.
+    /// Side of the square tiles that are transposed together. Two tiles fit into the first-level cache.
     const TILE: usize = 32;
     let (numbers, _) = stored.as_chunks::<N>();
     if rows == 1 {
@@ -267,12 +268,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_stands_twice_is_refused() {
+    fn a_duplicate_name_is_rejected() {
         let dir = tempfile::tempdir().unwrap();
         let tensor = |from: usize| format!(r#""a":{{"dtype":"F32","shape":[1],"data_offsets":[{from},{}]}}"#, from + 4);
         for (count, refused) in [(1, false), (2, true)] {
             let header = format!("{{{}}}", (0..count).map(|at| tensor(4 * at)).collect::<Vec<_>>().join(","));
-            // The reader wants the tensors that it keeps to fill the file from its beginning.
+            // The reader requires that the tensors it keeps fill the file from the start.
             let header = if refused { header.replace("[4,8]", "[0,4]") } else { header };
             let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &1_f32.to_le_bytes()].concat();
             std::fs::write(dir.path().join("model.safetensors"), bytes).unwrap();

@@ -250,7 +250,7 @@ fn damaged_piece_lists_are_rejected() {
     model.pieces.push(piece("ab", -7.0, NORMAL));
     assert!(refusal(&model).contains("piece `ab` occurs twice, as id 7 and as id 12"));
     model.pieces.clear();
-    assert!(refusal(&model).contains("holds no piece"));
+    assert!(refusal(&model).contains("does not contain any pieces"));
     let with = |added: Piece| {
         let mut model = tiny();
         model.pieces.push(added);
@@ -280,7 +280,7 @@ fn unsupported_settings_are_rejected_by_name() {
         ("`trainer_spec.treat_whitespace_as_suffix`", |trainer, _| trainer.treat_whitespace_as_suffix = Some(true)),
         ("`normalizer_spec.escape_whitespaces`", |_, spec| spec.escape_whitespaces = Some(false)),
         ("`normalizer_spec.precompiled_charsmap` = 3 bytes", |_, spec| spec.charsmap = Some(vec![1, 2, 3])),
-        ("holds 0 byte pieces with byte_fallback = true", |trainer, _| trainer.byte_fallback = Some(true)),
+        ("contains 0 byte pieces with byte_fallback = true", |trainer, _| trainer.byte_fallback = Some(true)),
     ];
     for (expected, change) in cases {
         let mut model = tiny();

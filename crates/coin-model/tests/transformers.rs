@@ -142,7 +142,7 @@ fn gradients_of_every_factor_match_peft() {
         let plain = loss(model.hidden(&batch, None, None));
         let value = f64::from(plain.clone().into_scalar::<f32>());
         assert!((value - case.expected["loss"].as_f64().unwrap()).abs() < 1e-5, "{}", case.name);
-        let (hidden, tape) = model.hidden_recomputed(&batch, None);
+        let (hidden, tape) = model.hidden_checkpointed(&batch, None);
         let ways = [
             ("kept", GradientsParams::from_grads(plain.backward(), &model)),
             ("recomputed", tape.backward(&model, loss(hidden).backward())),

@@ -1,17 +1,18 @@
-//! The settings of an adapter that training continues, compared with `[lora]` of the run file.
+//! Comparison of `[lora]` in the run file with the settings of the adapter that training continues.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use coin_model::{LoraConfig, ModelError, TargetModules};
 
-/// The keys of `[lora]` with which an adapter on a model of `layers` layers disagrees, each with both values. Dropout may differ.
+/// Returns the keys of `[lora]` that differ from those of an adapter on a model of `layers` layers, with both values. Dropout may
+/// differ.
 ///
-/// Layers are compared as sets, by what they select: PEFT writes `target_modules` in the order of a Python set, which changes
-/// from file to file, and one layer has several names.
+/// Target modules are equal if they select the same layers: PEFT writes `target_modules` in the order of a Python set, which
+/// changes from file to file, and one layer has several names.
 ///
 /// # Errors
-/// The settings of one of the two select no layer of the model.
+/// One of the two selects none of the model's layers.
 pub(crate) fn differences(lora: &LoraConfig, adapter: &LoraConfig, layers: usize) -> Result<Vec<String>, ModelError> {
     let mut found = Vec::new();
     let mut compare = |key: &str, ours: &dyn Debug, theirs: &dyn Debug, same: bool| {
@@ -35,7 +36,7 @@ pub(crate) fn differences(lora: &LoraConfig, adapter: &LoraConfig, layers: usize
     Ok(found)
 }
 
-/// As the run file has them.
+/// The modules as the run file writes them.
 fn shown(modules: &TargetModules) -> &dyn Debug {
     match modules {
         TargetModules::Names(names) => names,
@@ -43,7 +44,7 @@ fn shown(modules: &TargetModules) -> &dyn Debug {
     }
 }
 
-/// Names without their order; a pattern as it is.
+/// Names without their order, or the pattern.
 fn names(modules: &TargetModules) -> (Option<BTreeSet<&str>>, Option<&str>) {
     match modules {
         TargetModules::Names(names) => (Some(names.iter().map(String::as_str).collect()), None),
@@ -61,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_layers_in_other_words_are_no_difference() {
+    fn other_names_of_the_same_layers_do_not_differ() {
         let ours = with(&["q_proj", "v_proj"]);
         let pattern =
             LoraConfig { target_modules: TargetModules::Pattern(".*[qv]_proj".into()), ..LoraConfig::default() };

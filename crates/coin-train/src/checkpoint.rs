@@ -1,10 +1,12 @@
-//! Checkpoints of a run, from which it resumes to the bit.
+//! Checkpoints, from which a run resumes bit-identically.
 //!
-//! `checkpoints/step-NNNNNN/` holds the adapter (PEFT's layout), the optimiser's state (burn's `burnpack`), the resolved
-//! configuration, `state.json`, and `SHA256SUMS` with the hashes of all of them. There is no random state to keep: every draw is
-//! keyed by seed and step, and the step tells the position in the data. A checkpoint is written under a temporary name, synced and
-//! renamed, so a folder with its final name is whole wherever the writer was killed. What happens to it later is found by the
-//! hashes, which are checked before anything of it is used.
+//! `checkpoints/step-NNNNNN/` contains the adapter (PEFT's layout), the optimizer's state (burn's `burnpack`), the resolved
+//! configuration, `state.json`, and `SHA256SUMS` with the hashes of all of them. There is no random state to save: every draw is
+//! keyed by seed and step, and the step determines the position in the data. A checkpoint is written under a temporary name,
+//! synced and renamed, so a folder with its final name is complete even if the writer was killed. The hashes are checked before
+//! any of its files is used, which detects later damage.
+
+mod manifest;
 
 use std::fs::File;
 use std::panic::AssertUnwindSafe;
@@ -17,54 +19,54 @@ use coin_core::output_folder::remove_partial;
 use coin_model::{Llama, LoraConfig, adapter};
 use serde::{Deserialize, Serialize};
 
-use crate::loss_scale::LossScale;
-use crate::{TrainError, manifest};
+use crate::TrainError;
+use crate::optimizer::LossScale;
 
-/// Raised when what is written changes its meaning.
+/// Version of the format; raised when the meaning of a file changes.
 const VERSION: u32 = 1;
 const OPTIMIZER: &str = "optimizer.bpk";
 pub(crate) const STATE: &str = "state.json";
-/// The resolved configuration; a run folder has it, and every checkpoint.
+/// The resolved configuration, in the run folder and in every checkpoint.
 pub(crate) const CONFIG: &str = "config.resolved.toml";
-/// Every file that a run resumes from.
+/// The files of a checkpoint.
 const FILES: [&str; 5] = ["adapter/adapter_config.json", "adapter/adapter_model.safetensors", CONFIG, OPTIMIZER, STATE];
 
-/// Where a run stands.
+/// Progress of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RunState {
+pub(crate) struct RunState {
     version: u32,
-    /// Optimiser steps done.
-    pub step: usize,
-    /// Steps whose gradients overflowed and that changed nothing.
-    pub skipped_steps: usize,
+    /// Completed optimizer steps.
+    pub(crate) step: usize,
+    /// Steps that were skipped because their gradients overflowed.
+    pub(crate) skipped_steps: usize,
     /// Lowest generation loss on the held-out pairs so far.
-    pub best_validation: Option<f64>,
-    /// The loss scale, where the run computes in f16.
-    pub loss_scale: Option<LossScale>,
+    pub(crate) best_validation: Option<f64>,
+    /// The loss scale of a run in f16.
+    pub(crate) loss_scale: Option<LossScale>,
     /// SHA-256 of the pairs.
-    pub data: String,
-    /// SHA-256 of the base model's configuration and of the names and sizes of its weight files.
-    pub model: String,
+    pub(crate) data: String,
+    /// SHA-256 of the base model's configuration and weight files.
+    pub(crate) model: String,
 }
 
 impl RunState {
-    /// The state before the first step.
+    /// Returns the state before the first step.
     pub(crate) fn new(data: String, model: String, loss_scale: Option<LossScale>) -> Self {
         RunState { version: VERSION, step: 0, skipped_steps: 0, best_validation: None, loss_scale, data, model }
     }
 }
 
-/// The folder of the checkpoints of the run folder `out`.
+/// Returns the folder of checkpoints in the run folder `out`.
 pub(crate) fn folder(out: &Path) -> PathBuf {
     out.join("checkpoints")
 }
 
-/// The whole checkpoints of the run folder `out`, oldest first.
+/// Lists the complete checkpoints of the run folder `out`, oldest first.
 ///
 /// # Errors
 /// The folder cannot be read.
-pub fn list(out: &Path) -> Result<Vec<PathBuf>, TrainError> {
+pub(crate) fn list(out: &Path) -> Result<Vec<PathBuf>, TrainError> {
     let dir = folder(out);
     let entries = match std::fs::read_dir(&dir) {
         Ok(entries) => entries,
@@ -80,7 +82,7 @@ pub fn list(out: &Path) -> Result<Vec<PathBuf>, TrainError> {
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
-/// The step that the name of a checkpoint's folder tells.
+/// The step in the name of a checkpoint's folder.
 fn step_of(path: &Path) -> Option<usize> {
     path.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok()
 }
@@ -101,7 +103,7 @@ pub(crate) fn save(
     let partial = dir.join(format!("{PARTIAL}step-{:06}", state.step));
     let written = write(&partial, state, model, lora, optimizer, config);
     if let Err(error) = written {
-        // What stands there is of no use; that it could not be written is what matters.
+        // The partial folder is useless, and the first error is the one to report.
         let _ = std::fs::remove_dir_all(&partial);
         return Err(error);
     }
@@ -140,23 +142,23 @@ fn write(
     sync(dir)
 }
 
-/// Makes the names in a folder last.
+/// Syncs a folder, so that the names in it survive a crash.
 fn sync(dir: &Path) -> Result<(), TrainError> {
-    // Only Unix lets a folder be opened and synced.
+    // Only Unix can open and sync a folder.
     match cfg!(unix) {
         true => File::open(dir).and_then(|folder| folder.sync_all()).map_err(TrainError::io(dir)),
         false => Ok(()),
     }
 }
 
-/// A checkpoint, read.
+/// The contents of a checkpoint.
 pub(crate) struct Restored {
     pub(crate) state: RunState,
     pub(crate) model: Llama,
     pub(crate) optimizer: ModuleOptimizer,
 }
 
-/// The fault of the checkpoint `dir`: a file that is not as it was written, or a folder of another step.
+/// Returns the damage of the checkpoint `dir`, if any: a file that changed since it was written, or a folder of another step.
 fn fault(dir: &Path) -> Result<Option<String>, TrainError> {
     if let Some(fault) = manifest::fault(dir, &FILES)? {
         return Ok(Some(fault));
@@ -165,10 +167,10 @@ fn fault(dir: &Path) -> Result<Option<String>, TrainError> {
     Ok((Some(step) != step_of(dir)).then(|| format!("it was written after step {step}")))
 }
 
-/// Checks the checkpoint `dir` of the run folder `out` before it is used.
+/// Checks the checkpoint `dir` of the run folder `out` before its use.
 ///
 /// # Errors
-/// It is damaged. The message names the file, and the checkpoint from which the run resumes without this one.
+/// It is damaged. The message names the file and the checkpoint from which the run can resume instead.
 pub(crate) fn check(out: &Path, dir: &Path) -> Result<(), TrainError> {
     let Some(fault) = fault(dir)? else { return Ok(()) };
     let mut before: Vec<PathBuf> = list(out)?.into_iter().take_while(|other| other != dir).collect();
@@ -185,7 +187,7 @@ pub(crate) fn check(out: &Path, dir: &Path) -> Result<(), TrainError> {
     Err(TrainError::checkpoint(dir, format!("is damaged: {fault}; remove {remove}, and --resume {from}")))
 }
 
-/// The state and the resolved configuration of the checkpoint `dir`.
+/// Reads the state and the resolved configuration of the checkpoint `dir`.
 pub(crate) fn read_state(dir: &Path) -> Result<(RunState, String), TrainError> {
     let path = dir.join(STATE);
     let text = coin_core::file::read_to_string(&path)?;
@@ -199,7 +201,7 @@ pub(crate) fn read_state(dir: &Path) -> Result<(RunState, String), TrainError> {
     Ok((state, config))
 }
 
-/// Reads the checkpoint `dir` onto a model with its base and a fresh optimiser.
+/// Loads the checkpoint `dir` into a model with its base weights and a new optimizer.
 pub(crate) fn load(
     dir: &Path,
     state: RunState,
@@ -209,7 +211,7 @@ pub(crate) fn load(
     let model = adapter::load(model, &dir.join("adapter"))?;
     let path = dir.join(OPTIMIZER);
     let bytes = Bytes::from_bytes_vec(std::fs::read(&path).map_err(TrainError::io(&path))?);
-    // burn's reader panics on some files; that this one has its hash only says that it is the one that was written.
+    // burn's reader panics on some files, and a matching hash does not exclude such a file.
     let read = std::panic::catch_unwind(AssertUnwindSafe(|| optimizer.from_bytes(bytes)));
     let Ok(Ok(optimizer)) = read else {
         let message = "cannot be read; remove the checkpoint's folder, and --resume continues from an earlier one";

@@ -1,4 +1,4 @@
-//! The one error type of this crate.
+//! The error type of this crate.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use coin_loss::LossError;
 use coin_loss::collective::CollectiveError;
 use coin_model::ModelError;
 
-/// What can go wrong in a run: every variant names the key, file, step or row at fault.
+/// An error of a run. Every variant names the key, file, step or row at fault.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
@@ -17,10 +17,10 @@ pub enum TrainError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A run file or an override that is no valid configuration.
+    /// A run file or an override is not a valid configuration.
     #[error("{origin}: {message}")]
     Config {
         /// The file or option.
@@ -28,52 +28,52 @@ pub enum TrainError {
         /// The key at fault and what was expected.
         message: String,
     },
-    /// A checkpoint, or a file of a run, that cannot be resumed from.
+    /// A run cannot resume from a checkpoint or a file of the run folder.
     #[error("{path}: {message}")]
     Checkpoint {
         /// The checkpoint or file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         message: String,
     },
-    /// A loss or gradient that is no number.
+    /// A loss or gradient is not finite.
     #[error("step {}: the {what} is {value}; {rows}; the batch is in {batch}", .step + 1)]
     NotFinite {
-        /// The optimiser step, counted from 0; the message counts from 1.
+        /// The optimizer step, counted from 0. The message counts from 1.
         step: usize,
-        /// What was computed.
+        /// The name of the value.
         what: &'static str,
-        /// Its value.
+        /// The value.
         value: f64,
-        /// The pairs that are not finite alone, in words.
+        /// A sentence about the pairs whose loss alone is not finite.
         rows: String,
-        /// Where the step's batch was written.
+        /// The file with the step's batch.
         batch: PathBuf,
     },
-    /// From a file or an output folder.
+    /// An error of a file or an output folder.
     #[error(transparent)]
     Core(#[from] CoreError),
-    /// From the data.
+    /// An error of the data.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// From the model.
+    /// An error of the model.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// Between the ranks of a data-parallel run.
+    /// An error between the ranks of a data-parallel run.
     #[error(transparent)]
     Collective(#[from] CollectiveError),
-    /// From the loss.
+    /// An invalid setting of the loss.
     #[error(transparent)]
     Loss(#[from] LossError),
 }
 
 impl TrainError {
-    /// A [`Checkpoint`](TrainError::Checkpoint) error for `path`.
+    /// Returns a [`Checkpoint`](TrainError::Checkpoint) error for `path`.
     pub(crate) fn checkpoint(path: &std::path::Path, error: impl std::fmt::Display) -> Self {
         TrainError::Checkpoint { path: path.to_owned(), message: error.to_string() }
     }
 
-    /// An [`Io`](TrainError::Io) error for `path`; for use with `map_err`.
+    /// Returns a function for `map_err` that makes an [`Io`](TrainError::Io) error for `path`.
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| TrainError::Io { path, source }

@@ -1,4 +1,4 @@
-//! What a run will need, before it starts.
+//! The memory that a run will need, and the table of `--dry-run`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,27 +9,27 @@ use coin_model::fused::runs_fused;
 
 use crate::Trainer;
 
-/// What the program takes beside any tensor, the matrix products' buffers included, on the CPU as measured.
+/// Memory of the program without tensors, including the buffers of matrix products, measured on the CPU.
 const PROCESS: usize = 90_000_000;
 
-/// Memory of a training run by what takes it, in bytes. Weights and adapters are exact; activations are an estimate:
-/// they count the tensors that the backward pass of a decoder layer keeps, for micro-batches of rows of the longest
-/// length. The whole was within a tenth of the peak of eight runs in f32 on such rows, and a sixth above it in bf16
-/// (`docs/performance.md`); where rows differ in length it is an upper bound.
+/// Memory of a training run by purpose, in bytes. Weights and adapters are exact. Activations are an estimate: the tensors that
+/// the backward pass of a decoder layer keeps, for micro-batches of rows of the maximum length. The total was within a tenth of
+/// the peak of eight runs in f32 on such rows, and a sixth above it in bf16 (`docs/performance.md`). If rows differ in length, it
+/// is an upper bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryEstimate {
     /// The base model.
     pub weights: usize,
-    /// Adapters, their gradients and the optimiser's two moments, on each rank.
+    /// Adapters, their gradients and the optimizer's two moments, per rank.
     pub adapters: usize,
-    /// Activations of one micro-batch, both wordings, and of its logits, on each rank.
+    /// Activations and logits of one micro-batch, both wordings, per rank.
     pub activations: usize,
-    /// Ranks of this process; on one device they share the weights, on several each device holds them.
-    pub ranks: usize,
+    /// Number of ranks in this process. Ranks on one device share the weights; each of several devices has a copy.
+    pub world_size: usize,
 }
 
 impl MemoryEstimate {
-    /// The estimate for a run.
+    /// Estimates the memory of a run.
     pub fn new(trainer: &Trainer) -> Self {
         let (model, config) = (trainer.model(), trainer.config());
         let shape = model.config();
@@ -37,27 +37,27 @@ impl MemoryEstimate {
         let longest = trainer.longest_row();
         let rows = 2 * config.train.micro_batch_pairs.min(config.train.batch_pairs);
         let tokens = rows * longest;
-        let pools_the_end = matches!(config.pooling(), Ok(Pooling::Last));
+        let pools_the_end = config.objective.pooling == Pooling::Last;
         let (d, ff) = (shape.hidden_size, shape.intermediate_size);
         let q = shape.num_attention_heads * shape.head_dim();
         let kv = shape.kv_heads() * shape.head_dim();
-        // Of a layer, in values: what keys and values need of each token, and what the rest needs.
+        // Values per token and layer: those for keys and values, and the others.
         let (of_keys, of_rest) = match (runs_fused(&model.embedding.val()), model.is_packed()) {
-            // Inputs of the norm and of the adapters, a byte per dropout flag, rotated keys, values; rotated queries, the
-            // input of the projection, of the second norm, what the feed-forward multiplies.
+            // First the inputs of the norm and of the adapters, a byte per dropout flag, rotated keys, and values. Then rotated
+            // queries, the inputs of the projection and of the second norm, and the factors of the feed-forward product.
             (true, false) => (2 * d + d / 2 + 2 * kv, d + d / 4 + 2 * q + q / 4 + 2 * ff),
-            // Masks and masked inputs of each adapter instead of the shared one.
+            // Each adapter has its own mask and masked input instead of the shared one.
             (true, true) => (5 * d + 2 * kv, 3 * d + 3 * q + 2 * ff),
-            // Where operations are not fused: outputs of projections too, more of the feed-forward's products, and three
-            // tensors of the scores' size.
+            // Operations are not fused: also the outputs of projections, more products of the feed-forward layer, and three
+            // tensors of the size of the attention scores.
             (false, _) => (5 * d + 2 * kv, 4 * d + 3 * q + 5 * ff + 3 * shape.num_attention_heads * longest),
         };
         let layer = tokens * (of_keys + of_rest);
-        // The last layer has queries only where something is asked of it.
+        // The last layer computes queries only at the positions that are needed.
         let queries = if pools_the_end { rows * (trainer.longest_answer() + 1) } else { tokens };
         let last = tokens * of_keys + queries * of_rest;
         let others = shape.num_hidden_layers - 1;
-        let values = match config.train.checkpointing {
+        let values = match config.train.gradient_checkpointing {
             true => (others + 1) * tokens * d + if others > 0 { layer } else { last },
             false => others * layer + last,
         };
@@ -66,16 +66,16 @@ impl MemoryEstimate {
             weights: model.weight_bytes() - 4 * trainable,
             adapters: 4 * 4 * trainable,
             activations: 4 * (values + 2 * supervised * shape.vocab_size + tokens * (4 * d + 3 * ff)),
-            ranks: config.train.device.split(',').count(),
+            world_size: config.train.device.split(',').count(),
         }
     }
 
-    /// All of it where the ranks share a device, with the program itself.
+    /// The total if all ranks share a device, including the program itself.
     pub fn total(&self) -> usize {
-        PROCESS + self.weights + self.ranks * (self.adapters + self.activations)
+        PROCESS + self.weights + self.world_size * (self.adapters + self.activations)
     }
 
-    /// Layers, parameters, steps and memory of a run, as text.
+    /// Returns the layers, parameters, steps and memory of a run as text.
     pub fn table(trainer: &Trainer) -> String {
         let model = trainer.model();
         let shape = model.config();
@@ -115,7 +115,7 @@ impl MemoryEstimate {
             "{base} parameters, {trainable} of adapters are trained ({:.3} %)",
             100.0 * trainable as f64 / base as f64
         ));
-        line(format!("{} optimiser steps", trainer.steps()));
+        line(format!("{} optimizer steps", trainer.steps()));
         let memory = MemoryEstimate::new(trainer);
         let megabytes = |bytes: usize| bytes as f64 / 1e6;
         line(format!(
@@ -124,7 +124,7 @@ impl MemoryEstimate {
             megabytes(memory.adapters),
             megabytes(memory.activations),
         ));
-        let ranks = if memory.ranks > 1 { format!(" for {} ranks", memory.ranks) } else { String::new() };
+        let ranks = if memory.world_size > 1 { format!(" for {} ranks", memory.world_size) } else { String::new() };
         line(format!("together about {:.0} MB{ranks}, with rows of the longest length", megabytes(memory.total())));
         out
     }

@@ -1,14 +1,14 @@
-//! The report of a step whose loss or gradient is no number.
+//! The report of a step whose loss or gradient is not finite.
 
 use coin_loss::Pooling;
 use coin_model::Llama;
 
-use crate::objective::{forward, scalar};
+use crate::step::{forward, scalar};
 use crate::{TrainError, Trainer};
 
 impl Trainer {
-    /// The error of a step that is not finite, with its batch written to `failed-batch.json` and the pairs named that are
-    /// not finite alone. `batch` are the pairs' places in the training data.
+    /// Returns the error of a step that is not finite. It names the pairs whose loss alone is not finite, and the batch is written to
+    /// `failed-batch.json`. `batch` holds the pairs' positions in the training data.
     pub(crate) fn not_finite(
         &self,
         model: &Llama,
@@ -32,7 +32,7 @@ impl Trainer {
                 "pair": index + 1,
                 "original_ids": pair.original.ids,
                 "paraphrase_ids": pair.paraphrase.ids,
-                // JSON has no NaN: null says it.
+                // JSON has no NaN and writes null.
                 "loss_original": losses[0],
                 "loss_paraphrase": losses[1],
             }));
@@ -43,8 +43,8 @@ impl Trainer {
         }
         let data = self.config().data.pairs.display();
         let rows = match guilty.is_empty() {
-            true => format!("no pair of {data} is so alone"),
-            false => format!("so alone, without dropout: pair {} of {data}", guilty.join(", ")),
+            true => format!("the loss of each pair of {data} alone is finite"),
+            false => format!("not finite alone, without dropout: pair {} of {data}", guilty.join(", ")),
         };
         TrainError::NotFinite { step, what, value, rows, batch: path }
     }

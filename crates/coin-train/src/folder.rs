@@ -1,4 +1,4 @@
-//! The run folder before a run writes to it: whose it is, and where the run begins.
+//! The run folder before a run writes to it: its owner, and the point at which the run starts.
 
 use std::path::{Path, PathBuf};
 
@@ -8,43 +8,44 @@ use crate::checkpoint::{self, CONFIG, RunState, STATE};
 use crate::metrics::{self, METRICS};
 use crate::{TrainError, Trainer};
 
-/// Folders of results, which a run that begins removes.
+/// Folders of results. A run that starts from the beginning removes them.
 const RESULTS: [&str; 3] = ["adapter", "adapter-best", "tensorboard"];
 
 /// The names that a run writes or removes in its folder, including the command's report.
 pub const WRITTEN: [&str; 8] =
     [CONFIG, METRICS, "checkpoints", "adapter", "adapter-best", "tensorboard", "failed-batch.json", "report.html"];
 
-/// Where a run begins.
+/// The point at which a run starts.
 #[derive(Debug)]
 pub(crate) enum Start {
-    /// At its first step.
+    /// The first step.
     Beginning,
-    /// At a checkpoint, with its state.
+    /// A checkpoint, with its state.
     Checkpoint(PathBuf, RunState),
-    /// Nowhere: it is finished.
+    /// The end: the run is finished.
     End,
 }
 
-/// The adapter of a finished run in the folder `out`, which is written last of all.
+/// True if the folder `out` has a run's final adapter, which is written last.
 fn is_finished(out: &Path) -> bool {
     out.join("adapter/adapter_config.json").is_file()
 }
 
 impl Trainer {
-    /// Makes the run folder and checks that [`run`](Self::run) may and can write to it: without `resume` it must not hold
-    /// checkpoints or a finished run, with it they must come from the same configuration, model and pairs, and be as they were
-    /// written. A run would write its results last, so that it can is tried first. Nothing is written where the run is finished.
-    /// A folder that this program did not make is refused if it holds a file of a run's name.
+    /// Creates the run folder and checks that [`run`](Self::run) may write to it and is able to. Without `resume`, it must not
+    /// contain checkpoints or a finished run. With `resume`, they must be undamaged and come from the same configuration, model and
+    /// pairs. Since a run writes its results last, this tests in advance that files can be created. If the run is finished,
+    /// nothing is written. A folder that this program did not create is refused if it contains a file with the name of a run's
+    /// file.
     ///
     /// # Errors
-    /// What is in the way, or what has changed.
+    /// The message names the file in the way or the settings that changed.
     pub fn check_folder(&self, resume: bool) -> Result<(), TrainError> {
         let out = &self.config().out;
         match self.begins(resume)? {
             Start::End => return Ok(()),
             Start::Beginning if !resume && is_finished(out) && out.join(CONFIG).is_file() => {
-                return Err(TrainError::checkpoint(out, "holds a finished run; choose another `out`"));
+                return Err(TrainError::checkpoint(out, "contains a finished run; choose another `out`"));
             }
             Start::Beginning => self.check_clearable()?,
             Start::Checkpoint(..) => {}
@@ -58,21 +59,22 @@ impl Trainer {
         Ok(())
     }
 
-    /// Whether the run folder holds this run, finished: a resumed run has nothing left to do.
+    /// True if the run folder contains this run and it is finished, so that resuming has nothing to do.
     ///
     /// # Errors
-    /// The folder is that of another run; what has changed is named.
+    /// The folder belongs to another run. The message names the settings that changed.
     pub fn is_finished(&self) -> Result<bool, TrainError> {
         Ok(matches!(self.begins(true)?, Start::End))
     }
 
-    /// Where the run begins; without `resume` there must be no checkpoint, with it the folder must be that of this run.
+    /// Returns the point at which the run starts. Without `resume` there must be no checkpoint. With `resume` the folder must belong
+    /// to this run.
     pub(crate) fn begins(&self, resume: bool) -> Result<Start, TrainError> {
         let out = &self.config().out;
         output_folder::check(out, &WRITTEN)?;
         let newest = checkpoint::list(out)?.pop();
         if !resume {
-            let earlier = "holds checkpoints of an earlier run; resume it, or choose another `out`";
+            let earlier = "contains checkpoints of an earlier run; resume it, or choose another `out`";
             return match newest {
                 None => Ok(Start::Beginning),
                 Some(_) => Err(TrainError::checkpoint(&checkpoint::folder(out), earlier)),
@@ -97,7 +99,7 @@ impl Trainer {
         })
     }
 
-    /// A checkpoint and its state, after checking that it belongs to this run.
+    /// Returns a checkpoint and its state after checking that it belongs to this run.
     fn of_this_run(&self, path: PathBuf) -> Result<(PathBuf, RunState), TrainError> {
         let out = &self.config().out;
         checkpoint::check(out, &path)?;
@@ -115,10 +117,10 @@ impl Trainer {
         Ok((path, state))
     }
 
-    /// Makes the run folder this process's until the value is dropped, and removes what killed writers left in it.
+    /// Locks the run folder for this process until the value is dropped, and removes the partial files of killed processes.
     ///
     /// # Errors
-    /// The folder is not this program's, or another process writes to it.
+    /// The folder does not belong to this program, or another process writes to it.
     pub(crate) fn claim_folder(&self) -> Result<OutputFolder, TrainError> {
         let out = &self.config().out;
         let folder = OutputFolder::claim(out, &WRITTEN)?;
@@ -128,11 +130,11 @@ impl Trainer {
         Ok(folder)
     }
 
-    /// Checks that what a run that begins removes is an earlier run's, and nothing that this one reads.
+    /// Checks that the folders that a new run removes belong to an earlier run and contain none of this run's inputs.
     fn check_clearable(&self) -> Result<(), TrainError> {
         let out = &self.config().out;
         let there: Vec<PathBuf> = RESULTS.iter().map(|name| out.join(name)).filter(|path| path.exists()).collect();
-        // A checkpoint has a resolved configuration, too.
+        // A checkpoint also has a resolved configuration.
         let is_run = out.join(CONFIG).is_file() && !out.join(STATE).exists();
         if !is_run && !there.is_empty() {
             let names: Vec<String> = there.iter().map(|path| path.display().to_string()).collect();
@@ -146,7 +148,7 @@ impl Trainer {
             let Some(input) = input.and_then(|input| input.canonicalize().ok()) else { continue };
             for folder in &there {
                 if folder.canonicalize().is_ok_and(|folder| input.starts_with(folder)) {
-                    let message = format!("{key} lies in it, and a run that begins removes it; choose another `out`");
+                    let message = format!("{key} is in this folder, which a new run removes; choose another `out`");
                     return Err(TrainError::checkpoint(folder, message));
                 }
             }
@@ -154,7 +156,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Makes the run folder that of a run which begins: results of an earlier run must not stand beside this one's metrics.
+    /// Prepares the run folder for a new run: results of an earlier run must not be mixed with its metrics.
     pub(crate) fn clear_folder(&self) -> Result<(), TrainError> {
         self.check_clearable()?;
         let out = &self.config().out;
@@ -169,7 +171,7 @@ impl Trainer {
     }
 }
 
-/// Removes partial files at any depth of `folder`, if it is there.
+/// Removes partial files from `folder` and its subfolders, if it exists.
 fn remove_partial(folder: &Path) -> Result<(), TrainError> {
     if !folder.is_dir() {
         return Ok(());
@@ -185,7 +187,7 @@ fn remove_partial(folder: &Path) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// Refuses to resume what `path` holds where something has `changed`.
+/// Returns an error if anything `changed` since `path` was written.
 fn same_run(path: &Path, changed: Vec<String>) -> Result<(), TrainError> {
     match changed.is_empty() {
         true => Ok(()),

@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: a line per optimiser step, and one per evaluation on held-out pairs.
+//! `metrics.jsonl`: one line per optimizer step and one per evaluation of the held-out pairs.
 
 use std::fs::File;
 use std::io::Write;
@@ -11,47 +11,45 @@ use crate::TrainError;
 /// Name of the file in a run folder.
 pub const METRICS: &str = "metrics.jsonl";
 
-/// What one optimiser step measured. Losses are in nats.
+/// Measurements of one optimizer step. Losses are in nats.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct StepMetrics {
-    /// Optimiser step, counted from 0.
+    /// Optimizer step, counted from 0.
     pub step: usize,
-    /// Passes over the data so far, as a fraction, at the end of the step.
+    /// Passes over the data at the end of the step, as a fraction.
     pub epoch: f64,
     /// Learning rate used in this step.
     pub lr: f64,
-    /// What was minimised.
+    /// The loss that was minimized.
     pub loss: f64,
     /// Sum of the two wordings' mean token losses.
     pub loss_generation: f64,
-    /// Contrastive loss before lambda; measured under `cit` too. None, `null` in the file, where no row has a negative.
+    /// Contrastive loss before scaling by lambda, measured under `cit` too. None (`null` in the file) if no row has a negative.
     #[serde(deserialize_with = "number_or_null")]
     pub loss_contrastive: Option<f64>,
-    /// What of it enters the sum; 0 under `cit`.
+    /// Scaled contrastive loss in the sum; 0 under `cit`.
     pub loss_contrastive_scaled: f64,
-    /// Of the rows with a negative, the share whose positive ranks above every unmasked column. None where there is no such
-    /// row.
+    /// Share of the rows with a negative whose positive ranks above every unmasked column. None if there is no such row.
     #[serde(deserialize_with = "number_or_null")]
     pub contrastive_accuracy: Option<f64>,
     /// Mean cosine of the pairs' two wordings.
     pub similarity_positive: f64,
-    /// Mean cosine over unmasked negatives. None where there is none.
+    /// Mean cosine of unmasked negatives. None if there are no such negatives.
     #[serde(deserialize_with = "number_or_null")]
     pub similarity_negative: Option<f64>,
-    /// Global norm of the gradient before clipping. Infinite where the gradients overflowed, which the file, as JSON knows no
-    /// such number, has as `null`.
+    /// Global norm of the gradient before clipping. Infinite if the gradients overflowed, which is `null` in the file.
     #[serde(deserialize_with = "infinite_if_null")]
     pub grad_norm: f64,
-    /// Pairs in this step.
+    /// Number of pairs in this step.
     pub pairs: usize,
-    /// Supervised tokens in this step, both wordings.
+    /// Number of supervised tokens in this step, in both wordings.
     pub supervised_tokens: usize,
     /// Wall-clock seconds of this step.
     pub seconds: f64,
-    /// What the loss was multiplied by before the backward pass; only where the run computes in f16.
+    /// Factor of the loss in the backward pass, for runs in f16 only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_scale: Option<f64>,
-    /// Steps so far whose gradients overflowed and that changed nothing; only where the run computes in f16.
+    /// Number of steps so far that were skipped because their gradients overflowed, for runs in f16 only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped_steps: Option<usize>,
 }
@@ -60,13 +58,13 @@ fn infinite_if_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::INFINITY))
 }
 
-/// A number or `null`; unlike a plain option the key must be there.
+/// Reads a number or `null`. Unlike for a plain option, the key is required.
 fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     Option::deserialize(deserializer)
 }
 
 impl StepMetrics {
-    /// The curves worth drawing: what is a number.
+    /// Returns the finite values, by the name of their curve.
     pub(crate) fn scalars(&self) -> Vec<(&'static str, f64)> {
         numbers([
             ("loss/total", Some(self.loss)),
@@ -81,46 +79,45 @@ impl StepMetrics {
     }
 }
 
-/// The values that are numbers: JSON, and a curve, know no other.
+/// Returns the finite values.
 fn numbers<const N: usize>(values: [(&'static str, Option<f64>); N]) -> Vec<(&'static str, f64)> {
     let finite = |(name, value): (_, Option<f64>)| Some((name, value.filter(|value| value.is_finite())?));
     values.into_iter().filter_map(finite).collect()
 }
 
-/// What an evaluation on the held-out pairs measured. They are contrasted in groups of 32 pairs, in file order, in which
-/// columns of the same task and target are masked, as in a step of preset `strict`.
+/// Measurements of an evaluation of the held-out pairs. They are contrasted in groups of 32 pairs in file order. Columns of the
+/// same task and target are masked, as in a step of preset `strict`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ValidationMetrics {
     /// Always `validation`.
     pub split: String,
-    /// Optimiser steps done before this evaluation.
+    /// Number of optimizer steps before this evaluation.
     pub step: usize,
-    /// Sum of the two wordings' mean token losses, over all held-out tokens. Infinite where it is no number, which the file has
-    /// as `null`.
+    /// Sum of the two wordings' mean token losses, over all held-out tokens. Infinite if it is not finite, which is `null` in the
+    /// file.
     #[serde(deserialize_with = "infinite_if_null")]
     pub loss_generation: f64,
-    /// Contrastive loss before lambda. None where no row has a negative.
+    /// Contrastive loss before scaling by lambda. None if no row has a negative.
     #[serde(deserialize_with = "number_or_null")]
     pub loss_contrastive: Option<f64>,
-    /// Of the rows with a negative, the share whose positive ranks above every unmasked column. None where there is no such
-    /// row.
+    /// Share of the rows with a negative whose positive ranks above every unmasked column. None if there is no such row.
     #[serde(deserialize_with = "number_or_null")]
     pub contrastive_accuracy: Option<f64>,
-    /// Share of rows whose positive ranks above the hard negative, the other entry of the couple; where that has the same task
-    /// and target it is none, and the row does not count. None where no row counts.
+    /// Share of rows whose positive ranks above the hard negative, which is the other pair of the couple. A row whose hard negative
+    /// has the same task and target does not count. None if no row counts.
     #[serde(deserialize_with = "number_or_null")]
     pub hard_negative_accuracy: Option<f64>,
     /// Mean cosine of the pairs' two wordings.
     pub similarity_positive: f64,
-    /// Mean cosine over unmasked negatives. None where there is none.
+    /// Mean cosine of unmasked negatives. None if there are no such negatives.
     #[serde(deserialize_with = "number_or_null")]
     pub similarity_negative: Option<f64>,
-    /// Held-out pairs.
+    /// Number of held-out pairs.
     pub pairs: usize,
 }
 
 impl ValidationMetrics {
-    /// The curves worth drawing.
+    /// Returns the finite values, by the name of their curve.
     pub(crate) fn scalars(&self) -> Vec<(&'static str, f64)> {
         numbers([
             ("validation/loss_generation", Some(self.loss_generation)),
@@ -131,11 +128,11 @@ impl ValidationMetrics {
     }
 }
 
-/// The lines of a `metrics.jsonl`: steps, and evaluations on held-out pairs. A last line that is not whole, as a run that
-/// is writing or was killed may leave it, is skipped.
+/// Reads the steps and the evaluations of held-out pairs from a `metrics.jsonl`. An incomplete last line is skipped: a running or
+/// killed process may leave one.
 ///
 /// # Errors
-/// The file cannot be read, or a line is no such metrics; path and line are named.
+/// The file cannot be read, or a line is invalid. The message names path and line.
 pub fn read(path: &Path) -> Result<(Vec<StepMetrics>, Vec<ValidationMetrics>), TrainError> {
     let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
     let (mut steps, mut validations) = (Vec::new(), Vec::new());
@@ -149,7 +146,7 @@ pub fn read(path: &Path) -> Result<(Vec<StepMetrics>, Vec<ValidationMetrics>), T
     Ok((steps, validations))
 }
 
-/// The lines of `text` with their kinds, without a last one that is torn.
+/// Returns the lines of `text` with their kinds, without an incomplete last line.
 fn whole_lines<'a>(path: &Path, text: &'a str) -> Result<Vec<(&'a str, Line)>, TrainError> {
     let count = text.lines().count();
     let mut lines = Vec::with_capacity(count);
@@ -170,15 +167,15 @@ struct Line {
     split: Option<String>,
 }
 
-/// Checks that the file holds the first `step` steps of a run.
+/// Checks that the file contains the first `step` steps of a run.
 ///
 /// # Errors
-/// The file cannot be read, or a step is missing; it is named.
+/// The file cannot be read, or a step is missing. The message names the step.
 pub(crate) fn check_reaches(path: &Path, step: usize) -> Result<(), TrainError> {
     reaching(path, step).map(|_| ())
 }
 
-/// The text of the file after [`check_reaches`].
+/// Checks the file like [`check_reaches`] and returns its text.
 fn reaching(path: &Path, step: usize) -> Result<String, TrainError> {
     let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
     let lines = whole_lines(path, &text)?;
@@ -186,7 +183,7 @@ fn reaching(path: &Path, step: usize) -> Result<String, TrainError> {
     let whole = steps.take(step).enumerate().take_while(|(expected, found)| expected == found).count();
     if whole < step {
         let message = format!(
-            "holds steps 1 to {whole} of the {step} before the newest checkpoint; restore the file, or remove the checkpoints \
+            "contains steps 1 to {whole} of the {step} before the newest checkpoint; restore the file, or remove the checkpoints \
              of later steps, and --resume continues from an earlier one"
         );
         return Err(TrainError::checkpoint(path, message));
@@ -194,7 +191,7 @@ fn reaching(path: &Path, step: usize) -> Result<String, TrainError> {
     Ok(text)
 }
 
-/// The file, written line by line.
+/// A metrics file that is written line by line.
 #[derive(Debug)]
 pub(crate) struct MetricsFile {
     path: PathBuf,
@@ -206,16 +203,15 @@ impl MetricsFile {
         Ok(MetricsFile { path: path.to_owned(), file: File::create(path).map_err(TrainError::io(path))? })
     }
 
-    /// Opens the file of a run that resumes after `step` steps. Lines that were written later, and a line that was torn when the
-    /// run was killed, are taken out.
+    /// Opens the file of a run that resumes after `step` steps. Later lines, and an incomplete line of a killed run, are removed.
     ///
     /// # Errors
-    /// As [`check_reaches`].
+    /// See [`check_reaches`].
     pub(crate) fn resume(path: &Path, step: usize) -> Result<Self, TrainError> {
         let text = reaching(path, step)?;
         let mut kept = String::new();
         for (line, parsed) in whole_lines(path, &text)? {
-            // The evaluation after the last step is done before its checkpoint.
+            // The evaluation after a step precedes its checkpoint.
             if parsed.step < step || parsed.split.is_some() && parsed.step == step {
                 kept.push_str(line);
                 kept.push('\n');
@@ -243,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_that_was_skipped_is_read_back_and_has_no_point_in_the_curve_of_norms() {
+    fn a_skipped_step_is_read_back_and_is_not_in_the_curve_of_norms() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("metrics.jsonl");
         let skipped = StepMetrics {

@@ -1,13 +1,13 @@
-//! Data parallel: one run on several devices of a process, a thread for each.
+//! Data parallelism: one run on several devices of a process, with one thread per device.
 
 use burn::module::Module;
 use burn::tensor::Device;
 use coin_loss::collective::{Collective, CollectiveError};
 
-use crate::{Outcome, Progress, RunOptions, TrainError, Trainer};
+use crate::{Progress, RunOptions, TrainError, TrainOutcome, Trainer};
 
 impl Trainer {
-    /// The same trainer on another device, with autodiff.
+    /// Returns the same trainer on another device, with autodiff.
     fn replica(&self, device: &Device) -> Self {
         let device = device.clone().autodiff();
         match self.model().device() == device {
@@ -17,23 +17,24 @@ impl Trainer {
         }
     }
 
-    /// As [`run`](Self::run), on several devices at once: `ranks` holds a device and its rank for each, in their order.
+    /// Runs on several devices at once, like [`run`](Self::run). `ranks` holds a device and its collective for each rank, in rank
+    /// order.
     ///
     /// Every device holds the whole model and computes its share of every effective batch; see
-    /// [`objective`](crate::objective). The result is that of one device up to the order of sums, and the same to the bit
-    /// in every run with as many ranks.
+    /// [`StepObjective`](crate::StepObjective). The result equals that of one device up to the order of sums. Runs with the same
+    /// number of ranks are bit-identical.
     ///
     /// # Errors
-    /// As [`run`](Self::run); of several ranks that fail, the one that failed first is reported.
+    /// See [`run`](Self::run). If several ranks fail, the error of the first one is returned.
     pub fn run_parallel<C: Collective>(
         self,
         ranks: Vec<(Device, C)>,
         options: RunOptions,
         progress: impl FnMut(&Progress),
-    ) -> Result<Outcome, TrainError> {
+    ) -> Result<TrainOutcome, TrainError> {
         let mut ranks = ranks.into_iter().map(|(device, collective)| (self.replica(&device), collective));
         let Some((first, collective)) = ranks.next() else {
-            return Err(CollectiveError::Rank { rank: 0, ranks: 0 }.into());
+            return Err(CollectiveError::Rank { rank: 0, world_size: 0 }.into());
         };
         let others: Vec<_> = ranks.collect();
         drop(self);
@@ -42,7 +43,7 @@ impl Trainer {
                 .into_iter()
                 .map(|(trainer, collective)| {
                     let options = RunOptions { stop: None, ..options };
-                    // The rank is given up at the thread's end, so that nobody waits for one that failed.
+                    // The collective is dropped at the end of the thread, so that no rank waits for one that failed.
                     scope.spawn(move || trainer.run_as(&collective, options, |_| {}).map(|_| ()))
                 })
                 .collect();
@@ -52,7 +53,7 @@ impl Trainer {
             for (index, other) in others.into_iter().enumerate() {
                 let gone = Err(CollectiveError::Gone(index + 1).into());
                 if let Err(of_other) = other.join().unwrap_or(gone) {
-                    // That a rank is gone only tells that another failed before.
+                    // A rank that is gone is the consequence of another failure.
                     if !matches!(of_other, TrainError::Collective(CollectiveError::Gone(_))) {
                         error.get_or_insert(of_other);
                     }

@@ -1,4 +1,4 @@
-//! The loop over optimiser steps.
+//! The training loop.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -7,94 +7,92 @@ use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use coin_core::output_folder::OutputFolder;
 use coin_data::pairs;
-use coin_loss::collective::{Alone, Collective, CollectiveError};
+use coin_data::tokenize::PairRow;
+use coin_loss::collective::{Collective, CollectiveError, SingleProcess};
 use coin_model::{FloatType, Llama, adapter};
 
-use crate::adamw::AdamW;
+use crate::all_reduce::all_reduce_values;
 use crate::checkpoint::{self, Restored, RunState};
 use crate::folder::Start;
-use crate::loss_scale::LossScale;
-use crate::metrics::{METRICS, MetricsFile};
-use crate::objective::{PairRow, StepObjective, supervised};
-use crate::optimizer::clip_global_norm;
-use crate::schedule::LinearSchedule;
-use crate::share::sum_values;
+use crate::metrics::{METRICS, MetricsFile, StepMetrics, ValidationMetrics};
+use crate::optimizer::{AdamW, LinearSchedule, LossScale, clip_global_norm};
+use crate::step::{StepObjective, supervised};
 use crate::tensorboard::EventFile;
-use crate::{StepMetrics, TrainError, Trainer, ValidationMetrics};
+use crate::{TrainError, Trainer};
 
-/// What a run tells while it works.
+/// An event of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Progress {
-    /// The run resumes from a checkpoint, after so many steps.
+    /// The run resumes from a checkpoint after this number of steps.
     Resumed(usize),
-    /// An optimiser step of `total` is done.
+    /// An optimizer step is done. The number is the total of steps.
     Step(StepMetrics, usize),
     /// The held-out pairs were evaluated.
     Validation(ValidationMetrics),
-    /// A checkpoint was written, after so many steps.
+    /// A checkpoint was written after this number of steps.
     Checkpoint(usize),
 }
 
-/// How a run is run.
+/// Options of [`Trainer::run`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RunOptions<'a> {
     /// Resumes from the newest checkpoint of the run folder, if there is one.
     pub resume: bool,
-    /// Once true, the run writes a checkpoint after the step at hand and ends. Of several ranks, one is enough.
+    /// When it becomes true, the run writes a checkpoint after the current step and ends. One rank's flag stops all ranks.
     pub stop: Option<&'a AtomicBool>,
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Debug)]
-pub enum Outcome {
-    /// Every step is done: the tuned model, without autodiff.
+pub enum TrainOutcome {
+    /// Every step is done. Contains the tuned model, without autodiff.
     Finished(Box<Llama>),
-    /// It was asked to stop, after so many steps, and left a checkpoint.
+    /// The run was stopped after this number of steps and wrote a checkpoint.
     Stopped(usize),
 }
 
-/// What a run changes as it goes.
+/// The state of a run between steps.
 struct Running {
     state: RunState,
     model: Llama,
     optimizer: ModuleOptimizer,
-    /// On rank 0 only, which is the one that writes.
+    /// On rank 0 only, which writes the files.
     logs: Option<Logs>,
 }
 
-/// What rank 0 holds while it writes.
+/// The run folder and its logs, held by rank 0.
 struct Logs {
-    /// Keeps other processes out of the run folder.
+    /// Locks the run folder.
     _folder: OutputFolder,
     metrics: MetricsFile,
     events: EventFile,
 }
 
 impl Trainer {
-    /// Runs to the end and writes `config.resolved.toml`, `metrics.jsonl`, `tensorboard/`, `checkpoints/` and `adapter/`
-    /// to `out` of the configuration, and with held-out pairs `adapter-best/`.
+    /// Runs to the end. Writes `config.resolved.toml`, `metrics.jsonl`, `tensorboard/`, `checkpoints/` and `adapter/` to the
+    /// configuration's `out`, and `adapter-best/` if there are held-out pairs.
     ///
-    /// A run that was stopped or killed and is resumed ends with the same adapter, to the bit, as one that was not; a
-    /// finished one that is resumed writes nothing.
+    /// A run that was stopped or killed and then resumed ends with the same adapter, bit for bit, as an uninterrupted run. Resuming
+    /// a finished run writes nothing.
     ///
     /// # Errors
-    /// A file cannot be written, the run folder is that of another run or not this program's, another process writes to it, or a
-    /// loss is no number.
-    pub fn run(self, options: RunOptions, progress: impl FnMut(&Progress)) -> Result<Outcome, TrainError> {
-        self.run_as(&Alone, options, progress)
+    /// A file cannot be written, the run folder belongs to another run or not to this program, another process writes to it, or
+    /// a loss is not finite.
+    pub fn run(self, options: RunOptions, progress: impl FnMut(&Progress)) -> Result<TrainOutcome, TrainError> {
+        self.run_as(&SingleProcess, options, progress)
     }
 
-    /// As [`run`](Self::run), as one rank of a data-parallel run: all ranks hold the same configuration, model and pairs,
-    /// and rank 0 writes.
+    /// Runs as one rank of a data-parallel run, like [`run`](Self::run). All ranks have the same configuration, model and pairs, and
+    /// rank 0 writes.
     ///
     /// # Errors
-    /// As [`run`](Self::run), or a rank is gone or stands at another step.
+    /// See [`run`](Self::run). Also if a rank is gone or at another step.
     pub fn run_as(
         self,
         collective: &dyn Collective,
         options: RunOptions,
         mut progress: impl FnMut(&Progress),
-    ) -> Result<Outcome, TrainError> {
+    ) -> Result<TrainOutcome, TrainError> {
         let train = self.config().train.clone();
         let total = self.steps();
         let schedule = LinearSchedule::new(train.learning_rate, train.warmup_ratio, total);
@@ -103,14 +101,14 @@ impl Trainer {
             preset: train.preset,
             loss: self.config().loss().init()?,
             contrastive_batch: self.config().contrastive_batch(),
-            pooling: self.config().pooling()?,
+            pooling: self.config().objective.pooling,
             seed: train.seed,
-            checkpointing: train.checkpointing,
+            gradient_checkpointing: train.gradient_checkpointing,
             loss_scale: 1.0,
         };
         let Some(mut running) = self.start(options.resume, collective, &mut progress)? else {
             let tuned = adapter::load(self.model().clone(), &self.config().out.join("adapter"))?;
-            return Ok(Outcome::Finished(Box::new(tuned.valid())));
+            return Ok(TrainOutcome::Finished(Box::new(tuned.valid())));
         };
         if running.state.step == 0 {
             self.validate_and_keep(&mut running, collective, &mut progress)?;
@@ -138,11 +136,11 @@ impl Trainer {
             }
             let (gradients, grad_norm) = clip_global_norm(&running.model, gradients, train.max_grad_norm);
             let overflowed = !grad_norm.is_finite();
-            let can_go_on = match running.state.loss_scale.as_mut() {
+            let can_continue = match running.state.loss_scale.as_mut() {
                 Some(scale) => scale.update(overflowed),
                 None => !overflowed,
             };
-            if !can_go_on {
+            if !can_continue {
                 return Err(self.not_finite(&running.model.valid(), step, "gradient norm", grad_norm, chunk));
             }
             let lr = schedule.rate(step);
@@ -190,17 +188,17 @@ impl Trainer {
                 progress(&Progress::Checkpoint(step));
             }
             if stopped {
-                return Ok(Outcome::Stopped(step));
+                return Ok(TrainOutcome::Stopped(step));
             }
         }
         self.validate_and_keep(&mut running, collective, &mut progress)?;
         if running.logs.is_some() {
             self.save_adapter(&running.model, "adapter")?;
         }
-        Ok(Outcome::Finished(Box::new(running.model.valid())))
+        Ok(TrainOutcome::Finished(Box::new(running.model.valid())))
     }
 
-    /// Whether a rank was asked to stop; all ranks get the same answer.
+    /// True if any rank was asked to stop; equal on all ranks.
     fn asked_to_stop(
         &self,
         options: RunOptions,
@@ -208,11 +206,11 @@ impl Trainer {
         collective: &dyn Collective,
     ) -> Result<bool, TrainError> {
         let asked = options.stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
-        let [asked] = sum_values([f64::from(asked)], collective, &model.device())?;
+        let [asked] = all_reduce_values([f64::from(asked)], collective, &model.device())?;
         Ok(asked > 0.0)
     }
 
-    /// The pairs of an epoch in the order of their use, whole couples together.
+    /// Returns the order of the pairs in an epoch. Couples stay together.
     pub(crate) fn order(&self, epoch: usize) -> Result<Vec<usize>, TrainError> {
         let mut order: Vec<usize> = (0..self.training().len()).collect();
         if self.config().data.shuffle {
@@ -222,7 +220,7 @@ impl Trainer {
         Ok(order)
     }
 
-    /// Where the run starts: at its beginning, or at the newest checkpoint; `None` where it is finished.
+    /// Returns the state at the beginning or at the newest checkpoint, or `None` if the run is finished.
     fn start(
         &self,
         resume: bool,
@@ -238,18 +236,18 @@ impl Trainer {
             _ => writes.then(|| self.claim_folder()).transpose()?,
         };
         if folder.is_some() {
-            // Another process may have written between the look and the lock.
+            // Another process may have written before the lock.
             start = self.begins(resume)?;
         }
-        // No rank writes before all have read.
+        // This exchange also makes every rank read before any rank writes.
         let step = match &start {
             Start::Beginning => 0,
             Start::Checkpoint(_, state) => state.step,
             Start::End => self.steps(),
         };
         let device = self.model().device();
-        let [sum] = sum_values([step as f64], collective, &device)?;
-        if sum != (step * collective.ranks()) as f64 {
+        let [sum] = all_reduce_values([step as f64], collective, &device)?;
+        if sum != (step * collective.world_size()) as f64 {
             let (got, expected) = (format!("{step} steps done"), "as many as the others".to_owned());
             return Err(CollectiveError::Disagreement { rank: collective.rank(), got, expected }.into());
         }
@@ -286,7 +284,7 @@ impl Trainer {
 
     fn checkpoint(&self, running: &Running) -> Result<(), TrainError> {
         let Running { state, model, optimizer, logs } = running;
-        // The checkpoint is of no use without the lines before it.
+        // The checkpoint is useless without the earlier lines.
         if let Some(logs) = logs {
             logs.metrics.sync()?;
         }
@@ -299,7 +297,7 @@ impl Trainer {
         Ok(adapter::save(model, self.lora(), Some(&base), &self.config().out.join(name))?)
     }
 
-    /// Evaluates the held-out pairs, if there are any, and keeps the adapter if it is the best so far.
+    /// Evaluates the held-out pairs, if there are any, and saves the adapter if it is the best so far.
     fn validate_and_keep(
         &self,
         running: &mut Running,

@@ -1,12 +1,13 @@
-//! Which pairs are held out of training, by preset, and what there is to say about it.
+//! Selection of the held-out pairs by preset, with warnings about it.
 
 use coin_data::Pair;
 use coin_data::pairs::{self, HeldOut};
 
 use crate::RunConfig;
-use crate::config::Preset;
+use crate::config::TrainPreset;
 
-/// Holds out `data.validation_pairs` of `pairs`: the last ones under preset `paper`, whole instances under `strict`.
+/// Holds out `data.validation_pairs` of `pairs`: the last ones under preset `paper`, whole instances under `strict`. Returns
+/// warnings too.
 pub(crate) fn hold_out(pairs: &[&Pair], config: &RunConfig) -> (HeldOut, Vec<String>) {
     let count = config.data.validation_pairs;
     let mut warnings = Vec::new();
@@ -14,25 +15,25 @@ pub(crate) fn hold_out(pairs: &[&Pair], config: &RunConfig) -> (HeldOut, Vec<Str
         return (HeldOut { training: (0..pairs.len()).collect(), ..HeldOut::default() }, warnings);
     }
     let held = match config.train.preset {
-        Preset::Paper => pairs::hold_out_last(pairs, count),
-        Preset::Strict => pairs::hold_out(pairs, count),
+        TrainPreset::Paper => pairs::hold_out_last(pairs, count),
+        TrainPreset::Strict => pairs::hold_out(pairs, count),
     };
     let found = held.validation.len();
     if held.leaking > 0 {
         warnings.push(format!(
-            "{} of {found} held-out pairs are of instances that are trained on, too: their loss says too little; preset strict holds \
-             out whole instances",
+            "{} of {found} held-out pairs are of instances that are trained on, so their loss is too low; preset strict holds out \
+             whole instances",
             held.leaking
         ));
     }
     if found < count {
         warnings.push(format!(
-            "{found} pairs are held out, where data.validation_pairs is {count}: pairs of the same instances stay together"
+            "{found} pairs are held out, fewer than data.validation_pairs ({count}), because pairs of the same instances stay together"
         ));
     }
     if !held.left_out.is_empty() {
         warnings.push(format!(
-            "{} pairs are left out of training, since they share an instance with held-out pairs",
+            "{} pairs are left out of training because they share an instance with held-out pairs",
             held.left_out.len()
         ));
     }
@@ -43,7 +44,7 @@ pub(crate) fn hold_out(pairs: &[&Pair], config: &RunConfig) -> (HeldOut, Vec<Str
 mod tests {
     use super::*;
 
-    /// The warnings under a preset, for pairs of these instances.
+    /// Returns the warnings under a preset for pairs of these instances.
     fn warnings(preset: &str, instances: &[usize], count: usize) -> Vec<String> {
         let pair = |(at, instance): (usize, &usize)| Pair {
             original_instruction: format!("{at} original"),
@@ -61,18 +62,20 @@ mod tests {
     }
 
     #[test]
-    fn what_leaks_and_what_is_left_out_is_said() {
-        // Two paraphrases of every instance, in couples of their own.
+    fn leaking_and_omitted_pairs_are_reported() {
+        // Two paraphrases of every instance, in different couples.
         let twice: Vec<usize> = (0..8).chain(0..8).collect();
         assert!(warnings("strict", &twice, 8).is_empty());
         assert!(
             warnings("paper", &twice, 8)[0].starts_with("8 of 8 held-out pairs are of instances that are trained on")
         );
-        assert!(warnings("strict", &twice, 6)[0].starts_with("4 pairs are held out, where data.validation_pairs is 6"));
+        assert!(
+            warnings("strict", &twice, 6)[0].starts_with("4 pairs are held out, fewer than data.validation_pairs (6)")
+        );
         let chain = [0, 1, 1, 2, 2, 3, 3, 4];
         assert_eq!(
             warnings("strict", &chain, 2),
-            ["2 pairs are left out of training, since they share an instance with held-out pairs"]
+            ["2 pairs are left out of training because they share an instance with held-out pairs"]
         );
         assert!(warnings("paper", &[0, 1, 2, 3], 2).is_empty());
         assert!(warnings("paper", &twice, 0).is_empty());

@@ -1,6 +1,6 @@
-//! TensorBoard event files: scalars over steps.
+//! TensorBoard event files with scalars.
 //!
-//! The format is TensorFlow's: records of an `Event` protocol buffer, each behind its length and followed by a checksum
+//! The format is TensorFlow's: each record is its length, an `Event` protocol buffer and a checksum
 //! (`tensorflow/core/lib/io/record_writer.cc`, `tensorflow/core/util/event.proto`).
 
 use std::fs::File;
@@ -38,20 +38,20 @@ struct Value {
     simple_value: Option<f32>,
 }
 
-/// An event file that grows.
+/// An event file open for writing.
 #[derive(Debug)]
-pub struct EventFile {
+pub(crate) struct EventFile {
     path: PathBuf,
     file: File,
 }
 
 impl EventFile {
-    /// Begins a file in the folder `dir`, which is made if need be; `first_step` is part of its name, so that TensorBoard
-    /// reads the files of a run that was resumed in their order.
+    /// Creates a file in the folder `dir`, and the folder if it does not exist. `first_step` is part of the name, so that
+    /// TensorBoard reads the files of a resumed run in order.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn create(dir: &Path, first_step: usize) -> Result<Self, TrainError> {
+    pub(crate) fn create(dir: &Path, first_step: usize) -> Result<Self, TrainError> {
         std::fs::create_dir_all(dir).map_err(TrainError::io(dir))?;
         let path = dir.join(format!("events.out.tfevents.{:010}.step-{first_step:06}.coin", now() as u64));
         let file = File::create(&path).map_err(TrainError::io(&path))?;
@@ -64,11 +64,11 @@ impl EventFile {
         Ok(events)
     }
 
-    /// Adds the values of one step.
+    /// Writes the values of one step.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn scalars(&mut self, step: usize, values: &[(&str, f64)]) -> Result<(), TrainError> {
+    pub(crate) fn scalars(&mut self, step: usize, values: &[(&str, f64)]) -> Result<(), TrainError> {
         let value = values
             .iter()
             .map(|(tag, value)| Value { tag: (*tag).to_owned(), simple_value: Some(*value as f32) })
@@ -88,7 +88,7 @@ impl EventFile {
     }
 }
 
-/// The format's checksum: CRC-32C, rotated and shifted so that checksums of checksums stay good.
+/// The format's checksum: CRC-32C, rotated and offset so that checksums of data with checksums stay reliable.
 fn masked(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }

@@ -1,31 +1,30 @@
-//! A run before it runs: configuration, model and pairs, read and checked.
+//! Reading and checking of a run's configuration, model and pairs before it starts.
 
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use coin_data::tokenize::{TokenRow, TokenizeOptions, TokenizedPairs, tokenize_pairs};
+use coin_data::tokenize::{PairRow, TokenRow, TokenizeOptions, TokenizedPairs, tokenize_pairs};
 use coin_data::{Pair, ReadOptions, pairs};
 use coin_model::{Llama, LoraConfig, TextTokenizer, adapter, checkpoint};
 
 use crate::checkpoint::RunState;
-use crate::config::Preset;
-use crate::loss_scale::LossScale;
-use crate::objective::PairRow;
+use crate::config::TrainPreset;
+use crate::optimizer::LossScale;
 use crate::split::hold_out;
 use crate::{RunConfig, TrainError, adapter_settings, fingerprint};
 
-/// How many texts did not fit as they are.
+/// Numbers of texts that exceed `data.max_tokens`, by their treatment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Changed {
+pub struct TruncationCounts {
     /// Texts whose prompt was cut in the middle.
     pub shortened: usize,
     /// Texts whose target was cut on the right.
     pub cut: usize,
-    /// Pairs left out, partners included.
+    /// Omitted pairs, including their partners.
     pub skipped: usize,
 }
 
-/// A run, ready to start: everything is read and checked.
+/// A run that is ready to start: its inputs are read and checked.
 #[derive(Debug, Clone)]
 pub struct Trainer {
     config: RunConfig,
@@ -34,16 +33,16 @@ pub struct Trainer {
     train: Arc<[PairRow]>,
     validation: Arc<[PairRow]>,
     warnings: Vec<String>,
-    changed: Changed,
+    changed: TruncationCounts,
     data_hash: String,
     model_hash: String,
 }
 
 impl Trainer {
-    /// Reads model, adapter, tokenizer and pairs of `config`; `device` is where the run computes (without autodiff).
+    /// Reads the model, adapter, tokenizer and pairs of `config`. The run computes on `device`, given without autodiff.
     ///
     /// # Errors
-    /// A file is absent or damaged, the pairs do not suffice for one batch, or `[lora]` disagrees with the adapter.
+    /// A file is missing or damaged, there are too few pairs for one batch, or `[lora]` disagrees with the adapter.
     pub fn new(config: RunConfig, device: &Device) -> Result<Self, TrainError> {
         let folder = config.model.folders().0.to_owned();
         let loaded = checkpoint::load(&folder, config.weight_format(), &device.clone().autodiff())?;
@@ -60,12 +59,8 @@ impl Trainer {
         Ok(Trainer { warnings, model_hash, ..trainer })
     }
 
-    /// As [`new`](Self::new), from a model on an autodiff device and pairs in memory; the paths of `config` only
-    /// name them.
-    ///
-    /// # Errors
-    /// As [`new`](Self::new).
-    pub fn from_parts(
+    /// Builds a trainer from a model on an autodiff device and pairs in memory. Errors name them by the paths of `config`.
+    fn from_parts(
         mut config: RunConfig,
         model: Llama,
         tokenizer: &TextTokenizer,
@@ -95,7 +90,7 @@ impl Trainer {
         let batch = config.train.batch_pairs;
         if pairs.len() < held_out.saturating_add(batch) {
             return Err(wrong(format!(
-                "{} holds {} pairs; {held_out} held out and one batch of {batch} need more",
+                "{} contains {} pairs, too few to hold out {held_out} and train on a batch of {batch}",
                 config.data.pairs.display(),
                 pairs.len()
             )));
@@ -110,7 +105,9 @@ impl Trainer {
         let eos = match config.data.append_eos {
             true => Some(tokenizer.end().ok_or_else(|| {
                 let folder = config.model.folders().0.display();
-                wrong(format!("data.append_eos needs a tokenizer with an EOS token, that of {folder} has none"))
+                wrong(format!(
+                    "data.append_eos needs a tokenizer with an EOS token; the one in {folder} does not have it"
+                ))
             })?),
             false => None,
         };
@@ -128,14 +125,17 @@ impl Trainer {
         })?;
         check_ids(&rows, model.config().vocab_size).map_err(wrong)?;
         if rows.len() < held_out + batch {
-            return Err(wrong(format!("{skipped} pairs are too long and left out; {} are too few", rows.len())));
+            return Err(wrong(format!(
+                "{skipped} pairs are too long and left out; the other {} are too few",
+                rows.len()
+            )));
         }
         let kept: Vec<&Pair> = places.iter().map(|&place| &pairs[place]).collect();
         let (split, mut warnings) = hold_out(&kept, &config);
         if split.training.len() < batch {
             return Err(wrong(format!(
-                "{} pairs are left to train on, fewer than a batch of {batch}: {held_out} of {} are held out, with all others of \
-                 their instances",
+                "{} pairs are left to train on, fewer than a batch of {batch}: {held_out} of {} are held out, together with the \
+                 other pairs of their instances",
                 split.training.len(),
                 rows.len()
             )));
@@ -143,17 +143,17 @@ impl Trainer {
         if held_out > 0 && split.validation.is_empty() {
             let pairs = config.data.pairs.display();
             return Err(wrong(format!(
-                "{pairs}: no {held_out} pairs can be held out without others of their instances"
+                "{pairs}: cannot hold out {held_out} pairs without other pairs of their instances"
             )));
         }
         if eos.is_some() && cut > 0 {
-            warnings.push(format!("{cut} texts lose the EOS of data.append_eos with the end of their answer"));
+            warnings.push(format!("the end of the answer is cut in {cut} texts, including the EOS of data.append_eos"));
         }
         let mut rows: Vec<Option<PairRow>> = rows.into_iter().map(Some).collect();
         let mut take = |places: &[usize]| places.iter().filter_map(|&place| rows[place].take()).collect::<Vec<_>>();
         let (train, validation) = (take(&split.training), take(&split.validation));
         config.lora = Some(lora.clone());
-        // An eighth of an epoch, as the released program counts it.
+        // An eighth of an epoch, rounded as in the released program.
         let eighth = train.len().div_ceil(batch).div_ceil(8);
         config.train.validate_every.get_or_insert(eighth);
         config.train.checkpoint_every.get_or_insert(eighth);
@@ -165,18 +165,18 @@ impl Trainer {
             train: train.into(),
             validation: validation.into(),
             warnings,
-            changed: Changed { shortened, cut, skipped },
+            changed: TruncationCounts { shortened, cut, skipped },
             data_hash,
             model_hash: String::new(),
         })
     }
 
-    /// What became of texts that are longer than `data.max_tokens`.
-    pub fn changed(&self) -> Changed {
+    /// Returns the numbers of texts that are longer than `data.max_tokens`.
+    pub fn changed(&self) -> TruncationCounts {
         self.changed
     }
 
-    /// What a user should know about the weights that were read and the pairs that are held out.
+    /// Returns warnings about the weights and the held-out pairs.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -185,61 +185,61 @@ impl Trainer {
         Trainer { model, ..self }
     }
 
-    /// The pairs that are trained on, in the order of the file.
+    /// Returns the training pairs in file order.
     pub(crate) fn training(&self) -> &[PairRow] {
         &self.train
     }
 
-    /// The pairs that are held out.
+    /// Returns the held-out pairs.
     pub(crate) fn validation(&self) -> &[PairRow] {
         &self.validation
     }
 
-    /// The settings of the adapters.
+    /// Returns the settings of the adapters.
     pub(crate) fn lora(&self) -> &LoraConfig {
         &self.lora
     }
 
-    /// The state of a run before its first step.
+    /// Returns the state before the first step.
     pub(crate) fn first_state(&self, loss_scale: Option<LossScale>) -> RunState {
         RunState::new(self.data_hash.clone(), self.model_hash.clone(), loss_scale)
     }
 
-    /// What all ranks of a run must agree on: settings, pairs and model, as one text.
+    /// Returns a hash of the settings, pairs and model, which must be equal on all ranks of a run.
     ///
     /// # Errors
     /// The settings cannot be written as TOML.
     pub fn session(&self) -> Result<String, TrainError> {
         let mut config = self.config.clone();
-        // Each rank has a device of its own.
+        // The device differs between ranks.
         config.train.device = String::new();
         let settings = toml::to_string(&config)
             .map_err(|error| TrainError::Config { origin: "configuration".to_owned(), message: error.to_string() })?;
         Ok(fingerprint::of_texts([settings.as_str(), &self.data_hash, &self.model_hash]))
     }
 
-    /// Pairs of one epoch that enter a step.
+    /// Returns the number of pairs that are used in an epoch.
     pub(crate) fn usable(&self) -> usize {
         let batch = self.config.train.batch_pairs;
         match self.config.train.preset {
-            Preset::Paper => self.train.len() / batch * batch,
-            Preset::Strict => self.train.len(),
+            TrainPreset::Paper => self.train.len() / batch * batch,
+            TrainPreset::Strict => self.train.len(),
         }
     }
 
-    /// Number of optimiser steps of the run.
+    /// Returns the number of optimizer steps of the run.
     pub fn steps(&self) -> usize {
         let per_epoch = self.usable().div_ceil(self.config.train.batch_pairs);
         self.config.train.steps.unwrap_or(per_epoch.saturating_mul(self.config.train.epochs))
     }
 
-    /// Tokens of the longest text.
-    pub fn longest_row(&self) -> usize {
+    /// Returns the number of tokens of the longest text.
+    pub(crate) fn longest_row(&self) -> usize {
         self.texts().map(|row| row.ids.len()).max().unwrap_or(0)
     }
 
-    /// Tokens of the longest answer.
-    pub fn longest_answer(&self) -> usize {
+    /// Returns the number of tokens of the longest answer.
+    pub(crate) fn longest_answer(&self) -> usize {
         self.texts().map(|row| row.supervised()).max().unwrap_or(0)
     }
 
@@ -247,17 +247,17 @@ impl Trainer {
         self.train.iter().chain(self.validation.iter()).flat_map(|pair| [&pair.original, &pair.paraphrase])
     }
 
-    /// The model with its adapters as the run starts.
+    /// Returns the model with its adapters at the start of the run.
     pub fn model(&self) -> &Llama {
         &self.model
     }
 
-    /// The run's settings, as resolved.
+    /// Returns the resolved settings.
     pub fn config(&self) -> &RunConfig {
         &self.config
     }
 
-    /// The resolved settings as the run file they came from would say them.
+    /// Returns the resolved settings as the text of a run file.
     ///
     /// # Errors
     /// They cannot be written as TOML.
@@ -266,13 +266,13 @@ impl Trainer {
             .map_err(|error| TrainError::Config { origin: "configuration".to_owned(), message: error.to_string() })
     }
 
-    /// What a checkpoint is compared with: hashes of pairs and model.
+    /// Returns the hashes of pairs and model, which a checkpoint must match.
     pub(crate) fn hashes(&self) -> (&str, &str) {
         (&self.data_hash, &self.model_hash)
     }
 }
 
-/// Checks that the model has every token: what a tokenizer puts around a text may lie beyond its vocabulary.
+/// Checks that every token id is in the model's vocabulary. A special token of the tokenizer may be outside of it.
 fn check_ids(rows: &[PairRow], vocabulary: usize) -> Result<(), String> {
     let ids = rows.iter().flat_map(|pair| [&pair.original, &pair.paraphrase]).flat_map(|row| &row.ids);
     match ids.max() {
@@ -288,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_that_the_model_lacks_is_named() {
+    fn a_token_id_outside_the_vocabulary_is_named() {
         let row = |ids: &[u32]| TokenRow { ids: ids.to_vec(), prompt: 1, shortened: 0, cut: 0 };
         let pair =
             |last| PairRow { original: row(&[1, 2]), paraphrase: row(&[1, last]), task: None, target: String::new() };

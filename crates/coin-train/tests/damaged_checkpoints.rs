@@ -1,4 +1,4 @@
-//! A checkpoint that is not as it was written is refused, with a way to resume named.
+//! A checkpoint that changed since it was written is refused, and the message names a way to resume.
 
 mod short_run;
 
@@ -102,7 +102,7 @@ fn a_file_or_a_name_of_another_step_is_found() {
 }
 
 #[test]
-fn without_the_damaged_checkpoint_the_run_ends_as_one_that_was_not_stopped() {
+fn without_the_damaged_checkpoint_the_run_ends_like_an_uninterrupted_one() {
     let dir = tempfile::tempdir().unwrap();
     let config = prepare(dir.path());
     run(&config, RunOptions::default(), |_| {}).unwrap();
@@ -131,7 +131,7 @@ fn metrics_that_do_not_reach_the_checkpoint_are_refused() {
     let whole = std::fs::read_to_string(&path).unwrap();
     let kept =
         |keep: &dyn Fn(&str) -> bool| -> String { whole.split_inclusive('\n').filter(|line| keep(line)).collect() };
-    // The last step is missing, one in the middle, all of them.
+    // The last step is missing, then one in the middle, then all of them.
     for (text, reached) in [
         (kept(&|line| !line.starts_with("{\"step\":6,")), 6),
         (kept(&|line| !line.starts_with("{\"step\":2,")), 2),
@@ -140,7 +140,7 @@ fn metrics_that_do_not_reach_the_checkpoint_are_refused() {
         std::fs::write(&path, text).unwrap();
         let before = content(&config.out);
         let message = run(&config, RESUME, |_| {}).unwrap_err().to_string();
-        let expected = format!("metrics.jsonl: holds steps 1 to {reached} of the 7 before the newest checkpoint");
+        let expected = format!("metrics.jsonl: contains steps 1 to {reached} of the 7 before the newest checkpoint");
         assert!(message.contains(&expected), "{message}");
         assert_eq!(content(&config.out), before);
     }
@@ -161,7 +161,7 @@ fn one_run_at_a_time_writes_to_a_folder() {
     assert!(message.contains("another process is writing to this folder"), "{message}");
     assert_eq!(content(&config.out), before);
     drop(held);
-    // The run holds it until it ends.
+    // The run holds the lock until it ends.
     run(&config, RESUME, |event| {
         if let Progress::Step(..) = event {
             OutputFolder::claim(&config.out, &[]).unwrap_err();

@@ -1,15 +1,15 @@
-//! Gradients of a step do not depend on how its effective batch is split.
+//! Gradients of a step do not depend on the split of its effective batch.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor};
-use coin_data::tokenize::TokenRow;
+use coin_data::tokenize::{PairRow, TokenRow};
 use coin_loss::collective::LocalCollective;
 use coin_loss::{CoinLossConfig, Pooling};
 use coin_model::{Llama, LlamaConfig, LoraConfig, TokenBatch};
-use coin_train::config::{Objective, Preset};
-use coin_train::objective::{PairRow, StepObjective, StepValues};
+use coin_train::config::{Objective, TrainPreset};
+use coin_train::{StepObjective, StepValues};
 
 fn model() -> Llama {
     let config: LlamaConfig = serde_json::from_value(serde_json::json!({
@@ -20,7 +20,7 @@ fn model() -> Llama {
     .unwrap();
     let lora = LoraConfig { rank: 4, dropout: 0.2, ..LoraConfig::default() };
     let model = Llama::new(&config, 5, &Device::flex().autodiff()).unwrap().with_lora(&lora, 9).unwrap();
-    // B starts at zero, where A has no gradient yet.
+    // B starts at zero, so A would not get a gradient.
     model.map(&mut FillZeros)
 }
 
@@ -82,7 +82,7 @@ fn flat(model: &Llama, gradients: &GradientsParams) -> Vec<f32> {
     collect.values
 }
 
-fn objective(kind: Objective, preset: Preset, lambda: f64) -> StepObjective {
+fn objective(kind: Objective, preset: TrainPreset, lambda: f64) -> StepObjective {
     let loss = CoinLossConfig::new().with_lambda(lambda).init().unwrap();
     StepObjective {
         kind,
@@ -91,16 +91,17 @@ fn objective(kind: Objective, preset: Preset, lambda: f64) -> StepObjective {
         contrastive_batch: 64,
         pooling: Pooling::Last,
         seed: 3,
-        checkpointing: false,
+        gradient_checkpointing: false,
         loss_scale: 1.0,
     }
 }
 
-/// A step computes the last layer at the ends of its rows; here it is computed everywhere, one row at a time.
+/// A step computes the last layer at the ends of its rows only. Here it is computed at every position, one row at a time.
 #[test]
 fn losses_are_those_of_whole_rows() {
     let (model, pairs) = (model().with_dropout(0.0), pairs());
-    let (_, values) = objective(Objective::Coin, Preset::Strict, 1000.0).step(&model, &refs(&pairs), 6, 0).unwrap();
+    let (_, values) =
+        objective(Objective::Coin, TrainPreset::Strict, 1000.0).step(&model, &refs(&pairs), 6, 0).unwrap();
     let of_row = |row: &TokenRow| {
         let batch = TokenBatch::left_padded(std::slice::from_ref(&row.ids), 0, 1, &model.device()).unwrap();
         let hidden: Tensor<2> = model.hidden(&batch, None, None).squeeze_dim(0);
@@ -123,10 +124,10 @@ fn losses_are_those_of_whole_rows() {
     assert!((values.similarity_positive - positive).abs() < 1e-5, "{} {positive}", values.similarity_positive);
 }
 
-/// One step at a time runs in the pool of threads, those beside it do not.
+/// One step at a time runs in the thread pool; concurrent steps do not.
 #[test]
-fn steps_side_by_side_are_those_of_one_after_the_other() {
-    let objective = objective(Objective::Coin, Preset::Strict, 1000.0);
+fn concurrent_steps_equal_consecutive_ones() {
+    let objective = objective(Objective::Coin, TrainPreset::Strict, 1000.0);
     let pairs = pairs();
     let losses = || {
         let model = model();
@@ -143,17 +144,17 @@ fn steps_side_by_side_are_those_of_one_after_the_other() {
 }
 
 #[test]
-fn cached_and_recomputed_gradients_are_the_plain_ones() {
+fn cached_and_checkpointed_gradients_equal_the_plain_ones() {
     let (model, pairs) = (model(), pairs());
     for (kind, lambda) in [(Objective::Coin, 1000.0), (Objective::Coin, 0.3), (Objective::Cit, 1000.0)] {
-        let objective = objective(kind, Preset::Strict, lambda);
+        let objective = objective(kind, TrainPreset::Strict, lambda);
         let (plain, values) = objective.step(&model, &refs(&pairs), 6, 4).unwrap();
         let plain = flat(&model, &plain);
         assert!(plain.iter().any(|value| value.abs() > 1e-3));
-        // Powers of two change no digit.
-        let recomputing = StepObjective { checkpointing: true, loss_scale: 64.0, ..objective.clone() };
-        // Uneven last micro-batch included: 4 + 2.
-        for (objective, micro) in [(&objective, 2), (&objective, 4), (&recomputing, 6), (&recomputing, 4)] {
+        // A power of two does not change any digit.
+        let checkpointed = StepObjective { gradient_checkpointing: true, loss_scale: 64.0, ..objective.clone() };
+        // Includes an uneven last micro-batch: 4 + 2.
+        for (objective, micro) in [(&objective, 2), (&objective, 4), (&checkpointed, 6), (&checkpointed, 4)] {
             let (cached, again) = objective.step(&model, &refs(&pairs), micro, 4).unwrap();
             assert!((values.loss - again.loss).abs() < 1e-5, "{values:?} {again:?}");
             assert!((values.contrastive - again.contrastive).abs() < 1e-5);
@@ -167,7 +168,7 @@ fn cached_and_recomputed_gradients_are_the_plain_ones() {
     }
 }
 
-/// What every rank gets of a step that they share.
+/// Returns the results of every rank in a step that is divided among them.
 fn of_ranks(
     objective: &StepObjective,
     model: &Llama,
@@ -195,13 +196,13 @@ fn of_ranks(
 fn gradients_of_several_ranks_are_those_of_one() {
     let (model, pairs) = (model(), pairs());
     for (kind, preset) in [
-        (Objective::Coin, Preset::Strict),
-        (Objective::Cit, Preset::Strict),
-        (Objective::Coin, Preset::Paper),
-        (Objective::Cit, Preset::Paper),
+        (Objective::Coin, TrainPreset::Strict),
+        (Objective::Cit, TrainPreset::Strict),
+        (Objective::Coin, TrainPreset::Paper),
+        (Objective::Cit, TrainPreset::Paper),
     ] {
         let objective = objective(kind, preset, 1000.0);
-        // Six pairs over two ranks are 4 + 2; over four ranks one has none.
+        // Two ranks get 4 + 2 of six pairs. With four ranks, one gets none.
         for (micro, ranks) in [(2, 2), (2, 3), (2, 4), (6, 2), (4, 2)] {
             let (single, values) = objective.step(&model, &refs(&pairs), micro, 4).unwrap();
             let single = flat(&model, &single);
@@ -225,7 +226,7 @@ fn gradients_of_several_ranks_are_those_of_one() {
 fn contrastive_batches_see_only_themselves() {
     let (model, pairs) = (model(), pairs());
     let of = |contrastive_batch: usize, pairs: &[PairRow], step: u64| {
-        let objective = StepObjective { contrastive_batch, ..objective(Objective::Coin, Preset::Strict, 1000.0) };
+        let objective = StepObjective { contrastive_batch, ..objective(Objective::Coin, TrainPreset::Strict, 1000.0) };
         objective.step(&model.clone().with_dropout(0.0), &refs(pairs), 2, step).unwrap().1
     };
     let (couples, whole) = (of(2, &pairs, 0), of(6, &pairs, 0));
@@ -237,9 +238,9 @@ fn contrastive_batches_see_only_themselves() {
 #[test]
 fn the_released_program_contrasts_within_micro_batches() {
     let (model, pairs) = (model(), pairs());
-    let paper = objective(Objective::Coin, Preset::Paper, 1000.0);
+    let paper = objective(Objective::Coin, TrainPreset::Paper, 1000.0);
     let (_, whole) = paper.step(&model, &refs(&pairs), 6, 0).unwrap();
     let (_, split) = paper.step(&model, &refs(&pairs), 2, 0).unwrap();
-    // Two columns can hardly be as hard as six.
+    // Two columns are easier than six.
     assert!(split.contrastive < whole.contrastive, "{split:?} {whole:?}");
 }

@@ -1,4 +1,4 @@
-//! Runs whose pairs have nothing to be contrasted with say so, and report no perfect ranking.
+//! Runs with pairs that have no negative warn about it and do not report a perfect ranking.
 
 mod short_run;
 
@@ -8,7 +8,7 @@ use coin_train::{Progress, RunConfig, RunOptions, Trainer, metrics};
 use serde_json::{Value, json};
 use short_run::{prepare, results};
 
-/// Replaces the pairs of the run by `count` pairs with these targets, in turn.
+/// Replaces the pairs of the run by `count` pairs that cycle through these targets.
 fn with_targets(config: &RunConfig, count: usize, targets: &[&str]) {
     let pair = |number: usize| {
         serde_json::from_value::<Pair>(json!({
@@ -29,7 +29,7 @@ fn one_answer_is_no_contrast() {
     with_targets(&config, 18, &["w30"]);
     let trainer = Trainer::new(config.clone(), &Device::flex()).unwrap();
     let warnings = trainer.contrast_warnings().unwrap();
-    // Fourteen pairs in batches of four, of which the last is the smaller one.
+    // Fourteen pairs in batches of four; the last batch is smaller.
     assert!(warnings[0].starts_with("14 of 14 pairs of the first epoch (100.0 %) have no negative"), "{warnings:?}");
     assert!(warnings[1].starts_with("4 of 4 pairs held out (100.0 %) have no negative"), "{warnings:?}");
     let mut told = 0;
@@ -58,7 +58,7 @@ fn one_answer_is_no_contrast() {
     }
     let (steps, held_out) = metrics::read(&config.out.join("metrics.jsonl")).unwrap();
     assert_eq!((steps.len(), steps[9].contrastive_accuracy, held_out[0].hard_negative_accuracy), (10, None, None));
-    // No curve either: the tags are written as they are.
+    // There is no curve either. Tags are stored as plain text.
     let events = std::fs::read_dir(config.out.join("tensorboard")).unwrap().next().unwrap().unwrap().path();
     let events = std::fs::read(events).unwrap();
     let has = |tag: &str| events.windows(tag.len()).any(|window| window == tag.as_bytes());
@@ -73,7 +73,7 @@ fn the_share_of_pairs_without_a_negative_is_told() {
     config.objective.contrastive_batch = Some(2);
     config.data.shuffle = false;
     config.data.validation_pairs = 0;
-    // Contrastive batches of two: of three couples the second has one answer.
+    // Contrastive batches of two: the second of three couples has one answer.
     with_targets(&config, 18, &["w30", "w31", "w32", "w32", "w33", "w34"]);
     let warnings = Trainer::new(config.clone(), &Device::flex()).unwrap().contrast_warnings().unwrap();
     assert_eq!(warnings.len(), 1, "{warnings:?}");

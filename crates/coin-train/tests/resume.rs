@@ -1,4 +1,4 @@
-//! A run that was stopped or killed resumes to the bit, or says why it does not.
+//! A run that was stopped or killed resumes bit-identically, or reports why it cannot.
 
 mod short_run;
 
@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use coin_loss::collective::LocalCollective;
 use coin_model::{FloatType, Llama, LlamaConfig, checkpoint};
 use coin_train::config::ModelTable;
-use coin_train::{Outcome, Progress, RunConfig, RunOptions, TrainError, Trainer};
+use coin_train::{Progress, RunConfig, RunOptions, TrainError, TrainOutcome, Trainer};
 use serde_json::Value;
 use short_run::{RESUME, at, prepare, results, run, write_pairs};
 
@@ -16,7 +16,7 @@ use short_run::{RESUME, at, prepare, results, run, write_pairs};
 fn a_stopped_run_ends_as_one_that_was_not() {
     let dir = tempfile::tempdir().unwrap();
     let config = prepare(dir.path());
-    assert!(matches!(run(&config, RunOptions::default(), |_| {}).unwrap(), Outcome::Finished(_)));
+    assert!(matches!(run(&config, RunOptions::default(), |_| {}).unwrap(), TrainOutcome::Finished(_)));
     let expected = results(&config.out);
     assert_eq!(expected.2.iter().filter(|line| line.get("split").is_none()).count(), 10);
     for after in [1, 4, 7] {
@@ -28,7 +28,7 @@ fn a_stopped_run_ends_as_one_that_was_not() {
                 stop.store(true, Ordering::Relaxed);
             }
         });
-        assert!(matches!(outcome.unwrap(), Outcome::Stopped(step) if step == after));
+        assert!(matches!(outcome.unwrap(), TrainOutcome::Stopped(step) if step == after));
         assert!(!config.out.join("adapter").exists(), "a run that is not finished has no final adapter");
         let mut resumed = None;
         let outcome = run(&config, RESUME, |event| {
@@ -36,7 +36,7 @@ fn a_stopped_run_ends_as_one_that_was_not() {
                 resumed = Some(*step);
             }
         });
-        assert!(matches!(outcome.unwrap(), Outcome::Finished(_)));
+        assert!(matches!(outcome.unwrap(), TrainOutcome::Finished(_)));
         assert_eq!(resumed, Some(after));
         assert_eq!(results(&config.out), expected, "stopped after {after}");
         assert_eq!(std::fs::read_dir(config.out.join("checkpoints")).unwrap().count(), 2, "the newest two are kept");
@@ -80,7 +80,7 @@ fn another_run_is_not_resumed() {
     let mut other = config.clone();
     other.train.learning_rate = 0.03;
     other.objective.temperature = 0.1;
-    // What only says how checkpoints are kept may change.
+    // Settings of checkpoints may change.
     other.train.checkpoint_every = Some(5);
     let message = refused(&other, true);
     assert!(message.contains("train.learning_rate (0.02 -> 0.03)"), "{message}");
@@ -106,7 +106,7 @@ fn a_run_without_checkpoints_starts_at_its_beginning() {
     let mut resumed = false;
     run(&config, RESUME, |event| resumed |= matches!(event, Progress::Resumed(_))).unwrap();
     assert!(!resumed);
-    // A second time there is nothing left to do, and the results stay.
+    // Resuming again has nothing to do and leaves the results unchanged.
     let expected = results(&config.out);
     run(&config, RESUME, |_| {}).unwrap();
     assert_eq!(results(&config.out), expected);
@@ -125,8 +125,8 @@ fn a_finished_run_is_not_run_again() {
     assert!(trainer(&config).is_finished().unwrap());
     trainer(&config).check_folder(true).unwrap();
     let message = trainer(&config).check_folder(false).unwrap_err().to_string();
-    assert!(message.contains("holds a finished run"), "{message}");
-    let Outcome::Finished(model) = run(&config, RESUME, |event| panic!("{event:?}")).unwrap() else { panic!() };
+    assert!(message.contains("contains a finished run"), "{message}");
+    let TrainOutcome::Finished(model) = run(&config, RESUME, |event| panic!("{event:?}")).unwrap() else { panic!() };
     assert!(coin_model::adapter::parameters(&model) > 0);
 
     let mut other = config.clone();
@@ -134,7 +134,7 @@ fn a_finished_run_is_not_run_again() {
     let message = run(&other, RESUME, |_| {}).unwrap_err().to_string();
     assert!(message.contains("config.resolved.toml") && message.contains("train.seed (42 -> 7)"), "{message}");
     assert_eq!(trainer(&other).check_folder(true).unwrap_err().to_string(), message);
-    // Before its first checkpoint, too, a run is not mixed with another.
+    // A run without a checkpoint is not mixed with another either.
     std::fs::remove_dir_all(config.out.join("adapter")).unwrap();
     assert!(run(&other, RESUME, |_| {}).unwrap_err().to_string().contains("train.seed (42 -> 7)"));
     assert_eq!(std::fs::read(config.out.join("metrics.jsonl")).unwrap(), metrics);
@@ -143,7 +143,7 @@ fn a_finished_run_is_not_run_again() {
 }
 
 #[test]
-fn nothing_is_removed_that_is_no_runs() {
+fn only_files_of_a_run_are_removed() {
     let dir = tempfile::tempdir().unwrap();
     let config = prepare(dir.path());
     let mine = config.out.join("adapter/mine.txt");
@@ -156,14 +156,14 @@ fn nothing_is_removed_that_is_no_runs() {
         assert_eq!(trainer.check_folder(resume).unwrap_err().to_string(), message);
     }
     assert_eq!(std::fs::read_dir(&config.out).unwrap().count(), 1);
-    // Nor is a folder of another command of this program a run's.
+    // A folder of another command of this program is not a run folder.
     std::fs::write(config.out.join(coin_core::output_folder::MARKER), "").unwrap();
     let message = run(&config, RunOptions::default(), |_| {}).unwrap_err().to_string();
     assert!(message.contains("is not a run folder: it contains"), "{message}");
     assert_eq!(std::fs::read_to_string(&mine).unwrap(), "mine");
     std::fs::remove_dir_all(&config.out).unwrap();
 
-    // An adapter that training starts from does not lie where the new one goes.
+    // The adapter that training starts from must not be in the folder of the new one.
     let mut first = config.clone();
     first.train.checkpoint_every = Some(0);
     run(&first, RunOptions::default(), |_| {}).unwrap();
@@ -171,9 +171,9 @@ fn nothing_is_removed_that_is_no_runs() {
     let mut second = first.clone();
     second.model.adapter = Some(first.out.join("adapter-best/../adapter"));
     let message = run(&second, RunOptions::default(), |_| {}).unwrap_err().to_string();
-    assert!(message.contains("model.adapter lies in it"), "{message}");
+    assert!(message.contains("model.adapter is in this folder"), "{message}");
     assert_eq!(results(&first.out).0, adapter);
-    // An earlier run's results go, where it left no checkpoint.
+    // Results of an earlier run without checkpoints are removed.
     std::fs::write(first.out.join("tensorboard/old"), "").unwrap();
     run(&first, RunOptions::default(), |_| {}).unwrap();
     assert!(!first.out.join("tensorboard/old").exists());
@@ -184,7 +184,7 @@ fn a_loss_that_is_not_finite_ends_the_run_and_names_the_pair() {
     let dir = tempfile::tempdir().unwrap();
     let config = prepare(dir.path());
     let base = dir.path().join("base");
-    // A token that only one pair has gets an embedding that is not finite.
+    // The embedding of a token that occurs in one pair only is not finite.
     let architecture = LlamaConfig::read(&base).unwrap();
     let mut model = Llama::new(&architecture, 3, &Device::flex()).unwrap();
     let embedding = model.embedding.val();
@@ -195,7 +195,7 @@ fn a_loss_that_is_not_finite_ends_the_run_and_names_the_pair() {
     let trainer = Trainer::new(config.clone(), &Device::flex()).unwrap();
     assert!(trainer.warnings()[0].contains("embed_tokens"));
     let message = trainer.run(RunOptions::default(), |_| {}).unwrap_err().to_string();
-    // The head is tied to the embedding, so every row is hit.
+    // The head is tied to the embedding, so every row is affected.
     assert!(message.contains("step 1: the loss is NaN") && message.contains("pair"), "{message}");
     let batch: Value = serde_json::from_slice(&std::fs::read(config.out.join("failed-batch.json")).unwrap()).unwrap();
     assert_eq!(batch["pairs"].as_array().unwrap().len(), 4);
@@ -213,7 +213,7 @@ fn other_number_types_train() {
         run(&config, RunOptions::default(), |_| {}).unwrap();
         let (_, _, lines) = results(&config.out);
         let steps: Vec<&Value> = lines.iter().filter(|line| line.get("split").is_none()).collect();
-        // The first steps may overflow until the scale has come down.
+        // The first steps may overflow until the scale is small enough.
         assert_eq!(steps[9].get("loss_scale").is_some(), dtype == FloatType::F16);
         if dtype == FloatType::F16 {
             assert!(steps[9]["skipped_steps"].as_u64().unwrap() < 10);
@@ -225,8 +225,8 @@ fn other_number_types_train() {
     assert!((losses[2] / losses[0] - 1.0).abs() < 0.01 && losses[2] != losses[0], "{losses:?}");
 }
 
-/// The run on so many ranks.
-fn run_parallel(config: &RunConfig, ranks: usize, options: RunOptions) -> Result<Outcome, TrainError> {
+/// Runs on this number of ranks.
+fn run_parallel(config: &RunConfig, ranks: usize, options: RunOptions) -> Result<TrainOutcome, TrainError> {
     let ranks = LocalCollective::new(ranks).into_iter().map(|collective| (Device::flex(), collective)).collect();
     Trainer::new(config.clone(), &Device::flex())?.run_parallel(ranks, options, |_| {})
 }
@@ -245,11 +245,11 @@ fn several_ranks_train_as_one_and_resume_to_the_bit() {
         assert!(expected.keys().eq(found.keys()));
         for (key, value) in expected.iter().filter(|(_, value)| value.is_number()) {
             let (a, b) = (value.as_f64().unwrap(), found[key].as_f64().unwrap());
-            // Sums in another order, carried through ten steps of a large rate.
+            // Sums in another order, over ten steps with a large learning rate.
             assert!((a - b).abs() < 1e-4 * a.abs().max(1.0), "{key} {a} {b}");
         }
     }
-    // Going on from the last checkpoint but one.
+    // Resumes from the last checkpoint but one.
     for name in ["adapter", "checkpoints/step-000008"] {
         std::fs::remove_dir_all(together.out.join(name)).unwrap();
     }

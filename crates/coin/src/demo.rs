@@ -17,7 +17,7 @@ use coin_model::{LoraConfig, WeightFormat};
 use coin_perturb::frozen::LabelWords;
 use coin_perturb::{attack_named, perturb_set};
 use coin_train::config::{DataTable, ModelTable, Objective, ObjectiveTable, TrainTable};
-use coin_train::{Outcome, Progress, RunConfig, RunOptions, Trainer};
+use coin_train::{Progress, RunConfig, RunOptions, TrainOutcome, Trainer};
 
 pub use world::World;
 
@@ -142,7 +142,7 @@ impl Demo {
             let options = RunOptions { stop: Some(stop), ..RunOptions::default() };
             let tuned =
                 Trainer::new(config, device)?.run(options, |event| progress(DemoProgress::Training(name, event)))?;
-            if let Outcome::Stopped(_) = tuned {
+            if let TrainOutcome::Stopped(_) = tuned {
                 return Ok(None);
             }
             curves.push(learning_curves::read(&self.out.join(name), name)?);

@@ -89,8 +89,8 @@ impl Command {
     fn what_fits(&self) -> &'static str {
         match self {
             Command::Train(_) => {
-                "set train.micro_batch_pairs lower (the result stays the same under preset strict), train.checkpointing = \
-                 true, model.dtype = \"bf16\" or \"f16\", or model.quantization. Checkpoints stay: go on with --resume"
+                "set train.micro_batch_pairs lower (the result stays the same under preset strict), train.gradient_checkpointing \
+                 = true, model.dtype = \"bf16\" or \"f16\", or model.quantization. Checkpoints are kept: resume with --resume"
             }
             Command::Eval(_) => {
                 "set --batch-size lower, or load the model in a smaller number type. Batches that are done stay in the ledger"

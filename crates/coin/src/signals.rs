@@ -1,7 +1,6 @@
-//! SIGINT, SIGTERM and SIGHUP while a command works: the first asks it to stop, the second ends the process at once.
+//! SIGINT, SIGTERM and SIGHUP while a command runs: the first signal asks it to stop, the second ends the process immediately.
 //!
-//! A command that was stopped before its end fails with [`Failure::Stopped`], so that what follows it in a script does not run on
-//! half its results.
+//! A command that was stopped fails with [`Failure::Stopped`], so that a script does not continue with partial results.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,16 +11,16 @@ use signal_hook::flag;
 
 use crate::failure::{Failure, OrFail};
 
-/// The signals that end a program politely, with their names.
+/// The signals that ask a program to end, with their names.
 #[cfg(unix)]
 const SIGNALS: [(i32, &str); 3] = [(SIGINT, "SIGINT"), (SIGTERM, "SIGTERM"), (signal_hook::consts::SIGHUP, "SIGHUP")];
 #[cfg(not(unix))]
 const SIGNALS: [(i32, &str); 2] = [(SIGINT, "SIGINT"), (SIGTERM, "SIGTERM")];
 
-/// Time within which a signal is answered on standard error.
+/// Maximum time until the notice on standard error.
 const NOTICE: Duration = Duration::from_millis(50);
 
-/// The signals that this process has received. A process watches them once.
+/// The signals that this process received. Create it once per process.
 #[derive(Debug)]
 pub struct Signals {
     asked: Arc<AtomicBool>,
@@ -29,7 +28,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Starts to watch. `notice` is what the first signal is answered with, such as `stopping after this step`.
+    /// Starts watching. The first signal prints `notice`, such as `stopping after this step`.
     ///
     /// A signal that the caller ignores, as `nohup` does, stays ignored.
     pub fn watch(notice: &'static str) -> Result<Self, Failure> {
@@ -38,12 +37,12 @@ impl Signals {
             if is_ignored(signal) {
                 continue;
             }
-            // In this order: the shutdown looks at what an earlier signal has set.
+            // The order matters: the shutdown checks the flag that an earlier signal has set.
             flag::register_conditional_shutdown(signal, 128 + signal, signals.asked.clone()).work()?;
             flag::register_usize(signal, signals.number.clone(), signal as usize).work()?;
             flag::register(signal, signals.asked.clone()).work()?;
         }
-        // A handler must not print, so that a thread does.
+        // A signal handler must not print, so a thread does.
         let asked = signals.asked.clone();
         std::thread::spawn(move || {
             while !asked.load(Ordering::Relaxed) {
@@ -54,30 +53,30 @@ impl Signals {
         Ok(signals)
     }
 
-    /// True once a signal has come.
+    /// True once a signal was received.
     pub fn stop(&self) -> &AtomicBool {
         &self.asked
     }
 
-    /// The failure of a command that stopped at the signal's request. `kept` continues the sentence: where it
-    /// stopped, what is kept and how to resume.
+    /// Returns the failure of a command that a signal stopped. `kept` continues the sentence: the place where it stopped, the
+    /// results that are kept, and how to resume.
     pub fn failure(&self, kept: &str) -> Failure {
         let number = self.number.load(Ordering::Relaxed);
         match SIGNALS.into_iter().find(|(signal, _)| *signal as usize == number) {
             Some((signal, name)) => {
                 Failure::Stopped { signal: signal as u8, message: format!("stopped by {name} {kept}") }
             }
-            // Another process of the same run was asked.
+            // The signal went to another process of the run.
             None => Failure::Stopped { signal: SIGINT as u8, message: format!("stopped {kept}") },
         }
     }
 }
 
-/// Whether this process was started with `signal` ignored.
+/// True if this process was started with `signal` ignored.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: without a new action the call only writes the present one, and zeros are a valid one if it fails.
+    // SAFETY: without a new action, the call only writes the current one. If it fails, zeros are a valid action.
     let action = unsafe {
         libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr());
         action.assume_init()

@@ -1,4 +1,4 @@
-//! A model that an evaluation can be stopped at, between two batches.
+//! A model that stops an evaluation between two batches.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,7 +6,7 @@ use coin_data::Prompt;
 use coin_eval::model::{Decided, Finished, Scored};
 use coin_eval::{GenerateOptions, Generation, LanguageModel, Likelihood, ModelError};
 
-/// A model that fails once a flag is true. The batch at hand is handed over before, so that its answers reach the ledger.
+/// A model that fails once a flag is true. It hands over the current batch first, so that its answers reach the ledger.
 pub struct Stoppable<'a> {
     model: &'a mut dyn LanguageModel,
     stop: &'a AtomicBool,
@@ -14,18 +14,18 @@ pub struct Stoppable<'a> {
 }
 
 impl<'a> Stoppable<'a> {
-    /// `model`, until `stop` is true.
+    /// Wraps `model`, which works until `stop` is true.
     pub fn new(model: &'a mut dyn LanguageModel, stop: &'a AtomicBool) -> Self {
         Stoppable { model, stop, stopped: false }
     }
 
-    /// Whether it has failed because of the flag.
+    /// True if it failed because of the flag.
     pub fn stopped(&self) -> bool {
         self.stopped
     }
 }
 
-/// An error once `stop` is true, which `stopped` remembers.
+/// Copies `stop` to `stopped`, and fails if it is true.
 fn unless(stop: &AtomicBool, stopped: &mut bool) -> Result<(), ModelError> {
     *stopped = stop.load(Ordering::Relaxed);
     match stopped {
@@ -72,7 +72,7 @@ impl LanguageModel for Stoppable<'_> {
 mod tests {
     use super::*;
 
-    /// Hands each prompt over as a batch of its own, and sets the flag after the second.
+    /// Hands over each prompt as a separate batch, and sets the flag at the second.
     struct Counting<'a>(&'a AtomicBool, usize);
 
     impl LanguageModel for Counting<'_> {
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_batch_at_hand_is_handed_over_and_no_other() {
+    fn only_the_current_batch_is_handed_over() {
         let stop = AtomicBool::new(false);
         let mut model = Counting(&stop, 0);
         let mut stoppable = Stoppable::new(&mut model, &stop);

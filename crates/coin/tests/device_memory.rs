@@ -103,7 +103,7 @@ fn a_batch_that_does_not_fit_gives_advice() {
         let output = train(&config, &out, &more).output().unwrap();
         let message = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{message}");
-        for part in ["MiB", "train.micro_batch_pairs", "train.checkpointing", "--resume"] {
+        for part in ["MiB", "train.micro_batch_pairs", "train.gradient_checkpointing", "--resume"] {
             assert!(message.contains(part), "{part}: {message}");
         }
         assert!(!message.contains("panicked"), "{message}");
@@ -115,7 +115,7 @@ fn a_batch_that_does_not_fit_gives_advice() {
 fn a_run_resumes_with_smaller_micro_batches() {
     let dir = tempfile::tempdir().unwrap();
     let config = run_file(dir.path());
-    let settings = ["train.micro_batch_pairs=2", "train.checkpointing=true", "train.device=cpu,cpu"];
+    let settings = ["train.micro_batch_pairs=2", "train.gradient_checkpointing=true", "train.device=cpu,cpu"];
     let smaller: Vec<&str> =
         ["--resume"].into_iter().chain(settings.into_iter().flat_map(|key| ["--set", key])).collect();
     let last_loss = |out: &Path| {

@@ -1,14 +1,15 @@
-//! `scripts/reproduce.sh` from real GLUE rows to the report, in small: a real pretrained LLaMA, FLAN's templates, the
-//! released perturbed instructions. And the run files of the 7B model.
+//! `scripts/reproduce.sh` from real GLUE rows to the report, on a small scale: a pretrained LLaMA, FLAN's templates, and the
+//! released perturbed instructions. Also the run files of the 7B model.
 #![cfg(unix)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use coin::data::pairs;
+use coin::loss::Pooling;
 use coin::model::FloatType;
 use coin::train::RunConfig;
-use coin::train::config::{Objective, Preset};
+use coin::train::config::{Objective, TrainPreset};
 use coin_testkit::test_folder;
 use serde_json::Value;
 
@@ -21,8 +22,8 @@ fn run_file(kind: &str, preset: &str) -> RunConfig {
 }
 
 #[test]
-fn the_run_files_of_the_7b_model_say_what_the_paper_says() {
-    for (name, preset) in [("paper", Preset::Paper), ("strict", Preset::Strict)] {
+fn the_run_files_of_the_7b_model_have_the_papers_settings() {
+    for (name, preset) in [("paper", TrainPreset::Paper), ("strict", TrainPreset::Strict)] {
         let (cit, mut coin) = (run_file("cit", name), run_file("coin", name));
         assert_eq!((cit.objective.kind, coin.objective.kind), (Objective::Cit, Objective::Coin));
         assert_ne!(cit.out, coin.out);
@@ -32,29 +33,29 @@ fn the_run_files_of_the_7b_model_say_what_the_paper_says() {
         assert_eq!((model.dtype, &*train.device), (FloatType::Bf16, "cuda:0"));
         assert_eq!((data.max_tokens, data.validation_pairs, data.shuffle), (256, 2000, true));
         assert_eq!(
-            (coin.objective.temperature, coin.objective.lambda, &*coin.objective.pooling),
-            (0.05, 1000.0, "last")
+            (coin.objective.temperature, coin.objective.lambda, coin.objective.pooling),
+            (0.05, 1000.0, Pooling::Last)
         );
         assert_eq!((train.preset, train.batch_pairs, train.micro_batch_pairs, train.epochs), (preset, 64, 2, 1));
         assert_eq!((train.learning_rate, train.warmup_ratio, train.max_grad_norm), (1e-4, 0.1, 1.0));
         assert_eq!((train.keep_checkpoints, train.seed, train.steps), (3, 42, None));
-        // An eighth of an epoch, which is the default.
+        // The default, an eighth of an epoch.
         assert_eq!((train.validate_every, train.checkpoint_every), (None, None));
         let lora = coin.lora.as_ref().unwrap();
         assert_eq!(lora, &coin::model::LoraConfig::default());
         assert_eq!((lora.rank, lora.alpha, lora.dropout), (16, 16.0, 0.05));
-        // The two runs differ in nothing else.
+        // The two runs do not differ in anything else.
         coin.objective.kind = Objective::Cit;
         coin.out.clone_from(&cit.out);
         assert_eq!(cit, coin);
-        // The presets differ in nothing else.
+        // The presets do not differ in anything else.
         let mut paper = run_file("cit", "paper");
         (paper.train.preset, paper.out) = (preset, cit.out.clone());
         assert_eq!(cit, paper);
     }
 }
 
-/// Runs the script with these variables and no other of its own.
+/// Runs the script with these variables set.
 fn reproduce(out: &Path, variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new("bash");
     command.arg(root().join("scripts/reproduce.sh")).env("OUT", out).env("COIN", env!("CARGO_BIN_EXE_coin"));
@@ -82,9 +83,8 @@ fn wrong_settings_are_refused_before_any_work() {
 }
 
 #[test]
-fn one_script_goes_from_data_to_the_report_and_on_from_where_it_was() {
-    let Some(data) =
-        test_folder("one_script_goes_from_data_to_the_report_and_on_from_where_it_was", &["weights/stories260K-hf"])
+fn the_script_runs_from_data_to_the_report_and_resumes() {
+    let Some(data) = test_folder("the_script_runs_from_data_to_the_report_and_resumes", &["weights/stories260K-hf"])
     else {
         return;
     };
@@ -133,7 +133,7 @@ fn one_script_goes_from_data_to_the_report_and_on_from_where_it_was() {
     assert_eq!(summary["runs"].as_array().unwrap().len(), 2);
     assert_eq!(read("tables.txt"), output.stdout[output.stdout.len() - read("tables.txt").len()..]);
 
-    // A run that lost its last part: training goes on from the checkpoint before, an evaluation from its ledger.
+    // After the last part of the results is lost, training resumes from its checkpoint and the evaluation from its ledger.
     let (adapter, ledger) = (read("coin/adapter/adapter_model.safetensors"), read("eval-coin/ledger.jsonl"));
     std::fs::remove_dir_all(out.join("coin/adapter")).unwrap();
     std::fs::remove_file(out.join("eval-coin/summary.json")).unwrap();
@@ -145,7 +145,7 @@ fn one_script_goes_from_data_to_the_report_and_on_from_where_it_was() {
     assert!(said.contains("pairs.jsonl exists") && said.contains("cit/adapter exists"), "{said}");
     assert!(said.contains("answers are in"), "{said}");
     assert_eq!(read("coin/adapter/adapter_model.safetensors"), adapter);
-    // Other batches round otherwise; the answers are the same.
+    // Other batches round differently, but the answers are the same.
     let answers = |ledger: &[u8]| -> Vec<[Value; 2]> {
         let lines = std::str::from_utf8(ledger).unwrap().lines();
         let records = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -154,13 +154,13 @@ fn one_script_goes_from_data_to_the_report_and_on_from_where_it_was() {
     assert!(read("eval-coin/ledger.jsonl").starts_with(&ledger[..half]));
     assert_eq!(answers(&read("eval-coin/ledger.jsonl")), answers(&ledger));
 
-    // Results of other settings are not mixed with these.
+    // Results of other settings are not mixed with them.
     let output = run("4");
     assert_eq!(output.status.code(), Some(2));
     assert!(error(&output).contains("STEPS=4"), "{}", error(&output));
 }
 
-/// Runs the command: whether it succeeded, and what it said on standard error.
+/// Runs the command. Returns its success and its standard error.
 fn coin(arguments: &[&str]) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_coin")).args(arguments).output().unwrap();
     (output.status.success(), error(&output))

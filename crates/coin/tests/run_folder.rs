@@ -1,4 +1,4 @@
-//! Run folders that cannot be written: a full disk, a missing permission.
+//! Run folders that cannot be used: a full disk, missing permissions, another owner, another process, a finished run.
 #![cfg(unix)]
 
 mod training;
@@ -11,10 +11,10 @@ use std::process::Command;
 use coin::core::output_folder::MARKER;
 use training::{run_file, train};
 
-/// A user that owns nothing.
+/// A user who owns nothing.
 const NOBODY: u32 = 65534;
 
-/// A small file system in memory, unmounted at its end.
+/// A small file system in memory, unmounted when dropped.
 struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
@@ -55,7 +55,7 @@ fn a_full_disk_loses_no_checkpoint() {
     let checkpoints = || std::fs::read_dir(out.join("checkpoints")).unwrap().flatten().map(|entry| entry.file_name());
     let left: Vec<_> = checkpoints().collect();
     assert!((1..10).contains(&left.len()), "{left:?}");
-    assert!(left.iter().all(|name| name.to_string_lossy().starts_with("step-")), "nothing half-written: {left:?}");
+    assert!(left.iter().all(|name| name.to_string_lossy().starts_with("step-")), "incomplete checkpoint: {left:?}");
 
     disk.enlarge("size=64m");
     let output = train(&config, &out, &[&keep_all[..], &["--resume"]].concat()).output().unwrap();
@@ -63,7 +63,7 @@ fn a_full_disk_loses_no_checkpoint() {
     let whole = dir.path().join("whole");
     assert!(train(&config, &whole, &keep_all).output().unwrap().status.success());
     let adapter = |out: &Path| std::fs::read(out.join("adapter/adapter_model.safetensors")).unwrap();
-    assert!(adapter(&out) == adapter(&whole), "resumed after a full disk, the run ends as one that never met one");
+    assert!(adapter(&out) == adapter(&whole), "a run resumed after a full disk must end like an uninterrupted one");
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn folders_without_write_permission_are_refused_before_any_work() {
     let is_root = std::fs::metadata(dir.path()).unwrap().uid() == 0;
     let attempt = |out: &Path| {
         let mut command = train(&config, out, &["--set", "train.steps=2"]);
-        // Permissions do not bind the superuser.
+        // Permissions do not restrict the superuser.
         if is_root {
             command.uid(NOBODY).gid(NOBODY);
         }
@@ -86,7 +86,7 @@ fn folders_without_write_permission_are_refused_before_any_work() {
     open(&locked, 0o555);
     let Ok(output) = attempt(&locked.join("run")) else {
         eprintln!(
-            "skipped: folders_without_write_permission_are_refused_before_any_work needs a program others may run"
+            "skipped: folders_without_write_permission_are_refused_before_any_work needs a program that other users may run"
         );
         return;
     };
@@ -118,7 +118,7 @@ fn outcome(mut command: Command) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn a_folder_that_this_program_did_not_make_is_left_as_it_is() {
+fn a_folder_that_this_program_did_not_create_is_left_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let config = run_file(dir.path());
     let names = ["config.resolved.toml", "metrics.jsonl", "failed-batch.json", "report.html"];
@@ -133,7 +133,10 @@ fn a_folder_that_this_program_did_not_make_is_left_as_it_is() {
         std::fs::write(&mine, "mine").unwrap();
         for more in [&[][..], &["--resume"]] {
             let (code, _, told) = outcome(train(&config, &out, more));
-            assert!(code == Some(2) && told.contains(&format!("contains {name} but was not created by this program")), "{told}");
+            assert!(
+                code == Some(2) && told.contains(&format!("contains {name} but was not created by this program")),
+                "{told}"
+            );
         }
         assert_eq!(std::fs::read_to_string(&mine).unwrap(), "mine");
         assert_eq!(std::fs::read_dir(&out).unwrap().count(), 1, "{name}");
@@ -152,8 +155,8 @@ fn two_processes_do_not_train_into_one_folder() {
     let mut codes = ended.map(|output| output.status.code());
     codes.sort();
     assert_eq!(codes, [Some(0), Some(2)], "{told:?}");
-    // Whichever way the second one met the first.
-    let reasons = ["another process is writing to this folder", "earlier run", "holds a finished run"];
+    // The reason depends on how far the first process had come.
+    let reasons = ["another process is writing to this folder", "earlier run", "contains a finished run"];
     assert!(told.iter().any(|told| reasons.iter().any(|reason| told.contains(reason))), "{told:?}");
     let metrics = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
     let steps = metrics.lines().filter(|line| line.starts_with("{\"step\":")).count();
@@ -161,11 +164,11 @@ fn two_processes_do_not_train_into_one_folder() {
 }
 
 #[test]
-fn a_finished_run_is_told_and_left_alone() {
+fn a_finished_run_is_reported_and_left_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let config = run_file(dir.path());
     let out = dir.path().join("run");
-    // A report that cannot be written fails no run.
+    // A report that cannot be written does not fail the run.
     std::fs::create_dir_all(out.join("report.html")).unwrap();
     std::fs::write(out.join(MARKER), "").unwrap();
     let short = ["--set", "train.steps=2", "--set", "train.checkpoint_every=0", "--resume"];
@@ -186,7 +189,7 @@ fn a_finished_run_is_told_and_left_alone() {
         assert!(code == Some(2) && told.contains(words), "{words}: {told}");
     }
     let (code, _, told) = outcome(train(&config, &out, &short[..4]));
-    assert!(code == Some(2) && told.contains("holds a finished run"), "{told}");
+    assert!(code == Some(2) && told.contains("contains a finished run"), "{told}");
     assert_eq!(metrics(), first);
     let (code, _, told) = outcome(train(&config, &out, &["--ranks", "2", "--rank", "2", "--address", "127.0.0.1:9"]));
     assert!(code == Some(2) && told.contains("--rank 2") && told.contains("--ranks 2"), "{told}");

@@ -1,4 +1,4 @@
-//! Signals in the middle of a run: a kill loses at most the steps since the last checkpoint, a polite one none.
+//! Signals during a run: SIGKILL loses at most the steps since the last checkpoint, SIGTERM and SIGINT lose none.
 #![cfg(unix)]
 
 mod training;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use training::{run_file, train};
 
-/// Waits until the run has done a few steps.
+/// Waits until the run has written a few checkpoints.
 fn wait_for_checkpoint(out: &Path, child: &mut Child) {
     let start = Instant::now();
     loop {
@@ -24,7 +24,7 @@ fn wait_for_checkpoint(out: &Path, child: &mut Child) {
 }
 
 #[test]
-fn killed_and_stopped_runs_end_as_one_that_was_not() {
+fn killed_and_stopped_runs_end_like_an_uninterrupted_one() {
     let dir = tempfile::tempdir().unwrap();
     let config = run_file(dir.path());
     let adapter = |out: &Path| std::fs::read(out.join("adapter/adapter_model.safetensors")).unwrap();
@@ -41,15 +41,15 @@ fn killed_and_stopped_runs_end_as_one_that_was_not() {
         let told = String::from_utf8_lossy(&ended.stderr);
         match signal {
             "-KILL" => assert_eq!(ended.status.code(), None),
-            // As the shell has it, so that `train && eval` does not evaluate half a run.
+            // The shell's convention, so that `train && eval` does not evaluate half a run.
             _ => {
                 let code = if signal == "-INT" { 130 } else { 143 };
                 assert_eq!(ended.status.code(), Some(code), "{signal}: {told}");
-                assert!(told.contains("with a checkpoint; continue with --resume"), "{told}");
+                assert!(told.contains("with a checkpoint; resume with --resume"), "{told}");
                 assert!(told.contains(&format!("stopped by SIG{}", signal.trim_start_matches('-'))), "{told}");
             }
         }
-        // Without --resume the run's folder is not touched.
+        // Without --resume the run folder stays unchanged.
         let refused = train(&config, &out, &[]).output().unwrap();
         assert_eq!(refused.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&refused.stderr).contains("earlier run"));
@@ -64,7 +64,7 @@ fn a_signal_that_the_caller_ignores_does_not_stop_a_run() {
     let config = run_file(dir.path());
     let out = dir.path().join("run");
     let run = train(&config, &out, &[]);
-    // As `nohup` does it.
+    // Like `nohup`.
     let mut shell = Command::new("sh");
     shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(run.get_program()).args(run.get_args());
     let mut child = shell.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -108,7 +108,7 @@ fn processes_share_a_run_and_agree_with_one() {
             assert!((a - b).abs() < 1e-4 * a.abs().max(1.0), "{key}: {a} {b}");
         }
     }
-    // Both go on from the checkpoint that rank 0 wrote.
+    // Both resume from the checkpoint that rank 0 wrote.
     let adapter = |out: &Path| std::fs::read(out.join("adapter/adapter_model.safetensors")).unwrap();
     let whole = adapter(&out);
     std::fs::remove_dir_all(out.join("adapter")).unwrap();

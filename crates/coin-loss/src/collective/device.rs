@@ -30,21 +30,21 @@ impl Collective for DeviceCollective {
         self.rank
     }
 
-    fn ranks(&self) -> usize {
+    fn world_size(&self) -> usize {
         self.devices.len()
     }
 
-    fn gather(&self, rows: Tensor<2>) -> Result<Tensor<2>, CollectiveError> {
+    fn all_gather(&self, rows: Tensor<2>) -> Result<Tensor<2>, CollectiveError> {
         let rows = rows.without_autodiff().cast(DType::F32);
         let [n, d] = rows.dims();
         let own = self.rank * n;
         // Every other rank adds zeros to these rows.
-        let among = Tensor::<2>::zeros([self.ranks() * n, d], (&rows.device(), DType::F32));
+        let among = Tensor::<2>::zeros([self.world_size() * n, d], (&rows.device(), DType::F32));
         let among = among.slice_assign([own..own + n, 0..d], rows);
         Ok(all_reduce(among, ReduceOperation::Sum, self.devices.clone()).resolve())
     }
 
-    fn sum(&self, values: Tensor<1>) -> Result<Tensor<1>, CollectiveError> {
+    fn all_reduce(&self, values: Tensor<1>) -> Result<Tensor<1>, CollectiveError> {
         let values = values.without_autodiff().cast(DType::F32);
         Ok(all_reduce(values, ReduceOperation::Sum, self.devices.clone()).resolve())
     }

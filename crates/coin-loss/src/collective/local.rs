@@ -32,10 +32,10 @@ struct State {
 
 impl LocalCollective {
     /// Creates the ranks, one for each thread.
-    pub fn new(ranks: usize) -> Vec<Self> {
-        let state = State { given: vec![None; ranks], taken: 0, gone: None };
+    pub fn new(world_size: usize) -> Vec<Self> {
+        let state = State { given: vec![None; world_size], taken: 0, gone: None };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
-        (0..ranks).map(|rank| LocalCollective { rank, shared: shared.clone() }).collect()
+        (0..world_size).map(|rank| LocalCollective { rank, shared: shared.clone() }).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -64,11 +64,11 @@ impl Collective for LocalCollective {
         self.rank
     }
 
-    fn ranks(&self) -> usize {
+    fn world_size(&self) -> usize {
         self.state().given.len()
     }
 
-    fn gather(&self, rows: Tensor<2>) -> Result<Tensor<2>, CollectiveError> {
+    fn all_gather(&self, rows: Tensor<2>) -> Result<Tensor<2>, CollectiveError> {
         let rows = rows.without_autodiff().cast(DType::F32);
         let (device, shape) = (rows.device(), rows.dims());
         // A fast rank waits here until the slowest has finished the previous round.

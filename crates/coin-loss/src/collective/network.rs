@@ -1,7 +1,7 @@
 //! Ranks that are processes.
 //!
-//! Rank 0 listens, the others connect to it. In a round every rank sends its rows to rank 0, which sends back those of
-//! all. A message is the round's number and the shape, 8 + 4 + 4 bytes, and the values, 4 bytes each, all
+//! Rank 0 listens, and the others connect to it. In each round, every rank sends its rows to rank 0, which sends back the rows
+//! of all ranks. A message is the number of the round (8 bytes), the shape (4 + 4 bytes) and the values (4 bytes each), all
 //! little-endian.
 
 use std::io::{self, Read, Write};
@@ -13,47 +13,48 @@ use burn::tensor::{DType, Tensor, TensorData};
 
 use super::{Collective, CollectiveError};
 
-/// First bytes of a connection; the last is the protocol's version.
+/// First bytes of a connection. The last one is the protocol's version.
 const GREETING: [u8; 8] = *b"coinrnk\x01";
 
-/// How long a pause is between two tries to connect or to accept.
+/// Pause between two attempts to connect or to accept.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Where the ranks meet, and what they agree on.
+/// Settings of a [`NetworkCollective`]. Address, world size and session must be equal on all ranks.
 #[derive(Debug, Clone)]
 pub struct NetworkOptions {
-    /// Host and port at which rank 0 listens. Whoever reaches them can take part: keep it within the machine
-    /// (`127.0.0.1`) or a network that is trusted.
+    /// Host and port at which rank 0 listens. Anyone who can reach them can take part, so use the local machine (`127.0.0.1`)
+    /// or a trusted network.
     pub address: String,
     /// This process's rank, from 0.
     pub rank: usize,
-    /// Number of processes.
-    pub ranks: usize,
-    /// What all ranks must work on; a rank with another text is refused.
+    /// Number of ranks, one per process.
+    pub world_size: usize,
+    /// Identifies the work. A rank with another text is rejected.
     pub session: String,
-    /// How long a rank waits for the others to come, and in every round for their rows. Default ten minutes (ours).
+    /// Time that a rank waits for the others to connect, and in every round for their rows. Default ten minutes (this crate's
+    /// choice).
     pub timeout: Duration,
 }
 
 impl NetworkOptions {
-    /// Ranks that meet at `address`.
-    pub fn new(address: impl Into<String>, rank: usize, ranks: usize) -> Self {
+    /// Returns the settings of a rank with an empty session and the default timeout.
+    pub fn new(address: impl Into<String>, rank: usize, world_size: usize) -> Self {
         let timeout = Duration::from_secs(600);
-        NetworkOptions { address: address.into(), rank, ranks, session: String::new(), timeout }
+        NetworkOptions { address: address.into(), rank, world_size, session: String::new(), timeout }
     }
 }
 
-/// A rank among processes that reach each other by TCP, on one machine or several.
+/// A rank that runs in its own process and communicates by TCP, on one machine or several.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
 /// use coin_loss::collective::{Collective, NetworkCollective, NetworkOptions};
-/// // Threads stand for the processes here.
+/// // Threads take the place of processes in this example.
 /// let rank = |rank: usize| {
 ///     let meeting = NetworkOptions { session: "example".to_owned(), ..NetworkOptions::new("127.0.0.1:47613", rank, 2) };
 ///     let collective = NetworkCollective::connect(&meeting)?;
 ///     let own = Tensor::<2>::from_floats([[rank as f32, 0.5]], &Device::flex());
-///     Ok::<_, coin_loss::collective::CollectiveError>(collective.gather(own)?.dims())
+///     Ok::<_, coin_loss::collective::CollectiveError>(collective.all_gather(own)?.dims())
 /// };
 /// let other = std::thread::spawn(move || rank(1));
 /// assert_eq!(rank(0)?, [2, 2]);
@@ -63,14 +64,14 @@ impl NetworkOptions {
 #[derive(Debug)]
 pub struct NetworkCollective {
     rank: usize,
-    ranks: usize,
+    world_size: usize,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
     round: u64,
-    /// On rank 0 all others in their order, elsewhere rank 0 alone.
+    /// On rank 0 all other ranks in order, elsewhere rank 0 only.
     peers: Vec<Peer>,
 }
 
@@ -85,15 +86,15 @@ impl NetworkCollective {
     /// Waits until all ranks are connected.
     ///
     /// # Errors
-    /// The address cannot be used or reached, a rank does not come in time, or one works on something else.
+    /// The address cannot be used or reached, a rank does not connect in time, or a rank has another session.
     pub fn connect(options: &NetworkOptions) -> Result<Self, CollectiveError> {
-        CollectiveError::check(options.rank, options.ranks)?;
+        CollectiveError::check(options.rank, options.world_size)?;
         let peers = match options.rank {
             0 => accept(options)?,
             _ => vec![reach(options)?],
         };
         let state = Mutex::new(State { round: 0, peers });
-        Ok(NetworkCollective { rank: options.rank, ranks: options.ranks, state })
+        Ok(NetworkCollective { rank: options.rank, world_size: options.world_size, state })
     }
 }
 
@@ -102,11 +103,11 @@ impl Collective for NetworkCollective {
         self.rank
     }
 
-    fn ranks(&self) -> usize {
-        self.ranks
+    fn world_size(&self) -> usize {
+        self.world_size
     }
 
-    fn gather(&self, rows: Tensor<2>) -> Result<Tensor<2>, CollectiveError> {
+    fn all_gather(&self, rows: Tensor<2>) -> Result<Tensor<2>, CollectiveError> {
         let rows = rows.without_autodiff().cast(DType::F32);
         let (device, [n, d]) = (rows.device(), rows.dims());
         let values = rows.try_into_vec_as::<f32>().map_err(|error| CollectiveError::Device(format!("{error:?}")))?;
@@ -120,31 +121,31 @@ impl Collective for NetworkCollective {
                     all.extend(peer.receive(round, n, d)?);
                 }
                 for peer in &mut state.peers {
-                    peer.send(round, self.ranks * n, d, &all)?;
+                    peer.send(round, self.world_size * n, d, &all)?;
                 }
             }
             _ => {
                 let root = &mut state.peers[0];
                 root.send(round, n, d, &all)?;
-                all = root.receive(round, self.ranks * n, d)?;
+                all = root.receive(round, self.world_size * n, d)?;
             }
         }
-        let data = TensorData::new(from_bytes(&all), [self.ranks * n, d]);
+        let data = TensorData::new(from_bytes(&all), [self.world_size * n, d]);
         Ok(Tensor::from_data(data, (&device, DType::F32)))
     }
 }
 
-/// Rank 0's connections, in the order of ranks.
+/// Accepts the connections of rank 0, in rank order.
 fn accept(options: &NetworkOptions) -> Result<Vec<Peer>, CollectiveError> {
     let address = &options.address;
     let failed = |what: &str, source| error(what.to_owned(), address, source);
     let listener = TcpListener::bind(address).map_err(|source| failed("cannot listen", source))?;
     listener.set_nonblocking(true).map_err(|source| failed("cannot listen", source))?;
-    let mut peers: Vec<Option<Peer>> = (1..options.ranks).map(|_| None).collect();
+    let mut peers: Vec<Option<Peer>> = (1..options.world_size).map(|_| None).collect();
     let deadline = Instant::now() + options.timeout;
     while let Some(missing) = peers.iter().position(Option::is_none) {
         match listener.accept() {
-            // A stranger, or one that broke off, does not end the run: its place stays free.
+            // A connection that is not a rank, or that broke off, does not end the run. The rank can still connect.
             Ok((stream, from)) => match greet_as_root(stream, options) {
                 Ok((rank, stream)) if peers.get(rank - 1).is_some_and(Option::is_none) => {
                     peers[rank - 1] = Some(Peer { rank, address: from.to_string(), stream });
@@ -159,7 +160,7 @@ fn accept(options: &NetworkOptions) -> Result<Vec<Peer>, CollectiveError> {
             Err(source) if source.kind() == io::ErrorKind::WouldBlock => {
                 if Instant::now() > deadline {
                     let source = io::ErrorKind::TimedOut.into();
-                    return Err(failed(&format!("rank {} did not come", missing + 1), source));
+                    return Err(failed(&format!("rank {} did not connect in time", missing + 1), source));
                 }
                 std::thread::sleep(PAUSE);
             }
@@ -169,42 +170,42 @@ fn accept(options: &NetworkOptions) -> Result<Vec<Peer>, CollectiveError> {
     Ok(peers.into_iter().flatten().collect())
 }
 
-/// Why a connection is not a rank of this run.
+/// The reason why a connection is not a rank of this run.
 enum Greeting {
     Stranger,
     Other(CollectiveError),
 }
 
-/// Reads a newcomer's greeting and answers it.
+/// Reads the greeting of a new connection and answers it.
 fn greet_as_root(stream: TcpStream, options: &NetworkOptions) -> Result<(usize, TcpStream), Greeting> {
     let mut stream = prepared(stream, options.timeout.min(Duration::from_secs(10))).map_err(|_| Greeting::Stranger)?;
     let mut head = [0; 20];
     stream.read_exact(&mut head).map_err(|_| Greeting::Stranger)?;
     let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]) as usize;
-    let (rank, ranks, length) = (number(8), number(12), number(16));
-    if head[..8] != GREETING || rank == 0 || rank >= options.ranks || length > 4096 {
+    let (rank, world_size, length) = (number(8), number(12), number(16));
+    if head[..8] != GREETING || rank == 0 || rank >= options.world_size || length > 4096 {
         return Err(Greeting::Stranger);
     }
     let mut session = vec![0; length];
     stream.read_exact(&mut session).map_err(|_| Greeting::Stranger)?;
-    let agreed = ranks == options.ranks && session == options.session.as_bytes();
+    let agreed = world_size == options.world_size && session == options.session.as_bytes();
     stream.write_all(&[u8::from(agreed)]).map_err(|_| Greeting::Stranger)?;
     if !agreed {
-        let got = format!("{ranks} ranks on `{}`", String::from_utf8_lossy(&session));
-        let expected = format!("{} ranks on `{}`", options.ranks, options.session);
+        let got = format!("{world_size} ranks on `{}`", String::from_utf8_lossy(&session));
+        let expected = format!("{} ranks on `{}`", options.world_size, options.session);
         return Err(Greeting::Other(CollectiveError::Disagreement { rank, got, expected }));
     }
     let stream = prepared(stream, options.timeout).map_err(|_| Greeting::Stranger)?;
     Ok((rank, stream))
 }
 
-/// The connection to rank 0, which may come later.
+/// Connects to rank 0, which may start later.
 fn reach(options: &NetworkOptions) -> Result<Peer, CollectiveError> {
     let address = &options.address;
     let failed = |source| error("cannot reach rank 0".to_owned(), address, source);
     let deadline = Instant::now() + options.timeout;
     let stream = loop {
-        // A name may stand for several addresses; rank 0 listens at one of them.
+        // A name may have several addresses, and rank 0 listens at one of them.
         match TcpStream::connect(address) {
             Ok(stream) => break stream,
             Err(source) if Instant::now() > deadline => return Err(failed(source)),
@@ -213,7 +214,7 @@ fn reach(options: &NetworkOptions) -> Result<Peer, CollectiveError> {
     };
     let mut stream = prepared(stream, options.timeout).map_err(failed)?;
     let mut greeting = GREETING.to_vec();
-    for number in [options.rank, options.ranks, options.session.len()] {
+    for number in [options.rank, options.world_size, options.session.len()] {
         greeting.extend((number as u32).to_le_bytes());
     }
     greeting.extend(options.session.as_bytes());
@@ -222,7 +223,7 @@ fn reach(options: &NetworkOptions) -> Result<Peer, CollectiveError> {
     match agreed {
         [1] => Ok(Peer { rank: 0, address: address.clone(), stream }),
         _ => {
-            let expected = format!("{} ranks on `{}`", options.ranks, options.session);
+            let expected = format!("{} ranks on `{}`", options.world_size, options.session);
             Err(CollectiveError::Disagreement { rank: 0, got: "another run".to_owned(), expected })
         }
     }
@@ -255,7 +256,7 @@ impl Peer {
         self.stream.write_all(&head).and_then(|()| self.stream.write_all(values)).map_err(|source| self.failed(source))
     }
 
-    /// The bytes of `n` rows of `d` values.
+    /// Receives the bytes of `n` rows of `d` values.
     fn receive(&mut self, round: u64, n: usize, d: usize) -> Result<Vec<u8>, CollectiveError> {
         let mut head = [0; 16];
         self.stream.read_exact(&mut head).map_err(|source| self.failed(source))?;

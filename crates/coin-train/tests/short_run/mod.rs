@@ -1,4 +1,4 @@
-//! A short run of a tiny model. Not every test file uses all of it.
+//! A short run of a tiny model. No test file uses all of it.
 #![allow(dead_code)]
 
 use std::path::Path;
@@ -6,13 +6,13 @@ use std::path::Path;
 use burn::tensor::Device;
 use coin_data::{Pair, pairs};
 use coin_model::{FloatType, Llama, LlamaConfig, checkpoint};
-use coin_train::{Outcome, Progress, RunConfig, RunOptions, TrainError, Trainer};
+use coin_train::{Progress, RunConfig, RunOptions, TrainError, TrainOutcome, Trainer};
 use serde_json::{Value, json};
 
-/// Words of the tokenizer.
+/// Number of words of the tokenizer.
 pub const WORDS: usize = 40;
 
-/// A model folder, pairs, and the settings of a short run with everything that has a state.
+/// Writes a model folder and pairs, and returns the settings of a short run that uses every stateful part.
 pub fn prepare(dir: &Path) -> RunConfig {
     let config: LlamaConfig = serde_json::from_value(json!({
         "model_type": "llama", "vocab_size": WORDS, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
@@ -39,7 +39,7 @@ pub fn prepare(dir: &Path) -> RunConfig {
     RunConfig::parse(&text, "run.toml", &[]).unwrap()
 }
 
-/// Pairs over the words of the tokenizer; another `variant` has other texts.
+/// Writes pairs of words of the tokenizer. The texts depend on `variant`.
 pub fn write_pairs(path: &Path, variant: usize) {
     let pair = |number: usize| {
         let word = |at: usize| format!("w{}", 3 + (number * 7 + at * 5 + variant) % (WORDS - 3));
@@ -55,16 +55,20 @@ pub fn write_pairs(path: &Path, variant: usize) {
 }
 
 /// Runs to the end.
-pub fn run(config: &RunConfig, options: RunOptions, progress: impl FnMut(&Progress)) -> Result<Outcome, TrainError> {
+pub fn run(
+    config: &RunConfig,
+    options: RunOptions,
+    progress: impl FnMut(&Progress),
+) -> Result<TrainOutcome, TrainError> {
     Trainer::new(config.clone(), &Device::flex())?.run(options, progress)
 }
 
-/// The run in another folder.
+/// Returns the settings with another run folder.
 pub fn at(config: &RunConfig, name: &str) -> RunConfig {
     RunConfig { out: config.out.with_file_name(name), ..config.clone() }
 }
 
-/// The adapters and every line of the metrics but the seconds.
+/// Reads the adapters and the lines of the metrics, without the seconds.
 pub fn results(out: &Path) -> (Vec<u8>, Vec<u8>, Vec<Value>) {
     let read = |name: &str| std::fs::read(out.join(name)).unwrap();
     let lines = String::from_utf8(read("metrics.jsonl")).unwrap();
@@ -77,5 +81,5 @@ pub fn results(out: &Path) -> (Vec<u8>, Vec<u8>, Vec<Value>) {
     (read("adapter/adapter_model.safetensors"), read("adapter-best/adapter_model.safetensors"), lines)
 }
 
-/// Resumes, and is not stopped.
+/// Options to resume without a flag to stop.
 pub const RESUME: RunOptions = RunOptions { resume: true, stop: None };

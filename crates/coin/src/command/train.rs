@@ -9,8 +9,7 @@ use coin::eval::Report;
 use coin::hub::Files;
 use coin::learning_curves;
 use coin::loss::collective::{DeviceCollective, LocalCollective, NetworkCollective, NetworkOptions};
-use coin::train::estimate::MemoryEstimate;
-use coin::train::{Outcome, Progress, RunConfig, RunOptions, TrainError, Trainer};
+use coin::train::{MemoryEstimate, Progress, RunConfig, RunOptions, TrainError, TrainOutcome, Trainer};
 
 use super::model_arguments::{folder, warn};
 use crate::failure::{Failure, OrFail, bad_input};
@@ -23,31 +22,31 @@ pub struct Arguments {
     /// The run file.
     #[arg(long)]
     config: PathBuf,
-    /// Changes a key of the run file, such as `train.seed=7`; may be given again.
+    /// Overrides a key of the run file, such as `train.seed=7`. Can be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Resumes from the newest checkpoint of the run folder, if there is one.
     #[arg(long)]
     resume: bool,
-    /// Checks everything and prints the resolved configuration, the layers, the steps and the memory instead of training.
+    /// Checks everything and prints the resolved configuration, layers, steps and memory instead of training.
     #[arg(long)]
     dry_run: bool,
-    /// Takes names on the hub from the cache, without network.
+    /// Looks up names on the hub in the cache only, without network access.
     #[arg(long)]
     offline: bool,
-    /// Number of processes of a data-parallel run; each is started with its `--rank` and all with the same `--address`.
+    /// Number of processes of a data-parallel run. Start each with its `--rank` and all with the same `--address`.
     #[arg(long, value_name = "N", requires_all = ["rank", "address"])]
     ranks: Option<usize>,
-    /// This process's place among the `--ranks`, from 0; rank 0 writes the run folder.
+    /// Rank of this process, from 0 to `--ranks` minus 1. Rank 0 writes the run folder.
     #[arg(long, value_name = "R", requires = "ranks")]
     rank: Option<usize>,
-    /// Where the processes meet: rank 0 listens there. Only on a network that is trusted.
+    /// Address at which rank 0 listens for the other processes. Use a trusted network only.
     #[arg(long, value_name = "HOST:PORT", requires = "ranks")]
     address: Option<String>,
 }
 
 impl Arguments {
-    /// Whether this process is one of a run's `--ranks`.
+    /// True if this process is one of the `--ranks` of a run.
     pub fn joins_ranks(&self) -> bool {
         self.ranks.is_some()
     }
@@ -55,7 +54,7 @@ impl Arguments {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
         if let Some((rank, ranks)) = self.rank.zip(self.ranks).filter(|(rank, ranks)| rank >= ranks) {
-            return bad_input(format!("--rank {rank}: expected a place from 0, below --ranks {ranks}"));
+            return bad_input(format!("--rank {rank}: expected a number below --ranks {ranks}, counted from 0"));
         }
         let mut config = RunConfig::read(&self.config, &self.set).input()?;
         let of_hub = |option, path: &Path, files| folder(option, &path.to_string_lossy(), files, self.offline);
@@ -64,19 +63,19 @@ impl Arguments {
         config.model.fetched = Some((model, adapter.transpose()?));
         let devices = device::all_named(&config.train.device).input()?;
         if self.ranks.is_some() && devices.len() > 1 {
-            return bad_input("--ranks: one device a process, but train.device names several");
+            return bad_input("--ranks needs one device per process, but train.device names several");
         }
         let out = config.out.clone();
         if out.exists() && !out.is_dir() {
-            return bad_input(format!("out = {}: a file is in the way, expected a folder", out.display()));
+            return bad_input(format!("out = {}: expected a folder, found a file", out.display()));
         }
         let trainer = Trainer::new(config, &devices[0]).input()?;
         warn(trainer.warnings());
         let changed = trainer.changed();
         for (count, what) in [
-            (changed.shortened, "texts are longer than data.max_tokens and lose their prompt's middle"),
-            (changed.cut, "texts are longer than data.max_tokens and lose the end of their answer"),
-            (changed.skipped, "pairs are left out: they or their partners are longer than data.max_tokens"),
+            (changed.shortened, "texts are longer than data.max_tokens; the middle of their prompt is cut"),
+            (changed.cut, "texts are longer than data.max_tokens; the end of their answer is cut"),
+            (changed.skipped, "pairs are left out because they or their partners are longer than data.max_tokens"),
         ] {
             if count > 0 {
                 eprintln!("coin: {count} {what}");
@@ -91,7 +90,7 @@ impl Arguments {
         }
         trainer.check_folder(self.resume).input()?;
         if self.resume && trainer.is_finished().input()? {
-            println!("{}: the run is finished, there is nothing left to do", out.display());
+            println!("{}: the run is finished; there is nothing left to do", out.display());
             return Ok(());
         }
         let signals = Signals::watch("stopping after this step, with a checkpoint")?;
@@ -131,9 +130,9 @@ impl Arguments {
         })?;
         bar.finish();
         let stopped = match outcome {
-            Outcome::Finished(_) => None,
-            Outcome::Stopped(step) => {
-                let kept = format!("after step {step} of {steps}, with a checkpoint; continue with --resume");
+            TrainOutcome::Finished(_) => None,
+            TrainOutcome::Stopped(step) => {
+                let kept = format!("after step {step} of {steps}, with a checkpoint; resume with --resume");
                 Some(signals.failure(&kept))
             }
         };
@@ -158,7 +157,7 @@ impl Arguments {
                 println!("learning curves in {}", out.join("report.html").display());
             }
         }
-        // What was trained is there all the same.
+        // The adapter is written even if the report is not.
         if let Err(failure) = report {
             warn(&[format!("the report could not be written: {failure}")]);
         }

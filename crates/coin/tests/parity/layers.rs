@@ -232,7 +232,7 @@ fn adapted(at: &Setting, quantization: Option<Quantization>, recompute: bool) ->
     let batch = TokenBatch::left_padded(&rows(), 0, 1, &at.autodiff()).unwrap();
     let gradients = match recompute {
         true => {
-            let (hidden, tape) = model.hidden_recomputed(&batch, Some(&key()));
+            let (hidden, tape) = model.hidden_checkpointed(&batch, Some(&key()));
             let gradients = results.backward(model.logits(last(hidden)));
             tape.backward(&model, gradients)
         }

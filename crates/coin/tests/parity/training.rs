@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use coin::data::tokenize::TokenRow;
+use coin::data::tokenize::{PairRow, TokenRow};
 use coin::data::{Pair, pairs};
 use coin::loss::collective::LocalCollective;
 use coin::loss::{CoinLossConfig, Pooling};
 use coin::model::{FloatType, Llama, checkpoint};
-use coin::train::config::{Objective, Preset};
-use coin::train::objective::{PairRow, StepObjective};
-use coin::train::{Progress, RunConfig, RunOptions, Trainer};
+use coin::train::config::{Objective, TrainPreset};
+use coin::train::{Progress, RunConfig, RunOptions, StepObjective, Trainer};
 use serde_json::{Value, json};
 
 use crate::case::{Case, Depth, Results, Setting, config};
@@ -22,25 +21,25 @@ pub const CASES: &[Case] = &[
         name: "step/strict, whole batch",
         types: ALL,
         depth: Depth::Step,
-        run: |at| step(at, Preset::Strict, 6, false),
+        run: |at| step(at, TrainPreset::Strict, 6, false),
     },
     Case {
         name: "step/strict, gradients cached",
         types: F32,
         depth: Depth::Step,
-        run: |at| step(at, Preset::Strict, 2, false),
+        run: |at| step(at, TrainPreset::Strict, 2, false),
     },
     Case {
         name: "step/strict, cached, recomputed",
         types: F32,
         depth: Depth::Step,
-        run: |at| step(at, Preset::Strict, 4, true),
+        run: |at| step(at, TrainPreset::Strict, 4, true),
     },
     Case {
         name: "step/paper, micro-batches",
         types: F32,
         depth: Depth::Step,
-        run: |at| step(at, Preset::Paper, 2, false),
+        run: |at| step(at, TrainPreset::Paper, 2, false),
     },
     Case { name: "step/two ranks", types: F32, depth: Depth::Step, run: two_ranks },
     Case { name: "run/20 steps, validation, adapter", types: F32, depth: Depth::Training, run },
@@ -64,7 +63,7 @@ fn pairs_of_rows() -> Vec<PairRow> {
         .collect()
 }
 
-fn objective(kind: Objective, preset: Preset, checkpointing: bool) -> StepObjective {
+fn objective(kind: Objective, preset: TrainPreset, checkpointing: bool) -> StepObjective {
     StepObjective {
         kind,
         preset,
@@ -72,13 +71,13 @@ fn objective(kind: Objective, preset: Preset, checkpointing: bool) -> StepObject
         contrastive_batch: 64,
         pooling: Pooling::Last,
         seed: 3,
-        checkpointing,
+        gradient_checkpointing: checkpointing,
         loss_scale: 1.0,
     }
 }
 
 /// Both objectives, with dropout.
-fn step(at: &Setting, preset: Preset, micro: usize, checkpointing: bool) -> Results {
+fn step(at: &Setting, preset: TrainPreset, micro: usize, checkpointing: bool) -> Results {
     let mut results = Results::default();
     let (model, pairs) = (at.adapted(0.2, None), pairs_of_rows());
     let pairs: Vec<&PairRow> = pairs.iter().collect();
@@ -96,7 +95,7 @@ fn step(at: &Setting, preset: Preset, micro: usize, checkpointing: bool) -> Resu
 fn two_ranks(at: &Setting) -> Results {
     let mut results = Results::default();
     let (model, pairs) = (at.adapted(0.2, None), pairs_of_rows());
-    let objective = objective(Objective::Coin, Preset::Strict, false);
+    let objective = objective(Objective::Coin, TrainPreset::Strict, false);
     let step = |collective: LocalCollective| {
         let pairs: Vec<&PairRow> = pairs.iter().collect();
         objective.step_of_rank(&model, &pairs, 2, 4, &collective).unwrap()

@@ -1,13 +1,12 @@
 //! AdamW (Loshchilov and Hutter 2019) with the constants that torch uses.
 //!
-//! burn's AdamW keeps the betas in f32 and computes the bias corrections in it, which makes every update 2e-6 to 7e-6 too
-//! small from the second step on. Here the constants are f64, as in `torch.optim.AdamW`; the moments are f32 tensors.
+//! burn's AdamW keeps the betas and computes the bias corrections in f32, which makes every update 2e-6 to 7e-6 too small
+//! from the second step on. Here the constants are f64, as in `torch.optim.AdamW`. The moments are f32 tensors.
 
 use burn::optim::{AdaptiveMomentumState, LearningRate, Optimizer};
 use burn::tensor::{Device, Tensor};
 
-/// AdamW with torch's defaults but weight decay: betas 0.9 and 0.999, epsilon 1e-8, no weight decay (the released
-/// program's).
+/// AdamW with torch's betas, 0.9 and 0.999, and epsilon, 1e-8, but without weight decay, as in the released program.
 #[derive(Debug, Clone)]
 pub struct AdamW {
     beta_1: f64,

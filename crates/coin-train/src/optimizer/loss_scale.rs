@@ -1,20 +1,20 @@
-//! Dynamic loss scaling (Micikevicius et al. 2018): f16 gradients below 6e-8 vanish, so the loss is multiplied before
+//! Dynamic loss scaling (Micikevicius et al. 2018). Gradients below 6e-8 vanish in f16, so the loss is multiplied before
 //! the backward pass and the gradients are divided after it.
 
 use serde::{Deserialize, Serialize};
 
-/// The factor, and how it adapts: halved when gradients overflow, doubled after 2,000 steps without overflow, as
-/// torch's `GradScaler` has it.
+/// The factor of the loss. It is halved when gradients overflow and doubled after 2,000 steps without overflow, as in torch's
+/// `GradScaler`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LossScale {
-    /// What the loss is multiplied by.
+    /// The factor by which the loss is multiplied.
     pub factor: f64,
-    /// Steps since the factor last changed.
+    /// Number of steps since the factor last changed.
     pub steady: usize,
 }
 
-/// Steps without overflow after which the factor doubles.
+/// Number of steps without overflow after which the factor doubles.
 const GROWTH_INTERVAL: usize = 2000;
 
 impl Default for LossScale {
@@ -24,7 +24,7 @@ impl Default for LossScale {
 }
 
 impl LossScale {
-    /// Notes whether a step's gradients overflowed. False if the factor cannot become smaller.
+    /// Updates the factor after a step. Returns false if it is too small to be halved again.
     pub fn update(&mut self, overflowed: bool) -> bool {
         if overflowed {
             self.factor /= 2.0;
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_factor_halves_on_overflow_and_doubles_after_a_steady_time() {
+    fn the_factor_halves_on_overflow_and_doubles_after_steady_steps() {
         let mut scale = LossScale::default();
         assert!(scale.update(true));
         assert_eq!(scale.factor, 32768.0);

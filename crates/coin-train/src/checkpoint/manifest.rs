@@ -1,7 +1,7 @@
-//! Hashes of a checkpoint's files, in the form of `sha256sum`.
+//! Hashes of a checkpoint's files, in the format of `sha256sum`.
 //!
-//! `SHA256SUMS` has a line for each file that a run resumes from. A file that was damaged, edited or taken from another step does not
-//! have its hash, and the checkpoint is refused. `sha256sum --check SHA256SUMS` says the same.
+//! `SHA256SUMS` has a line for each file of the checkpoint. If a file was damaged, edited or taken from another step, its hash differs
+//! and the checkpoint is refused. `sha256sum --check SHA256SUMS` does the same check.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -12,10 +12,10 @@ use sha2::{Digest, Sha256};
 use crate::TrainError;
 use crate::fingerprint::hexadecimal;
 
-/// The file with the hashes.
+/// Name of the file with the hashes.
 pub(crate) const MANIFEST: &str = "SHA256SUMS";
 
-/// Writes the hashes of the files `names` of the folder `dir`.
+/// Writes the hashes of the files `names` in the folder `dir`.
 pub(crate) fn write(dir: &Path, names: &[&str]) -> Result<(), TrainError> {
     let mut text = String::new();
     for name in names {
@@ -25,12 +25,10 @@ pub(crate) fn write(dir: &Path, names: &[&str]) -> Result<(), TrainError> {
     Ok(coin_core::file::write_atomically(dir.join(MANIFEST), |writer| writer.write_all(text.as_bytes()))?)
 }
 
-/// Compares the files `names` of the folder `dir` with their hashes.
-///
-/// Returns what is wrong with which file, if anything is.
+/// Compares the files `names` in the folder `dir` with their hashes. Returns the first file at fault and its fault, if any.
 ///
 /// # Errors
-/// A file is there and cannot be read.
+/// A file exists and cannot be read.
 pub(crate) fn fault(dir: &Path, names: &[&str]) -> Result<Option<String>, TrainError> {
     let path = dir.join(MANIFEST);
     let written = match std::fs::read(&path) {
@@ -38,7 +36,7 @@ pub(crate) fn fault(dir: &Path, names: &[&str]) -> Result<Option<String>, TrainE
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Some(format!("{MANIFEST} is missing"))),
         Err(error) => return Err(TrainError::io(path)(error)),
     };
-    // Not UTF-8: some line will differ.
+    // Bytes that are not UTF-8 make a line differ.
     let written = String::from_utf8_lossy(&written);
     let mut lines = written.split_inclusive('\n');
     for name in names {

@@ -1,18 +1,20 @@
-//! Pairs that have no negative: nothing to be contrasted with.
+//! Warnings about pairs without a negative.
 //!
-//! Under preset `strict` pairs of the same task and target are no negatives of each other. Where a contrastive batch has one task
-//! and target only, its contrastive loss is 0 whatever the model does.
+//! Under preset `strict`, pairs of the same task and target are not negatives of each other. If all pairs of a contrastive batch
+//! have the same task and target, its contrastive loss is always 0.
 
-use crate::config::Preset;
-use crate::objective::{PairRow, same_answer};
+use coin_data::tokenize::PairRow;
+
+use crate::config::TrainPreset;
+use crate::step::same_answer;
 use crate::validation::GROUP;
 use crate::{TrainError, Trainer};
 
 impl Trainer {
-    /// Warnings about pairs without a negative, with their number: those of the first epoch, and the held-out ones.
+    /// Returns warnings with the number of pairs that have no negative, in the first epoch and among the held-out pairs.
     ///
     /// # Errors
-    /// As [`run`](Self::run), where the pairs cannot be put in order.
+    /// The pairs cannot be shuffled in couples.
     pub fn contrast_warnings(&self) -> Result<Vec<String>, TrainError> {
         let order = self.order(0)?;
         let steps = order.chunks(self.config().train.batch_pairs).take(self.steps());
@@ -20,8 +22,8 @@ impl Trainer {
         let training = groups.map(|group| group.iter().map(|&index| &self.training()[index]).collect::<Vec<_>>());
         let held_out = self.validation().chunks(GROUP).map(|group| group.iter().collect::<Vec<_>>());
         let mut warnings = Vec::new();
-        // The released program contrasts pairs of the same answer, too.
-        if self.config().train.preset == Preset::Strict {
+        // The released program contrasts pairs of the same answer as well.
+        if self.config().train.preset == TrainPreset::Strict {
             warnings.extend(warning(
                 training,
                 "of the first epoch",
@@ -33,7 +35,7 @@ impl Trainer {
     }
 }
 
-/// The warning about contrastive batches, if one of them has a single answer.
+/// Returns a warning if a contrastive batch has a single answer.
 fn warning<'a>(groups: impl Iterator<Item = Vec<&'a PairRow>>, of: &str, advice: &str) -> Option<String> {
     let (mut without, mut all) = (0, 0);
     for group in groups {

@@ -15,7 +15,7 @@ use crate::{DropoutKey, Llama, TokenBatch};
 
 /// The state that a checkpointed forward pass saves for its backward pass.
 #[derive(Debug)]
-pub struct RecomputeTape {
+pub struct CheckpointTape {
     batch: TokenBatch,
     dropout: Option<DropoutKey>,
     /// The embeddings, on the graph.
@@ -30,21 +30,21 @@ pub struct RecomputeTape {
 
 impl Llama {
     /// As [`hidden`](Llama::hidden) for a training step, keeping only the inputs of the layers. See
-    /// [`last_hidden_recomputed`](Llama::last_hidden_recomputed).
-    pub fn hidden_recomputed(&self, batch: &TokenBatch, dropout: Option<&DropoutKey>) -> (Tensor<3>, RecomputeTape) {
-        self.last_hidden_recomputed(batch, batch.seq, dropout)
+    /// [`last_hidden_checkpointed`](Llama::last_hidden_checkpointed).
+    pub fn hidden_checkpointed(&self, batch: &TokenBatch, dropout: Option<&DropoutKey>) -> (Tensor<3>, CheckpointTape) {
+        self.last_hidden_checkpointed(batch, batch.seq, dropout)
     }
 
     /// As [`last_hidden`](Llama::last_hidden) for a training step, keeping only the inputs of the layers.
     ///
     /// The model must be on an autodiff device. Compute a loss from the returned states, `[batch, count, d_model]`, and call
-    /// its `backward` as usual. Then pass the result to [`RecomputeTape::backward`] to get the gradients of the layers.
-    pub fn last_hidden_recomputed(
+    /// its `backward` as usual. Then pass the result to [`CheckpointTape::backward`] to get the gradients of the layers.
+    pub fn last_hidden_checkpointed(
         &self,
         batch: &TokenBatch,
         count: usize,
         dropout: Option<&DropoutKey>,
-    ) -> (Tensor<3>, RecomputeTape) {
+    ) -> (Tensor<3>, CheckpointTape) {
         let first = self.embed(batch);
         let plain = self.valid();
         let mut x = first.clone().inner();
@@ -57,11 +57,11 @@ impl Llama {
         }
         let last = Tensor::from_inner(x).require_grad();
         let hidden = self.norm.forward(last.clone());
-        (hidden, RecomputeTape { batch: batch.clone(), dropout: dropout.cloned(), first, inputs, count, last })
+        (hidden, CheckpointTape { batch: batch.clone(), dropout: dropout.cloned(), first, inputs, count, last })
     }
 }
 
-impl RecomputeTape {
+impl CheckpointTape {
     /// Returns the gradients of the parameters of `model`, given the gradients of the loss in the graph after the layers.
     pub fn backward(self, model: &Llama, gradients: Gradients) -> GradientsParams {
         let mut sum = GradientsAccumulator::new();
@@ -106,7 +106,7 @@ mod tests {
         };
         let mut of_parameters = match recompute {
             true => {
-                let (hidden, tape) = model.last_hidden_recomputed(&batch, count, Some(&key));
+                let (hidden, tape) = model.last_hidden_checkpointed(&batch, count, Some(&key));
                 tape.backward(model, loss(hidden).backward())
             }
             false => {
