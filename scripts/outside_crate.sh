@@ -13,7 +13,7 @@ what="${1:?coin-perturb, coin-loss or manifests}"
 offline=()
 [ "${2:-}" = "--offline" ] && offline=(--offline)
 work="${COIN_OUTSIDE_DIR:-${TMPDIR:-/tmp}/coin-outside-crate}"
-libraries=(coin-core coin-data coin-eval coin-hub coin-loss coin-model coin-perturb coin-train coin)
+libraries=(coin-core coin-analysis coin-data coin-eval coin-hub coin-loss coin-model coin-perturb coin-report coin-train coin)
 version="$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' "$root/Cargo.toml")"
 rust="$(sed -n '/^\[workspace.package\]/,/^$/s/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")"
 fail() { echo "outside_crate: $*" >&2; exit 1; }
