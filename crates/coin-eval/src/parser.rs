@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `released` | a continuation | the released program's parser: the answer must begin with a label word ([`released`]) |
 //! | `normalizing` | a continuation | finds a label word anywhere, whatever its case and punctuation ([`normalizing`]) |
-//! | `likelihood` | log-likelihoods | the most probable label word ([`likelihood`]) |
+//! | `likelihood` | log-likelihoods | the most probable label word |
 //! | `likelihood-per-token` | log-likelihoods | the same, divided by its number of tokens |
 //!
 //! Both parsers leave out what a model thinks before it answers ([`thought`]). `docs/metrics.md` has the rules.

@@ -26,7 +26,7 @@ const BETWEEN: [&str; 8] = ["a", "an", "the", "quite", "very", "really", "fully"
 /// The class that `text` stands for, or `None` if it names no word of the task's verbalizer.
 ///
 /// ```
-/// use coin_eval::scorer::normalizing::parse;
+/// use coin_eval::parser::normalizing::parse;
 /// let task = coin_data::Task::named("mrpc")?;
 /// assert_eq!(parse(&task, "The sentences are Not Equivalent."), Some(0));
 /// assert_eq!(parse(&task, "they're equivalent"), Some(1));

@@ -47,9 +47,9 @@ fn is_stripped(c: char) -> bool {
 ///
 /// ```
 /// let task = coin_data::Task::named("cola")?;
-/// assert_eq!(coin_eval::scorer::released::parse(&task, " 'Acceptable'.</s>"), Some(1));
-/// assert_eq!(coin_eval::scorer::released::parse(&task, "unacceptable"), Some(0));
-/// assert_eq!(coin_eval::scorer::released::parse(&task, "It is acceptable"), None);
+/// assert_eq!(coin_eval::parser::released::parse(&task, " 'Acceptable'.</s>"), Some(1));
+/// assert_eq!(coin_eval::parser::released::parse(&task, "unacceptable"), Some(0));
+/// assert_eq!(coin_eval::parser::released::parse(&task, "It is acceptable"), None);
 /// # Ok::<(), coin_data::DataError>(())
 /// ```
 pub fn parse(task: &Task, text: &str) -> Option<usize> {
@@ -94,9 +94,9 @@ pub(super) fn fault(task: &Task) -> Option<String> {
 ///
 /// ```
 /// let task = coin_data::Task::named("mrpc")?;
-/// assert!(coin_eval::scorer::released::decided(&task, "not_equivalent"));
-/// assert!(!coin_eval::scorer::released::decided(&task, "not_"));
-/// assert!(coin_eval::scorer::released::decided(&task, "note"));
+/// assert!(coin_eval::parser::released::decided(&task, "not_equivalent"));
+/// assert!(!coin_eval::parser::released::decided(&task, "not_"));
+/// assert!(coin_eval::parser::released::decided(&task, "note"));
 /// # Ok::<(), coin_data::DataError>(())
 /// ```
 pub fn decided(task: &Task, text: &str) -> bool {

@@ -57,7 +57,7 @@ struct Tag {
 /// Takes the thoughts out of `text`. With `begun` the prompt has begun one, so that the text starts inside it.
 ///
 /// ```
-/// use coin_eval::scorer::thought::read;
+/// use coin_eval::parser::thought::read;
 /// assert_eq!(read("<think>It looks unacceptable.</think>acceptable", false).answer, "acceptable");
 /// assert_eq!(read("It looks unacceptable.</think>acceptable", false).answer, "acceptable");
 /// let cut_off = read("<think>It looks unacceptable", false);
@@ -111,7 +111,7 @@ pub(crate) fn settled(text: &str, begun: bool) -> Cow<'_, str> {
 /// Whether `prompt` ends with the beginning of a thought, so that the continuation starts inside it.
 ///
 /// ```
-/// use coin_eval::scorer::thought::begun;
+/// use coin_eval::parser::thought::begun;
 /// assert!(begun("Is this good English?<|assistant|><think>\n"));
 /// assert!(!begun("Put your thoughts between <think> and </think>."));
 /// ```

@@ -12,8 +12,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
-#[cfg(doc)]
-use crate::answer_key;
 use crate::engine::model::LogLikelihood;
 use crate::parser::{AnswerParser, Unparsable};
 
@@ -21,7 +19,7 @@ use crate::parser::{AnswerParser, Unparsable};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// Names the answer by what produced it; see [`answer_key`].
+    /// Names the answer by what produced it; see [`answer_key`](fn@crate::answer_key).
     pub key: String,
     /// The fingerprint of the model.
     pub model: String,
