@@ -9,7 +9,7 @@ use std::hint::black_box;
 
 use coin::data::Task;
 use coin::eval::levels::LEVELS;
-use coin::eval::{Bootstrap, Ledger, Record, ledger, metrics, statistics};
+use coin::eval::{Bootstrap, Ledger, Record, answer_key, metrics, statistics};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 /// Records of answers, about four in five of them correct.
@@ -24,7 +24,7 @@ fn records(seed: u64, tasks: &[Task]) -> Vec<Record> {
         for level in LEVELS {
             for (instruction, row) in (0..6).flat_map(|instruction| (0..300).map(move |row| (instruction, row))) {
                 records.push(Record {
-                    key: ledger::key("model", &format!("{level} {instruction} {row}"), "settings"),
+                    key: answer_key("model", &format!("{level} {instruction} {row}"), "settings"),
                     task: task.name.clone(),
                     level: level.to_owned(),
                     instruction,
@@ -52,12 +52,13 @@ fn score(criterion: &mut Criterion) {
 
     let mut group = criterion.benchmark_group("score");
     group.sample_size(10).throughput(Throughput::Elements(before.len() as u64));
-    group.bench_function("read", |bencher| bencher.iter(|| ledger::read(black_box(&path)).expect("a ledger")));
+    group.bench_function("read", |bencher| bencher.iter(|| Ledger::read(black_box(&path)).expect("a ledger")));
     group.bench_function("measures", |bencher| {
         bencher.iter(|| metrics::score_tasks("run", black_box(&before), &tasks).expect("records"));
     });
     group.bench_function("measures and intervals", |bencher| {
-        bencher.iter(|| metrics::score_with_intervals("run", black_box(&before), &tasks, bootstrap).expect("records"));
+        bencher
+            .iter(|| statistics::score_with_intervals("run", black_box(&before), &tasks, bootstrap).expect("records"));
     });
     group.bench_function("comparison", |bencher| {
         let run = || statistics::compare(("a", black_box(&before)), ("b", black_box(&after)), &tasks, bootstrap);

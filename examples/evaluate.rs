@@ -30,8 +30,9 @@ use std::path::Path;
 use anyhow::Result;
 use coin::data::Task;
 use coin::demo::World;
-use coin::eval::{Evaluation, Ledger, Summary, metrics, table};
+use coin::eval::{Evaluation, Ledger, Summary, metrics};
 use coin::model::WeightFormat;
+use coin::report::tables::{self, Form};
 use coin::{demo, device, model_folder};
 
 const SEED: u64 = 42;
@@ -66,7 +67,7 @@ fn main() -> Result<()> {
         runs.push(metrics::score(name, &records)?);
     }
     let summary = Summary::new(Default::default(), runs);
-    println!("{}", table::levels(&summary).to_text());
-    println!("{}", table::groups(&summary).to_text());
+    println!("{}", tables::accuracy_by_level(&summary, Form::Terminal).to_text());
+    println!("{}", tables::accuracy_by_group(&summary, Form::Terminal).to_text());
     Ok(())
 }

@@ -17,9 +17,10 @@ use std::path::PathBuf;
 use anyhow::Result;
 use coin::data::Task;
 use coin::demo::World;
+use coin::eval::folder::{self, Evaluated};
 use coin::eval::{Evaluation, Ledger, Summary, metrics};
-use coin::evaluation_folder::{self, Evaluated};
 use coin::model::WeightFormat;
+use coin::report::Report;
 use coin::{demo, device, model_folder};
 
 const SEED: u64 = 42;
@@ -41,17 +42,17 @@ fn main() -> Result<()> {
             model_folder::for_evaluation(&base, Some(&adapter), WeightFormat::default(), &device, options)?;
         let folder = runs_folder.join("maps").join(name);
         std::fs::create_dir_all(&folder)?;
-        let mut ledger = Ledger::create(folder.join(evaluation_folder::LEDGER))?;
-        evaluation_folder::begin(&folder, &plan, &evaluation.tasks)?;
+        let mut ledger = Ledger::create(folder.join(folder::LEDGER))?;
+        folder::begin(&folder, &plan, &evaluation.tasks)?;
         let records = plan.run(&mut model, &mut ledger, &mut |_, _| ())?;
         let run = metrics::score(name, &records)?;
-        evaluation_folder::finish(&folder, &plan, &records, &run, 0)?;
+        folder::finish(&folder, &plan, &records, &run, 0)?;
         let tasks = ["cola".to_owned()];
-        evaluation_folder::write_states(&folder, &plan, &mut model, &tasks, &records, &mut |_, _| ())?;
+        folder::write_states(&folder, &plan, &mut model, &tasks, &records, &mut |_, _| ())?;
         runs.push(run);
         evaluated.extend(Evaluated::read(&folder, name)?);
     }
-    let report = evaluation_folder::report(Summary::new(Default::default(), runs), Vec::new(), &evaluated)?;
+    let report = Report::of_runs(Summary::new(Default::default(), runs), Vec::new(), &evaluated)?;
     println!("run    states  silhouette by level  by class  trustworthiness of the map");
     for map in &report.maps {
         let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));

@@ -10,7 +10,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use coin::eval::summary::{AVERAGE, Measures};
+use coin::eval::metrics::{AVERAGE, Measures};
 use coin::eval::{RunSummary, Summary};
 
 /// Two-sided 5 % points of Student's t for 1, 2, .. degrees of freedom.

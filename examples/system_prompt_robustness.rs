@@ -30,10 +30,12 @@ use std::path::Path;
 use anyhow::Result;
 use coin::data::{Component, Demonstration, Task};
 use coin::demo::World;
+use coin::eval::context::{self, PromptContext};
 use coin::eval::levels::CLEAN;
-use coin::eval::{Evaluation, InstructionSet, Ledger, Summary, Surroundings, metrics, surroundings, table};
+use coin::eval::{Evaluation, InstructionSet, Ledger, Summary, metrics};
 use coin::model::WeightFormat;
 use coin::perturb::{Instructions, LabelWords, attack_named, perturb_set};
+use coin::report::tables::{self, Form};
 use coin::{demo, device, model_folder};
 
 const SEED: u64 = 42;
@@ -69,10 +71,7 @@ fn main() -> Result<()> {
     // Two demonstrations per task from the training half, with unchanged answers.
     let mut shown: BTreeMap<String, Vec<Demonstration>> = BTreeMap::new();
     for task in &tasks {
-        shown.insert(
-            task.name.clone(),
-            surroundings::demonstrations(task, &world.training(&task.name, 20)?, 2, SEED)?.0,
-        );
+        shown.insert(task.name.clone(), context::demonstrations(task, &world.training(&task.name, 20)?, 2, SEED)?.0);
     }
     let inputs = |shown: &Vec<Demonstration>| shown.iter().map(|shown| shown.input.clone()).collect();
     let texts = shown.iter().map(|(task, shown)| (task.clone(), inputs(shown))).collect();
@@ -85,14 +84,14 @@ fn main() -> Result<()> {
         }
     }
 
-    for (name, component, surroundings) in [
-        ("system", Component::System, Surroundings { system, ..Surroundings::default() }),
-        ("demonstrations", Component::Demonstrations, Surroundings { demonstrations, ..Surroundings::default() }),
+    for (name, component, context) in [
+        ("system", Component::System, PromptContext { system, ..PromptContext::default() }),
+        ("demonstrations", Component::Demonstrations, PromptContext { demonstrations, ..PromptContext::default() }),
     ] {
         let evaluation = Evaluation {
             levels: std::iter::once(CLEAN).chain(LEVELS).map(str::to_owned).collect(),
             component,
-            surroundings,
+            context,
             samples: SAMPLES,
             seed: SEED,
             ..Evaluation::new(tasks.clone(), InstructionSet::demo())
@@ -103,7 +102,7 @@ fn main() -> Result<()> {
         let records = evaluation.run(&mut model, &examples, &mut ledger, &mut |_, _| ())?;
         // Two tables, because prompts with demonstrations are longer and the experiments differ in more than one respect.
         let summary = Summary::new(Default::default(), vec![metrics::score(name, &records)?]);
-        println!("accuracy in %, perturbed: {name}\n{}", table::levels(&summary).to_text());
+        println!("accuracy in %, perturbed: {name}\n{}", tables::accuracy_by_level(&summary, Form::Terminal).to_text());
     }
     Ok(())
 }

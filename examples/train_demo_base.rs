@@ -22,7 +22,7 @@ use coin::data::tokenize::{TokenizeOptions, Truncation};
 use coin::data::{Instance, Prompt, Task, TemplateSet};
 use coin::demo::World;
 use coin::eval::InstructionSet;
-use coin::eval::scorer::released;
+use coin::eval::parser::released;
 use coin::model::checkpoint;
 use coin::model::generate::{GenerateOptions, generate};
 use coin::model::{FloatType, Llama, TextTokenizer, WeightFormat};

@@ -14,15 +14,14 @@ mod choice;
 mod difference;
 #[cfg(test)]
 mod tests;
-mod texts;
 
 use std::collections::BTreeMap;
 
 pub use difference::{Part, difference};
-pub use texts::{PromptText, PromptTexts};
 
-use crate::ledger::Record;
 use crate::levels::{self, CLEAN};
+use crate::run::ledger::Record;
+use crate::run::prompt_texts::PromptText;
 
 /// What a perturbed instruction did to an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

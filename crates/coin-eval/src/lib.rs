@@ -3,30 +3,28 @@
 //! A model is asked the same questions under instructions that are clean or perturbed at four levels; what counts is
 //! how accurate it is, and how much that depends on the wording. The parts, in the order in which a run uses them:
 //!
-//! | module | what it does |
+//! | | |
 //! |---|---|
-//! | [`instructions`] | clean and perturbed instructions by level and task |
-//! | [`sampling`] | which examples of a task are evaluated |
-//! | [`surroundings`] | system text and demonstrations |
-//! | [`evaluation`], [`plan`] | what is evaluated and how; every prompt of it |
-//! | [`model`] | the trait that a model implements; `llama` and `openai` under features of these names |
-//! | `run` | the loop: what the ledger lacks is asked of the model |
-//! | [`scorer`] | from what a model says to a class, and when generation may stop |
-//! | [`ledger`] | one line for each answer; everything below needs only these |
-//! | [`metrics`], [`summary`] | accuracy, spread, change from clean, robustness; `summary.json` |
+//! | [`InstructionSet`], [`context`] | clean and perturbed instructions by level and task; system text and demonstrations |
+//! | [`sample`] | which examples of a task are evaluated |
+//! | [`Evaluation`], [`Plan`] | what is evaluated and how; every prompt of it, and the run: what the ledger lacks is asked of the model |
+//! | [`LanguageModel`] | the trait that a model implements; `llama` and `openai` under features of these names |
+//! | [`parser`] | from what a model says to a class, and when generation may stop |
+//! | [`Ledger`] | one line for each answer; everything below needs only these |
+//! | [`metrics`], [`Summary`] | accuracy, spread, change from clean, robustness; `summary.json` |
 //! | [`statistics`] | intervals of a run, tests between two runs |
 //! | [`flips`] | answers that change with the wording, and examples of them |
 //! | [`collect_states`] | hidden states of the prompts, for `coin-analysis` |
-//! | [`results`] | the released program's CSV layout |
+//! | [`folder`] | the files that an evaluation leaves, among them the released program's CSV layout |
 //! | [`wordings`] | one input under several wordings, side by side |
-//! | [`table`], [`report`] | the same numbers for a terminal, as HTML and as Markdown |
+//!
+//! `coin-report` shows the numbers: tables for a terminal, a page as HTML or Markdown.
 //!
 //! # Example
 //! A model that always answers `acceptable`, on four sentences and two instructions:
 //! ```
 //! use coin_data::{Instance, Prompt, Task};
-//! use coin_eval::model::{Decided, Finished};
-//! use coin_eval::{Evaluation, GenerateOptions, Generation, InstructionSet, LanguageModel, Ledger, ModelError, metrics};
+//! use coin_eval::{Decided, Evaluation, Finished, GenerateOptions, Generation, InstructionSet, LanguageModel, Ledger, ModelError, metrics};
 //!
 //! struct Always;
 //! impl LanguageModel for Always {
@@ -60,48 +58,35 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-// The tests' synthetic runs are shared with the tests in `tests/`, which see this crate from outside.
-#[cfg(test)]
-extern crate self as coin_eval;
-
-pub mod accuracy;
-mod answers;
-mod collect_states;
-pub mod error;
-pub mod evaluation;
+mod answer_key;
+mod engine;
+mod error;
 pub mod flips;
-pub mod instructions;
-mod layout;
-pub mod ledger;
+pub mod folder;
 pub mod levels;
-#[cfg(feature = "llama")]
-pub mod llama;
 pub mod metrics;
-pub mod model;
-#[cfg(feature = "openai")]
-pub mod openai;
-pub mod plan;
-pub mod report;
-pub mod results;
+pub mod parser;
 mod run;
-pub mod sampling;
-pub mod scorer;
+mod setup;
 pub mod statistics;
-pub mod summary;
-pub mod surroundings;
-pub mod table;
-pub mod wordings;
 
-pub use accuracy::TaskAccuracy;
-pub use collect_states::collect_states;
+pub use answer_key::answer_key;
+#[cfg(feature = "llama")]
+pub use engine::llama;
+pub use engine::model::{
+    Decided, Finished, FinishedLikelihoods, GenerateOptions, Generation, LanguageModel, LogLikelihood, ModelError,
+};
+#[cfg(feature = "openai")]
+pub use engine::openai;
 pub use error::EvalError;
-pub use evaluation::{Evaluation, LongPrompts, Preset};
-pub use instructions::InstructionSet;
-pub use ledger::{Ledger, Record};
-pub use model::{GenerateOptions, Generation, LanguageModel, Likelihood, ModelError};
-pub use plan::Plan;
-pub use report::{Curve, CurvePoint, HeldOutPoint, Report};
-pub use scorer::Scorer;
-pub use summary::{Bootstrap, Comparison, RunSummary, Summary};
-pub use surroundings::Surroundings;
-pub use wordings::Wordings;
+pub use metrics::summary::{Bootstrap, RunSummary, Summary};
+pub use run::accuracy::TaskAccuracy;
+pub use run::ledger::{Ledger, Record};
+pub use run::plan::{Plan, Unit};
+pub use run::prompt_texts::{PromptText, PromptTexts};
+pub use run::states::collect_states;
+pub use run::wordings;
+pub use setup::context;
+pub use setup::instructions::{InstructionSet, TaskInstructions};
+pub use setup::sampling::sample;
+pub use setup::settings::{Evaluation, LongPrompts, Preset};

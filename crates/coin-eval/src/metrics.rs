@@ -1,19 +1,25 @@
 //! Metrics from ledger records alone. `docs/metrics.md` gives the formulas.
 
+pub(crate) mod aggregation;
+pub(crate) mod answers;
 mod cell;
 mod classification;
 mod consistency;
+pub(crate) mod summary;
 
 use coin_data::Task;
 
 use crate::EvalError;
-use crate::answers::Answers;
-use crate::layout::{Layout, Of, mean, mean_of_some};
-use crate::ledger::Record;
-use crate::statistics;
-use crate::summary::{Bootstrap, GroupSummary, LevelSummary, Measures, RunSummary, TaskSummary};
+use crate::run::ledger::Record;
+use aggregation::{Aggregation, Of, mean, mean_of_some};
+use answers::Answers;
 
 pub use classification::{f1, matthews};
+use summary::RunSummary;
+pub use summary::{
+    AVERAGE, Comparison, Difference, GroupComparison, GroupSummary, Interval, LevelComparison, LevelSummary, McNemar,
+    Measures, PValue, SCHEMA, TaskComparison, TaskSummary, VERSION,
+};
 
 /// A generation whose margin is below this is a near-tie: another batch size, or another order of the sums, may choose
 /// another token. Ours; logits of size 10 in f32 are rounded to 1e-6, and sums over a model's width to some 1e-5.
@@ -48,40 +54,22 @@ pub fn score(name: impl Into<String>, records: &[Record]) -> Result<RunSummary, 
 pub fn score_tasks(name: impl Into<String>, records: &[Record], tasks: &[Task]) -> Result<RunSummary, EvalError> {
     let name = name.into();
     let answers = Answers::new(&name, records, tasks)?;
-    Ok(measure(name, &answers, &Layout::new(&answers)))
+    Ok(measure(name, &answers, &Aggregation::new(&answers)))
 }
 
-/// Scores one run of `tasks` with 95 % intervals of accuracy and of its change from level `clean`: see
-/// [`statistics`].
-///
-/// # Errors
-/// As [`score`], and [`EvalError::Invalid`] if the number of replicates is outside its domain ([`Bootstrap::check`]).
-pub fn score_with_intervals(
-    name: impl Into<String>,
-    records: &[Record],
-    tasks: &[Task],
-    bootstrap: Bootstrap,
-) -> Result<RunSummary, EvalError> {
-    let name = name.into();
-    let answers = Answers::new(&name, records, tasks)?;
-    let layout = Layout::new(&answers);
-    let mut run = measure(name, &answers, &layout);
-    statistics::intervals(&mut run, &answers, &layout, bootstrap)?;
-    Ok(run)
-}
-
-fn measure(name: String, answers: &Answers, layout: &Layout) -> RunSummary {
+/// Every measure of a run, without intervals.
+pub(crate) fn measure(name: String, answers: &Answers, aggregation: &Aggregation) -> RunSummary {
     let mut tasks: Vec<TaskSummary> = answers.cells().map(|(task, level)| cell::summary(task, level)).collect();
     let accuracies: Vec<f64> = tasks.iter().map(|cell| cell.measures.accuracy).collect();
-    for (place, change) in layout.cell_changes(&accuracies).into_iter().enumerate() {
+    for (place, change) in aggregation.cell_changes(&accuracies).into_iter().enumerate() {
         let measures = &mut tasks[place].measures;
         measures.change = change;
-        let clean = layout.cells[place].clean.filter(|clean| *clean != place).map(|clean| accuracies[clean]);
+        let clean = aggregation.cells[place].clean.filter(|clean| *clean != place).map(|clean| accuracies[clean]);
         measures.drop_rate = clean.filter(|clean| *clean > 0.0).map(|clean| 1.0 - measures.accuracy / clean);
     }
 
-    let mut rows: Vec<Measures> = Vec::with_capacity(layout.rows.len());
-    for row in &layout.rows {
+    let mut rows: Vec<Measures> = Vec::with_capacity(aggregation.rows.len());
+    for row in &aggregation.rows {
         let average = match &row.of {
             Of::Cells(members) => average(members.iter().map(|cell| &tasks[*cell].measures)),
             Of::Rows { rows: levels, .. } => average(rows[levels.clone()].iter()),
@@ -89,12 +77,12 @@ fn measure(name: String, answers: &Answers, layout: &Layout) -> RunSummary {
         rows.push(average);
     }
     let of_rows: Vec<f64> = rows.iter().map(|measures| measures.accuracy).collect();
-    for (measures, change) in rows.iter_mut().zip(layout.row_changes(&accuracies, &of_rows)) {
+    for (measures, change) in rows.iter_mut().zip(aggregation.row_changes(&accuracies, &of_rows)) {
         measures.change = change;
     }
 
     let (mut levels, mut groups) = (Vec::new(), Vec::new());
-    for (row, measures) in layout.rows.iter().zip(rows) {
+    for (row, measures) in aggregation.rows.iter().zip(rows) {
         let (level, tasks) = (row.level.to_owned(), row.tasks);
         match row.group {
             None => levels.push(LevelSummary { level, tasks, measures }),
@@ -104,7 +92,7 @@ fn measure(name: String, answers: &Answers, layout: &Layout) -> RunSummary {
     RunSummary { name, bootstrap: None, tasks, levels, groups }
 }
 
-/// Means over cells or rows; without changes, which the layout tells, and intervals.
+/// Means over cells or rows; without changes, which the aggregation tells, and intervals.
 fn average<'a>(members: impl ExactSizeIterator<Item = &'a Measures> + Clone) -> Measures {
     let over = |value: fn(&Measures) -> f64| mean(members.clone().map(value));
     let over_some = |value: fn(&Measures) -> Option<f64>| mean_of_some(members.clone().map(value));
@@ -134,7 +122,6 @@ fn average<'a>(members: impl ExactSizeIterator<Item = &'a Measures> + Clone) -> 
 mod tests {
     use super::*;
     use crate::levels::CLEAN;
-    use crate::summary::AVERAGE;
 
     /// Records of one instruction: `right` of `all` answers right, `unread` of the wrong ones unparsable.
     fn records(task: &str, level: &str, instruction: usize, right: usize, unread: usize, all: usize) -> Vec<Record> {
@@ -276,7 +263,7 @@ mod tests {
     #[test]
     fn thoughts_without_an_end_are_counted_apart() {
         let mut ledger = records("sst2", "clean", 0, 1, 2, 4);
-        ledger[1].unparsable = Some(crate::scorer::Unparsable::UnfinishedThought);
+        ledger[1].unparsable = Some(crate::parser::Unparsable::UnfinishedThought);
         let run = score("cit", &ledger).unwrap();
         let measures = &run.tasks[0].measures;
         assert_eq!((measures.unparsable, measures.unfinished_thoughts), (0.5, 0.25));

@@ -2,7 +2,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`metrics::score_with_intervals`](crate::metrics::score_with_intervals) | 95 % intervals of accuracy and of its change from level `clean` |
+//! | [`score_with_intervals`] | 95 % intervals of accuracy and of its change from level `clean` |
 //! | [`compare`] | two runs on the answers that both have: paired bootstrap, McNemar's tests, Holm's adjustment |
 //! | [`mcnemar_exact`], [`mcnemar_clustered`], [`holm`] | the tests by themselves |
 //!
@@ -22,5 +22,5 @@ mod pairs;
 pub use bootstrap::{MAX_REPLICATES, MIN_REPLICATES};
 pub use compare::compare;
 pub use holm::holm;
-pub(crate) use intervals::intervals;
+pub use intervals::score_with_intervals;
 pub use mcnemar::{mcnemar_clustered, mcnemar_exact};

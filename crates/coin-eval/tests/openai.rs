@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use coin_data::Prompt;
 use coin_eval::openai::{Api, ApiKey, OpenAiModel, OpenAiOptions, Prices, Turns};
-use coin_eval::{GenerateOptions, Generation, LanguageModel, Likelihood, ModelError};
+use coin_eval::{GenerateOptions, Generation, LanguageModel, LogLikelihood, ModelError};
 use serde_json::json;
 use server::{Answer, Seen, Server};
 
@@ -379,9 +379,9 @@ fn continuations_are_scored() {
     let server = Server::start(|seen, _| scored(seen));
     let mut scorer = model(&server, |_| ());
     let prompts = [Prompt::new("Is it: ", "").with_marker(""), Prompt::new("Or that: ", "").with_marker("")];
-    let found = scorer.score_all(&prompts, &["fine".to_owned(), "very bad".to_owned()]).unwrap();
+    let found = scorer.all_log_likelihoods(&prompts, &["fine".to_owned(), "very bad".to_owned()]).unwrap();
     // `fine`; `very ` and `bad`. The token after the text has no part.
-    let expected = vec![Likelihood { sum: -4.0, tokens: 1 }, Likelihood { sum: -8.0, tokens: 2 }];
+    let expected = vec![LogLikelihood { sum: -4.0, tokens: 1 }, LogLikelihood { sum: -8.0, tokens: 2 }];
     assert_eq!(found, [expected.clone(), expected]);
     let seen = server.seen();
     assert_eq!(seen.len(), 4);
@@ -395,7 +395,7 @@ fn continuations_are_scored() {
 #[test]
 fn servers_that_cannot_score_are_named() {
     let score = |server: &Server, change: fn(&mut OpenAiOptions)| {
-        let found = model(server, change).score_all(&numbered(1), &["a".to_owned()]);
+        let found = model(server, change).all_log_likelihoods(&numbered(1), &["a".to_owned()]);
         found.unwrap_err().to_string()
     };
     let refusing = Server::start(|_, _| Answer::new(400, json!({"error": {"message": "no echo here"}})));

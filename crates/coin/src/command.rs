@@ -21,8 +21,8 @@ use coin::core::file::check_writable;
 use coin::core::output_folder::{self, OutputFolder};
 use coin::core::quote::printable;
 use coin::demo::BASE_FILES;
-use coin::eval::Bootstrap;
-use coin::{device, evaluation_folder};
+use coin::device;
+use coin::eval::{Bootstrap, folder};
 
 use crate::failure::{Failure, OrFail, bad_input};
 
@@ -101,7 +101,7 @@ fn result_of(out: &Path, folder: &Path) -> Option<PathBuf> {
 
 /// The names that commands write in folders of results: evaluations, demos and their base models, training runs.
 const RESULTS: [&[&str]; 4] =
-    [&evaluation_folder::WRITTEN, &["instructions.json", "pairs.jsonl"], &BASE_FILES, &coin::train::WRITTEN];
+    [&folder::WRITTEN, &["instructions.json", "pairs.jsonl"], &BASE_FILES, &coin::train::WRITTEN];
 
 /// A path in the settings of a summary, which are text: what is not UTF-8 is replaced.
 pub fn as_text(path: impl AsRef<Path>) -> String {

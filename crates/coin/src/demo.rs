@@ -12,16 +12,17 @@ use coin_core::CoreError;
 use coin_core::output_folder::{self, OutputFolder};
 use coin_data::pairs::PairBuilder;
 use coin_data::{Pair, Task, TemplateSet};
-use coin_eval::{Bootstrap, Evaluation, InstructionSet, Ledger, Summary, metrics};
+use coin_eval::folder::{self, Evaluated};
+use coin_eval::{Bootstrap, Evaluation, InstructionSet, Ledger, Summary, statistics};
 use coin_model::{LoraConfig, WeightFormat};
 use coin_perturb::frozen::LabelWords;
 use coin_perturb::{attack_named, perturb_set};
+use coin_report::Report;
 use coin_train::config::{DataTable, ModelTable, Objective, ObjectiveTable, TrainTable};
 use coin_train::{Progress, RunConfig, RunOptions, TrainOutcome, Trainer};
 
 pub use world::World;
 
-use crate::evaluation_folder::{self, Evaluated};
 use crate::stoppable::Stoppable;
 use crate::{learning_curves, model_folder};
 
@@ -81,7 +82,7 @@ impl Demo {
 
     /// The folders in it, and what the demo writes, replaces and removes in each.
     fn folders(&self) -> [(PathBuf, Vec<&'static str>); 3] {
-        let written = |of_model: &[&'static str]| [of_model, &evaluation_folder::WRITTEN].concat();
+        let written = |of_model: &[&'static str]| [of_model, &folder::WRITTEN].concat();
         let run = || written(&coin_train::WRITTEN);
         [(self.out.join("base"), written(&BASE_FILES)), (self.out.join("cit"), run()), (self.out.join("coin"), run())]
     }
@@ -170,10 +171,10 @@ impl Demo {
             let folder = self.out.join(name);
             let mut plan = evaluation.plan(&|task| world.evaluation(&task.name, pool))?;
             plan.fit(&model)?;
-            let _held = OutputFolder::claim(&folder, &evaluation_folder::WRITTEN)?;
+            let _held = OutputFolder::claim(&folder, &folder::WRITTEN)?;
             let mut model = Stoppable::new(&mut model, stop);
-            let mut ledger = Ledger::create(folder.join(evaluation_folder::LEDGER))?;
-            evaluation_folder::begin(&folder, &plan, &evaluation.tasks)?;
+            let mut ledger = Ledger::create(folder.join(folder::LEDGER))?;
+            folder::begin(&folder, &plan, &evaluation.tasks)?;
             let answered = plan.run(&mut model, &mut ledger, &mut |done, total| {
                 progress(DemoProgress::Evaluating(name, done, total));
             });
@@ -181,10 +182,10 @@ impl Demo {
                 return Ok(None);
             }
             let records = answered?;
-            let run = metrics::score_with_intervals(name, &records, &evaluation.tasks, Bootstrap::default())?;
-            evaluation_folder::finish(&folder, &plan, &records, &run, 0)?;
+            let run = statistics::score_with_intervals(name, &records, &evaluation.tasks, Bootstrap::default())?;
+            folder::finish(&folder, &plan, &records, &run, 0)?;
             let mapped = [MAPPED.to_owned()];
-            let states = evaluation_folder::write_states(&folder, &plan, &mut model, &mapped, &records, &mut |_, _| ());
+            let states = folder::write_states(&folder, &plan, &mut model, &mapped, &records, &mut |_, _| ());
             if model.stopped() {
                 return Ok(None);
             }
@@ -193,11 +194,11 @@ impl Demo {
             evaluated.extend(Evaluated::read(&folder, name)?);
         }
         let mut summary = Summary::new(self.settings(), runs);
-        if let Some(reason) = evaluation_folder::compare(&mut summary, &evaluated, Bootstrap::default()).first() {
+        if let Some(reason) = folder::compare(&mut summary, &evaluated, Bootstrap::default()).first() {
             bail!("{reason}");
         }
         summary.write(self.out.join("summary.json"))?;
-        let report = evaluation_folder::report(summary.clone(), curves, &evaluated)?;
+        let report = Report::of_runs(summary.clone(), curves, &evaluated)?;
         report.write_html(self.out.join("report.html"))?;
         Ok(Some(summary))
     }

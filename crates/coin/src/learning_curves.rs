@@ -1,19 +1,46 @@
-//! The learning curves of training runs, from their `metrics.jsonl` to the report.
+//! The learning curves of training runs, from the files of `coin-train` to the report.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
 use coin_eval::Summary;
-use coin_eval::report::{Curve, CurvePoint, HeldOutPoint};
+use coin_report::{Curve, CurvePoint, HeldOutPoint};
 use coin_train::{TrainError, metrics};
 
 pub use coin_train::metrics::METRICS;
 
+/// The resolved settings in the folder of a training run.
+const SETTINGS: &str = "config.resolved.toml";
+
+/// Why the files of a training run do not tell its curves or settings.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CurvesError {
+    /// The logged metrics cannot be read.
+    #[error(transparent)]
+    Metrics(#[from] TrainError),
+    /// The resolved settings cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The resolved settings are no TOML, or hold what JSON cannot.
+    #[error("{path} is no TOML: {message}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        message: String,
+    },
+}
+
 /// The curves of the run in `folder`, called `name`.
 ///
 /// # Errors
-/// The folder has no readable `metrics.jsonl`.
-pub fn read(folder: &Path, name: &str) -> Result<Curve, TrainError> {
+/// [`CurvesError::Metrics`] if the folder has no readable `metrics.jsonl`.
+pub fn read(folder: &Path, name: &str) -> Result<Curve, CurvesError> {
     let (steps, validations) = metrics::read(&folder.join(METRICS))?;
     let point = |step: &metrics::StepMetrics| CurvePoint {
         step: step.step as u64,
@@ -38,11 +65,15 @@ pub fn read(folder: &Path, name: &str) -> Result<Curve, TrainError> {
 /// A summary of no evaluation, for a report of curves alone, with the resolved settings of the run in `folder`.
 ///
 /// # Errors
-/// The folder has no readable `config.resolved.toml`.
-pub fn settings_only(folder: &Path) -> Result<Summary> {
-    let path = folder.join("config.resolved.toml");
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let settings: toml::Table = text.parse().with_context(|| format!("{} is no TOML", path.display()))?;
-    let settings = serde_json::to_value(settings)?.as_object().cloned().unwrap_or_default();
-    Ok(Summary::new(settings, Vec::new()))
+/// [`CurvesError::Io`] and [`CurvesError::Malformed`] if the folder has no readable `config.resolved.toml`.
+pub fn settings_only(folder: &Path) -> Result<Summary, CurvesError> {
+    let path = folder.join(SETTINGS);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(source) => return Err(CurvesError::Io { path, source }),
+    };
+    let malformed = |message: String| CurvesError::Malformed { path: path.clone(), message };
+    let settings: toml::Table = text.parse().map_err(|error: toml::de::Error| malformed(error.to_string()))?;
+    let settings = serde_json::to_value(settings).map_err(|error| malformed(error.to_string()))?;
+    Ok(Summary::new(settings.as_object().cloned().unwrap_or_default(), Vec::new()))
 }

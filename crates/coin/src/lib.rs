@@ -7,13 +7,13 @@
 //! - [`data`]: tasks, templates, pairs, token rows
 //! - [`perturb`]: instruction perturbation
 //! - [`hub`]: models, adapters and data sets by their name on the Hugging Face hub
-//! - [`eval`]: evaluation, metrics, report
+//! - [`eval`]: evaluation, metrics, statistics
+//! - [`mod@report`]: tables, figures, the page
 //! - [`train`]: the trainer
 //! - [`allocator`]: the allocator of programs that compute on the CPU
 //! - [`device`]: a name such as `cpu` or `cuda:0` as a device
 //! - [`memory`]: a device that runs out of memory, as an error
 //! - [`demo`]: the main job on an embedded model and world
-//! - [`evaluation_folder`]: what an evaluation leaves, and its report
 //! - [`learning_curves`]: a training run's metrics, for the report
 //! - [`model_folder`]: a model folder with an adapter, opened
 //! - [`stoppable`]: a model that an evaluation can be stopped at
@@ -26,12 +26,12 @@ pub use coin_hub as hub;
 pub use coin_loss as loss;
 pub use coin_model as model;
 pub use coin_perturb as perturb;
+pub use coin_report as report;
 pub use coin_train as train;
 
 pub mod allocator;
 pub mod demo;
 pub mod device;
-pub mod evaluation_folder;
 pub mod learning_curves;
 pub mod memory;
 pub mod model_folder;

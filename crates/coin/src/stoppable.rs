@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use coin_data::Prompt;
-use coin_eval::model::{Decided, Finished, Scored};
-use coin_eval::{GenerateOptions, Generation, LanguageModel, Likelihood, ModelError};
+use coin_eval::{
+    Decided, Finished, FinishedLikelihoods, GenerateOptions, Generation, LanguageModel, LogLikelihood, ModelError,
+};
 
 /// A model that fails once a flag is true. It hands over the current batch first, so that its answers reach the ledger.
 pub struct Stoppable<'a> {
@@ -50,11 +51,16 @@ impl LanguageModel for Stoppable<'_> {
         })
     }
 
-    fn score(&mut self, prompts: &[Prompt], continuations: &[String], scored: Scored<'_>) -> Result<(), ModelError> {
+    fn log_likelihoods(
+        &mut self,
+        prompts: &[Prompt],
+        continuations: &[String],
+        finished: FinishedLikelihoods<'_>,
+    ) -> Result<(), ModelError> {
         let Stoppable { model, stop, stopped } = self;
         unless(stop, stopped)?;
-        model.score(prompts, continuations, &mut |batch: Vec<(usize, Vec<Likelihood>)>| {
-            scored(batch)?;
+        model.log_likelihoods(prompts, continuations, &mut |batch: Vec<(usize, Vec<LogLikelihood>)>| {
+            finished(batch)?;
             unless(stop, stopped)
         })
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use coin::eval::Wordings;
+use coin::eval::wordings::Wordings;
 use serde_json::Value;
 
 fn base() -> PathBuf {

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use coin::demo::World;
-use coin::eval::{Record, Summary, ledger};
+use coin::eval::{Ledger, Record, Summary};
 
 fn base() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo-base")
@@ -67,7 +67,7 @@ fn killed_at_any_moment_it_loses_and_repeats_nothing() {
     let start = Instant::now();
     run(eval(&glue, &whole, &more));
     let takes = start.elapsed();
-    let whole = by_place(ledger::read(whole.join("ledger.jsonl")).unwrap());
+    let whole = by_place(Ledger::read(whole.join("ledger.jsonl")).unwrap());
 
     let out = dir.path().join("killed");
     let (mut kills, mut finished, mut answered, mut state) = (0, 0, 0, 12345u64);
@@ -96,7 +96,7 @@ fn killed_at_any_moment_it_loses_and_repeats_nothing() {
     }
     run(eval(&glue, &out, &more));
     println!("50 kills, {finished} evaluations finished between them");
-    let records = by_place(ledger::read(out.join("ledger.jsonl")).unwrap());
+    let records = by_place(Ledger::read(out.join("ledger.jsonl")).unwrap());
     assert_eq!(records.len(), whole.len());
     for (place, record) in records {
         let expected = &whole[&place];
@@ -119,7 +119,7 @@ fn a_ledger_of_other_settings_is_refused_and_a_fresh_start_takes_its_place() {
         &["ledger.jsonl", "other settings", "--fresh"],
     );
     run(eval(&glue, &out, &["--attacks", "clean", "--full-decode", "--fresh"]));
-    assert_eq!(ledger::read(out.join("ledger.jsonl")).unwrap().len(), 24);
+    assert_eq!(Ledger::read(out.join("ledger.jsonl")).unwrap().len(), 24);
     let mut torn = std::fs::read(out.join("ledger.jsonl")).unwrap();
     torn.extend_from_slice(b"{\"key\": \"");
     std::fs::write(out.join("ledger.jsonl"), torn).unwrap();
@@ -158,7 +158,7 @@ fn a_task_of_ones_own_needs_no_code() {
     assert_eq!((cell.group.as_str(), cell.examples, cell.measures.unparsable), ("topic", 3, 0.0));
     assert!(cell.measures.f1.is_some());
     assert_eq!(summary.settings["tasks"][0], "topic version 3");
-    let records = ledger::read(dir.path().join("scored/ledger.jsonl")).unwrap();
+    let records = Ledger::read(dir.path().join("scored/ledger.jsonl")).unwrap();
     assert!(records.iter().all(|record| record.likelihoods.as_ref().is_some_and(|words| words.len() == 2)));
 
     refused(command("x", &["--attacks", "textfooler"]), &["prompts.json", "`textfooler`", "clean, noisy"]);
@@ -251,7 +251,7 @@ fn prompts_beyond_the_context_follow_a_policy() {
     refused(eval(&glue, &out, &["--attacks", "clean"]), &["example 4", "too long for the model"]);
     for (policy, answers, shortened, left_out) in [("shorten", 30, 6, 0), ("skip", 24, 0, 1)] {
         run(eval(&glue, &out, &[&clean[..], &[policy, "--fresh"]].concat()));
-        let records = ledger::read(out.join("ledger.jsonl")).unwrap();
+        let records = Ledger::read(out.join("ledger.jsonl")).unwrap();
         assert_eq!(records.len(), answers);
         assert_eq!(records.iter().filter(|record| record.shortened).count(), shortened);
         let summary = Summary::read(out.join("summary.json")).unwrap();
@@ -373,7 +373,7 @@ fn a_model_behind_a_server_is_evaluated_alike() {
         "2",
     ]));
     assert!(message.contains("32 requests, 2 of them again; 300 tokens sent, 60 written"), "{message}");
-    let records = ledger::read(out.join("ledger.jsonl")).unwrap();
+    let records = Ledger::read(out.join("ledger.jsonl")).unwrap();
     assert!(records.len() == 30 && records.iter().all(|record| record.pred == 1));
     for file in ["ledger.jsonl", "summary.json"] {
         assert!(!std::fs::read_to_string(out.join(file)).unwrap().contains("sk-secret"));

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use coin::eval::{Record, Summary, ledger};
+use coin::eval::{Ledger, Record, Summary};
 
 fn base() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo-base")
@@ -61,7 +61,7 @@ fn rows_that_cannot_be_read_are_left_out_on_request_and_counted() {
     assert!(line.ends_with(" a second"), "{line}");
     let summary = Summary::read(out.join("summary.json")).unwrap();
     assert_eq!(summary.settings["skipped_rows"], serde_json::json!({"cola": 1}));
-    let rows: Vec<usize> = ledger::read(out.join("ledger.jsonl")).unwrap().iter().map(|record| record.row).collect();
+    let rows: Vec<usize> = Ledger::read(out.join("ledger.jsonl")).unwrap().iter().map(|record| record.row).collect();
     assert!(rows.contains(&0) && rows.contains(&2) && !rows.contains(&1), "{rows:?}");
 }
 

@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use coin::core::output_folder::{MARKER, OutputFolder};
 use coin::demo::World;
 use coin::demo::{BASE_FILES, Demo};
-use coin::evaluation_folder;
+use coin::eval::folder;
 use training::{run_file, train};
 
 fn base() -> PathBuf {
@@ -115,7 +115,7 @@ fn a_folder_that_is_not_this_programs_is_refused_and_stays_as_it_is() {
             std::fs::remove_dir_all(&out).unwrap();
         }
     };
-    for name in evaluation_folder::WRITTEN {
+    for name in folder::WRITTEN {
         refused(name, &|out| eval(&glue, out));
         refused(name, &|out| {
             let mut fresh = eval(&glue, out);

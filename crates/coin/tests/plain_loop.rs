@@ -12,7 +12,7 @@ use coin::data::{Instance, Task};
 use coin::demo::World;
 use coin::eval::llama::{EngineOptions, LlamaModel};
 use coin::eval::metrics::NEAR_TIE;
-use coin::eval::scorer::released;
+use coin::eval::parser::released;
 use coin::eval::{Evaluation, InstructionSet, Ledger, Record};
 use coin::model::generate::{GenerateOptions, generate};
 use coin::model::{Llama, TextTokenizer, WeightFormat};

@@ -2,11 +2,11 @@
 
 use coin_data::Metric;
 
+use super::aggregation::{mean, mean_of_some};
+use super::answers::{Column, LevelAnswers, TaskAnswers, right};
+use super::summary::{Measures, TaskSummary};
 use super::{NEAR_TIE, classification, consistency};
-use crate::answers::{Column, LevelAnswers, TaskAnswers, right};
-use crate::layout::{mean, mean_of_some};
 use crate::levels::CLEAN;
-use crate::summary::{Measures, TaskSummary};
 
 /// Accuracy of each instruction, then what is measured over instructions; without what is relative to level `clean` but
 /// the consistency with it.

@@ -2,9 +2,9 @@
 //!
 //! An unparsable answer (-1) agrees with nothing, not with another one either: what the two say may be anything.
 
-use crate::answers::{LevelAnswers, shared};
-use crate::layout::mean_of_some;
-use crate::ledger::Record;
+use super::aggregation::mean_of_some;
+use super::answers::{LevelAnswers, shared};
+use crate::run::ledger::Record;
 
 /// Mean over pairs of instructions of the share of shared examples with the same class.
 pub(super) fn between_instructions(level: &LevelAnswers) -> Option<f64> {

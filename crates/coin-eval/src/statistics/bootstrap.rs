@@ -17,8 +17,8 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::EvalError;
-use crate::answers::{Answers, LevelAnswers, TaskAnswers, right};
-use crate::summary::{Bootstrap, Interval, PValue};
+use crate::metrics::answers::{Answers, LevelAnswers, TaskAnswers, right};
+use crate::metrics::summary::{Bootstrap, Interval, PValue};
 
 /// The fewest replicates of which a 95 % interval has an end: with fewer, less than one lies outside at each side.
 pub const MIN_REPLICATES: usize = 40;
@@ -185,7 +185,7 @@ pub(super) fn p_value(replicates: &[f64]) -> PValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::Record;
+    use crate::run::ledger::Record;
 
     /// Right where `right` says so, row by row, for each instruction.
     fn records(level: &str, right: &[&[bool]]) -> Vec<Record> {

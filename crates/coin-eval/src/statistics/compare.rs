@@ -9,12 +9,12 @@ use super::holm;
 use super::intervals::rows_by_replicate;
 use super::pairs::Pairs;
 use crate::EvalError;
-use crate::answers::Answers;
-use crate::layout::{Layout, Of};
-use crate::ledger::Record;
-use crate::summary::{
+use crate::metrics::aggregation::{Aggregation, Of};
+use crate::metrics::answers::Answers;
+use crate::metrics::summary::{
     AVERAGE, Bootstrap, Comparison, Difference, GroupComparison, LevelComparison, McNemar, PValue, TaskComparison,
 };
+use crate::run::ledger::Record;
 
 /// What the run `after` has more than the run `before`, each given by its name and its records.
 ///
@@ -57,11 +57,11 @@ pub fn compare(
     }
     let first = Answers::new(before.0, kept[0].iter().map(|place| &before.1[*place]), tasks)?;
     let second = Answers::new(after.0, kept[1].iter().map(|place| &after.1[*place]), tasks)?;
-    let layout = Layout::new(&first);
+    let aggregation = Aggregation::new(&first);
     let pairs = Pairs::new([before.0, after.0], &first, &second)?;
-    let (of_cells, of_rows) = differences(&layout, &first, &second, &pairs, bootstrap)?;
+    let (of_cells, of_rows) = differences(&aggregation, &first, &second, &pairs, bootstrap)?;
 
-    let tasks = layout.cells.iter().zip(of_cells).map(|(cell, difference)| TaskComparison {
+    let tasks = aggregation.cells.iter().zip(of_cells).map(|(cell, difference)| TaskComparison {
         task: cell.task.to_owned(),
         group: cell.group.to_owned(),
         level: cell.level.to_owned(),
@@ -69,7 +69,7 @@ pub fn compare(
     });
     let mut tasks: Vec<TaskComparison> = tasks.collect();
     let (mut levels, mut groups) = (Vec::new(), Vec::new());
-    for (row, difference) in layout.rows.iter().zip(of_rows) {
+    for (row, difference) in aggregation.rows.iter().zip(of_rows) {
         let (level, tasks) = (row.level.to_owned(), row.tasks);
         match row.group {
             None => levels.push(LevelComparison { level, tasks, difference }),
@@ -97,7 +97,7 @@ fn key(record: &Record) -> (&str, &str, usize, usize) {
 
 /// The differences of the cells and of the rows, without adjusted p-values.
 fn differences(
-    layout: &Layout,
+    aggregation: &Aggregation,
     before: &Answers,
     after: &Answers,
     pairs: &Pairs,
@@ -115,18 +115,18 @@ fn differences(
         let cells = a.measured.iter().zip(&b.measured);
         cells.map(|(before, after)| value(*after) - value(*before)).collect::<Vec<f64>>()
     });
-    let of_cells = (0..layout.cells.len()).map(|place| {
+    let of_cells = (0..aggregation.cells.len()).map(|place| {
         let values = [measured[0][place], measured[1][place]];
         difference(values, [&drawn[0][place], &drawn[1][place]], pairs.test(&[place]))
     });
-    let measured_rows = [layout.rows_of(&measured[0]), layout.rows_of(&measured[1])];
-    let drawn_rows = [rows_by_replicate(layout, &drawn[0]), rows_by_replicate(layout, &drawn[1])];
-    let of_rows = layout.rows.iter().enumerate().map(|(place, row)| {
+    let measured_rows = [aggregation.rows_of(&measured[0]), aggregation.rows_of(&measured[1])];
+    let drawn_rows = [rows_by_replicate(aggregation, &drawn[0]), rows_by_replicate(aggregation, &drawn[1])];
+    let of_rows = aggregation.rows.iter().enumerate().map(|(place, row)| {
         let cells = match &row.of {
             Of::Cells(cells) => cells.clone(),
             Of::Rows { .. } => {
-                let inside = |cell: &usize| row.group.is_none_or(|group| layout.cells[*cell].group == group);
-                (0..layout.cells.len()).filter(inside).collect()
+                let inside = |cell: &usize| row.group.is_none_or(|group| aggregation.cells[*cell].group == group);
+                (0..aggregation.cells.len()).filter(inside).collect()
             }
         };
         let values = [measured_rows[0][place], measured_rows[1][place]];

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{mcnemar_clustered, mcnemar_exact};
 use crate::EvalError;
-use crate::answers::{Answers, right, shared};
-use crate::ledger::Record;
-use crate::summary::{McNemar, PValue};
+use crate::metrics::answers::{Answers, right, shared};
+use crate::metrics::summary::{McNemar, PValue};
+use crate::run::ledger::Record;
 
 /// Gained minus lost pairs of every example, for each cell.
 pub(super) struct Pairs {

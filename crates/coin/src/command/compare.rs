@@ -4,7 +4,8 @@ mod table;
 
 use clap::Args;
 use coin::data::{LabelWord, Metric, Prompt, PromptTemplate, Task, fill_content};
-use coin::eval::{LanguageModel, Wordings, wordings};
+use coin::eval::LanguageModel;
+use coin::eval::wordings::{self, Wordings};
 use coin::model_folder;
 use coin::perturb::{LabelWords, attack_named, perturb_set};
 use serde_json::json;

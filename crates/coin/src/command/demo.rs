@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::Args;
 use coin::demo::{Demo, DemoProgress};
-use coin::eval::table;
+use coin::report;
 
 use super::{claim_out_folder, device_named, shown};
 use crate::failure::{Failure, OrFail, bad_input};
@@ -89,7 +89,7 @@ impl Arguments {
                 "before its end; {out} keeps what was written, without a summary, and the next coin demo begins again"
             )));
         };
-        println!("{}", table::terminal(&summary));
+        println!("{}", report::terminal(&summary));
         println!("Report:  {}", shown(&self.out.join("report.html")));
         println!("Numbers: {}", shown(&self.out.join("summary.json")));
         eprintln!("done in {:.0} s", start.elapsed().as_secs_f64());

@@ -13,12 +13,13 @@ use coin::data::{Component, Task};
 use coin::eval::levels::CLEAN;
 use coin::eval::llama::LlamaModel;
 use coin::eval::openai::{OpenAiModel, Usage};
-use coin::eval::{Bootstrap, metrics, table};
+use coin::eval::parser::AnswerParser;
 use coin::eval::{
-    Evaluation, InstructionSet, LanguageModel, Ledger, LongPrompts, Plan, Preset, Record, Scorer, Summary,
+    Bootstrap, Evaluation, InstructionSet, LanguageModel, Ledger, LongPrompts, Plan, Preset, Record, Summary, folder,
+    metrics, statistics,
 };
 use coin::stoppable::Stoppable;
-use coin::{evaluation_folder, model_folder};
+use coin::{model_folder, report};
 use prompt_check::PromptCheck;
 use prompt_parts::{Built, PromptParts};
 use remote::RemoteArguments;
@@ -62,13 +63,13 @@ pub enum ScorerName {
     LikelihoodPerToken,
 }
 
-impl From<ScorerName> for Scorer {
+impl From<ScorerName> for AnswerParser {
     fn from(name: ScorerName) -> Self {
         match name {
-            ScorerName::Released => Scorer::Released,
-            ScorerName::Normalizing => Scorer::Normalizing,
-            ScorerName::Likelihood => Scorer::Likelihood,
-            ScorerName::LikelihoodPerToken => Scorer::LikelihoodPerToken,
+            ScorerName::Released => AnswerParser::Released,
+            ScorerName::Normalizing => AnswerParser::Normalizing,
+            ScorerName::Likelihood => AnswerParser::Likelihood,
+            ScorerName::LikelihoodPerToken => AnswerParser::LikelihoodPerToken,
         }
     }
 }
@@ -154,28 +155,28 @@ impl Arguments {
         if self.remote.is_given() && !matches!(self.long_prompts, LongPromptsName::Refuse) {
             return bad_input("--long-prompts: how long a prompt is, only the server knows");
         }
-        if self.remote.is_chat() && !Scorer::from(self.scorer).generates() {
+        if self.remote.is_chat() && !AnswerParser::from(self.scorer).generates() {
             return bad_input("--scorer: a chat server tells no likelihoods of given words");
         }
-        check_out_folder(&self.out, &evaluation_folder::WRITTEN)?;
+        check_out_folder(&self.out, &folder::WRITTEN)?;
         // A model that is not there is told before data are read.
         let local = match self.remote.is_given() {
             true => None,
             false => Some((self.model.device()?, self.model.folders()?)),
         };
         let chosen = self.tasks.read(self.model.offline, self.parts.shots_from())?;
-        let Built { instructions, surroundings, examples } = self.parts.build(&chosen, self.seed)?;
+        let Built { instructions, context, examples } = self.parts.build(&chosen, self.seed)?;
         let preset = Preset::from(self.preset);
         let checked = self.check_prompts(&instructions, &chosen)?;
         let evaluation = Evaluation {
             levels: self.parts.levels(&instructions),
             component: self.parts.component(),
-            surroundings,
+            context,
             samples: self.samples,
             seed: self.seed,
             preset,
             marker: preset.marker().to_owned(),
-            scorer: self.scorer.into(),
+            parser: self.scorer.into(),
             full_decode: self.full_decode,
             max_new_tokens: self.max_new_tokens,
             long_prompts: self.long_prompts.into(),
@@ -200,7 +201,7 @@ impl Arguments {
         if plan.left_out() > 0 {
             eprintln!("coin: warning: examples left out, as they are too long for the model: {}", plan.left_out());
         }
-        let _held = claim_out_folder(&self.out, &evaluation_folder::WRITTEN)?;
+        let _held = claim_out_folder(&self.out, &folder::WRITTEN)?;
         let signals = Signals::watch("stopping after this batch, whose answers are kept")?;
         let mut kept = 0;
         let mut asked = Stoppable::new(model.get(), signals.stop());
@@ -218,7 +219,7 @@ impl Arguments {
             let tasks = distinct(&self.representations);
             let mut asked = Stoppable::new(model.get(), signals.stop());
             let progress = &mut |done, total| bar.at(done as u64, total as u64);
-            let written = evaluation_folder::write_states(&self.out, &plan, &mut asked, &tasks, &records, progress);
+            let written = folder::write_states(&self.out, &plan, &mut asked, &tasks, &records, progress);
             if asked.stopped() {
                 return Err(signals.failure(&self.what_is_kept(kept, plan.total())));
             }
@@ -251,7 +252,7 @@ impl Arguments {
 
     /// What an evaluation that was stopped keeps, and how to resume it.
     fn what_is_kept(&self, kept: usize, total: usize) -> String {
-        let ledger = self.out.join(evaluation_folder::LEDGER);
+        let ledger = self.out.join(folder::LEDGER);
         let fresh = if self.fresh { " without --fresh" } else { "" };
         format!("with {kept} of {total} answers, kept in {}; the same command{fresh} resumes there", ledger.display())
     }
@@ -264,7 +265,7 @@ impl Arguments {
         model: &mut dyn LanguageModel,
         kept: &mut usize,
     ) -> Result<Vec<Record>, Failure> {
-        let path = self.out.join(evaluation_folder::LEDGER);
+        let path = self.out.join(folder::LEDGER);
         let mut ledger = if self.fresh { Ledger::create(path).work()? } else { Ledger::open(path).input()? };
         let there = ledger.found().len();
         // A folder whose ledger is refused stays as it is.
@@ -275,7 +276,7 @@ impl Arguments {
             other => other.work()?,
         }
         if there < plan.total() {
-            evaluation_folder::begin(&self.out, plan, tasks).work()?;
+            folder::begin(&self.out, plan, tasks).work()?;
         }
         if there > 0 {
             eprintln!("coin: {there} answers are in {} already", ledger.path().display());
@@ -303,12 +304,12 @@ impl Arguments {
             0 => metrics::score_tasks(name, records, &evaluation.tasks),
             replicates => {
                 let bootstrap = Bootstrap { replicates, ..Bootstrap::default() };
-                metrics::score_with_intervals(name, records, &evaluation.tasks, bootstrap)
+                statistics::score_with_intervals(name, records, &evaluation.tasks, bootstrap)
             }
         };
         let run = run.work()?;
         let shots = self.parts.shots();
-        evaluation_folder::finish(&self.out, plan, records, &run, shots).work()?;
+        folder::finish(&self.out, plan, records, &run, shots).work()?;
         let near =
             records.iter().filter(|record| record.margin.is_some_and(|margin| margin < metrics::NEAR_TIE)).count();
         let format = self.model.format();
@@ -327,7 +328,7 @@ impl Arguments {
             "tasks": evaluation.tasks.iter().map(|task| format!("{} version {}", task.name, task.version)).collect::<Vec<_>>(),
             "levels": evaluation.levels,
             "component": evaluation.component,
-            "system": evaluation.surroundings.system.get(CLEAN),
+            "system": evaluation.context.system.get(CLEAN),
             "shots": shots,
             "marker": evaluation.marker,
             "device": here.then_some(&self.model.device),
@@ -339,7 +340,7 @@ impl Arguments {
             "samples": self.samples,
             "seed": self.seed,
             "preset": evaluation.preset,
-            "scorer": evaluation.scorer,
+            "scorer": evaluation.parser,
             "full_decode": self.full_decode,
             "max_new_tokens": self.max_new_tokens,
             "long_prompts": evaluation.long_prompts,
@@ -364,7 +365,7 @@ impl Arguments {
         }
         let summary = Summary::new(settings, vec![run]);
         summary.write(self.out.join("summary.json")).work()?;
-        println!("{}", table::terminal(&summary));
+        println!("{}", report::terminal(&summary));
         if near > 0 {
             println!(
                 "{near} answers hold a near-tie: two tokens whose logits differ by less than {}",

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use coin::core::new_folder::{self, NewFolder};
 use coin::core::output_folder;
 use coin::core::quote::printable;
-use coin::evaluation_folder;
+use coin::eval::folder;
 use coin::hub::{Files, is_weight};
 use coin::model::RopeScaling;
 use coin::model::checkpoint::{self, NamedTensor, write_safetensors};
@@ -259,7 +259,7 @@ impl Merge {
 /// merged model in `out` has not of its own. Hidden files and folders, such as `.git` and checkpoints of a training, are no part
 /// of the model, and neither are results of an evaluation that were written to its folder.
 fn copy_companions(base: &Path, out: &Path) -> anyhow::Result<()> {
-    let results: &[&str] = if base.join(output_folder::MARKER).exists() { &evaluation_folder::WRITTEN } else { &[] };
+    let results: &[&str] = if base.join(output_folder::MARKER).exists() { &folder::WRITTEN } else { &[] };
     let reading = || format!("cannot read {}", base.display());
     for entry in std::fs::read_dir(base).with_context(reading)? {
         let (from, name) = entry.map(|entry| (entry.path(), entry.file_name())).with_context(reading)?;

@@ -9,9 +9,9 @@ use anyhow::Context;
 use clap::Args;
 use coin::core::quote::cut;
 use coin::data::{Component, Task};
-use coin::eval::table::Grid;
 use coin::perturb::frozen::LabelWords;
 use coin::perturb::{AuditRecord, Budget, FrozenSet, Recipe, attack_named, attack_within, files, perturb_set};
+use coin::report::Table;
 
 use super::{check_out, shown};
 use crate::failure::{Failure, OrFail, bad_input};
@@ -171,5 +171,5 @@ fn table(set: &FrozenSet, audit: &[AuditRecord]) -> String {
             format!("{intact} of {}", records.len()),
         ]
     };
-    Grid { columns: columns.map(str::to_owned).to_vec(), rows: set.attacks().map(row).collect() }.to_text()
+    Table { columns: columns.map(str::to_owned).to_vec(), rows: set.attacks().map(row).collect() }.to_text()
 }

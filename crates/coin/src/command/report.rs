@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use coin::eval::{Bootstrap, Curve, Summary};
-use coin::evaluation_folder::{self, Evaluated};
+use coin::eval::folder::{self, Evaluated};
+use coin::eval::{Bootstrap, Summary};
 use coin::learning_curves;
+use coin::report::{Curve, Report};
 
 use super::model_arguments::warn;
 use super::{check_intervals, check_out, shown};
@@ -59,7 +60,7 @@ impl Arguments {
             if trained && !summary.exists() {
                 continue;
             }
-            if !summary.exists() && path.join(evaluation_folder::LEDGER).is_file() {
+            if !summary.exists() && path.join(folder::LEDGER).is_file() {
                 let path = path.display();
                 return bad_input(format!(
                     "{path}: the evaluation is not finished; the same `coin eval` goes on with it, `coin score` reads what there is"
@@ -103,9 +104,9 @@ impl Arguments {
         };
         if self.intervals > 0 {
             let bootstrap = Bootstrap { replicates: self.intervals, ..Bootstrap::default() };
-            warn(&evaluation_folder::compare(&mut summary, &evaluated, bootstrap));
+            warn(&folder::compare(&mut summary, &evaluated, bootstrap));
         }
-        let mut report = evaluation_folder::report(summary, curves, &evaluated).input()?;
+        let mut report = Report::of_runs(summary, curves, &evaluated).input()?;
         if settings.len() > 1 {
             report.settings = settings;
         }

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use coin::data::{Task, TaskFile};
-use coin::eval::{Bootstrap, Record, Scorer, Summary, ledger, metrics, results, table};
-use coin::evaluation_folder::{self, Evaluated};
+use coin::eval::folder::{self, Evaluated};
+use coin::eval::parser::AnswerParser;
+use coin::eval::{Bootstrap, Ledger, Record, Summary, metrics, statistics};
+use coin::report;
 use serde_json::json;
 
 use super::eval::ScorerName;
@@ -54,12 +56,12 @@ impl Arguments {
         let own = self.task_files.iter().map(TaskFile::read).collect::<Result<Vec<_>, _>>().input()?;
         let mut evaluated = Vec::new();
         for (index, path) in self.ledgers.iter().enumerate() {
-            let inside = path.join(evaluation_folder::LEDGER);
+            let inside = path.join(folder::LEDGER);
             let path = if path.is_dir() { &inside } else { path };
-            let mut tasks = evaluation_folder::tasks_beside(path).input()?;
+            let mut tasks = folder::tasks_beside(path).input()?;
             tasks.retain(|task| own.iter().all(|file| file.task.name != task.name));
             tasks.extend(own.iter().map(|file| file.task.clone()));
-            let mut records = ledger::read(path).input()?;
+            let mut records = Ledger::read(path).input()?;
             warn(&uneven(path, &records));
             if let Some(scorer) = self.scorer {
                 read_anew(&mut records, scorer.into(), &tasks)?;
@@ -78,26 +80,26 @@ impl Arguments {
         let bootstrap = Bootstrap { replicates: self.intervals, seed: self.seed };
         let score = |run: &Evaluated| match self.intervals {
             0 => metrics::score_tasks(&run.name, &run.records, &run.tasks),
-            _ => metrics::score_with_intervals(&run.name, &run.records, &run.tasks, bootstrap),
+            _ => statistics::score_with_intervals(&run.name, &run.records, &run.tasks, bootstrap),
         };
         let runs = evaluated.iter().map(score).collect::<Result<Vec<_>, _>>().input()?;
         let settings = json!({
             "command": "score",
             "ledgers": self.ledgers.iter().map(as_text).collect::<Vec<_>>(),
-            "scorer": self.scorer.map(Scorer::from),
+            "scorer": self.scorer.map(AnswerParser::from),
             "intervals": self.intervals,
             "seed": self.seed,
         });
         let mut summary = Summary::new(settings.as_object().cloned().unwrap_or_default(), runs);
         if self.intervals > 0 {
-            warn(&evaluation_folder::compare(&mut summary, &evaluated, bootstrap));
+            warn(&folder::compare(&mut summary, &evaluated, bootstrap));
         }
         let _held = claim_out_folder(&self.out, &WRITTEN)?;
         if let [run] = &summary.runs[..] {
-            results::write_accuracies(&self.out, run).work()?;
+            folder::write_accuracies(&self.out, run).work()?;
         }
         summary.write(self.out.join("summary.json")).work()?;
-        println!("{}", table::terminal(&summary));
+        println!("{}", report::terminal(&summary));
         Ok(())
     }
 }
@@ -122,15 +124,13 @@ fn uneven(path: &Path, records: &[Record]) -> Vec<String> {
     uneven.map(tell).collect()
 }
 
-/// Replaces the predictions by those of `scorer`.
-fn read_anew(records: &mut [Record], scorer: Scorer, tasks: &[Task]) -> Result<(), Failure> {
+/// Replaces the predictions by those of `parser`.
+fn read_anew(records: &mut [Record], parser: AnswerParser, tasks: &[Task]) -> Result<(), Failure> {
     for record in records {
         let Some(task) = tasks.iter().find(|task| task.name == record.task) else {
             return bad_input(format!("task `{}` is not known; --task-file names its definition", record.task));
         };
-        record.pred = scorer.read(task, record).input()?;
-        record.unparsable = scorer.unparsable(task, record);
-        record.scorer = scorer;
+        record.read_again(task, parser).input()?;
     }
     Ok(())
 }

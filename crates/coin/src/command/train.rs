@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use coin::core::CoreError;
 use coin::device;
-use coin::eval::Report;
 use coin::hub::Files;
 use coin::learning_curves;
 use coin::loss::collective::{DeviceCollective, LocalCollective, NetworkCollective, NetworkOptions};
+use coin::report::Report;
 use coin::train::{MemoryEstimate, Progress, RunConfig, RunOptions, TrainError, TrainOutcome, Trainer};
 
 use super::model_arguments::{folder, warn};

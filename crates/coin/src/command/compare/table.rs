@@ -1,9 +1,8 @@
 //! A comparison of wordings for the terminal, at most [`WIDTH`] columns wide.
 
 use coin::core::quote::printable;
-use coin::eval::Wordings;
-use coin::eval::table::Grid;
-use coin::eval::wordings::WordedAnswer;
+use coin::eval::wordings::{WordedAnswer, Wordings};
+use coin::report::Table;
 
 use super::{Column, Wording};
 
@@ -57,7 +56,7 @@ fn answers(wordings: &[Wording], found: &Wordings) -> String {
 }
 
 /// A row for each wording.
-fn grid(wordings: &[Wording], found: &Wordings) -> Grid {
+fn grid(wordings: &[Wording], found: &Wordings) -> Table {
     let labels = &found.answers[0].probabilities;
     let mut columns: Vec<String> = vec!["wording".to_owned()];
     if !labels.is_empty() {
@@ -85,7 +84,7 @@ fn grid(wordings: &[Wording], found: &Wordings) -> Grid {
         }
         row
     };
-    Grid { columns, rows: wordings.iter().zip(&found.answers).enumerate().map(row).collect() }
+    Table { columns, rows: wordings.iter().zip(&found.answers).enumerate().map(row).collect() }
 }
 
 /// The label words' shares, and how much probability they have together.
@@ -102,13 +101,13 @@ fn probabilities(answer: &WordedAnswer) -> Vec<String> {
     cells
 }
 
-fn square(rows: &[Vec<f64>]) -> Grid {
+fn square(rows: &[Vec<f64>]) -> Table {
     let numbers = (1..=rows.len()).map(|number| number.to_string());
     let row = |(index, row): (usize, &Vec<f64>)| {
         let cells = row.iter().map(|value| format!("{value:.3}"));
         std::iter::once((index + 1).to_string()).chain(cells).collect()
     };
-    Grid {
+    Table {
         columns: std::iter::once("wording".to_owned()).chain(numbers).collect(),
         rows: rows.iter().enumerate().map(row).collect(),
     }

@@ -8,8 +8,9 @@ use clap::{Args, ValueEnum};
 use coin::core::quote::printable;
 use coin::data::glue::Split;
 use coin::data::{Component, Demonstration, Instance};
+use coin::eval::InstructionSet;
+use coin::eval::context::{self, PromptContext};
 use coin::eval::levels::CLEAN;
-use coin::eval::{InstructionSet, Surroundings, surroundings};
 use coin::perturb::{Instructions, LabelWords, attack_named, perturb_set};
 
 use sha2::{Digest, Sha256};
@@ -70,7 +71,7 @@ pub struct Built {
     /// The instructions.
     pub instructions: InstructionSet,
     /// What stands around them, at every level.
-    pub surroundings: Surroundings,
+    pub context: PromptContext,
     /// The examples that are evaluated, by task.
     pub examples: BTreeMap<String, Vec<Instance>>,
 }
@@ -130,7 +131,7 @@ impl PromptParts {
         }
         let instructions = instruction_set(self.prompts.as_deref())?;
         let mut examples = chosen.examples.clone();
-        let mut around = Surroundings::default();
+        let mut around = PromptContext::default();
         let label_words: LabelWords = chosen.tasks.iter().map(|task| (task.name.clone(), task.label_words())).collect();
         let levels = self.levels(&instructions);
         if let Some(system) = &self.system {
@@ -153,15 +154,14 @@ impl PromptParts {
                 let evaluated = examples.entry(task.name.clone()).or_default();
                 let of_training = self.shots_from == ShotsFrom::Train;
                 // No example may be shown with its answer, in whichever file it stands.
-                let candidates =
-                    if of_training { surroundings::without_twins(there, evaluated) } else { there.clone() };
+                let candidates = if of_training { context::without_twins(there, evaluated) } else { there.clone() };
                 if candidates.len() < there.len() {
                     let (twins, name) = (there.len() - candidates.len(), printable(&task.name));
                     eprintln!("coin: {name}: {twins} training rows are evaluated, too, and make no demonstrations");
                 }
-                let (shown, taken) = surroundings::demonstrations(task, &candidates, self.shots, seed).input()?;
+                let (shown, taken) = context::demonstrations(task, &candidates, self.shots, seed).input()?;
                 if !of_training {
-                    *evaluated = surroundings::without_twins(evaluated, &taken);
+                    *evaluated = context::without_twins(evaluated, &taken);
                 }
                 clean.insert(task.name.clone(), shown);
             }
@@ -176,7 +176,7 @@ impl PromptParts {
                 }
             }
         }
-        Ok(Built { instructions, surroundings: around, examples })
+        Ok(Built { instructions, context: around, examples })
     }
 }
 

@@ -1,0 +1,56 @@
+//! Log-likelihoods of words that begin alike, as events that exclude each other.
+//!
+//! Where the tokens of one word begin another (`not`, `not_equivalent`), the probability of the shorter holds that of the longer,
+//! which could then never be chosen. So a word's probability is that of its tokens without those continuations that go on to
+//! a longer word: `p(A) - p(AB)`, and the events of all words are disjoint.
+
+use super::model::LogLikelihood;
+
+/// The log-likelihood of each of `words`, given as tokens, as events that exclude each other. `sums` are the
+/// log-likelihoods of their tokens.
+pub(crate) fn disjoint(words: &[Vec<u32>], sums: &[f64]) -> Vec<LogLikelihood> {
+    let longer = |word: &[u32], other: &[u32]| other.len() > word.len() && other.starts_with(word);
+    let of_word = |(index, (word, &sum)): (usize, (&Vec<u32>, &f64))| {
+        // The shortest words that go on from this one; those that go on from them are part of their events.
+        let next = words.iter().zip(sums).enumerate().filter(|(other, (ids, _))| {
+            let between = words.iter().any(|middle| longer(word, middle) && longer(middle, ids));
+            let twice = words[..*other].contains(ids);
+            index != *other && longer(word, ids) && !between && !twice
+        });
+        let taken: f64 = next.map(|(_, (_, other))| (other - sum).exp()).sum();
+        // What is left below rounding is not zero, only too small to be told.
+        LogLikelihood { sum: sum + (-taken).ln_1p().max(f64::EPSILON.ln()), tokens: word.len() }
+    };
+    words.iter().zip(sums).enumerate().map(of_word).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shorter_word_leaves_its_continuation_out() {
+        let words = [vec![7], vec![7, 8], vec![9]];
+        let sums = [0.5f64, 0.2, 0.3].map(f64::ln);
+        let apart: Vec<f64> = disjoint(&words, &sums).into_iter().map(|word| word.sum.exp()).collect();
+        assert!((apart[0] - 0.3).abs() < 1e-12 && (apart[1] - 0.2).abs() < 1e-12 && (apart[2] - 0.3).abs() < 1e-12);
+    }
+
+    #[test]
+    fn nested_words_share_their_probability_out() {
+        // A 0.6 > AB 0.3 > ABC 0.1, AD 0.2, and A a second time.
+        let words = [vec![1], vec![1, 2], vec![1, 2, 3], vec![1, 4], vec![1, 4], vec![5]];
+        let sums = [0.6f64, 0.3, 0.1, 0.2, 0.2, 0.4].map(f64::ln);
+        let apart: Vec<f64> = disjoint(&words, &sums).iter().map(|word| word.sum.exp()).collect();
+        for (found, expected) in apart.iter().zip([0.1, 0.2, 0.1, 0.2, 0.2, 0.4]) {
+            assert!((found - expected).abs() < 1e-12, "{apart:?}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_always_goes_on_is_never_chosen() {
+        let apart = disjoint(&[vec![1], vec![1, 2]], &[-1.0, -1.0]);
+        assert!(apart[0].sum.is_finite() && apart[0].sum < -36.0);
+        assert!(apart[1].sum > apart[0].sum);
+    }
+}

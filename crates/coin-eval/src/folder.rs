@@ -1,0 +1,187 @@
+//! The folder of an evaluation: written while it runs, read back to score and report it.
+
+mod results;
+
+use std::path::{Path, PathBuf};
+
+use coin_analysis::{RepresentationWriter, Representations};
+use coin_data::Task;
+
+use crate::engine::model::LanguageModel;
+use crate::metrics::summary::{Bootstrap, RunSummary, Summary};
+use crate::run::ledger::{Ledger, Record};
+use crate::run::plan::Plan;
+use crate::run::prompt_texts::PromptTexts;
+use crate::run::states::collect_states;
+use crate::{EvalError, statistics};
+
+pub use results::{write_accuracies, write_examples};
+
+/// The answers.
+pub const LEDGER: &str = "ledger.jsonl";
+
+/// The definitions of the tasks that were evaluated.
+const TASKS: &str = "tasks.json";
+
+/// The texts of the prompts.
+const PROMPTS: &str = "prompts.json";
+
+/// Hidden states, where they were asked for.
+const STATES: &str = "representations.safetensors";
+
+/// Where the metrics are.
+const SUMMARY: &str = "summary.json";
+
+/// Accuracies in the released program's form.
+const ACCURACIES: &str = "unseen_instruction_acc.csv";
+
+/// Folder of the answers in the released program's form.
+const RESULTS: &str = "results";
+
+/// What `coin eval` writes, replaces and removes in its folder.
+pub const WRITTEN: [&str; 7] = [LEDGER, TASKS, PROMPTS, STATES, SUMMARY, ACCURACIES, RESULTS];
+
+/// Prepares the folder for answers of `plan`: what an earlier evaluation derived from its ledger goes, and the definitions of the
+/// tasks and the texts of the prompts are written.
+///
+/// # Errors
+/// A file cannot be removed or written.
+pub fn begin(folder: &Path, plan: &Plan<'_>, tasks: &[Task]) -> Result<(), EvalError> {
+    for name in [SUMMARY, ACCURACIES, STATES] {
+        match std::fs::remove_file(folder.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(EvalError::io(folder.join(name))(error));
+            }
+            _ => {}
+        }
+    }
+    remove_results(folder)?;
+    let json = serde_json::to_vec_pretty(tasks)
+        .map_err(|error| EvalError::Invalid(format!("cannot write the definitions of the tasks: {error}")))?;
+    coin_core::file::write_atomically(folder.join(TASKS), |file| file.write_all(&json))?;
+    PromptTexts::of(plan)?.write(folder.join(PROMPTS))
+}
+
+/// Writes what follows from all answers: result files in the released layout, accuracies. `shots` is the number of
+/// demonstrations.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn finish(
+    folder: &Path,
+    plan: &Plan<'_>,
+    records: &[Record],
+    run: &RunSummary,
+    shots: usize,
+) -> Result<(), EvalError> {
+    remove_results(folder)?;
+    write_examples(folder, records, plan.max_new_tokens(), shots, |record| plan.input_text(record))?;
+    write_accuracies(folder, run)
+}
+
+/// Results of an earlier evaluation must not stand beside this one's.
+fn remove_results(folder: &Path) -> Result<(), EvalError> {
+    let old = folder.join(RESULTS);
+    match old.is_dir() {
+        true => std::fs::remove_dir_all(&old).map_err(EvalError::io(&old)),
+        false => Ok(()),
+    }
+}
+
+/// Computes and writes the hidden states of `tasks`; see [`collect_states`].
+///
+/// # Errors
+/// As there.
+pub fn write_states(
+    folder: &Path,
+    plan: &Plan<'_>,
+    model: &mut dyn LanguageModel,
+    tasks: &[String],
+    records: &[Record],
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<(), EvalError> {
+    let mut writer = RepresentationWriter::create(folder.join(STATES), model.fingerprint())?;
+    collect_states(plan, model, tasks, records, &mut writer, progress)?;
+    Ok(writer.finish()?)
+}
+
+/// The definitions of the tasks in the ledger `path`, from the file beside it; GLUE's where there is none.
+///
+/// # Errors
+/// The file is there and cannot be read.
+pub fn tasks_beside(path: &Path) -> Result<Vec<Task>, EvalError> {
+    let path = path.parent().unwrap_or(Path::new("")).join(TASKS);
+    match std::fs::read(&path) {
+        Ok(json) => coin_core::json::from_slice(&json).map_err(|error| EvalError::Malformed {
+            path,
+            line: error.line(),
+            message: format!("no task definitions: {error}"),
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Task::glue()),
+        Err(error) => Err(EvalError::io(path)(error)),
+    }
+}
+
+/// What one run of a summary left in its folder.
+#[derive(Debug, Clone)]
+pub struct Evaluated {
+    /// The run's name in the summary.
+    pub name: String,
+    /// Its answers.
+    pub records: Vec<Record>,
+    /// The definitions of its tasks.
+    pub tasks: Vec<Task>,
+    /// The texts of its prompts.
+    pub texts: PromptTexts,
+    /// Its hidden states, if there are any.
+    pub states: Option<Representations>,
+}
+
+impl Evaluated {
+    /// Reads the folder of one run, or `None` if it holds no ledger.
+    ///
+    /// # Errors
+    /// A file is there and cannot be read.
+    pub fn read(folder: &Path, name: &str) -> Result<Option<Evaluated>, EvalError> {
+        let path = folder.join(LEDGER);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let there = |name: &str| -> Option<PathBuf> { Some(folder.join(name)).filter(|path| path.is_file()) };
+        Ok(Some(Evaluated {
+            name: name.to_owned(),
+            records: Ledger::read(&path)?,
+            tasks: tasks_beside(&path)?,
+            texts: there(PROMPTS).map(PromptTexts::read).transpose()?.unwrap_or_default(),
+            states: there(STATES).map(Representations::read).transpose()?,
+        }))
+    }
+}
+
+/// Compares each of `runs` with the one before it, as far as they share prompts. Returns what was left out, and why.
+pub fn compare(summary: &mut Summary, runs: &[Evaluated], bootstrap: Bootstrap) -> Vec<String> {
+    let mut left_out = Vec::new();
+    for pair in runs.windows(2) {
+        let [before, after] = pair else { continue };
+        if summary.comparison(&before.name, &after.name).is_some() {
+            continue;
+        }
+        let mut tasks = before.tasks.clone();
+        let others = after.tasks.iter().filter(|task| before.tasks.iter().all(|known| known.name != task.name));
+        tasks.extend(others.cloned());
+        let compared = match before.texts.contradicts(&after.texts) {
+            Some(place) => Err(format!("they were asked about different examples ({place})")),
+            None => {
+                let (first, second) =
+                    ((before.name.as_str(), &before.records[..]), (after.name.as_str(), &after.records[..]));
+                statistics::compare(first, second, &tasks, bootstrap).map_err(|error| error.to_string())
+            }
+        };
+        match compared {
+            Ok(comparison) => summary.comparisons.push(comparison),
+            // They stand side by side all the same.
+            Err(reason) => left_out.push(format!("{} and {} are not compared: {reason}", before.name, after.name)),
+        }
+    }
+    left_out
+}

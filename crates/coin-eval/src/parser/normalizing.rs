@@ -1,0 +1,209 @@
+//! A parser that finds a label word anywhere in an answer, whatever its case and punctuation. Ours.
+//!
+//! 1. Thoughts are taken out ([`thought`]). The rest is lower-cased and cut into words: runs of letters and digits. What stands between words, `_` and `-` too,
+//!    does not matter, so `Not equivalent`, `not-equivalent` and `not_equivalent` are the same.
+//! 2. The verbalizer's words are cut in the same way. At each place, from the first on, the longest word of the verbalizer that
+//!    stands there is looked for (of equally long ones the first listed).
+//! 3. The first place with one names the class, unless it is negated: a word that stands behind `not`, `no`, `isn't` and the
+//!    like (also `not a`, `not very`) and is not itself a label with that negation is passed over, since it says what the answer
+//!    is not.
+//!
+//! No match is prediction -1. The released parser reads `The answer is acceptable` as no answer; this one as `acceptable`.
+//! Which of two labels an answer means that names both cannot be told from its words: the first counts.
+
+use std::collections::BTreeMap;
+
+use coin_data::Task;
+
+use super::thought;
+
+/// Words that turn the next one round. `n't` is cut into `n` and `t`, so that the last is looked for.
+const NEGATIONS: [&str; 5] = ["not", "no", "never", "neither", "t"];
+
+/// Words that may stand between a negation and what it negates.
+const BETWEEN: [&str; 8] = ["a", "an", "the", "quite", "very", "really", "fully", "entirely"];
+
+/// The class that `text` stands for, or `None` if it names no word of the task's verbalizer.
+///
+/// ```
+/// use coin_eval::parser::normalizing::parse;
+/// let task = coin_data::Task::named("mrpc")?;
+/// assert_eq!(parse(&task, "The sentences are Not Equivalent."), Some(0));
+/// assert_eq!(parse(&task, "they're equivalent"), Some(1));
+/// assert_eq!(parse(&task, "I cannot tell"), None);
+/// let task = coin_data::Task::named("cola")?;
+/// assert_eq!(parse(&task, "This is not acceptable, it is unacceptable"), Some(0));
+/// # Ok::<(), coin_data::DataError>(())
+/// ```
+pub fn parse(task: &Task, text: &str) -> Option<usize> {
+    parse_answer(task, &thought::read(text, false).answer)
+}
+
+/// As [`parse`], for a text without thoughts.
+pub(super) fn parse_answer(task: &Task, answer: &str) -> Option<usize> {
+    first_match(task, &words(answer)).map(|(class, _)| class)
+}
+
+/// The fault of a task whose answers cannot be read: a label word without a letter or digit, or two with the same words for two
+/// classes.
+pub(super) fn fault(task: &Task) -> Option<String> {
+    let mut classes: BTreeMap<Vec<String>, usize> = BTreeMap::new();
+    for entry in &task.verbalizer {
+        let words = words(&entry.word);
+        if words.is_empty() {
+            return Some(format!("the label word `{}` has neither a letter nor a digit", entry.word));
+        }
+        if *classes.entry(words).or_insert(entry.class) != entry.class {
+            return Some(format!("the label word `{}` stands for two classes without its punctuation", entry.word));
+        }
+    }
+    None
+}
+
+/// Whether every text that begins with `text` parses to the same outcome as `text` itself: a label word stands in it, and more
+/// words behind it than could make it a longer one.
+///
+/// An answer without a match is never decided, as a label may still come.
+pub fn decided(task: &Task, text: &str) -> bool {
+    // What has no bytes yet is not seen.
+    decided_answer(task, &thought::settled(text.trim_end_matches(char::REPLACEMENT_CHARACTER), false))
+}
+
+/// As [`decided`], for the settled part of an answer.
+pub(super) fn decided_answer(task: &Task, answer: &str) -> bool {
+    // A last word that may go on is not seen.
+    let mut seen = words(answer);
+    if answer.chars().next_back().is_some_and(char::is_alphanumeric) {
+        seen.pop();
+    }
+    // `</s>` and `<pad>` come and go as words of their own; a tail that may be one is no reason to stop.
+    let longest = task.verbalizer.iter().map(|entry| words(&entry.word).len()).max().unwrap_or(0);
+    first_match(task, &seen).is_some_and(|(_, place)| seen.len() >= place + longest)
+}
+
+/// The class of the first match and its place, in words.
+fn first_match(task: &Task, text: &[String]) -> Option<(usize, usize)> {
+    let labels: Vec<(Vec<String>, usize)> =
+        task.verbalizer.iter().map(|entry| (words(&entry.word), entry.class)).collect();
+    for place in 0..text.len() {
+        let here = labels.iter().filter(|(label, _)| !label.is_empty() && text[place..].starts_with(label));
+        let longest = here.fold(None, |best: Option<&(Vec<String>, usize)>, label| match best {
+            Some(best) if best.0.len() >= label.0.len() => Some(best),
+            _ => Some(label),
+        });
+        let Some((_, class)) = longest else { continue };
+        let before = text[..place].iter().rev().find(|word| !BETWEEN.contains(&word.as_str()));
+        if before.is_none_or(|word| !NEGATIONS.contains(&word.as_str())) {
+            return Some((*class, place));
+        }
+    }
+    None
+}
+
+/// The runs of letters and digits of `text` in lower case, special tokens left out.
+fn words(text: &str) -> Vec<String> {
+    let text = text.to_lowercase().replace("<pad>", " ").replace("</s>", " ");
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn task(name: &str) -> Task {
+        Task::named(name).unwrap()
+    }
+
+    #[test]
+    fn labels_are_found_where_they_stand() {
+        for (name, text, expected) in [
+            ("cola", "Answer: Acceptable.", Some(1)),
+            ("cola", "unacceptable", Some(0)),
+            ("cola", "not acceptable", None),
+            ("cola", "It isn't acceptable", None),
+            ("cola", "acceptably", None),
+            ("mrpc", "NOT-EQUIVALENT", Some(0)),
+            ("mrpc", "not quite equivalent", None),
+            ("sst2", "**Positive**", Some(1)),
+            ("sst2", "10", None),
+            ("sst2", "label 1", Some(1)),
+            ("rte", "there is no entailment", None),
+            ("rte", "the label is not_entailment</s>", Some(1)),
+            ("mnli", "neutral or contradiction", Some(1)),
+            ("mnli", "", None),
+        ] {
+            assert_eq!(parse(&task(name), text), expected, "{name}: {text:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_decided_once_no_longer_label_can_stand_there() {
+        for (name, text, expected) in [
+            ("cola", "acceptable", false),
+            ("cola", "acceptable.", true),
+            ("mrpc", "equivalent ", false),
+            ("mrpc", "equivalent in ", true),
+            ("mrpc", "not_", false),
+            ("mrpc", "not_equivalent\n", true),
+            ("cola", "This sentence is ", false),
+        ] {
+            assert_eq!(decided(&task(name), text), expected, "{name}: {text:?}");
+        }
+    }
+
+    #[test]
+    fn thoughts_are_not_read_and_nothing_is_decided_inside_them() {
+        let task = task("cola");
+        for text in
+            ["<think>It looks unacceptable at first.</think>acceptable", "It looks unacceptable.</think>acceptable"]
+        {
+            assert_eq!(parse(&task, text), Some(1), "{text}");
+        }
+        assert_eq!(parse(&task, "<think>It looks unacceptable"), None);
+        assert!(!decided(&task, "<think>It looks unacceptable at first. "));
+        assert!(decided(&task, "<think>unacceptable</think>It is acceptable. "));
+    }
+
+    #[test]
+    fn a_task_whose_words_cannot_be_told_apart_is_at_fault() {
+        let with = |word: &str| {
+            let mut task = task("cola");
+            task.verbalizer[0].word = word.to_owned();
+            fault(&task)
+        };
+        assert!(with("+").unwrap().contains("`+` has neither a letter"));
+        assert!(with("acceptable!").unwrap().contains("`acceptable` stands for two classes"));
+        assert_eq!(with("not acceptable"), None);
+        let mut nested = task("cola");
+        (nested.verbalizer[0].word, nested.verbalizer[1].word) = ("no".to_owned(), "not sure".to_owned());
+        let parsed = ["No.", "I am not sure", "nothing"].map(|text| parse(&nested, text));
+        assert_eq!(parsed, [Some(0), Some(1), None]);
+    }
+
+    #[rustfmt::skip]
+    const PIECES: &[&str] = &[
+        "<pad>", "</s>", "<p", "ad>", "</", "s>", "<think>", "<thi", "nk>", "un", "accept", "able", "acceptable", "not", "_", "equivalent", "entailment", "neutral",
+        "positive", "0", "1", " ", "'", ".", "-", "t", "n't ", "x", "İ", "Σ", "is ", "no ",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn a_decided_prefix_parses_like_the_whole(pieces in prop::collection::vec(prop::sample::select(PIECES), 0..9), end in prop::bool::ANY) {
+            let mut full: String = pieces.concat();
+            // An end without a beginning cannot be seen in advance.
+            if end && full.contains("<think>") {
+                full.push_str("</think>acceptable");
+            }
+            for task in Task::glue() {
+                let outcome = parse(&task, &full);
+                for (cut, _) in full.char_indices() {
+                    if decided(&task, &full[..cut]) {
+                        prop_assert_eq!(parse(&task, &full[..cut]), outcome, "{}: {:?} of {:?}", task.name, &full[..cut], full);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What is set before a run: instructions, examples, context, settings.
+
+pub mod context;
+pub(crate) mod instructions;
+pub(crate) mod sampling;
+pub(crate) mod settings;

@@ -1,0 +1,43 @@
+//! Reports of robustness evaluations: tables for a terminal, as Markdown and as HTML, figures, and the page that holds them.
+//!
+//! | | |
+//! |---|---|
+//! | [`terminal`] | a summary on a terminal |
+//! | [`Report`] | one page, as HTML or Markdown: [`Report::write_html`], [`Report::write_markdown`] |
+//! | [`Curve`] | learning curves, for the page |
+//! | [`tables`] | a builder for each table; a [`Table`] is rendered as text, as Markdown or as HTML |
+//! | [`level_title`], [`group_title`] | what levels and task groups are called |
+//!
+//! The numbers come from `coin-eval` and `coin-analysis`; nothing is measured here.
+
+/// The README's example, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+// The tests' synthetic runs are shared with the tests in `tests/`, which see this crate from outside.
+#[cfg(test)]
+extern crate self as coin_report;
+
+mod curve;
+mod error;
+mod figures;
+mod markup;
+mod page;
+mod report;
+mod runs;
+mod table;
+pub mod tables;
+mod terminal;
+mod titles;
+
+pub use curve::{Curve, CurvePoint, HeldOutPoint};
+pub use error::ReportError;
+pub use report::Report;
+pub use table::Table;
+pub use terminal::terminal;
+pub use titles::{group_title, level_title};
+
+#[cfg(test)]
+#[path = "../tests/synthetic/mod.rs"]
+pub(crate) mod synthetic;

@@ -1,0 +1,14 @@
+//! Text made safe for HTML and SVG, and the box that content scrolls in.
+
+use coin_core::quote::printable;
+
+/// Text made safe for HTML and SVG, in attributes too. Control characters, and those that would turn the direction of what
+/// follows, are written out.
+pub(crate) fn escape(text: &str) -> String {
+    printable(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// Content that scrolls sideways in a box of its own; `label` is what a screen reader says.
+pub(crate) fn scroll(label: &str, content: &str) -> String {
+    format!("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{}\">\n{content}</div>\n", escape(label))
+}

@@ -1,0 +1,64 @@
+//! The report as one HTML page.
+
+use super::elements::Body;
+use super::headline::headline;
+use super::{evaluation, flips, notes};
+use crate::figures::{curves, maps};
+use crate::markup::escape;
+use crate::report::Report;
+use crate::table::Cells;
+use crate::tables;
+
+const STYLE: &str = include_str!("style.css");
+
+pub(crate) fn page(report: &Report) -> String {
+    let summary = &report.summary;
+    let (title, names, about) = match summary.runs.is_empty() {
+        true => {
+            let names: Vec<&str> = report.curves.iter().map(|curve| curve.run.as_str()).collect();
+            ("Learning curves", names, "training".to_owned())
+        }
+        false => {
+            let names = summary.runs.iter().map(|run| run.name.as_str()).collect();
+            ("Robustness to perturbed instructions", names, format!("{} tasks", summary.tasks().len()))
+        }
+    };
+    let names = escape(&names.join(", "));
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}: {names}</title>\n<style>\n{STYLE}</style>\n\
+         </head>\n<body>\n<main>\n<header>\n<h1>{title}</h1>\n<p class=\"sub\">{names} · {about} · coin {}</p>\n\
+         <p class=\"headline\">{}</p>\n</header>\n{}</main>\n</body>\n</html>\n",
+        escape(&summary.tool_version),
+        escape(&headline(summary)),
+        sections(report),
+    )
+}
+
+fn sections(report: &Report) -> String {
+    let (summary, mut body) = (&report.summary, Body::default());
+    if !summary.runs.is_empty() {
+        evaluation::sections(&mut body, summary);
+    }
+    if !report.flips.counts.is_empty() {
+        body.section("Answers that change with the wording", &flips::html(&report.flips), flips::NOTE);
+    }
+    if report.maps.iter().any(|map| !map.points.is_empty()) {
+        let silhouettes = tables::silhouettes(&report.maps).map(|table| table.to_html("silhouettes", Cells::Plain));
+        let content = maps::html(&report.maps) + &silhouettes.unwrap_or_default();
+        body.section("Maps of hidden states", &content, &maps::caption(&report.maps));
+    }
+    if report.curves.iter().any(|curve| !curve.points.is_empty()) {
+        body.figure(
+            "Learning curves",
+            &curves::figure(summary, &report.curves),
+            "Lines: each optimizer step on its own batch; the contrastive loss before its weight. A run without the contrastive \
+             loss measures it all the same. Dots: held-out pairs, ranked among 32 at a time.",
+        );
+        let last = tables::last_steps(&report.curves).to_html("last step", Cells::Plain);
+        body.section("Last step", &last, "The last optimizer step of each run, on its own batch.");
+    }
+    body.section("Settings", &tables::settings(report).to_html("settings", Cells::Text), notes::SETTINGS);
+    body.finish()
+}

@@ -1,0 +1,45 @@
+//! Tables for a terminal.
+
+use std::borrow::Cow;
+
+use coin_core::quote::printable;
+
+use super::Table;
+
+impl Table {
+    /// Columns padded to their width, names left and values right, with a line under the heads. Control characters in cells are
+    /// written out, and a cell is one line.
+    pub fn to_text(&self) -> String {
+        let shown = |row: &Vec<String>| row.iter().map(|cell| one_line(cell).into_owned()).collect::<Vec<_>>();
+        let (columns, rows) = (shown(&self.columns), self.rows.iter().map(shown).collect::<Vec<_>>());
+        let width = |column: usize| {
+            let cells = std::iter::once(&columns).chain(&rows).map(|row| row[column].chars().count());
+            cells.max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
+        let line = |cells: &[String]| {
+            let padded: Vec<String> = cells
+                .iter()
+                .zip(&widths)
+                .enumerate()
+                .map(
+                    |(column, (cell, width))| {
+                        if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+                    },
+                )
+                .collect();
+            format!("{}\n", padded.join("  ").trim_end())
+        };
+        let rule = "-".repeat(widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1));
+        let rows: String = rows.iter().map(|row| line(row)).collect();
+        format!("{}{rule}\n{rows}", line(&columns))
+    }
+}
+
+/// `text` on one line, its control characters written out.
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    match printable(text) {
+        shown if shown.contains(['\n', '\t']) => shown.replace(['\n', '\t'], " ").into(),
+        shown => shown,
+    }
+}

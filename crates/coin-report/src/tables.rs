@@ -1,0 +1,30 @@
+//! One builder for each table. Accuracies, standard deviations and changes are in per cent or percentage points.
+
+mod accuracy;
+pub(crate) mod cells;
+mod comparison;
+mod flips;
+mod intervals;
+mod maps;
+mod robustness;
+mod settings;
+mod training;
+
+pub(crate) use accuracy::last_two;
+pub use accuracy::{accuracy_by_group, accuracy_by_level, accuracy_by_task, accuracy_of_group, changes, cosines};
+pub use comparison::{comparison_by_group, comparison_by_level, comparison_by_task};
+pub(crate) use flips::{answers, contrasts, counts, cut};
+pub use intervals::intervals;
+pub(crate) use maps::silhouettes;
+pub use robustness::{reliability, robustness, robustness_by_level, task_metrics};
+pub(crate) use settings::settings;
+pub(crate) use training::last_steps;
+
+/// Where a table is shown, for tables that differ there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// On a terminal: every number in a column of its own.
+    Terminal,
+    /// On a page: intervals and adjusted p-values in brackets, which the HTML page sets below their value.
+    Page,
+}
