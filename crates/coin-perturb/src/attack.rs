@@ -1,4 +1,4 @@
-//! What an attack is, and the attacks by name.
+//! The trait of all attacks, with the level of an attack and the change of a word.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,9 +6,7 @@ use std::ops::Range;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    BertAttack, Budget, CheckList, DeepWordBug, Paraphrase, PerturbError, Protected, StressTest, TextBugger, TextFooler,
-};
+use crate::Protected;
 
 /// The level of the text at which an attack works (paper, section 4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -33,6 +31,16 @@ impl fmt::Display for Level {
             Level::Semantic => "semantic",
         })
     }
+}
+
+/// The way in which a search takes a word out of the instruction to see how much depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ranking {
+    /// The word is replaced by `[UNK]`.
+    Unk,
+    /// The word is deleted, with one space beside it.
+    Delete,
 }
 
 /// One word of an instruction replaced, as a search considers it.
@@ -81,6 +89,12 @@ pub trait Attack: Send + Sync {
         Vec::new()
     }
 
+    /// How a greedy search ranks the words for this attack; default [`Ranking::Unk`]. TextFooler and TextBugger have
+    /// [`Ranking::Delete`] (PromptBench).
+    fn ranking(&self) -> Ranking {
+        Ranking::Unk
+    }
+
     /// Whether the attack's constraints allow a change that a search considers. What is protected, and that a word is
     /// changed at most once, is the search's to see to.
     fn allows(&self, change: &Change) -> bool {
@@ -102,91 +116,5 @@ pub trait Attack: Send + Sync {
             }
         }
         found
-    }
-}
-
-/// Short names of the attacks that [`attack_named`] knows.
-pub const ATTACK_NAMES: [&str; 7] =
-    ["deepwordbug", "textbugger", "textfooler", "bertattack", "checklist", "stresstest", "semantic"];
-
-/// The attack called `name`, with default settings. Both forms are accepted: short (`checklist`) and qualified
-/// (`promptbench::checklist`, `coin::semantic`).
-///
-/// # Errors
-/// [`PerturbError::UnknownAttack`], which lists the names there are.
-///
-/// ```
-/// use coin_perturb::{Level, attack_named};
-/// assert_eq!(attack_named("promptbench::checklist")?.level(), Level::Sentence);
-/// let error = attack_named("deepwordbag").err().map(|error| error.to_string());
-/// assert_eq!(
-///     error.as_deref(),
-///     Some("unknown attack `deepwordbag`, expected one of: deepwordbug, textbugger, textfooler, bertattack, checklist, stresstest, semantic"),
-/// );
-/// # Ok::<(), coin_perturb::PerturbError>(())
-/// ```
-pub fn attack_named(name: &str) -> Result<Box<dyn Attack>, PerturbError> {
-    let attacks: [Box<dyn Attack>; ATTACK_NAMES.len()] = [
-        Box::new(DeepWordBug::default()),
-        Box::new(TextBugger::default()),
-        Box::new(TextFooler::default()),
-        Box::new(BertAttack::default()),
-        Box::new(CheckList::default()),
-        Box::new(StressTest),
-        Box::new(Paraphrase::default()),
-    ];
-    attacks
-        .into_iter()
-        .find(|attack| attack.name() == name || attack.origin() == name)
-        .ok_or_else(|| PerturbError::UnknownAttack { name: name.to_owned(), known: ATTACK_NAMES.join(", ") })
-}
-
-/// The attack called `name` with this severity: for attacks on words and characters how much they change, for `checklist`
-/// how many characters it appends.
-///
-/// # Errors
-/// As [`attack_named`]; [`PerturbError::Budget`] for an attack that has no such setting.
-///
-/// ```
-/// use coin_perturb::{Budget, Protected, attack_within, audit::words_changed};
-/// let clean = "Decide whether the following sentence is grammatical.";
-/// let attack = attack_within("textfooler", Budget::Words(1))?;
-/// let perturbed = attack.perturb(clean, &Protected::default(), &mut coin_core::stream::keyed(1, &[]));
-/// assert_eq!(words_changed(clean, &perturbed), 1);
-/// assert!(attack_within("semantic", Budget::Words(1)).is_err());
-/// assert!(attack_within("checklist", Budget::Characters(1_000_000_000)).is_err());
-/// # Ok::<(), coin_perturb::PerturbError>(())
-/// ```
-pub fn attack_within(name: &str, budget: Budget) -> Result<Box<dyn Attack>, PerturbError> {
-    let attack = attack_named(name)?;
-    Ok(match (attack.name(), budget) {
-        ("deepwordbug", budget) => Box::new(DeepWordBug { budget, ..DeepWordBug::default() }),
-        ("textbugger", budget) => Box::new(TextBugger { budget, ..TextBugger::default() }),
-        ("textfooler", budget) => Box::new(TextFooler { budget, ..TextFooler::default() }),
-        ("bertattack", budget) => Box::new(BertAttack { budget, ..BertAttack::default() }),
-        ("checklist", Budget::Characters(length)) if length <= CheckList::LONGEST => Box::new(CheckList { length }),
-        ("checklist", Budget::Characters(_)) => {
-            let message = format!("`checklist` appends at most {} characters", CheckList::LONGEST);
-            return Err(PerturbError::Budget(message));
-        }
-        (name, budget) => {
-            return Err(PerturbError::Budget(format!("`{name}` cannot be held to {}", budget.describe())));
-        }
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_name_finds_its_attack() {
-        for name in ATTACK_NAMES {
-            let attack = attack_named(name).unwrap();
-            assert_eq!(attack.name(), name);
-            assert_eq!(attack_named(attack.origin()).unwrap().name(), name);
-        }
-        assert!(attack_named("promptbench::semantics").is_err());
-        assert!(attack_named("").is_err());
     }
 }

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use coin_core::file::PartialFile;
 use serde_json::Value;
 
+use crate::audit::AuditRecord;
 use crate::recipe::RECIPE_VERSION;
-use crate::{AuditRecord, CLEAN, FrozenSet, Instructions, PerturbError, Recipe};
+use crate::{CLEAN, FrozenSet, Instructions, PerturbError, Recipe};
 
 /// Reads clean instructions: `{task: [instruction, ..]}`, or `{"clean": {task: [instruction, ..]}}` where other sets
 /// beside `clean` are ignored.

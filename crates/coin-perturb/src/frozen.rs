@@ -6,7 +6,8 @@ use coin_core::quote::cut;
 use coin_core::stream;
 use serde::Serialize;
 
-use crate::{Attack, AuditRecord, PerturbError, Protected};
+use crate::audit::AuditRecord;
+use crate::{Attack, PerturbError, Protected};
 
 /// The key of the unperturbed instructions in a [`FrozenSet`].
 pub const CLEAN: &str = "clean";

@@ -32,58 +32,35 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-pub mod attack;
+mod attack;
+mod attacks;
 pub mod audit;
-mod bertattack;
 mod budget;
-mod character_edits;
-mod checklist;
 pub mod constraint;
 mod cuts;
-mod deepwordbug;
-mod ending;
+mod draft;
 mod error;
 pub mod files;
-pub mod frozen;
-mod homoglyphs;
+mod frozen;
+mod language;
 mod levenshtein;
-pub mod lexicon;
-mod masked_words;
-pub mod neighbors;
-mod paraphrase;
-mod part_of_speech;
-mod protect;
-pub mod recipe;
-mod rewriter;
+mod protected;
+mod recipe;
+mod registry;
 pub mod search;
-mod sentence_encoder;
-mod stop_words;
-mod stresstest;
-mod substitution;
-mod textbugger;
-mod textfooler;
-mod vectors;
 mod words;
 
-pub use attack::{ATTACK_NAMES, Attack, Change, Level, attack_named, attack_within};
-pub use audit::AuditRecord;
-pub use bertattack::BertAttack;
+pub use attack::{Attack, Change, Level, Ranking};
+pub use attacks::{
+    BertAttack, CheckList, DeepWordBug, ModelParaphrase, Paraphrase, Rewriter, StressTest, TextBugger, TextFooler,
+};
 pub use budget::Budget;
-pub use checklist::CheckList;
-pub use deepwordbug::DeepWordBug;
 pub use error::PerturbError;
 pub use frozen::{CLEAN, FrozenSet, Instructions, LabelWords, perturb_set};
-pub use lexicon::Lexicon;
-pub use masked_words::{InstructionWords, MaskedWords};
-pub use neighbors::{Neighbor, Neighbors};
-pub use paraphrase::Paraphrase;
-pub use part_of_speech::WordClasses;
-pub use protect::Protected;
-pub use recipe::Recipe;
-pub use rewriter::{ModelParaphrase, Rewriter};
-pub use search::{Outcome, Scorer, Search, search_set};
-pub use sentence_encoder::{SentenceEncoder, SurfaceEncoder};
-pub use stresstest::StressTest;
-pub use textbugger::TextBugger;
-pub use textfooler::TextFooler;
-pub use vectors::WordVectors;
+pub use language::{
+    InstructionWords, Lexicon, MaskedWords, Neighbor, Neighbors, SentenceEncoder, SurfaceEncoder, WordClasses,
+    WordVectors,
+};
+pub use protected::Protected;
+pub use recipe::{Recipe, RecipeAttack, RecipeSearch};
+pub use registry::{ATTACK_NAMES, attack_named, attack_within};

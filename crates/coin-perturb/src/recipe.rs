@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::search::{Ranking, Search};
-use crate::{Attack, CLEAN, FrozenSet, Instructions, LabelWords, Level};
+use crate::search::Search;
+use crate::{Attack, CLEAN, FrozenSet, Instructions, LabelWords, Level, Ranking};
 
 /// The version of the form in which recipes are written.
-pub const RECIPE_VERSION: u32 = 2;
+pub(crate) const RECIPE_VERSION: u32 = 2;
 
 /// How a frozen set was made: enough to make it again from the same clean instructions (and, where it was searched, the
 /// same model), and to tell whether it is still as it was made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// Version of this form: [`RECIPE_VERSION`]. Version 1 had neither `search` nor hashes.
+    /// Version of this format, now 2. Version 1 had neither `search` nor hashes.
     pub version: u32,
     /// Name and version of the program.
     pub tool: String,
@@ -34,9 +34,12 @@ pub struct Recipe {
     /// How the set was searched against a model; absent where it was drawn at random.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<RecipeSearch>,
-    /// [`hash_of_clean`] of the set.
+    /// SHA-256 of the clean instructions `{task: [instruction, ..]}`, in lower-case hexadecimal.
+    ///
+    /// The input of the hash is UTF-8 JSON without white space and with sorted keys, in Python
+    /// `json.dumps(clean, sort_keys=True, separators=(",", ":"), ensure_ascii=False)`, so the layout of the file does not matter.
     pub clean_sha256: String,
-    /// [`hash_of_set`] of the set.
+    /// SHA-256 of the whole set `{attack: {task: [instruction, ..]}}`, which includes `clean`, in the same form.
     pub set_sha256: String,
 }
 
@@ -127,16 +130,13 @@ impl Recipe {
     }
 }
 
-/// SHA-256 of the set's clean instructions, `{task: [instruction, ..]}`, in lower-case hexadecimal.
-///
-/// What is hashed is JSON in UTF-8 without white space, keys in order: Python's
-/// `json.dumps(clean, sort_keys=True, separators=(",", ":"), ensure_ascii=False)`. So the file's layout does not matter.
-pub fn hash_of_clean(set: &FrozenSet) -> String {
+/// Computes [`Recipe::clean_sha256`].
+pub(crate) fn hash_of_clean(set: &FrozenSet) -> String {
     hash(&set.sets().get(CLEAN).map(to_value).unwrap_or_default())
 }
 
-/// SHA-256 of the whole set, `{attack: {task: [instruction, ..]}}` with `clean`, in the form of [`hash_of_clean`].
-pub fn hash_of_set(set: &FrozenSet) -> String {
+/// Computes [`Recipe::set_sha256`].
+pub(crate) fn hash_of_set(set: &FrozenSet) -> String {
     let sets = set.sets().iter().map(|(attack, tasks)| (attack.clone(), to_value(tasks)));
     hash(&Value::Object(sets.collect()))
 }

@@ -7,7 +7,6 @@
 //! ranking.
 
 mod brute_force;
-mod draft;
 mod greedy;
 mod log;
 mod scorer;
@@ -19,31 +18,11 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::words_changed;
-use crate::{Attack, Level, PerturbError, Protected};
+use crate::{Attack, Level, PerturbError, Protected, Ranking};
 
 pub use log::{Log, SearchRecord, Step, json_lines, no_log};
 pub use scorer::Scorer;
 pub use set::{SearchPlan, SearchedInstruction, SearchedSet, search_set};
-
-/// How a word is taken out of the instruction to see how much depends on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Ranking {
-    /// The word gives way to `[UNK]`.
-    Unk,
-    /// The word is deleted, with one space beside it.
-    Delete,
-}
-
-impl Ranking {
-    /// PromptBench's ranking for the attack called `name`: `Delete` for TextFooler and TextBugger, else `Unk`.
-    pub fn promptbench(name: &str) -> Ranking {
-        match name {
-            "textfooler" | "textbugger" => Ranking::Delete,
-            _ => Ranking::Unk,
-        }
-    }
-}
 
 /// Settings of a search. `Default` is PromptBench's search, which neither a budget nor a target ends.
 ///
@@ -70,7 +49,7 @@ impl Ranking {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Search {
-    /// How words are ranked; default `None`: [`Ranking::promptbench`] of the attack (PromptBench).
+    /// How words are ranked; default `None`: as the attack says ([`Attack::ranking`], PromptBench).
     pub ranking: Option<Ranking>,
     /// The most texts to score for one instruction, the clean one among them; default `None`: no bound (PromptBench).
     pub query_budget: Option<usize>,
@@ -135,7 +114,7 @@ impl Search {
     /// The ranking that the attack is searched with; `None` where it is searched by brute force.
     pub fn ranking_for(&self, attack: &dyn Attack) -> Option<Ranking> {
         match attack.level() {
-            Level::Character | Level::Word => Some(self.ranking.unwrap_or_else(|| Ranking::promptbench(attack.name()))),
+            Level::Character | Level::Word => Some(self.ranking.unwrap_or_else(|| attack.ranking())),
             Level::Sentence | Level::Semantic => None,
         }
     }

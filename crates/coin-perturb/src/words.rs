@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation};
 
-use crate::{Protected, stop_words};
+use crate::Protected;
+use crate::language::stop_words;
 
 /// A word of a text and where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

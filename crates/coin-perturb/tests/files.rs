@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use coin_perturb::{ATTACK_NAMES, AuditRecord, Instructions, LabelWords, Recipe, attack_named, files, perturb_set};
+use coin_perturb::audit::AuditRecord;
+use coin_perturb::{ATTACK_NAMES, Instructions, LabelWords, Recipe, attack_named, files, perturb_set};
 
 fn clean() -> Instructions {
     Instructions::from([

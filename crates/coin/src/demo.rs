@@ -13,8 +13,7 @@ use coin_core::output_folder::{self, OutputFolder};
 use coin_data::{Pair, PairBuilder, Task, TemplateSet};
 use coin_eval::{Bootstrap, Evaluation, InstructionSet, Ledger, Summary, metrics};
 use coin_model::{LoraConfig, WeightFormat};
-use coin_perturb::frozen::LabelWords;
-use coin_perturb::{attack_named, perturb_set};
+use coin_perturb::{LabelWords, attack_named, perturb_set};
 use coin_train::config::{DataTable, ModelTable, Objective, ObjectiveTable, TrainTable};
 use coin_train::{Outcome, Progress, RunConfig, RunOptions, Trainer};
 

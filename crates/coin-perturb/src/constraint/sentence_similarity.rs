@@ -9,7 +9,7 @@ use std::sync::Arc;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::{Constraint, Follower, OfWords, Replacement};
-use crate::sentence_encoder::cosine;
+use crate::language::cosine;
 use crate::{Change, SentenceEncoder, cuts};
 
 /// How similarity is computed from two vectors.

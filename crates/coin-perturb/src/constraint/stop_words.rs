@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::{Constraint, Follower, OfWords};
-use crate::{Change, stop_words};
+use crate::Change;
+use crate::language::stop_words;
 
 /// Forbids the replacement of function words: articles, pronouns, auxiliaries, prepositions, conjunctions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

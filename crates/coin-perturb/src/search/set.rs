@@ -6,8 +6,9 @@ use coin_core::quote::cut;
 use serde::{Deserialize, Serialize};
 
 use super::{Log, Outcome, Scorer, Search, Subject};
+use crate::audit::AuditRecord;
 use crate::frozen::{check, protected_for};
-use crate::{Attack, AuditRecord, CLEAN, FrozenSet, Instructions, LabelWords, PerturbError, Recipe};
+use crate::{Attack, CLEAN, FrozenSet, Instructions, LabelWords, PerturbError, Recipe};
 
 /// What to search, and how.
 #[derive(Clone, Copy)]

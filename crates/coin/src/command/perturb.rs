@@ -10,8 +10,8 @@ use clap::Args;
 use coin::core::quote::cut;
 use coin::data::{Component, Task};
 use coin::eval::table::Grid;
-use coin::perturb::frozen::LabelWords;
-use coin::perturb::{AuditRecord, Budget, FrozenSet, Recipe, attack_named, attack_within, files, perturb_set};
+use coin::perturb::audit::AuditRecord;
+use coin::perturb::{Budget, FrozenSet, LabelWords, Recipe, attack_named, attack_within, files, perturb_set};
 
 use super::{check_out, shown};
 use crate::failure::{Failure, OrFail, bad_input};

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use crate::attack::{Attack, Change, Level};
+use super::substitution;
+use crate::attack::{Attack, Change, Level, Ranking};
 use crate::constraint::{Constraints, EmbeddingCosine, Metric, PartOfSpeech, Scope, SentenceSimilarity, StopWords};
-use crate::{Budget, Lexicon, Neighbors, Protected, SurfaceEncoder, substitution, words};
+use crate::{Budget, Lexicon, Neighbors, Protected, SurfaceEncoder, words};
 
 /// Replaces chosen content words by neighbors, in the case of the word replaced. A word without neighbors stays.
 ///
@@ -77,6 +78,10 @@ impl Attack for TextFooler {
 
     fn level(&self) -> Level {
         Level::Word
+    }
+
+    fn ranking(&self) -> Ranking {
+        Ranking::Delete
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

@@ -12,8 +12,9 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::ending;
 use crate::attack::{Attack, Level};
-use crate::{Protected, ending, words};
+use crate::{Protected, words};
 
 /// Rewords an instruction: phrases, order of clauses, imperative or "your task is to ..", roles and politeness.
 ///

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use coin_core::quote::cut;
 
-use crate::{Neighbor, Neighbors, PerturbError};
+use super::{Neighbor, Neighbors};
+use crate::PerturbError;
 
 /// Word vectors and the neighbors that they give.
 ///

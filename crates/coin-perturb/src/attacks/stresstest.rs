@@ -3,8 +3,9 @@
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
+use super::ending;
+use crate::Protected;
 use crate::attack::{Attack, Level};
-use crate::{Protected, ending};
 
 /// Appends ` and true is true `, ` and false is not true `, or the first five times over, before the final
 /// punctuation.

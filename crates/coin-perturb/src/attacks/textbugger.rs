@@ -6,10 +6,11 @@ use std::sync::Arc;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-use crate::attack::{Attack, Change, Level};
-use crate::character_edits::Spelling;
+use super::character_edits::Spelling;
+use super::{homoglyphs, substitution};
+use crate::attack::{Attack, Change, Level, Ranking};
 use crate::constraint::{Constraints, Metric, Scope, SentenceSimilarity, StopWords};
-use crate::{Budget, Lexicon, Neighbors, Protected, SurfaceEncoder, homoglyphs, substitution, words};
+use crate::{Budget, Lexicon, Neighbors, Protected, SurfaceEncoder, words};
 
 /// Inserts a space inside a word, deletes an inner character, swaps two inner neighbors, puts a homoglyph in a
 /// letter's place, or puts a near word in the word's place.
@@ -96,6 +97,10 @@ impl Attack for TextBugger {
 
     fn level(&self) -> Level {
         Level::Character
+    }
+
+    fn ranking(&self) -> Ranking {
+        Ranking::Delete
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

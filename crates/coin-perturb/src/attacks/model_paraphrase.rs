@@ -6,8 +6,9 @@ use std::sync::Arc;
 use rand::RngCore;
 use rand_chacha::ChaCha8Rng;
 
+use super::Paraphrase;
 use crate::attack::{Attack, Level};
-use crate::{Paraphrase, PerturbError, Protected};
+use crate::{PerturbError, Protected};
 
 /// Rewrites instructions, as the paper has a language model do.
 pub trait Rewriter: fmt::Debug + Send + Sync {

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::stop_words;
+use super::stop_words;
 
 /// The classes that a word may belong to.
 ///
@@ -140,7 +140,7 @@ const SUFFIXES: [(&str, WordClasses); 38] = [
 
 static LISTED: LazyLock<HashMap<&'static str, WordClasses>> = LazyLock::new(|| {
     let mut listed = HashMap::new();
-    for line in include_str!("../lexicon/word_classes.txt").lines() {
+    for line in include_str!("../../lexicon/word_classes.txt").lines() {
         let Some((name, words)) = line.split_once(": ") else { continue };
         let Some(class) = named(name) else { continue };
         for word in words.split_whitespace() {
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn the_list_is_well_formed() {
-        for line in include_str!("../lexicon/word_classes.txt").lines() {
+        for line in include_str!("../../lexicon/word_classes.txt").lines() {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }

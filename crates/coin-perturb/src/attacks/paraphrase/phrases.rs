@@ -20,7 +20,7 @@ struct Phrase {
 /// The phrases by their first word, the longest first.
 static PHRASES: LazyLock<HashMap<&'static str, Vec<Phrase>>> = LazyLock::new(|| {
     let mut phrases: HashMap<&str, Vec<Phrase>> = HashMap::new();
-    for line in include_str!("../../lexicon/paraphrases.txt").lines().filter(|line| !line.starts_with('#')) {
+    for line in include_str!("../../../lexicon/paraphrases.txt").lines().filter(|line| !line.starts_with('#')) {
         let Some((phrase, wordings)) = line.split_once("=>") else { continue };
         let words: Vec<&str> = phrase.split_whitespace().collect();
         let Some(first) = words.first() else { continue };
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn the_lexicon_is_well_formed() {
-        let lines = include_str!("../../lexicon/paraphrases.txt").lines();
+        let lines = include_str!("../../../lexicon/paraphrases.txt").lines();
         let entries = lines.filter(|line| !line.starts_with('#') && !line.is_empty()).count();
         assert_eq!(PHRASES.values().map(Vec::len).sum::<usize>(), entries);
         let distinct: BTreeSet<_> = PHRASES.values().flatten().map(|phrase| phrase.words.clone()).collect();

@@ -7,10 +7,11 @@ use std::sync::{Arc, LazyLock};
 use coin_core::quote::cut;
 use serde_json::Value;
 
-use crate::{Neighbor, Neighbors, PerturbError};
+use super::{Neighbor, Neighbors};
+use crate::PerturbError;
 
 static BUILT_IN: LazyLock<Arc<Lexicon>> =
-    LazyLock::new(|| Arc::new(Lexicon::parse(include_str!("../lexicon/neighbors.txt")).unwrap_or_default()));
+    LazyLock::new(|| Arc::new(Lexicon::parse(include_str!("../../lexicon/neighbors.txt")).unwrap_or_default()));
 
 /// Head words and the words that may take their place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -134,12 +135,12 @@ mod tests {
 
     #[test]
     fn the_built_in_lexicon_is_well_formed() {
-        let lexicon = Lexicon::parse(include_str!("../lexicon/neighbors.txt")).unwrap();
+        let lexicon = Lexicon::parse(include_str!("../../lexicon/neighbors.txt")).unwrap();
         assert!((250..=420).contains(&lexicon.len()), "{}", lexicon.len());
         for (head, words) in &lexicon.neighbors {
             assert!((2..=5).contains(&words.len()), "{head}");
             assert!(words.iter().all(|word| word.bytes().all(|byte| byte.is_ascii_lowercase())), "{head}: {words:?}");
-            assert!(!crate::stop_words::contains(head), "{head} is a stop word and would never be looked up");
+            assert!(!crate::language::stop_words::contains(head), "{head} is a stop word and would never be looked up");
         }
     }
 

@@ -5,10 +5,11 @@ use std::ops::Range;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
+use super::character_edits::{Spelling, letter};
+use super::substitution;
 use crate::attack::{Attack, Change, Level};
-use crate::character_edits::{Spelling, letter};
 use crate::constraint::{Constraints, EditDistance, StopWords};
-use crate::{Budget, Protected, substitution};
+use crate::{Budget, Protected};
 
 /// Swaps two neighbors, substitutes, deletes or inserts one character in chosen words.
 ///

@@ -1,6 +1,6 @@
 //! Where a sentence-level attack inserts its text.
 
-use crate::protect::MARKER;
+use crate::protected::MARKER;
 
 /// Splits `instruction` in front of the first response marker.
 pub(crate) fn split_marker(instruction: &str) -> (&str, &str) {

@@ -5,7 +5,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use crate::{Lexicon, WordClasses, cuts, stop_words, words};
+use super::{Lexicon, WordClasses, stop_words};
+use crate::{cuts, words};
 
 /// What a masked language model does: words for a place, by what stands around it. An implementation by a model takes
 /// the place of [`InstructionWords`] wherever one is held.
@@ -45,7 +46,7 @@ struct Contexts {
 
 static CONTEXTS: LazyLock<Contexts> = LazyLock::new(|| {
     let mut contexts = Contexts::default();
-    for line in include_str!("../lexicon/contexts.txt").lines().filter(|line| !line.starts_with('#')) {
+    for line in include_str!("../../lexicon/contexts.txt").lines().filter(|line| !line.starts_with('#')) {
         let Some((place, list)) = line.split_once(": ") else { continue };
         let list: Vec<&str> = list.split_whitespace().collect();
         for word in &list {
@@ -134,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_table_is_well_formed() {
-        let lines = include_str!("../lexicon/contexts.txt").lines();
+        let lines = include_str!("../../lexicon/contexts.txt").lines();
         let entries = lines.filter(|line| !line.is_empty() && !line.starts_with('#')).count();
         assert_eq!(CONTEXTS.after.len() + CONTEXTS.before.len(), entries);
         for list in CONTEXTS.after.values().chain(CONTEXTS.before.values()) {

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use super::substitution;
 use crate::attack::{Attack, Change, Level};
 use crate::constraint::{Constraints, Metric, Scope, SentenceSimilarity, StopWords};
-use crate::{Budget, InstructionWords, MaskedWords, Protected, SurfaceEncoder, substitution, words};
+use crate::{Budget, InstructionWords, MaskedWords, Protected, SurfaceEncoder, words};
 
 /// Replaces chosen content words by words that fit the context, in the case of the word replaced.
 ///

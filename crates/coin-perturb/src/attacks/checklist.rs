@@ -4,8 +4,9 @@ use rand::Rng;
 use rand::distr::Alphanumeric;
 use rand_chacha::ChaCha8Rng;
 
+use super::ending;
+use crate::Protected;
 use crate::attack::{Attack, Level};
-use crate::{Protected, ending};
 
 /// Appends a random string of ASCII letters and digits, before the final punctuation.
 #[derive(Debug, Clone, PartialEq, Eq)]
