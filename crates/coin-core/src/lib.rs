@@ -5,6 +5,7 @@
 //! - [`output_folder`]: folders of results, with a marker and a lock
 //! - [`new_folder`]: folders that appear whole or not at all
 //! - [`json`]: JSON without duplicate keys
+//! - [`model_files`]: the files of a model folder, and their fingerprint
 //! - [`address`]: server addresses, checked, and shown without passwords
 //! - [`quote`]: untrusted text, truncated and made printable for messages
 
@@ -17,6 +18,7 @@ pub mod address;
 pub mod error;
 pub mod file;
 pub mod json;
+pub mod model_files;
 pub mod new_folder;
 pub mod output_folder;
 pub mod quote;

@@ -4,63 +4,16 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-use serde::Deserialize;
+use coin_core::model_files::{self, MODEL_WEIGHTS, is_weight};
 
 use crate::error::HubError;
 use crate::repo::RepoId;
 
 const MODEL_REQUIRED: &[&str] = &["config.json"];
-/// Endings of files that hold weights, in any program's form, or a program's state of training.
-const WEIGHT_ENDINGS: &[&str] = &[
-    "bin",
-    "ckpt",
-    "engine",
-    "ggml",
-    "gguf",
-    "h5",
-    "llamafile",
-    "mlmodel",
-    "mlpackage",
-    "msgpack",
-    "nemo",
-    "npy",
-    "npz",
-    "onnx",
-    "onnx_data",
-    "ot",
-    "pb",
-    "pdparams",
-    "pickle",
-    "pkl",
-    "pt",
-    "pte",
-    "pth",
-    "safetensors",
-    "tflite",
-];
 /// Endings of a model's settings, of its tokenizer's files and of its chat template.
 const SETTINGS_ENDINGS: &[&str] = &["jinja", "json", "model", "tiktoken", "txt"];
-/// In the order of preference. A name that ends in `.index.json` stands for itself and the shards it names.
-const MODEL_WEIGHTS: &[&str] =
-    &["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
 const ADAPTER_REQUIRED: &[&str] = &["adapter_config.json"];
 const ADAPTER_WEIGHTS: &[&str] = &["adapter_model.safetensors", "adapter_model.bin"];
-
-/// Whether `name` is that of a file with weights, a piece of one, or an index of such pieces: one of its endings is that of weights,
-/// as in `model-00001-of-00002.safetensors` and `pytorch_model.bin.index.json`. An adapter's settings belong to its weights.
-///
-/// What stands at the top of a model's folder and is no weight describes the model whatever its weights are, so it comes along
-/// where they are replaced.
-///
-/// ```
-/// use coin_hub::is_weight;
-/// assert!(is_weight("model.safetensors.index.json") && is_weight("consolidated.00.pth") && is_weight("adapter_config.json"));
-/// assert!(!is_weight("tokenizer.model") && !is_weight("chat_template.jinja") && !is_weight("LICENSE"));
-/// ```
-pub fn is_weight(name: &str) -> bool {
-    let mut endings = name.split('.').skip(1).map(str::to_ascii_lowercase);
-    name == "adapter_config.json" || endings.any(|ending| WEIGHT_ENDINGS.contains(&ending.as_str()))
-}
 
 /// Whether a program that loads the model may read the file: settings, tokenizer, chat template, at the top of the repository.
 fn is_settings(name: &str) -> bool {
@@ -76,7 +29,7 @@ pub enum Files<'a> {
     /// `pytorch_model.bin`, else the shards of its index.
     Model,
     /// `config.json` and whatever else a program that loads the model may read beside its weights: the files at the top of the
-    /// repository that end in `.json`, `.jinja`, `.model`, `.tiktoken` or `.txt` and are [no weights](is_weight).
+    /// repository that end in `.json`, `.jinja`, `.model`, `.tiktoken` or `.txt` and are [no weights](coin_core::model_files::is_weight).
     Settings,
     /// `adapter_config.json` and `adapter_model.safetensors`, else `adapter_model.bin`.
     Adapter,
@@ -106,7 +59,7 @@ impl Files<'_> {
     /// Chooses from `listing`, or tells what was looked for in vain. Small files come before weights.
     pub(crate) fn plan(&self, listing: &BTreeSet<String>) -> Result<Plan, Vec<String>> {
         let (required, weights) = match self {
-            Files::Model => (MODEL_REQUIRED, MODEL_WEIGHTS),
+            Files::Model => (MODEL_REQUIRED, &MODEL_WEIGHTS[..]),
             Files::Settings => (MODEL_REQUIRED, &[][..]),
             Files::Adapter => (ADAPTER_REQUIRED, ADAPTER_WEIGHTS),
             Files::Matching(wanted) => {
@@ -144,15 +97,9 @@ impl Files<'_> {
 /// The shards that the weight index at `path` names, each once, in order. An index at the root of a repository names
 /// files beside itself.
 pub(crate) fn shards(repo: &RepoId, index: &str, path: &Path) -> Result<Vec<String>, HubError> {
-    #[derive(Deserialize)]
-    struct Index {
-        weight_map: std::collections::BTreeMap<String, String>,
-    }
-
     let fault = |message: String| HubError::Index { repo: repo.to_string(), index: index.to_owned(), message };
     let text = std::fs::read(path).map_err(HubError::io(path))?;
-    let parsed: Index = coin_core::json::from_slice(&text).map_err(|error| fault(error.to_string()))?;
-    let shards: BTreeSet<String> = parsed.weight_map.into_values().collect();
+    let shards = model_files::shards(&text).map_err(|error| fault(error.to_string()))?;
     match shards.iter().find(|name| !is_plain(name)) {
         Some(name) => Err(fault(format!("it names {name:?}, which is no file of a repository"))),
         None if shards.is_empty() => Err(fault("it names no shard".to_owned())),

@@ -93,7 +93,7 @@ mod progress;
 mod repo;
 
 pub use error::HubError;
-pub use files::{Files, is_weight};
+pub use files::Files;
 pub use hub::Hub;
 pub use options::{HubOptions, PUBLIC_ENDPOINT};
 pub use progress::{Progress, ProgressEvent};

@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(lexicon.get("FILM"), ["movie", "kino"]);
         assert!(lexicon.get("br").is_empty());
         assert_eq!(lexicon.neighbors("film")[0], Neighbor { word: "movie".to_owned(), cosine: None });
-        assert!(read(r#"{"film": ["movie"], "film": []}"#).unwrap_err().contains("the key `film` stands twice"));
+        assert!(read(r#"{"film": ["movie"], "film": []}"#).unwrap_err().contains("duplicate key `film`"));
         assert!(read("[]").unwrap_err().starts_with("FILE: expected an object of neighbor lists: "));
         assert!(read(r#"{"film": [1]}"#).unwrap_err().starts_with("FILE: `film`: expected a list of words: "));
         assert_eq!(read(r#"{"film": [""]}"#).unwrap_err(), "FILE: `film` has an empty neighbor");
