@@ -3,7 +3,7 @@
 //! - [`stream`]: seeded random streams that do not depend on order
 //! - [`file`]: atomic file writes
 //! - [`output_folder`]: folders of results, with a marker and a lock
-//! - [`new_folder`]: folders that appear whole or not at all
+//! - [`new_folder`]: folders that are created atomically
 //! - [`json`]: JSON without duplicate keys
 //! - [`model_files`]: the files of a model folder, and their fingerprint
 //! - [`address`]: server addresses, checked, and shown without passwords

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::CoreError;
 
-/// Names of a model's weights, the preferred first. A name that ends in `.index.json` stands for itself and the shards that it names.
+/// Names of a model's weights, the preferred first. A name that ends in `.index.json` includes the shards that it lists.
 pub const MODEL_WEIGHTS: [&str; 4] =
     ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
 
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_stands_for_its_shards() {
+    fn an_index_includes_its_shards() {
         let index = r#"{"weight_map": {"a": "2.safetensors", "b": "1.safetensors", "c": "2.safetensors"}}"#;
         assert_eq!(shards(index.as_bytes()).unwrap(), ["1.safetensors", "2.safetensors"].map(str::to_owned).into());
         let model = folder(&[("config.json", "{}"), ("model.safetensors.index.json", index), ("1.safetensors", "1")]);
