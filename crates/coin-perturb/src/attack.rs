@@ -1,4 +1,4 @@
-//! The trait of all attacks, with the level of an attack and the change of a word.
+//! The trait that all attacks implement, and the types in it.
 
 use std::fmt;
 use std::ops::Range;
@@ -18,7 +18,7 @@ pub enum Level {
     Word,
     /// Text added to the sentence.
     Sentence,
-    /// The wording, with the meaning kept.
+    /// The wording, with the same meaning.
     Semantic,
 }
 
@@ -33,43 +33,43 @@ impl fmt::Display for Level {
     }
 }
 
-/// The way in which a search takes a word out of the instruction to see how much depends on it.
+/// How a search removes a word to measure how much the score depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ranking {
     /// The word is replaced by `[UNK]`.
     Unk,
-    /// The word is deleted, with one space beside it.
+    /// The word is deleted together with one adjacent space.
     Delete,
 }
 
-/// One word of an instruction replaced, as a search considers it.
+/// The replacement of one word in an instruction.
 #[derive(Debug, Clone)]
 pub struct Change<'a> {
     /// The instruction before any change.
     pub clean: &'a str,
-    /// The instruction as it stands, with the words that were changed before.
+    /// The instruction with all earlier changes.
     pub before: &'a str,
-    /// Where the word stands in `before`, in bytes.
+    /// The byte range of the word in `before`.
     pub word: Range<usize>,
-    /// What takes its place.
+    /// The text that replaces the word.
     pub replacement: &'a str,
-    /// The instruction with the replacement made.
+    /// The instruction after this change.
     pub after: &'a str,
 }
 
 /// A way to perturb one instruction.
 ///
-/// An implementation keeps what is [`Protected`] (each protected piece occurs in the output as often as in the
-/// instruction), never splits a grapheme, never panics, and draws all its randomness from the stream it is given.
+/// An implementation keeps [`Protected`] text (each protected piece occurs in the output as often as in the instruction), never splits a
+/// grapheme, never panics, and draws all its randomness from the given stream.
 pub trait Attack: Send + Sync {
     /// Short name, such as `deepwordbug`: the key in a [`FrozenSet`](crate::FrozenSet) and part of the stream's key.
     fn name(&self) -> &'static str;
 
-    /// Where the attack comes from, such as `promptbench::deepwordbug`: its name in a recipe.
+    /// The name with its origin, such as `promptbench::deepwordbug`, for recipes.
     fn origin(&self) -> &'static str;
 
-    /// The level at which it works.
+    /// The level of the attack.
     fn level(&self) -> Level;
 
     /// Settings by name, for the recipe.
@@ -77,32 +77,30 @@ pub trait Attack: Send + Sync {
         Vec::new()
     }
 
-    /// The perturbed `instruction`. An instruction in which nothing may change comes back as it is, at most with a
-    /// string appended.
+    /// Returns the perturbed `instruction`. If no part of the instruction may change, it is returned unchanged, except that an attack
+    /// may append a string.
     fn perturb(&self, instruction: &str, protected: &Protected, rng: &mut ChaCha8Rng) -> String;
 
-    /// What a search may put in place of the word at `word`, a byte range of `instruction`: every replacement that the
-    /// attack knows, nearest first where it knows an order, none equal to the word. Empty where the attack does not work
-    /// word by word.
+    /// Returns all replacements that the attack knows for the word at the byte range `word` of `instruction`, nearest first if they have
+    /// an order, and without the word itself. Empty if the attack does not replace single words.
     fn word_candidates(&self, instruction: &str, word: Range<usize>, rng: &mut ChaCha8Rng) -> Vec<String> {
         let _ = (instruction, word, rng);
         Vec::new()
     }
 
-    /// How a greedy search ranks the words for this attack; default [`Ranking::Unk`]. TextFooler and TextBugger have
-    /// [`Ranking::Delete`] (PromptBench).
+    /// The ranking of words in a greedy search with this attack. Default [`Ranking::Unk`]; [`Ranking::Delete`] for TextFooler and
+    /// TextBugger (PromptBench).
     fn ranking(&self) -> Ranking {
         Ranking::Unk
     }
 
-    /// Whether the attack's constraints allow a change that a search considers. What is protected, and that a word is
-    /// changed at most once, is the search's to see to.
+    /// True if the attack's constraints allow `change`. The search itself protects protected text and changes a word at most once.
     fn allows(&self, change: &Change) -> bool {
         let _ = change;
         true
     }
 
-    /// At most `count` different rewritings of the whole instruction, for a search that tries them all.
+    /// Returns at most `count` different rewritings of the whole instruction, for a search that tries them all.
     fn candidates(&self, instruction: &str, protected: &Protected, count: usize, rng: &mut ChaCha8Rng) -> Vec<String> {
         let mut found: Vec<String> = Vec::new();
         // Some attacks know few rewritings of a short instruction.

@@ -1,10 +1,10 @@
-//! An instruction in which words are being replaced, so that the words after them are still found.
+//! An instruction whose words are being replaced.
 
 use std::ops::Range;
 
 use crate::{Protected, words};
 
-/// An instruction and the places of its content words, while some of them are replaced.
+/// An instruction with the positions of its content words, which stay correct while words are replaced.
 #[derive(Debug)]
 pub(crate) struct Draft {
     text: String,
@@ -29,12 +29,12 @@ impl Draft {
         &self.text
     }
 
-    /// The text with the replacements made so far.
+    /// Same as [`Draft::text`], by value.
     pub fn into_text(self) -> String {
         self.text
     }
 
-    /// The word at `index`, counted in content words.
+    /// The current form of the content word at `index`.
     pub fn word(&self, index: usize) -> &str {
         &self.text[self.range(index)]
     }

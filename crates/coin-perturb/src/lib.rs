@@ -1,18 +1,18 @@
 //! Seeded perturbation of instructions at four levels, in pure Rust and without a model.
 //!
-//! An [`Attack`] rewrites one instruction: at the level of characters ([`DeepWordBug`], [`TextBugger`]), of words
-//! ([`TextFooler`], [`BertAttack`]), of the sentence ([`CheckList`], [`StressTest`]) or of the meaning's wording
-//! ([`Paraphrase`]). Label words, `{placeholders}` and the response marker are [`Protected`] and never change.
-//! [`perturb_set`] applies attacks to the instructions of many tasks and gives a [`FrozenSet`], which is what an
-//! evaluation reads.
+//! An [`Attack`] rewrites one instruction at one of four levels: characters ([`DeepWordBug`], [`TextBugger`]), words ([`TextFooler`],
+//! [`BertAttack`]), the sentence ([`CheckList`], [`StressTest`]) or the wording with the same meaning ([`Paraphrase`]). Label words,
+//! `{placeholders}` and the response marker are [`Protected`] and never change. [`perturb_set`] applies attacks to the instructions of
+//! many tasks and returns a [`FrozenSet`], the input of an evaluation.
 //!
-//! These are *frozen* perturbations: drawn once from a seed, independent of the model. *Adversarial* ones are searched
-//! for: [`search`] tries an attack's candidates on a model that the caller supplies and keeps those that hurt it most. Both ask an attack for its
-//! candidates of a word ([`Attack::word_candidates`]) or of the whole instruction ([`Attack::candidates`]), and whether its
-//! [constraints](constraint) allow one ([`Attack::allows`]).
+//! These are *frozen* perturbations: drawn once from a seed, independent of the model. *Adversarial* perturbations are the result of a
+//! search: [`search`] tries an attack's candidates on a model that the caller supplies and keeps those that hurt it most. The
+//! candidates of a word come from [`Attack::word_candidates`], those of a whole instruction from [`Attack::candidates`], and
+//! [`Attack::allows`] checks a change against the attack's [constraints](constraint).
 //!
-//! What a model would do is done by tables and rules, and each stands behind a trait: [`Neighbors`] of a word,
-//! [`MaskedWords`] for a place, a [`SentenceEncoder`] for similarity, a [`Rewriter`] of the whole ([`ModelParaphrase`]).
+//! Tables and rules replace the models of the published attacks. Each is behind a trait, so that a model can be used instead:
+//! [`Neighbors`] of a word, [`MaskedWords`] that fit a place, a [`SentenceEncoder`] for similarity, and a [`Rewriter`] of whole
+//! instructions ([`ModelParaphrase`]).
 //!
 //! ```
 //! use coin_perturb::{Protected, attack_named};

@@ -8,11 +8,11 @@ use crate::{
 pub const ATTACK_NAMES: [&str; 7] =
     ["deepwordbug", "textbugger", "textfooler", "bertattack", "checklist", "stresstest", "semantic"];
 
-/// The attack called `name`, with default settings. Both forms are accepted: short (`checklist`) and qualified
+/// Returns the attack called `name` with default settings. Both forms are accepted: short (`checklist`) and qualified
 /// (`promptbench::checklist`, `coin::semantic`).
 ///
 /// # Errors
-/// [`PerturbError::UnknownAttack`], which lists the names there are.
+/// [`PerturbError::UnknownAttack`], which lists the known names.
 ///
 /// ```
 /// use coin_perturb::{Level, attack_named};
@@ -28,11 +28,11 @@ pub fn attack_named(name: &str) -> Result<Box<dyn Attack>, PerturbError> {
     BuiltIn::named(name).map(BuiltIn::into_attack)
 }
 
-/// The attack called `name` with this severity: for attacks on words and characters how much they change, for `checklist`
-/// how many characters it appends.
+/// Returns the attack called `name` with the given severity: the amount of changes for attacks on words and characters, the number of
+/// appended characters for `checklist`.
 ///
 /// # Errors
-/// As [`attack_named`]; [`PerturbError::Budget`] for an attack that has no such setting.
+/// Same as [`attack_named`]; [`PerturbError::Budget`] if the attack does not have such a setting.
 ///
 /// ```
 /// use coin_perturb::{Budget, Protected, attack_within, audit::words_changed};
@@ -59,7 +59,7 @@ pub fn attack_within(name: &str, budget: Budget) -> Result<Box<dyn Attack>, Pert
         }
         (other, budget) => {
             let name = other.attack().name();
-            return Err(PerturbError::Budget(format!("`{name}` cannot be held to {}", budget.describe())));
+            return Err(PerturbError::Budget(format!("`{name}` cannot be limited to {}", budget.describe())));
         }
     })
 }
@@ -76,7 +76,7 @@ enum BuiltIn {
 }
 
 impl BuiltIn {
-    /// All of them with default settings, in the order of [`ATTACK_NAMES`].
+    /// All built-in attacks with default settings, in the order of [`ATTACK_NAMES`].
     fn all() -> [BuiltIn; ATTACK_NAMES.len()] {
         [
             BuiltIn::DeepWordBug(DeepWordBug::default()),
@@ -89,7 +89,7 @@ impl BuiltIn {
         ]
     }
 
-    /// The one called `name`, short or qualified.
+    /// The attack called `name`, short or qualified.
     fn named(name: &str) -> Result<BuiltIn, PerturbError> {
         BuiltIn::all()
             .into_iter()

@@ -57,7 +57,7 @@ fn bad_files_are_named() {
         fs::write(&path, text).unwrap();
         files::read_clean(&path).unwrap_err().to_string().replace(&path.display().to_string(), "FILE")
     };
-    assert!(clean_message("{").starts_with("FILE: no valid JSON: "));
+    assert!(clean_message("{").starts_with("FILE: invalid JSON: "));
     assert_eq!(clean_message("[]"), "FILE: expected an object, found a list");
     assert_eq!(clean_message("{}"), "FILE: no task, expected at least one");
     assert_eq!(clean_message(r#"{"t": []}"#), "FILE: task `t` has no instruction");
@@ -141,9 +141,9 @@ fn a_set_that_was_edited_is_refused() {
     fs::write(&path, written.replace('\n', "")).unwrap();
     assert_eq!(files::verify(&path).unwrap().0, set);
     fs::write(&path, written.replacen("true", "TRUE", 1).replacen("not", "NOT", 1)).unwrap();
-    assert_eq!(message(), "FILE: not as it was made, another set_sha256 than in its recipe");
+    assert_eq!(message(), "FILE: changed after it was written, the recipe has another set_sha256");
     fs::write(&path, written.replacen("Compare", "Hold", 1)).unwrap();
-    assert_eq!(message(), "FILE: not as it was made, another clean_sha256 and set_sha256 than in its recipe");
+    assert_eq!(message(), "FILE: changed after it was written, the recipe has another clean_sha256 and set_sha256");
 
     fs::write(&path, &written).unwrap();
     let recipe = fs::read_to_string(files::recipe_path(&path)).unwrap();
@@ -155,7 +155,7 @@ fn a_set_that_was_edited_is_refused() {
         with_recipe(&recipe.replace("\"version\": 2", "\"version\": 1")),
         "FILE.recipe.json: recipe of version 1, expected 2"
     );
-    assert_eq!(with_recipe("{}"), "FILE.recipe.json: no recipe: `version` is no number");
+    assert_eq!(with_recipe("{}"), "FILE.recipe.json: not a recipe: `version` is not a number");
     let unknown = with_recipe(&recipe.replacen('{', "{\"sed\": 5,", 1));
     assert!(unknown.starts_with("FILE.recipe.json: no recipe: unknown field `sed`"), "{unknown}");
     fs::remove_file(files::recipe_path(&path)).unwrap();
