@@ -1,4 +1,4 @@
-//! Frozen perturbation word by word: random words, random replacements, nothing that the constraints forbid.
+//! Frozen perturbation word by word: random words and random replacements, within the constraints.
 
 use std::cell::LazyCell;
 use std::ops::Range;
@@ -12,11 +12,10 @@ use crate::constraint::{Constraint, Constraints, Follower, Replacement};
 use crate::draft::Draft;
 use crate::{Budget, Protected, words};
 
-/// `instruction` with as many of its content words replaced as `budget` says, in random order, each by the first
-/// of what `propose` gives that keeps what is protected and that `constraints` allow. A word without such a
-/// replacement stays and another one is tried.
+/// Replaces content words of `instruction` in random order until `budget` is used up. A word is replaced by the first proposal that
+/// keeps protected text and that `constraints` allow. A word without such a proposal stays, and another one is tried.
 ///
-/// `propose` gets the text as it stands and the word's byte range in it.
+/// `propose` receives the current text and the word's byte range in it.
 pub(crate) fn substitute(
     instruction: &str,
     protected: &Protected,
@@ -63,14 +62,14 @@ pub(crate) fn distinct(candidates: Vec<String>, word: &str) -> Vec<String> {
     distinct
 }
 
-/// A draft whose words are replaced only where that is allowed. A change is checked by the text around it, so that the work grows
-/// with the length of the instruction and not with its square.
+/// A draft in which only allowed replacements are made. A change is checked by the text around it, so that the work is linear in the
+/// length of the instruction and not quadratic.
 struct Substitution<'a> {
     clean: &'a str,
     protected: &'a Protected,
     draft: Draft,
     rules: Vec<Rule<'a>>,
-    /// True after a change that its surroundings could not judge, after which they can judge no other.
+    /// True after a change that needed the whole text. From then on, every change is checked on the whole text.
     by_whole: bool,
 }
 
@@ -132,8 +131,7 @@ impl<'a> Substitution<'a> {
     }
 }
 
-/// Whether `offset` lies between graphemes of `text` with `with` in the place of `word`; `None` where more of the text than
-/// what is near decides that.
+/// True if `offset` lies between graphemes after `with` replaced `word` in `text`; `None` if that depends on distant text.
 fn boundary_near(text: &str, word: &Range<usize>, with: &str, offset: usize) -> Option<bool> {
     /// Bytes on either side: emoji sequences are rarely longer.
     const NEAR: usize = 64;
@@ -167,13 +165,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forbidden_is_passed_over() {
+    fn forbidden_proposals_are_skipped() {
         let protected = Protected::new(["yes"]);
         let constraints = Constraints::default().with(EditDistance { at_most: 2 });
         let propose = |_: &str, _: Range<usize>, _: &mut ChaCha8Rng| {
             vec!["yes".to_owned(), "elephants".to_owned(), "lion".to_owned()]
         };
-        // The label word and the distant word are refused; one of two words is changed, the other stays out of reach.
+        // The label word and the distant word are rejected; one of two words changes, and nothing is near the other.
         for seed in 0..20 {
             let text = substitute(
                 "Lions tigers",
