@@ -1,4 +1,4 @@
-//! Stop words stay (TextAttack, PromptBench; the list is ours).
+//! Stop words never change (TextAttack, PromptBench; the list is this project's).
 
 use std::ops::Range;
 

@@ -59,8 +59,8 @@ pub(super) fn search<S: Scorer>(
     Ok(found)
 }
 
-/// The places of the words, that on which the score depends most first, equal ones in the order of the text. `None`
-/// where the budget ended before all were scored.
+/// The indices of the words, sorted by their influence on the score, the greatest first; ties in the order of the text. `None` if the
+/// budget did not suffice to score all words.
 fn rank<S: Scorer>(draft: &Draft, ranking: Ranking, run: &mut Run<S>) -> Result<Option<Vec<usize>>, PerturbError> {
     let text = |place| {
         let (text, mask) = masked(draft, place, ranking);
