@@ -33,7 +33,7 @@ impl fmt::Display for Level {
     }
 }
 
-/// How a search removes a word to measure how much the score depends on it.
+/// The way in which a search removes a word to measure its influence on the score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ranking {

@@ -1,4 +1,4 @@
-//! Files written and read back, and what is said about bad ones.
+//! Files are read back as written, and the errors of damaged files.
 
 use std::fs;
 
@@ -26,7 +26,7 @@ fn a_set_comes_back_as_it_was() {
     files::write(&path, &set, &set.audit(&labels), &recipe).unwrap();
 
     assert_eq!(files::read_frozen(&path).unwrap(), set);
-    // The full form serves as input too.
+    // The full form is also accepted as input.
     assert_eq!(files::read_clean(&path).unwrap(), clean());
     let audit = fs::read_to_string(files::audit_path(&path)).unwrap();
     let records: Vec<AuditRecord> = audit.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -34,7 +34,7 @@ fn a_set_comes_back_as_it_was() {
     let (read_set, read) = files::verify(&path).unwrap();
     assert_eq!((&read_set, &read), (&set, &recipe));
     assert_eq!(read.attacks[0].origin, "promptbench::deepwordbug");
-    // Three files and nothing left over.
+    // Three files and no temporary files.
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
 }
 
@@ -114,7 +114,7 @@ fn the_files_of_a_set_change_together_or_not_at_all() {
     fs::remove_dir(&path).unwrap();
     files::write(&path, &set, &audit, &recipe).unwrap();
     let after = names.each_ref().map(|name| fs::read(name).unwrap());
-    // A process that ends after one or two of the names leaves a set that is refused.
+    // A process that ends after one or two of the three renames leaves a set that is rejected.
     for renamed in 0..=3 {
         for (place, name) in names.iter().enumerate() {
             fs::write(name, if place < renamed { &after[place] } else { &before[place] }).unwrap();
@@ -137,7 +137,7 @@ fn a_set_that_was_edited_is_refused() {
         message.replace(&path.display().to_string(), "FILE")
     };
 
-    // Another layout of the same set passes.
+    // Another layout of the same set is accepted.
     fs::write(&path, written.replace('\n', "")).unwrap();
     assert_eq!(files::verify(&path).unwrap().0, set);
     fs::write(&path, written.replacen("true", "TRUE", 1).replacen("not", "NOT", 1)).unwrap();

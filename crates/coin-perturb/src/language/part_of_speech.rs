@@ -56,11 +56,11 @@ impl WordClasses {
         match by_ending {
             Some((_, classes)) => *classes,
             None if !word.is_ascii() => WordClasses::OPEN,
-            // An unlisted word ends in `s` as a plural or a verb's third person.
+            // An unlisted word that ends in `s` is a plural or the third person of a verb.
             None if word.ends_with('s') && !["ss", "us", "is"].iter().any(|ending| word.ends_with(ending)) => {
                 WordClasses::NOUN | WordClasses::VERB
             }
-            // Adverbs without their ending are few, and listed.
+            // The few adverbs without the usual ending are listed.
             None => WordClasses::NOUN | WordClasses::VERB | WordClasses::ADJECTIVE,
         }
     }

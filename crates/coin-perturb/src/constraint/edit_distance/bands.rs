@@ -23,7 +23,7 @@ pub(super) struct Bands {
     backward: Vec<u32>,
     /// The positions of the words in `clean`.
     places: Vec<Range<usize>>,
-    /// The words as they are now.
+    /// The current words.
     words: Vec<Vec<u32>>,
     /// Rows of the words from the first on, as far as they are valid for the current text.
     before: Vec<Row>,
