@@ -61,7 +61,7 @@ pub enum HubError {
     Connection {
         /// The address, without its query.
         url: String,
-        /// What the connection said.
+        /// The error of the connection.
         reason: String,
     },
     /// An answer that does not follow the hub's protocol.
@@ -86,7 +86,7 @@ pub enum HubError {
         received: u64,
         /// The file's size in bytes, if the hub reported it.
         expected: Option<u64>,
-        /// What the connection said.
+        /// The error of the connection.
         reason: String,
     },
     /// A complete file whose hash differs from the announced one. It was removed.

@@ -94,8 +94,8 @@ impl Files<'_> {
     }
 }
 
-/// The shards that the weight index at `path` names, each once, in order. An index at the root of a repository names
-/// files beside itself.
+/// The shards that the weight index at `path` lists, each once, sorted. An index at the root of a repository lists files in the same
+/// folder.
 pub(crate) fn shards(repo: &RepoId, index: &str, path: &Path) -> Result<Vec<String>, HubError> {
     let fault = |message: String| HubError::Index { repo: repo.to_string(), index: index.to_owned(), message };
     let text = std::fs::read(path).map_err(HubError::io(path))?;

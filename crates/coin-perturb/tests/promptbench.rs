@@ -102,7 +102,7 @@ fn of_whole_texts(metric: Metric, clean: &str, after: &str) -> Option<f32> {
 fn bounds_on_similarity_are_where_five_in_a_hundred_lie_below() {
     let test = "bounds_on_similarity_are_where_five_in_a_hundred_lie_below";
     let Some(textfooler) = pairs(test, "textfooler") else { return };
-    // A default is its percentile to two digits.
+    // A default is the percentile rounded to two digits.
     let is_default = |attack: &dyn Attack, percentile: f32| {
         let (_, constraints) = attack.settings().into_iter().find(|(name, _)| *name == "constraints").unwrap();
         let bound = format!("sentence_similarity(at_least={:.2},", percentile);
