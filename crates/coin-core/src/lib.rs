@@ -15,7 +15,7 @@
 struct Readme;
 
 pub mod address;
-pub mod error;
+mod error;
 pub mod file;
 pub mod json;
 pub mod model_files;

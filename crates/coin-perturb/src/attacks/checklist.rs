@@ -17,7 +17,7 @@ pub struct CheckList {
 
 impl CheckList {
     /// The longest string that [`attack_within`](crate::attack_within) accepts as a budget: longer than any model's context.
-    pub const LONGEST: usize = 100_000;
+    pub(crate) const LONGEST: usize = 100_000;
 }
 
 impl Default for CheckList {
