@@ -1,6 +1,6 @@
-//! Addresses of servers: checked before anything is sent, and shown without what is secret in them.
+//! Addresses of servers: checked before anything is sent, and shown without their secrets.
 //!
-//! HTTP libraries are lenient: a port beyond 65,535 becomes the default one, and a request goes where nobody meant it to.
+//! HTTP libraries are lenient: some replace a port above 65,535 by the default port, and the request goes to the wrong server.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -28,7 +28,7 @@ impl Address {
     /// Reads `text`.
     ///
     /// # Errors
-    /// What is wrong with it, as a clause that does not repeat it: it may hold a password.
+    /// The fault, as a clause. The clause does not repeat `text`, which may contain a password.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let lower = text.get(..8.min(text.len())).unwrap_or_default().to_ascii_lowercase();
         let (is_https, rest) = match () {
@@ -79,22 +79,22 @@ impl Address {
         Ok(Address { is_https, user, host, port, path: path.to_owned(), has_query: !query.is_empty() })
     }
 
-    /// Whether it begins with `https://`.
+    /// True if it begins with `https://`.
     pub fn is_https(&self) -> bool {
         self.is_https
     }
 
-    /// Whether it names the machine itself: `localhost`, 127.0.0.0/8 or `::1`.
+    /// True if it names this machine: `localhost`, 127.0.0.0/8 or `::1`.
     pub fn is_loopback(&self) -> bool {
         self.host == "localhost" || self.host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
     }
 
-    /// Whether nobody on the way can read what is sent there.
+    /// True if nobody in between can read what is sent there.
     pub fn is_private(&self) -> bool {
         self.is_https || self.is_loopback()
     }
 
-    /// User and password, as they stand in it.
+    /// User and password, exactly as written.
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()
     }
@@ -104,7 +104,7 @@ impl Address {
         &self.host
     }
 
-    /// The port, where it names one.
+    /// The port, if the address names one.
     pub fn port(&self) -> Option<u16> {
         self.port
     }
@@ -114,7 +114,7 @@ impl Address {
         &self.path
     }
 
-    /// Whether a query or fragment follows the path.
+    /// True if a query or fragment follows the path.
     pub fn has_query(&self) -> bool {
         self.has_query
     }
@@ -144,7 +144,7 @@ impl std::fmt::Debug for Address {
     }
 }
 
-/// `text`, which may be no address at all, without what would be user, password, query and fragment in one.
+/// Returns `text` without user, password, query and fragment. `text` need not be a valid address.
 ///
 /// ```
 /// use coin_core::address::public;
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_address_says() {
+    fn parts_of_an_address() {
         let read = |text: &str| Address::parse(text).unwrap();
         assert_eq!(read("HTTP://LocalHost:8000").to_string(), "http://localhost:8000");
         assert_eq!(read("http://[::1]:80/v1/").to_string(), "http://[::1]:80/v1/");
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_addresses_are_refused() {
+    fn malformed_addresses_are_rejected() {
         for text in [
             "",
             "a.b",

@@ -19,7 +19,7 @@ pub enum CoreError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Line, counted from 1; 0 where the whole file is meant.
+        /// Line, counted from 1; 0 for the whole file.
         line: usize,
         /// The content found and the content expected.
         message: String,

@@ -42,7 +42,7 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
     partial.finish()?.publish()
 }
 
-/// A file that is being written under a temporary name beside its own. Dropped before it is published, it leaves nothing.
+/// A file that is being written under a temporary name in the same folder. If it is dropped before it is published, nothing remains.
 #[derive(Debug)]
 pub struct PartialFile {
     writer: BufWriter<File>,
@@ -51,10 +51,10 @@ pub struct PartialFile {
 }
 
 impl PartialFile {
-    /// Begins the file `path`; what stands there stays as it is.
+    /// Starts writing the file `path`. An existing file stays unchanged until [`FinishedFile::publish`].
     ///
     /// # Errors
-    /// What the system said, also if the folder of `path` does not exist or `path` is a folder.
+    /// The operating system's error, also if the folder of `path` does not exist or `path` is a folder.
     pub fn create(path: &Path) -> io::Result<Self> {
         if path.is_dir() {
             return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder, expected a file"));
@@ -62,18 +62,18 @@ impl PartialFile {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut builder = tempfile::Builder::new();
         builder.prefix(PARTIAL);
-        // A temporary file is private by default; the result shall have the permissions of an ordinary new file.
+        // A temporary file is private by default, but the result needs the permissions of an ordinary new file.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let (file, temporary) = builder.tempfile_in(folder)?.into_parts();
         Ok(PartialFile { writer: BufWriter::new(file), temporary, path: path.to_owned() })
     }
 
-    /// Ends writing: everything is on the disk, still under the temporary name. After this only the renaming can fail, so files
-    /// that belong together are all finished before the first is published.
+    /// Writes everything to the disk, still under the temporary name. After this only the renaming can fail, so finish all files
+    /// that belong together before publishing the first.
     ///
     /// # Errors
-    /// What the system said, such as a full disk.
+    /// The operating system's error, such as a full disk.
     pub fn finish(self) -> io::Result<FinishedFile> {
         let file = self.writer.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
@@ -91,7 +91,7 @@ impl Write for PartialFile {
     }
 }
 
-/// A file that is written whole and has not its name yet.
+/// A completely written file that still has its temporary name.
 #[derive(Debug)]
 #[must_use = "the file is removed when this is dropped"]
 pub struct FinishedFile {
@@ -100,10 +100,10 @@ pub struct FinishedFile {
 }
 
 impl FinishedFile {
-    /// Gives the file its name, in place of what stood there.
+    /// Renames the file to its final name and replaces an existing file.
     ///
     /// # Errors
-    /// What the system said.
+    /// The operating system's error.
     pub fn publish(self) -> io::Result<()> {
         self.temporary.persist(&self.path).map_err(|error| error.error)
     }

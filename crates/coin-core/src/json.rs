@@ -34,8 +34,8 @@ pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
     serde_json::from_slice(json)
 }
 
-/// The message of `error` on one line, with the input that it repeats [cut](crate::quote::cut): a value of the wrong type may be
-/// megabytes of text.
+/// Returns the message of `error` on one line. The input that it quotes is [cut](crate::quote::cut), since a value of the wrong type
+/// may be megabytes of text.
 ///
 /// ```
 /// let text = format!("[{:?}]", "ab".repeat(5_000));

@@ -3,8 +3,9 @@
 //! - [`stream`]: seeded random streams that do not depend on order
 //! - [`file`]: atomic file writes
 //! - [`output_folder`]: folders of results, with a marker and a lock
-//! - [`new_folder`]: folders that appear whole or not at all
+//! - [`new_folder`]: folders that are created atomically
 //! - [`json`]: JSON without duplicate keys
+//! - [`model_files`]: the files of a model folder, and their fingerprint
 //! - [`address`]: server addresses, checked, and shown without passwords
 //! - [`quote`]: untrusted text, truncated and made printable for messages
 
@@ -14,9 +15,10 @@
 struct Readme;
 
 pub mod address;
-pub mod error;
+mod error;
 pub mod file;
 pub mod json;
+pub mod model_files;
 pub mod new_folder;
 pub mod output_folder;
 pub mod quote;

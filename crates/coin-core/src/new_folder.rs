@@ -1,4 +1,4 @@
-//! A folder that appears whole or not at all.
+//! Creates folders atomically: either complete or not at all.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,24 +6,24 @@ use std::path::{Path, PathBuf};
 use crate::CoreError;
 use crate::output_folder::OutputFolder;
 
-/// A folder that is being made. Dropped before [`publish`](Self::publish), it leaves nothing.
+/// A folder that is being created. If it is dropped before [`publish`](Self::publish), nothing remains.
 ///
-/// The files are written to `.NAME.partial/whole` beside the place where the folder will stand; or inside it, where it is there
-/// and empty, since it may be on a disk of its own. One process at a time makes a folder, and what a killed one left is removed by
-/// the next.
+/// The files are written to `.NAME.partial/whole` in the parent folder. If the target already exists and is empty, they are written
+/// to `.NAME.partial/whole` inside the target, which may be on another disk. Only one process at a time can create a folder. The next
+/// process removes what a killed process left.
 #[derive(Debug)]
 pub struct NewFolder {
     target: PathBuf,
-    /// Holds the lock, and the folder that is filled.
+    /// Holds the lock and contains the files.
     place: OutputFolder,
 }
 
-/// The folder inside the locked one that is filled.
+/// The subfolder of the locked folder that receives the files.
 const WHOLE: &str = "whole";
 
-/// The folder at `path` under a name of its own, and where it is made.
+/// Returns the target with a proper name, and the folder in which it is created.
 fn places(path: &Path) -> Result<(PathBuf, PathBuf), CoreError> {
-    // `.` and `a/..` have no name of their own.
+    // `.` and `a/..` do not end in a name.
     let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let Some(name) = target.file_name() else {
         let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "expected the name of a folder");
@@ -36,10 +36,10 @@ fn places(path: &Path) -> Result<(PathBuf, PathBuf), CoreError> {
     Ok((target, place))
 }
 
-/// Checks that a new folder can be made at `path`: nothing is there, or an empty folder.
+/// Checks that a new folder can be created at `path`: it does not exist or is an empty folder.
 ///
 /// # Errors
-/// [`CoreError::NotEmpty`], also if `path` is a file; [`CoreError::Io`] if it cannot be read or has no name.
+/// [`CoreError::NotEmpty`], also if `path` is a file; [`CoreError::Io`] if it cannot be read or does not have a name.
 pub fn check(path: &Path) -> Result<(), CoreError> {
     let (target, place) = places(path)?;
     let entries = match std::fs::read_dir(&target) {
@@ -48,7 +48,7 @@ pub fn check(path: &Path) -> Result<(), CoreError> {
         entries => entries.map_err(CoreError::io(path))?,
     };
     for entry in entries {
-        // What a process that was killed left is nothing.
+        // Files left by a killed process do not count.
         if entry.map_err(CoreError::io(path))?.path() != place {
             return Err(CoreError::NotEmpty { path: path.to_owned() });
         }
@@ -57,10 +57,10 @@ pub fn check(path: &Path) -> Result<(), CoreError> {
 }
 
 impl NewFolder {
-    /// Begins the folder `path`; the folders above it are made if need be.
+    /// Starts creating the folder `path`. Missing parent folders are created.
     ///
     /// # Errors
-    /// As [`check`]; [`CoreError::Locked`] if another process makes this folder; [`CoreError::Io`].
+    /// Same as [`check`]; [`CoreError::Locked`] if another process is creating this folder; [`CoreError::Io`].
     ///
     /// ```
     /// use coin_core::new_folder::NewFolder;
@@ -87,15 +87,15 @@ impl NewFolder {
         Ok(new)
     }
 
-    /// The folder that is filled.
+    /// The temporary folder to write the files to.
     pub fn path(&self) -> PathBuf {
         self.place.path().join(WHOLE)
     }
 
-    /// Gives the folder its name; where an empty one was there, its files get theirs one after the other.
+    /// Renames the folder to its final name. If an empty folder already exists there, the files are moved into it one by one.
     ///
     /// # Errors
-    /// [`CoreError::NotEmpty`] if something came to stand there meanwhile; [`CoreError::Io`].
+    /// [`CoreError::NotEmpty`] if something was created there in the meantime; [`CoreError::Io`].
     pub fn publish(self) -> Result<(), CoreError> {
         let whole = self.path();
         check(&self.target)?;
@@ -113,7 +113,7 @@ impl NewFolder {
 
 impl Drop for NewFolder {
     fn drop(&mut self) {
-        // What cannot be removed is removed by the next process that makes this folder.
+        // If this fails, the next process that creates this folder removes the remains.
         let _ = std::fs::remove_dir_all(self.place.path());
     }
 }
@@ -124,7 +124,7 @@ mod tests {
     use crate::output_folder::MARKER;
 
     #[test]
-    fn a_folder_that_fails_half_way_leaves_nothing() {
+    fn an_unfinished_folder_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model");
         let new = NewFolder::begin(&path).unwrap();
@@ -136,13 +136,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_process_left_does_not_enter() {
+    fn files_left_by_a_killed_process_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model");
         let left = folder.path().join(".model.partial/whole");
         std::fs::create_dir_all(&left).unwrap();
         std::fs::write(left.join("old"), "1").unwrap();
-        // Without the mark it is somebody's.
+        // Without the marker it belongs to someone else.
         assert!(matches!(NewFolder::begin(&path), Err(CoreError::ForeignFolder { .. })));
         std::fs::write(left.with_file_name(MARKER), "").unwrap();
         let new = NewFolder::begin(&path).unwrap();
@@ -155,14 +155,14 @@ mod tests {
         assert!(NewFolder::begin(&path.join("new")).is_err());
     }
     #[test]
-    fn an_empty_folder_is_filled_where_it_is() {
+    fn an_empty_folder_is_filled_in_place() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model");
         std::fs::create_dir(&path).unwrap();
         let new = NewFolder::begin(&path.join("../model")).unwrap();
         assert!(new.path().starts_with(path.canonicalize().unwrap()));
         std::fs::write(new.path().join("new"), "2").unwrap();
-        // What a killed process leaves there is no obstacle, a file is.
+        // Remains of a killed process are allowed there, other files are not.
         check(&path).unwrap();
         std::fs::write(path.join("other"), "").unwrap();
         assert!(matches!(check(&path), Err(CoreError::NotEmpty { .. })));

@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 /// Maximum number of characters of a text that a message quotes.
-pub const LONGEST: usize = 200;
+const LONGEST: usize = 200;
 
-/// Returns `text` for quoting in a message: [`printable`], on one line, and truncated to [`LONGEST`] characters, followed by its
+/// Returns `text` for quoting in a message: [`printable`], on one line, and truncated to 200 characters, followed by its
 /// original length.
 ///
 /// ```

@@ -1,8 +1,8 @@
 //! Seeded random streams that do not depend on order.
 //!
-//! There is no global generator. Every random decision draws from its own ChaCha8 stream, keyed by the run's seed and a
-//! list of parts that name the item and the operation. A result therefore does not depend on the number of threads, the
-//! batch size or the order of the work.
+//! Every random decision draws from a separate ChaCha8 stream, keyed by the run's seed and a list of parts that name the item and
+//! the operation. No global generator is used. A result therefore does not depend on the number of threads, the batch size or the
+//! order of the work.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;

@@ -5,12 +5,12 @@
 //!   refs/main                      the commit that the branch was at, as text
 //!   snapshots/<commit>/<file>      a link to ../../blobs/<hash>
 //!   blobs/<hash>                   content, named by its hash
-//!   blobs/<hash>.incomplete        what arrived of a transfer that broke
-//!   .listing/<commit>              ours: the names of all files of the commit, one a line
+//!   blobs/<hash>.incomplete        the bytes of an interrupted transfer
+//!   .listing/<commit>              not in huggingface_hub: the names of all files of the commit, one per line
 //! .locks/models--org--name/<hash>.lock
 //! ```
 //!
-//! The listing is what lets a later offline call tell a whole data set from half of one.
+//! With the listing, a later offline call can distinguish a complete data set from a partial one.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -32,7 +32,7 @@ impl<'a> RepoCache<'a> {
         Self { cache, repo, folder: format!("{}--{}", repo.kind().plural(), repo.name().replace('/', "--")) }
     }
 
-    /// The commit that the revision stands for, as far as the cache knows.
+    /// The commit of the revision, if the cache knows it.
     pub(crate) fn commit(&self) -> Option<String> {
         let revision = self.repo.revision();
         if is_commit(revision) {
@@ -42,7 +42,7 @@ impl<'a> RepoCache<'a> {
         Some(text.trim().to_owned()).filter(|commit| is_commit(commit))
     }
 
-    /// Remembers that the revision stands for `commit`. A commit stands for itself.
+    /// Stores `commit` as the commit of the revision. A revision that is a commit is not stored.
     pub(crate) fn set_commit(&self, commit: &str) -> Result<(), HubError> {
         if self.repo.revision() == commit || self.commit().as_deref() == Some(commit) {
             return Ok(());
@@ -55,18 +55,18 @@ impl<'a> RepoCache<'a> {
         self.root().join("snapshots").join(commit)
     }
 
-    /// Where the content of hash `checksum` lies.
+    /// The path of the content with the hash `checksum`.
     pub(crate) fn blob(&self, checksum: &Checksum) -> PathBuf {
         self.root().join("blobs").join(checksum.hex())
     }
 
-    /// Where that content is gathered while it arrives.
+    /// The path of that content during the transfer.
     pub(crate) fn incomplete(&self, checksum: &Checksum) -> PathBuf {
         self.root().join("blobs").join(format!("{}.incomplete", checksum.hex()))
     }
 
-    /// Waits until no other process, `huggingface_hub` in Python included, transfers this content; holds others off
-    /// until the result is dropped. `None` on a file system that knows no locks.
+    /// Waits until no other process, including `huggingface_hub` in Python, transfers this content, and locks it until the result is
+    /// dropped. `None` on a file system without locks.
     pub(crate) fn lock(&self, checksum: &Checksum) -> Result<Option<File>, HubError> {
         let path = self.cache.join(".locks").join(&self.folder).join(format!("{}.lock", checksum.hex()));
         create_parent(&path)?;
@@ -78,35 +78,35 @@ impl<'a> RepoCache<'a> {
         }
     }
 
-    /// Makes `file` of `commit` point at its content.
+    /// Links `file` of `commit` to its content.
     pub(crate) fn link(&self, commit: &str, file: &str, checksum: &Checksum) -> Result<(), HubError> {
         let pointer = self.snapshot(commit).join(file);
         create_parent(&pointer)?;
         if pointer.is_symlink() {
-            // It points at content that is gone.
+            // The link points to content that was removed.
             fs::remove_file(&pointer).map_err(HubError::io(&pointer))?;
         }
         let depth = file.split('/').count() + 1;
         let target: PathBuf = std::iter::repeat_n("..", depth).chain(["blobs", checksum.hex()]).collect();
-        // Where links are not possible the file itself moves, as it does with `huggingface_hub`.
+        // Without support for links the file itself is moved, as in `huggingface_hub`.
         symlink(&target, &pointer)
             .or_else(|_| fs::rename(self.blob(checksum), &pointer))
             .map_err(HubError::io(&pointer))
     }
 
-    /// The names of all files of `commit`, where an earlier call wrote them down.
+    /// The names of all files of `commit`, if an earlier call stored them.
     pub(crate) fn listing(&self, commit: &str) -> Option<BTreeSet<String>> {
         let text = fs::read_to_string(self.listing_path(commit)).ok()?;
         Some(text.lines().filter(|name| is_plain(name)).map(str::to_owned).collect())
     }
 
-    /// Writes the names of all files of `commit` down.
+    /// Stores the names of all files of `commit`.
     pub(crate) fn set_listing(&self, commit: &str, listing: &BTreeSet<String>) -> Result<(), HubError> {
         let text: String = listing.iter().flat_map(|name| [name, "\n"]).collect();
         replace(&self.listing_path(commit), &text)
     }
 
-    /// The names of the files of `commit` that are there, for snapshots that another program made.
+    /// The names of the existing files of `commit`, for snapshots of other programs.
     pub(crate) fn present(&self, commit: &str) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         let mut folders = vec![(self.snapshot(commit), String::new())];
@@ -136,7 +136,7 @@ impl<'a> RepoCache<'a> {
     }
 }
 
-/// Whether `text` is a whole commit id, which never changes its meaning.
+/// True if `text` is a full commit id, whose meaning never changes.
 pub(crate) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
@@ -148,7 +148,7 @@ pub(crate) fn create_parent(path: &Path) -> Result<(), HubError> {
     }
 }
 
-/// Writes a small file so that another process sees the old text or the new one.
+/// Writes a small file atomically: another process sees either the old text or the new one.
 fn replace(path: &Path, text: &str) -> Result<(), HubError> {
     create_parent(path)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();

@@ -1,7 +1,7 @@
 //! The hash by which the hub and its cache name a file's content.
 //!
-//! Large files have their sha256 as entity tag. Small ones have the hash that git gives them: the sha1 of `blob `, the
-//! length in decimal digits, a zero byte, and the content.
+//! The entity tag of a large file is its SHA-256. That of a small file is its git hash: the SHA-1 of `blob `, the length in decimal
+//! digits, a zero byte, and the content.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::HubError;
 
-/// An entity tag of the hub that says what the content must hash to.
+/// The hash of a file's content, from an entity tag of the hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Checksum {
     Sha256(String),
@@ -20,7 +20,7 @@ pub(crate) enum Checksum {
 }
 
 impl Checksum {
-    /// Reads an entity tag, quoted or not, weak or not. `None` where it is no hash of a known length.
+    /// Reads an entity tag, quoted or not, weak or not. `None` if it is not a hash of a known length.
     pub(crate) fn parse(etag: &str) -> Option<Self> {
         let etag = etag.trim();
         let hex = etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"').to_ascii_lowercase();
@@ -32,7 +32,7 @@ impl Checksum {
         }
     }
 
-    /// The hexadecimal digits, which are the blob's name in the cache.
+    /// The hexadecimal digits, which are also the blob's name in the cache.
     pub(crate) fn hex(&self) -> &str {
         match self {
             Checksum::Sha256(hex) | Checksum::GitSha1(hex) => hex,
@@ -46,7 +46,7 @@ impl Checksum {
         }
     }
 
-    /// The hash of the file at `path`, by the algorithm of `self`, in hexadecimal digits.
+    /// Computes the hash of the file at `path` with the algorithm of `self`, in hexadecimal digits.
     pub(crate) fn of_file(&self, path: &Path) -> Result<String, HubError> {
         let hash = || {
             let file = File::open(path)?;

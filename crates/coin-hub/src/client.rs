@@ -1,7 +1,7 @@
-//! The three requests that the hub answers: the list of files, a file's hash and size, and its bytes.
+//! The three requests to the hub: the list of files, a file's hash and size, and its bytes.
 //!
-//! Redirections are followed by hand, because the hub tells a file's hash in the answer that redirects to its storage,
-//! and because the token must not travel to that storage.
+//! This module follows redirections itself, because the hub reports a file's hash in the answer that redirects to its storage, and
+//! because the token must not be sent to that storage.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -21,24 +21,24 @@ use crate::options::HubOptions;
 use crate::repo::{RepoId, RepoKind};
 
 const MAX_REDIRECTS: usize = 8;
-/// The list of files of the largest data sets takes some tens of megabytes.
+/// The list of files of the largest data sets has some tens of megabytes.
 const MAX_LISTING_BYTES: u64 = 1 << 28;
 
 pub(crate) struct Client {
     agent: Agent,
-    /// With user and password, where it was given with them.
+    /// Includes user and password if they were given.
     endpoint: String,
     origin: String,
     token: Option<String>,
 }
 
-/// What the hub knows of a repository at a revision.
+/// The hub's information about a repository at a revision.
 pub(crate) struct RepoInfo {
     pub(crate) commit: String,
     pub(crate) files: BTreeSet<String>,
 }
 
-/// What the hub announces of a file.
+/// The hub's announcement of a file.
 pub(crate) struct RemoteFile {
     pub(crate) checksum: Checksum,
     pub(crate) size: Option<u64>,
@@ -60,7 +60,7 @@ impl Client {
             return Err(unusable(format!("`{address}` is followed by a query or fragment")));
         }
         let token = options.read_token()?;
-        // Everyone on the way can read what plain HTTP carries.
+        // Everyone in between can read plain HTTP.
         if !address.is_private() {
             let host = address.host();
             if token.is_some() {
@@ -105,7 +105,7 @@ impl Client {
         Ok(Self { agent: config.build().into(), endpoint, origin: address.origin(), token })
     }
 
-    /// The commit that the revision stands for, and the names of its files.
+    /// The commit of the revision, and the names of its files.
     pub(crate) fn info(&self, repo: &RepoId) -> Result<RepoInfo, HubError> {
         #[derive(Deserialize)]
         struct Reply {
@@ -133,7 +133,7 @@ impl Client {
             return Err(fault(format!("expected a commit of 40 hexadecimal digits, found `{}`", cut(&reply.sha))));
         }
         let files: BTreeSet<String> = reply.siblings.into_iter().map(|sibling| sibling.rfilename).collect();
-        // Names go into messages and onto terminals.
+        // Names appear in messages and on terminals.
         match files.iter().find(|file| !is_plain(file) || file.contains(char::is_control)) {
             Some(file) => Err(fault(format!("`{}` is not the name of a file inside a repository", cut(file)))),
             None => Ok(RepoInfo { commit: reply.sha, files }),
@@ -165,8 +165,8 @@ impl Client {
         Ok(RemoteFile { checksum, size: size.and_then(|size| size.parse().ok()) })
     }
 
-    /// The bytes of `file` from `start` on: status 206 where the server does so, 200 where it sends the whole file,
-    /// 416 where it has no byte `start`.
+    /// The bytes of `file` from `start`. The status is 206 for these bytes, 200 for the whole file, and 416 if the file ends before
+    /// byte `start`.
     pub(crate) fn get(&self, repo: &RepoId, commit: &str, file: &str, start: u64) -> Result<Response<Body>, HubError> {
         let url = self.file_url(repo, commit, file);
         let range = (start > 0).then(|| format!("bytes={start}-"));
@@ -193,13 +193,13 @@ impl Client {
         format!("{}/{folder}{}", self.endpoint, repo.name())
     }
 
-    /// Whether `url` is on the server of the endpoint.
+    /// True if `url` is on the server of the endpoint.
     fn is_here(&self, url: &str) -> bool {
         Address::parse(url).is_ok_and(|address| address.origin() == self.origin)
     }
 
-    /// Sends a request and follows redirections; a `Head` stops at the one that leaves the endpoint. With the answer
-    /// comes the address that gave it.
+    /// Sends a request and follows redirections; a `Head` stops at the redirection that leaves the endpoint. Returns the answer and its
+    /// address.
     fn send(&self, method: Method, url: &str, range: Option<&str>) -> Result<(Response<Body>, String), HubError> {
         let mut url = url.to_owned();
         for _ in 0..=MAX_REDIRECTS {
@@ -222,7 +222,7 @@ impl Client {
             };
             let Some(next) = location.and_then(|location| join(&url, location)) else {
                 let location = public(location.unwrap_or_default());
-                let message = format!("it redirects to `{}`, which is no address", cut(&location));
+                let message = format!("it redirects to `{}`, which is not an address", cut(&location));
                 return Err(HubError::Protocol { url: public(&url), message });
             };
             if method == Method::Head && !self.is_here(&next) {
@@ -233,8 +233,8 @@ impl Client {
         Err(HubError::Protocol { url: public(&url), message: format!("more than {MAX_REDIRECTS} redirections") })
     }
 
-    /// Turns a status that is no success into an error that says what can be done. What the storage refuses has nothing
-    /// to do with the token: there it is just a status.
+    /// Turns a failure status into an error with advice. The storage does not receive the token, so its refusals are reported as plain
+    /// statuses.
     fn check(&self, from: &str, response: &Response<Body>, repo: &RepoId, file: Option<&str>) -> Result<(), HubError> {
         let status = response.status().as_u16();
         match status {
@@ -271,10 +271,10 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// The address that `location` means in an answer from `url`: a whole address, or a path on the same server.
+/// Resolves `location` in an answer from `url`: a complete address, or a path on the same server.
 fn join(url: &str, location: &str) -> Option<String> {
     if location.starts_with('/') && !location.starts_with("//") {
-        // User and password stay with their server.
+        // User and password are kept for the same server only.
         let (scheme, rest) = url.split_once("://")?;
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         return Some(format!("{scheme}://{authority}{location}"));
@@ -282,7 +282,7 @@ fn join(url: &str, location: &str) -> Option<String> {
     Address::parse(location).is_ok().then(|| location.to_owned())
 }
 
-/// Percent-encodes everything but letters, digits and `-._~`.
+/// Percent-encodes all characters except letters, digits and `-._~`.
 fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -1,19 +1,19 @@
-//! The one error type of this crate. No message ever holds the token.
+//! The error type of this crate. Messages never contain the token.
 
 use std::path::PathBuf;
 
 use coin_core::quote::{cut, printable};
 
-/// What can go wrong between a repository's name and its files on disk.
+/// An error on the way from a repository's name to its files on disk.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HubError {
-    /// A name that is neither a folder nor a repository of the hub can have.
+    /// A name that neither a folder nor a repository of the hub can have.
     #[error("`{}` is not the name of a repository: {reason}", cut(name))]
     Name {
         /// The name as given.
         name: String,
-        /// The rule that it breaks.
+        /// The rule that it violates.
         reason: String,
     },
     /// An option of [`HubOptions`](crate::HubOptions) that cannot be used.
@@ -21,17 +21,17 @@ pub enum HubError {
     Option {
         /// The field of the options.
         option: &'static str,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
-    /// The hub asks for a token, or the token that was sent has no access (401, 403).
+    /// The hub requires a token, or the token does not have access (401, 403).
     #[error("the hub refused `{repo}` (status {status}): {advice}")]
     Refused {
         /// The repository, with its revision where that is not `main`.
         repo: String,
         /// 401 or 403.
         status: u16,
-        /// What to do about it.
+        /// Advice to the user.
         advice: String,
     },
     /// The hub does not know the repository, the revision or the file (404).
@@ -39,7 +39,7 @@ pub enum HubError {
     NotFound {
         /// The hub that was asked.
         endpoint: String,
-        /// What was asked for: the repository's information or one file.
+        /// The requested object: the repository's information or one file.
         what: String,
         /// `model` or `data set`.
         kind: &'static str,
@@ -48,7 +48,7 @@ pub enum HubError {
         /// The branch, tag or commit.
         revision: String,
     },
-    /// Any other answer than success.
+    /// Any other status than success.
     #[error("{} answered with status {status}", cut(url))]
     Status {
         /// The address, without its query.
@@ -57,22 +57,22 @@ pub enum HubError {
         status: u16,
     },
     /// The hub could not be reached, or did not answer in time.
-    #[error("cannot reach {}: {} (what is in the cache can be used in offline mode)", cut(url), cut(reason))]
+    #[error("cannot reach {}: {} (cached files can be used in offline mode)", cut(url), cut(reason))]
     Connection {
         /// The address, without its query.
         url: String,
-        /// What the connection said.
+        /// The error of the connection.
         reason: String,
     },
-    /// An answer that does not have the form that the hub's protocol asks for.
+    /// An answer that does not follow the hub's protocol.
     #[error("{}: {}", cut(url), printable(message))]
     Protocol {
         /// The address, without its query.
         url: String,
-        /// What was found and what was expected.
+        /// The content found and the content expected.
         message: String,
     },
-    /// A transfer that ended before the file did. What arrived is kept aside, and the next attempt continues there.
+    /// A transfer that ended before the end of the file. The bytes that arrived are kept, and the next attempt continues there.
     #[error(
         "the transfer of `{}` of `{repo}` broke off after {received} of {} bytes: {}",
         cut(file), size(*expected), cut(reason)
@@ -84,12 +84,12 @@ pub enum HubError {
         file: String,
         /// Bytes on disk.
         received: u64,
-        /// The file's size in bytes, where the hub told it.
+        /// The file's size in bytes, if the hub reported it.
         expected: Option<u64>,
-        /// What the connection said.
+        /// The error of the connection.
         reason: String,
     },
-    /// A file that arrived whole and is not what the hub announced. It was removed.
+    /// A complete file whose hash differs from the announced one. It was removed.
     #[error("`{}` of `{repo}` arrived damaged: its {algorithm} should be {expected}, found {found}", cut(file))]
     Checksum {
         /// The repository, with its revision where that is not `main`.
@@ -100,15 +100,15 @@ pub enum HubError {
         algorithm: &'static str,
         /// The hash that the hub announced, in hexadecimal digits.
         expected: String,
-        /// The hash of what arrived.
+        /// The hash of the file that arrived.
         found: String,
     },
-    /// The repository holds nothing of the wanted kind.
+    /// The repository does not contain the wanted files.
     #[error("`{repo}` has no {}", looked_for.join(", no "))]
     NoFiles {
         /// The repository, with its revision where that is not `main`.
         repo: String,
-        /// What was looked for and is not there.
+        /// The files that were looked for.
         looked_for: Vec<String>,
     },
     /// A weight index that cannot be read or names a file that the repository does not have.
@@ -118,17 +118,17 @@ pub enum HubError {
         repo: String,
         /// The index file's name.
         index: String,
-        /// What is wrong with it.
+        /// The fault.
         message: String,
     },
-    /// Offline, and the cache does not hold everything that is wanted.
-    #[error("offline, and the cache {cache} lacks of `{repo}`: {}", first(missing))]
+    /// Offline, and the cache does not contain all wanted files.
+    #[error("offline, and the cache {cache} does not contain these files of `{repo}`: {}", first(missing))]
     NotCached {
         /// The repository, with its revision where that is not `main`.
         repo: String,
-        /// The cache folder that was looked in.
+        /// The cache folder.
         cache: PathBuf,
-        /// The files that are not there.
+        /// The missing files.
         missing: Vec<String>,
     },
     /// A file or folder of the cache could not be read or written.
@@ -136,7 +136,7 @@ pub enum HubError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
 }
@@ -148,7 +148,7 @@ impl HubError {
         move |source| HubError::Io { path, source }
     }
 
-    /// Whether the same request may well succeed a moment later.
+    /// True if the same request may succeed a moment later.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             HubError::Connection { .. } | HubError::Transfer { .. } => true,

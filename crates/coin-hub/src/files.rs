@@ -1,86 +1,39 @@
-//! Which files of a repository are wanted, decided from the list of all its files.
+//! The choice of a repository's files from the list of all of them.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-use serde::Deserialize;
+use coin_core::model_files::{self, MODEL_WEIGHTS, is_weight};
 
 use crate::error::HubError;
 use crate::repo::RepoId;
 
 const MODEL_REQUIRED: &[&str] = &["config.json"];
-/// Endings of files that hold weights, in any program's form, or a program's state of training.
-const WEIGHT_ENDINGS: &[&str] = &[
-    "bin",
-    "ckpt",
-    "engine",
-    "ggml",
-    "gguf",
-    "h5",
-    "llamafile",
-    "mlmodel",
-    "mlpackage",
-    "msgpack",
-    "nemo",
-    "npy",
-    "npz",
-    "onnx",
-    "onnx_data",
-    "ot",
-    "pb",
-    "pdparams",
-    "pickle",
-    "pkl",
-    "pt",
-    "pte",
-    "pth",
-    "safetensors",
-    "tflite",
-];
-/// Endings of a model's settings, of its tokenizer's files and of its chat template.
+/// Extensions of a model's settings, of its tokenizer's files and of its chat template.
 const SETTINGS_ENDINGS: &[&str] = &["jinja", "json", "model", "tiktoken", "txt"];
-/// In the order of preference. A name that ends in `.index.json` stands for itself and the shards it names.
-const MODEL_WEIGHTS: &[&str] =
-    &["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
 const ADAPTER_REQUIRED: &[&str] = &["adapter_config.json"];
 const ADAPTER_WEIGHTS: &[&str] = &["adapter_model.safetensors", "adapter_model.bin"];
 
-/// Whether `name` is that of a file with weights, a piece of one, or an index of such pieces: one of its endings is that of weights,
-/// as in `model-00001-of-00002.safetensors` and `pytorch_model.bin.index.json`. An adapter's settings belong to its weights.
-///
-/// What stands at the top of a model's folder and is no weight describes the model whatever its weights are, so it comes along
-/// where they are replaced.
-///
-/// ```
-/// use coin_hub::is_weight;
-/// assert!(is_weight("model.safetensors.index.json") && is_weight("consolidated.00.pth") && is_weight("adapter_config.json"));
-/// assert!(!is_weight("tokenizer.model") && !is_weight("chat_template.jinja") && !is_weight("LICENSE"));
-/// ```
-pub fn is_weight(name: &str) -> bool {
-    let mut endings = name.split('.').skip(1).map(str::to_ascii_lowercase);
-    name == "adapter_config.json" || endings.any(|ending| WEIGHT_ENDINGS.contains(&ending.as_str()))
-}
-
-/// Whether a program that loads the model may read the file: settings, tokenizer, chat template, at the top of the repository.
+/// True if a program that loads the model may read the file: settings, tokenizer, chat template, at the top of the repository.
 fn is_settings(name: &str) -> bool {
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
     !name.contains('/') && !name.starts_with('.') && SETTINGS_ENDINGS.contains(&ending) && !is_weight(name)
 }
 
-/// The files that a caller needs of a repository.
+/// The files of a repository that a caller needs.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum Files<'a> {
-    /// Those of [`Settings`](Files::Settings), and one set of weights: `model.safetensors`, else the shards of its index, else
-    /// `pytorch_model.bin`, else the shards of its index.
+    /// The files of [`Settings`](Files::Settings), and the first of these weights: `model.safetensors`, the shards of its index,
+    /// `pytorch_model.bin`, the shards of its index.
     Model,
-    /// `config.json` and whatever else a program that loads the model may read beside its weights: the files at the top of the
-    /// repository that end in `.json`, `.jinja`, `.model`, `.tiktoken` or `.txt` and are [no weights](is_weight).
+    /// `config.json` and the other files that a program may read to load the model, except weights: the files at the top of the
+    /// repository that end in `.json`, `.jinja`, `.model`, `.tiktoken` or `.txt` and are not [weights](coin_core::model_files::is_weight).
     Settings,
-    /// `adapter_config.json` and `adapter_model.safetensors`, else `adapter_model.bin`.
+    /// `adapter_config.json` with `adapter_model.safetensors` or else `adapter_model.bin`.
     Adapter,
-    /// Every file whose name (with its folders, separated by `/`) the function accepts.
+    /// Every file whose path in the repository (separated by `/`) the function accepts.
     Matching(&'a dyn Fn(&str) -> bool),
 }
 
@@ -95,7 +48,7 @@ impl fmt::Debug for Files<'_> {
     }
 }
 
-/// What to fetch: files, and possibly an index whose shards are known once it is there.
+/// The files to download, and possibly an index. Its shards are known after it was downloaded.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) files: Vec<String>,
@@ -103,16 +56,16 @@ pub(crate) struct Plan {
 }
 
 impl Files<'_> {
-    /// Chooses from `listing`, or tells what was looked for in vain. Small files come before weights.
+    /// Chooses files from `listing`, small files before weights. The error lists the missing files.
     pub(crate) fn plan(&self, listing: &BTreeSet<String>) -> Result<Plan, Vec<String>> {
         let (required, weights) = match self {
-            Files::Model => (MODEL_REQUIRED, MODEL_WEIGHTS),
+            Files::Model => (MODEL_REQUIRED, &MODEL_WEIGHTS[..]),
             Files::Settings => (MODEL_REQUIRED, &[][..]),
             Files::Adapter => (ADAPTER_REQUIRED, ADAPTER_WEIGHTS),
             Files::Matching(wanted) => {
                 let files: Vec<String> = listing.iter().filter(|name| wanted(name)).cloned().collect();
                 return match files.is_empty() {
-                    true => Err(vec!["file that was asked for".to_owned()]),
+                    true => Err(vec!["file that matches the request".to_owned()]),
                     false => Ok(Plan { files, index: None }),
                 };
             }
@@ -141,26 +94,20 @@ impl Files<'_> {
     }
 }
 
-/// The shards that the weight index at `path` names, each once, in order. An index at the root of a repository names
-/// files beside itself.
+/// The shards that the weight index at `path` lists, each once, sorted. An index at the root of a repository lists files in the same
+/// folder.
 pub(crate) fn shards(repo: &RepoId, index: &str, path: &Path) -> Result<Vec<String>, HubError> {
-    #[derive(Deserialize)]
-    struct Index {
-        weight_map: std::collections::BTreeMap<String, String>,
-    }
-
     let fault = |message: String| HubError::Index { repo: repo.to_string(), index: index.to_owned(), message };
     let text = std::fs::read(path).map_err(HubError::io(path))?;
-    let parsed: Index = coin_core::json::from_slice(&text).map_err(|error| fault(error.to_string()))?;
-    let shards: BTreeSet<String> = parsed.weight_map.into_values().collect();
+    let shards = model_files::shards(&text).map_err(|error| fault(error.to_string()))?;
     match shards.iter().find(|name| !is_plain(name)) {
-        Some(name) => Err(fault(format!("it names {name:?}, which is no file of a repository"))),
-        None if shards.is_empty() => Err(fault("it names no shard".to_owned())),
+        Some(name) => Err(fault(format!("it lists {name:?}, which is not the name of a file in a repository"))),
+        None if shards.is_empty() => Err(fault("it lists no shards".to_owned())),
         None => Ok(shards.into_iter().collect()),
     }
 }
 
-/// Whether a file's name as the hub tells it stays inside the snapshot's folder.
+/// True if a file's name from the hub stays inside the snapshot's folder.
 pub(crate) fn is_plain(name: &str) -> bool {
     !name.is_empty()
         && !name.contains(['\\', '\0', '\n', '\r'])
@@ -197,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_loader_may_read_comes_with_the_weights_or_without() {
+    fn settings_come_with_and_without_weights() {
         let settings = [
             "added_tokens.json",
             "chat_template.jinja",
@@ -238,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_is_listed() {
+    fn missing_files_are_listed() {
         let absent = Files::Model.plan(&listing(&["tokenizer.json"])).unwrap_err();
         assert_eq!(absent[0], "config.json");
         assert!(absent[1].starts_with("model.safetensors or "), "{absent:?}");
@@ -255,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_names_each_shard_once_and_nothing_outside() {
+    fn shards_are_unique_and_inside_the_folder() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("index.json");
         let repo = RepoId::new(RepoKind::Model, "a/b").unwrap();

@@ -1,4 +1,4 @@
-//! The hub and its cache together: a repository's name in, a folder with the wanted files out.
+//! The hub with its cache: turns a repository's name into a folder with the wanted files.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -26,25 +26,24 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Checks the options and, unless offline, reads the token's file and the certificates. Makes no request.
+    /// Checks the options and, unless offline, reads the token file and the certificates. Makes no request.
     ///
     /// # Errors
-    /// [`HubError::Option`] for an endpoint, token or certificate file of the wrong form, [`HubError::Io`] for a file
-    /// that cannot be read.
+    /// [`HubError::Option`] for an invalid endpoint, token or certificate file, [`HubError::Io`] for a file that cannot be read.
     pub fn new(options: HubOptions) -> Result<Self, HubError> {
         let client = if options.offline { None } else { Some(Client::new(&options)?) };
         Ok(Self { options, client })
     }
 
-    /// The folder that holds the wanted `files` of `repo`, after fetching those that the cache lacks. Other files of
-    /// the same commit may lie in it too, from earlier calls.
+    /// Returns the folder with the wanted `files` of `repo`, after downloading those that are not cached. The folder may also contain
+    /// other files of the same commit from earlier calls.
     ///
-    /// Unless offline, a branch or tag costs one request that asks where it stands today. A whole commit id that was
-    /// fetched before costs none. A file is hashed once, when it arrives.
+    /// Unless offline, a branch or tag costs one request for its current commit. A full commit id that was downloaded before costs
+    /// none. A file is hashed once, when it arrives.
     ///
     /// # Errors
-    /// Every kind of [`HubError`] but `Name` and `Option`. After an error the cache holds the files that came whole
-    /// before it, and a later call goes on from there.
+    /// Every kind of [`HubError`] except `Name` and `Option`. After an error the cache contains the files that were completed before,
+    /// and a later call continues from there.
     pub fn folder(&self, repo: &RepoId, files: Files<'_>) -> Result<PathBuf, HubError> {
         let cache = RepoCache::new(&self.options.cache, repo);
         match &self.client {
@@ -53,7 +52,7 @@ impl Hub {
         }
     }
 
-    /// The folder without any request.
+    /// [`folder`](Self::folder) without requests.
     fn look_up(&self, cache: &RepoCache<'_>, repo: &RepoId, files: Files<'_>) -> Result<PathBuf, HubError> {
         let lacking =
             |missing| HubError::NotCached { repo: repo.to_string(), cache: self.options.cache.clone(), missing };
@@ -76,7 +75,7 @@ impl Hub {
         if missing.is_empty() { Ok(folder) } else { Err(lacking(missing)) }
     }
 
-    /// The folder, with what it lacks fetched.
+    /// [`folder`](Self::folder) with downloads of missing files.
     fn fetch(
         &self,
         client: &Client,
@@ -94,7 +93,7 @@ impl Hub {
                 (info.commit, info.files)
             }
         };
-        // A branch that moved keeps its old commit for offline use until the new one is there.
+        // A branch that moved keeps its old commit for offline use until the new one is complete.
         if cache.commit().is_none() {
             cache.set_commit(&commit)?;
         }
@@ -108,7 +107,7 @@ impl Hub {
             let path = self.file(client, cache, repo, &commit, index)?;
             let shards = shards(repo, index, &path)?;
             if let Some(shard) = shards.iter().find(|shard| !listing.contains(*shard)) {
-                let message = format!("it names `{}`, which the repository does not have", cut(shard));
+                let message = format!("it lists `{}`, which is not in the repository", cut(shard));
                 return Err(HubError::Index { repo: repo.to_string(), index: index.clone(), message });
             }
             for shard in &shards {
@@ -119,7 +118,7 @@ impl Hub {
         Ok(cache.snapshot(&commit))
     }
 
-    /// The path of one file, fetched where the cache lacks it.
+    /// The path of one file, downloaded if it is not cached.
     fn file(
         &self,
         client: &Client,
@@ -142,12 +141,12 @@ impl Hub {
                 let resumed =
                     self.retrying(file, || self.transfer(client, repo, commit, file, &remote, &incomplete))?;
                 match verify(repo, file, &remote.checksum, &incomplete) {
-                    // What an earlier transfer left may be at fault: the whole file once more.
+                    // The bytes of an earlier transfer may be damaged, so download the whole file again.
                     Err(HubError::Checksum { .. }) if resumed => {}
                     result => break result?,
                 }
             }
-            // Only what was verified gets the name of a blob.
+            // Only a verified file gets the name of a blob.
             fs::rename(&incomplete, &blob).map_err(HubError::io(&blob))?;
         }
         cache.link(commit, file, &remote.checksum)?;
@@ -155,7 +154,7 @@ impl Hub {
         Ok(pointer)
     }
 
-    /// Brings the file at `incomplete` to its full size. Tells whether part of it came from an earlier transfer.
+    /// Downloads the rest of the file at `incomplete`. Returns true if part of it came from an earlier transfer.
     fn transfer(
         &self,
         client: &Client,
@@ -199,7 +198,7 @@ impl Hub {
             }
             received += count as u64;
             if let Some(size) = remote.size.filter(|size| received > *size) {
-                // What came is not the file: nothing of it is kept to continue from.
+                // These are not the bytes of the file, so none are kept.
                 target.set_len(0).map_err(io())?;
                 let message = format!("it sends more than the {size} bytes that it announced for `{}`", cut(file));
                 return Err(HubError::Protocol { url: client.public_endpoint(), message });
@@ -214,7 +213,7 @@ impl Hub {
         Ok(resumed)
     }
 
-    /// Runs `request`, again after a pause while its error may pass and tries are left.
+    /// Runs `request`. After a temporary error it is retried after a pause, up to the limit of retries.
     fn retrying<T>(&self, what: &str, mut request: impl FnMut() -> Result<T, HubError>) -> Result<T, HubError> {
         let mut pause = Duration::from_millis(500);
         for _ in 0..self.options.retries {
@@ -244,13 +243,13 @@ impl fmt::Debug for Hub {
     }
 }
 
-/// Whether a partial answer begins at byte `start`. A server that ignores ranges sends the whole file instead.
+/// True if a partial answer begins at byte `start`. A server that ignores ranges sends the whole file instead.
 fn continues(response: &ureq::http::Response<ureq::Body>, start: u64) -> bool {
     let range = response.headers().get("content-range").and_then(|value| value.to_str().ok());
     response.status().as_u16() == 206 && range.is_some_and(|range| range.starts_with(&format!("bytes {start}-")))
 }
 
-/// Compares the hash of what arrived with the announced one, and removes it where they differ.
+/// Compares the hash of the file that arrived with the announced one, and removes the file if they differ.
 fn verify(repo: &RepoId, file: &str, checksum: &Checksum, path: &Path) -> Result<(), HubError> {
     let found = checksum.of_file(path)?;
     if found == checksum.hex() {

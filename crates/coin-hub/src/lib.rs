@@ -1,5 +1,5 @@
-//! Files of the Hugging Face hub by the name of their repository: fetched once, verified, cached, or taken from the
-//! cache with no network.
+//! Downloads files of the Hugging Face hub by repository name. Files are downloaded once, verified and cached. Offline, they are
+//! read from the cache.
 //!
 //! A [`Hub`] turns a [`RepoId`] and a choice of [`Files`] into a folder that can be opened like any local model:
 //!
@@ -13,8 +13,8 @@
 //! # Ok::<(), coin_hub::HubError>(())
 //! ```
 //!
-//! The cache has the layout of Python's `huggingface_hub` and lies where that keeps it, so that what one of them fetched
-//! the other finds. Offline, nothing else is needed than such a folder:
+//! The cache has the layout and the location of Python's `huggingface_hub`, so that each finds the downloads of the other. Offline,
+//! such a folder is all that is needed:
 //!
 //! ```
 //! use coin_hub::{Files, Hub, HubOptions, RepoId, RepoKind};
@@ -39,7 +39,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What a user writes may be a folder or a name, possibly with a revision; [`Source::parse`] decides:
+//! Users may give a folder, or a name with an optional revision. [`Source::parse`] decides which it is:
 //!
 //! ```
 //! use coin_hub::{RepoKind, Source};
@@ -60,22 +60,21 @@
 //! # Ok::<(), coin_hub::HubError>(())
 //! ```
 //!
-//! # What is promised
-//! - A file is called by its final name only after its hash is the one that the hub announced: the sha256 of a large
-//!   file, git's hash of a small one. A file whose hash is another is removed, and the error tells both.
-//! - All files of a call come from one commit, even where the branch moves meanwhile.
-//! - A transfer that breaks is tried again from where it broke ([`HubOptions::retries`]), and so is it by a later call.
-//!   Two processes that want the same file wait for each other, Python's `huggingface_hub` included.
-//! - Offline makes no request; the error lists every missing file. A call that was online leaves the list of the
-//!   repository's files in the cache, so that a half-fetched data set is not taken for a whole one.
-//! - The token goes to the endpoint only, not to the storage that the endpoint redirects to, and into no message.
+//! # Guarantees
+//! - A file gets its final name only after its hash matches the hash that the hub announced: the SHA-256 of a large file, the git
+//!   hash of a small one. A file with another hash is removed, and the error reports both hashes.
+//! - All files of a call come from one commit, even if the branch moves in the meantime.
+//! - An interrupted transfer is retried from the position it reached ([`HubOptions::retries`]); a later call also continues there.
+//!   Two processes that need the same file wait for each other, including Python's `huggingface_hub`.
+//! - Offline, no request is made, and the error lists every missing file. An online call stores the list of the repository's files
+//!   in the cache, so that a partially downloaded data set is not mistaken for a complete one.
+//! - The token is sent to the endpoint only, not to the storage that the endpoint redirects to, and never appears in a message.
 //!
 //! # Why not the `hf-hub` crate
-//! Version 1 brings an asynchronous runtime and a second HTTP stack. Version 0.5, the last one that blocks on `ureq`,
-//! verifies nothing and names the blob before one could; sends the token to the servers it is redirected to; has no
-//! time limit; appends to a partial file whatever the server answers; cannot get past a partial file that is already
-//! whole; and does not find by commit what Python cached by commit. The tests use its cache reader as a witness of the
-//! layout.
+//! Version 1 needs an asynchronous runtime and a second HTTP stack. Version 0.5, the last one on the blocking `ureq`, verifies
+//! nothing and names the blob before it could; sends the token to servers that it is redirected to; does not have a time limit;
+//! appends any answer of the server to a partial file; fails on a partial file that is already complete; and does not find files
+//! that Python cached by commit. The tests use its cache reader to check the layout.
 
 /// The README's example, compiled and run as a test.
 #[cfg(doctest)]
@@ -93,7 +92,7 @@ mod progress;
 mod repo;
 
 pub use error::HubError;
-pub use files::{Files, is_weight};
+pub use files::Files;
 pub use hub::Hub;
 pub use options::{HubOptions, PUBLIC_ENDPOINT};
 pub use progress::{Progress, ProgressEvent};

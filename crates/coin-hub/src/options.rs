@@ -1,4 +1,4 @@
-//! Where the hub is, who asks, where files are kept, and what the environment says about all that.
+//! Options of the hub: endpoint, token, cache, and the environment variables that set them.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,36 +13,36 @@ pub const PUBLIC_ENDPOINT: &str = "https://huggingface.co";
 
 /// The settings of a [`Hub`](crate::Hub).
 ///
-/// [`new`](Self::new) reads nothing but its argument; [`from_env`](Self::from_env) follows the environment variables
-/// that `huggingface_hub` documents. Fields can be changed afterwards in either case.
+/// [`new`](Self::new) reads only its argument; [`from_env`](Self::from_env) follows the environment variables that
+/// `huggingface_hub` documents. Fields can be changed afterwards in both cases.
 #[derive(Clone)]
 pub struct HubOptions {
     /// The hub's address. Default [`PUBLIC_ENDPOINT`]. A user and password in it (`https://user:password@host`) are sent and
     /// never printed.
     pub endpoint: String,
     /// An access token. It is sent to the endpoint only, never to the servers it redirects to, and never printed. Over plain
-    /// HTTP it is sent to this machine only: with another such endpoint it is an error.
+    /// HTTP it is sent to this machine only; another endpoint over plain HTTP is an error.
     pub token: Option<String>,
-    /// A file that holds the token, read where `token` is `None` and the file exists. Default none.
+    /// A file with the token, read if `token` is `None` and the file exists. Default none.
     pub token_file: Option<PathBuf>,
-    /// The cache folder, in the layout of `huggingface_hub` (what its `HF_HUB_CACHE` means).
+    /// The cache folder, in the layout of `huggingface_hub` (its `HF_HUB_CACHE`).
     pub cache: PathBuf,
-    /// Whether to make no request at all. Default false.
+    /// True to make no requests. Default false.
     pub offline: bool,
-    /// How often a request or transfer that broke is tried again, with growing pauses from half a second. Default 3.
+    /// Number of retries of a failed request or transfer, with growing pauses from half a second. Default 3.
     pub retries: u32,
-    /// How long to wait for a connection, for an answer, or for the next bytes of a file. Default 60 seconds.
+    /// Time limit for a connection, for an answer, and for the next bytes of a file. Default 60 seconds.
     pub timeout: Duration,
-    /// Whether `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` are obeyed. Default false, true by [`from_env`](Self::from_env).
+    /// True to use `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`. Default false; [`from_env`](Self::from_env) sets true.
     pub proxy_from_env: bool,
-    /// A PEM file of the certificates to trust. Default none, which means those of Mozilla that are compiled in.
+    /// A PEM file with the certificates to trust. Default none: the compiled-in certificates of Mozilla.
     pub certificates: Option<PathBuf>,
-    /// Told about every transfer. Default none.
+    /// Receives the events of every transfer. Default none.
     pub progress: Option<Arc<dyn Progress>>,
 }
 
 impl HubOptions {
-    /// The public hub without a token, keeping files in `cache`. Does not look at the environment.
+    /// Options for the public hub without a token and with files in `cache`. Does not read the environment.
     pub fn new(cache: impl Into<PathBuf>) -> Self {
         Self {
             endpoint: PUBLIC_ENDPOINT.to_owned(),
@@ -58,16 +58,16 @@ impl HubOptions {
         }
     }
 
-    /// What the environment of this process says; see [`from_lookup`](Self::from_lookup).
+    /// Options from the environment of this process; see [`from_lookup`](Self::from_lookup).
     ///
     /// # Errors
-    /// As [`from_lookup`](Self::from_lookup).
+    /// Same as [`from_lookup`](Self::from_lookup).
     pub fn from_env() -> Result<Self, HubError> {
         let options = Self::from_lookup(&|name| std::env::var(name).ok())?;
         Ok(Self { proxy_from_env: true, ..options })
     }
 
-    /// The options that the variables behind `lookup` ask for, by the rules of `huggingface_hub`:
+    /// Options from the variables that `lookup` returns, by the rules of `huggingface_hub`:
     ///
     /// | field | first of |
     /// |---|---|
@@ -78,12 +78,11 @@ impl HubOptions {
     /// | `offline` | `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE` (1, on, yes, true) |
     /// | `certificates` | `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`, `SSL_CERT_FILE` |
     ///
-    /// `HF_HOME` itself is `$XDG_CACHE_HOME/huggingface` where unset, and that `~/.cache/huggingface`. With
-    /// `HF_HUB_DISABLE_IMPLICIT_TOKEN` neither a token nor its file is taken. Empty variables count as unset. Reads no
-    /// file.
+    /// If `HF_HOME` is unset, it is `$XDG_CACHE_HOME/huggingface`; if that is unset too, `~/.cache/huggingface`. With
+    /// `HF_HUB_DISABLE_IMPLICIT_TOKEN`, neither a token nor its file is used. Empty variables count as unset. Reads no file.
     ///
     /// # Errors
-    /// [`HubError::Option`] where no variable tells a cache folder, `HOME` (or `USERPROFILE`) included.
+    /// [`HubError::Option`] if no variable determines a cache folder, not even `HOME` (or `USERPROFILE`).
     ///
     /// ```
     /// use coin_hub::HubOptions;
@@ -128,7 +127,7 @@ impl HubOptions {
         })
     }
 
-    /// The token: the field, else the content of the token file, without white space around it.
+    /// The token: the field, or else the trimmed content of the token file.
     pub(crate) fn read_token(&self) -> Result<Option<String>, HubError> {
         let token = match (&self.token, &self.token_file) {
             (Some(token), _) => token.clone(),
@@ -141,14 +140,14 @@ impl HubOptions {
         };
         let token = token.trim();
         if !token.chars().all(|c| c.is_ascii_graphic()) {
-            let reason = "it has characters that no token has".to_owned();
+            let reason = "it contains characters that a token cannot contain".to_owned();
             return Err(HubError::Option { option: "token", reason });
         }
         Ok(Some(token.to_owned()).filter(|token| !token.is_empty()))
     }
 }
 
-/// Everything but the token, of which only the presence is told, and the endpoint's user and password.
+/// All options. The token is hidden, and so are the user and password of the endpoint.
 impl fmt::Debug for HubOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter

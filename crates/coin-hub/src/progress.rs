@@ -1,38 +1,38 @@
-//! What a caller hears about transfers, so that it can draw a bar.
+//! Events of transfers, for progress bars.
 
-/// One moment of a transfer. Files are transferred one after the other.
+/// An event of a transfer. Files are transferred one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProgressEvent<'a> {
-    /// A transfer begins, or begins again after a break.
+    /// A transfer starts, or starts again after an interruption.
     Started {
         /// The file's name in the repository.
         file: &'a str,
-        /// Its size in bytes, where the hub told it.
+        /// Its size in bytes, if the hub reported it.
         size: Option<u64>,
-        /// Bytes that are on disk already from a transfer that broke.
+        /// Bytes on disk from an interrupted transfer.
         resumed_at: u64,
     },
     /// More bytes arrived.
     Advanced {
-        /// How many since the last event.
+        /// Number of bytes since the last event.
         bytes: u64,
     },
-    /// The request or transfer broke and is tried again after a pause.
+    /// The request or transfer failed and is retried after a pause.
     Retrying {
-        /// What was asked for: a file's name, or `the list of files`.
+        /// The requested object: a file's name, or `the list of files`.
         what: &'a str,
-        /// What went wrong.
+        /// The error.
         reason: &'a str,
     },
-    /// The file is whole, verified and in the cache.
+    /// The file is complete, verified and in the cache.
     Finished {
         /// The file's name in the repository.
         file: &'a str,
     },
 }
 
-/// Hears about transfers. Every `Fn(ProgressEvent)` is one.
+/// Receives the events of transfers. Every `Fn(ProgressEvent)` implements it.
 pub trait Progress: Send + Sync {
     /// Called for every event, on the thread that called the hub.
     fn event(&self, event: ProgressEvent<'_>);

@@ -1,4 +1,4 @@
-//! The name of a repository, checked before any request, and the choice between a local folder and such a name.
+//! Names of repositories, checked before any request, and the choice between a local folder and such a name.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use crate::error::HubError;
 /// The branch that a name without a revision means.
 pub const MAIN: &str = "main";
 
-/// What a repository of the hub holds.
+/// The kind of a repository of the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RepoKind {
     /// A model or a PEFT adapter.
@@ -26,7 +26,7 @@ impl RepoKind {
         }
     }
 
-    /// The word for people.
+    /// The word in messages.
     pub(crate) fn word(self) -> &'static str {
         match self {
             RepoKind::Model => "model",
@@ -35,10 +35,10 @@ impl RepoKind {
     }
 }
 
-/// A repository at a revision. It exists only with a name and a revision that the hub could have.
+/// A repository at a revision. Name and revision are always valid on the hub.
 ///
-/// Names follow the hub's rules: `name` or `organization/name` of at most 96 characters, each part of letters, digits,
-/// `_`, `-` and `.`, beginning and ending with none of the last two, without `--` or `..`, not ending in `.git`.
+/// Names follow the hub's rules: `name` or `organization/name` of at most 96 characters. Each part consists of letters, digits, `_`,
+/// `-` and `.`, and neither begins nor ends with `-` or `.`. A name does not contain `--` or `..` and does not end in `.git`.
 ///
 /// ```
 /// use coin_hub::{RepoId, RepoKind};
@@ -60,7 +60,7 @@ impl RepoId {
     /// The repository `name` at branch `main`.
     ///
     /// # Errors
-    /// [`HubError::Name`] with the rule that the name breaks.
+    /// [`HubError::Name`] with the rule that the name violates.
     pub fn new(kind: RepoKind, name: &str) -> Result<Self, HubError> {
         check_name(name).map_err(|reason| HubError::Name { name: name.to_owned(), reason: reason.to_owned() })?;
         Ok(Self { kind, name: name.to_owned(), revision: MAIN.to_owned() })
@@ -69,7 +69,7 @@ impl RepoId {
     /// Reads `name` or `name@revision`.
     ///
     /// # Errors
-    /// As [`new`](Self::new) and [`with_revision`](Self::with_revision).
+    /// Same as [`new`](Self::new) and [`with_revision`](Self::with_revision).
     pub fn parse(kind: RepoKind, text: &str) -> Result<Self, HubError> {
         match text.split_once('@') {
             Some((name, revision)) => Self::new(kind, name)?.with_revision(revision),
@@ -80,7 +80,7 @@ impl RepoId {
     /// The same repository at another branch, tag, pull request (`refs/pr/1`) or commit.
     ///
     /// # Errors
-    /// [`HubError::Name`] where git could not have such a reference.
+    /// [`HubError::Name`] if git does not allow such a reference.
     pub fn with_revision(self, revision: &str) -> Result<Self, HubError> {
         check_revision(revision).map_err(|reason| HubError::Name {
             name: format!("{}@{revision}", self.name),
@@ -105,7 +105,7 @@ impl RepoId {
     }
 }
 
-/// `name`, or `name@revision` where the revision is not `main`; data sets as `datasets/name`.
+/// `name`, or `name@revision` if the revision is not `main`; data sets as `datasets/name`.
 impl fmt::Display for RepoId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.kind == RepoKind::Dataset {
@@ -116,7 +116,7 @@ impl fmt::Display for RepoId {
     }
 }
 
-/// Where files come from: what a user wrote, decided.
+/// The source of files that a user gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A folder on this machine.
@@ -126,11 +126,11 @@ pub enum Source {
 }
 
 impl Source {
-    /// Decides what `text` means: a folder that exists is that folder, even where a repository could have the same
-    /// name; anything else is read as `name` or `name@revision`. Makes no request.
+    /// Interprets `text`. An existing folder takes precedence over a repository of the same name; anything else is read as `name` or
+    /// `name@revision`. Makes no request.
     ///
     /// # Errors
-    /// [`HubError::Name`] where it is a file, or neither a folder that exists nor a possible name.
+    /// [`HubError::Name`] if it is a file, or neither an existing folder nor a valid name.
     pub fn parse(kind: RepoKind, text: &str) -> Result<Self, HubError> {
         let path = Path::new(text);
         if path.is_dir() {
@@ -185,7 +185,7 @@ fn check_revision(revision: &str) -> Result<(), &'static str> {
         return Err("is empty");
     }
     if revision.chars().any(|c| c.is_control() || " ~^:?*[\\".contains(c)) || revision.contains("@{") {
-        return Err("has a character that git allows in no reference");
+        return Err("has a character that git does not allow in a reference");
     }
     if revision.split('/').any(|part| part.is_empty() || part.starts_with('.') || part.ends_with(".lock"))
         || revision.contains("..")

@@ -80,7 +80,7 @@ fn a_model_of_two_shards_arrives_whole_and_nothing_else_does() {
     assert_eq!(names(&folder), wanted.map(str::to_owned).into());
     assert_eq!(fs::read(folder.join(SHARD_2)).unwrap(), b"the second shard");
     assert_eq!(fs::read(folder.join("generation_config.json")).unwrap(), b"");
-    // Every file once, but for the empty one, which needs no transfer.
+    // Every file once, except the empty one, which needs no transfer.
     let mut fetched = downloads(&server.take_seen());
     fetched.sort();
     assert_eq!(fetched, ["config.json", SHARD_1, SHARD_2, "model.safetensors.index.json", "tokenizer.json"]);
@@ -200,7 +200,7 @@ fn a_broken_transfer_is_tried_again_within_a_call_and_progress_is_told() {
 fn a_server_without_ranges_and_a_damaged_part_cost_a_new_start_only() {
     let content = b"the first shard";
     let blob = etag(SHARD_1, content);
-    // A part that is a prefix, one that is not, one that is as long as the file, and one that is longer.
+    // Parts: a prefix, other bytes, as long as the file, longer than the file.
     let parts: [&[u8]; 4] = [b"the f", b"XXXXX", b"XXXXXXXXXXXXXXX", b"the first shard and more"];
     for (part, fault) in parts.into_iter().flat_map(|part| [(part, None), (part, Some(Fault::NoRanges))]) {
         let (server, cache) = (sharded(), TempDir::new().unwrap());

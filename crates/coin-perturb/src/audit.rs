@@ -1,4 +1,4 @@
-//! What a perturbation did: words changed, edit distance, similarity, and whether the label words came through.
+//! Measures of a perturbation: words changed, edit distance, similarity, and whether the label words are intact.
 
 use std::collections::HashMap;
 
@@ -23,26 +23,26 @@ pub struct AuditRecord {
     pub perturbed: String,
     /// Words changed, see [`words_changed`].
     pub words_changed: usize,
-    /// `words_changed` over the words of the instruction before, to six decimals; above 1 where more words were added than
-    /// there were. 0 where neither text has a word, 1 where only the perturbed one has.
+    /// `words_changed` divided by the number of words of the clean instruction, rounded to six decimals. Above 1 if more words were added
+    /// than there were. 0 if neither text has a word, 1 if only the perturbed text has one.
     pub share_changed: f64,
     /// Levenshtein distance in graphemes, see [`edit_distance`].
     pub edit_distance: usize,
-    /// See [`similarity`]; to six decimals.
+    /// See [`similarity`]; rounded to six decimals.
     pub similarity: f64,
-    /// Tokens of the perturbed instruction less those of the clean one; absent unless
+    /// Tokens of the perturbed instruction minus those of the clean one; absent unless
     /// [`count_tokens`](AuditRecord::count_tokens) was called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_change: Option<i64>,
-    /// Whether all that is protected is there as often as before, see [`Protected::intact`].
+    /// True if every protected piece occurs as often as before, see [`Protected::intact`].
     pub labels_intact: bool,
-    /// Whether the attack left the instruction as it was. Written only where it did.
+    /// True if the attack did not change the instruction. Written only if true.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unchanged: bool,
 }
 
 impl AuditRecord {
-    /// The record of `clean` turned into `perturbed`.
+    /// The record of the perturbation of `clean` into `perturbed`.
     pub fn new(
         attack: &str,
         task: &str,
@@ -73,18 +73,18 @@ impl AuditRecord {
         }
     }
 
-    /// Sets [`token_change`](AuditRecord::token_change) by the caller's number of tokens of a text.
+    /// Sets [`token_change`](AuditRecord::token_change). `tokens` counts the tokens of a text.
     pub fn count_tokens(&mut self, tokens: impl Fn(&str) -> usize) {
         self.token_change = Some(tokens(&self.perturbed) as i64 - tokens(&self.clean) as i64);
     }
 }
 
-/// To six decimals, which come back from JSON as they were.
+/// Rounds to six decimals, which JSON preserves exactly.
 fn rounded(number: f64) -> f64 {
     (number * 1e6).round() / 1e6
 }
 
-/// The least number of words to replace, insert or delete that turns one text's words into the other's (Unicode
+/// Returns the smallest number of words to replace, insert or delete that turns one text's words into the other's (Unicode
 /// word segmentation; punctuation does not count, case does).
 ///
 /// ```
@@ -96,7 +96,7 @@ pub fn words_changed(clean: &str, perturbed: &str) -> usize {
     levenshtein(&before, &after)
 }
 
-/// The Levenshtein distance of two texts in graphemes: insertions, deletions and substitutions; a swap counts 2.
+/// Returns the Levenshtein distance of two texts in graphemes: insertions, deletions and substitutions; a swap counts 2.
 ///
 /// ```
 /// assert_eq!(coin_perturb::audit::edit_distance("kitten", "sitting"), 3);
@@ -111,8 +111,9 @@ pub fn edit_distance(clean: &str, perturbed: &str) -> usize {
     levenshtein(&before, &after)
 }
 
-/// The cosine of the two texts' word counts (Unicode word segmentation, lower case), from 0 (no word in common) to 1 (the
-/// same words as often). 1 where neither has a word, 0 where one has none. Ours: it needs no model and knows no synonyms.
+/// Returns the cosine of the two texts' word counts (Unicode word segmentation, lower case), from 0 (no common words) to 1 (the same
+/// words equally often). 1 if neither text has a word, 0 if only one has. Defined by this project: it needs no model and does not know
+/// synonyms.
 ///
 /// ```
 /// // (1, 1, 0) and (1, 0, 1)
@@ -130,7 +131,7 @@ pub fn similarity(clean: &str, perturbed: &str) -> f64 {
     if counts.is_empty() {
         return 1.0;
     }
-    // Counts are whole numbers, so no sum depends on the order of the map.
+    // Counts are whole numbers, so the sums do not depend on the order of the map.
     let sum = |product: fn((f64, f64)) -> f64| counts.values().copied().map(product).sum::<f64>();
     let (product, before, after) = (sum(|(a, b)| a * b), sum(|(a, _)| a * a), sum(|(_, b)| b * b));
     if product == 0.0 { 0.0 } else { product / (before * after).sqrt() }

@@ -1,4 +1,4 @@
-//! How much of an instruction a frozen attack changes: its severity.
+//! The severity of a frozen attack: how much of an instruction it changes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,8 +8,8 @@ use coin_core::quote::cut;
 use crate::PerturbError;
 use crate::audit::edit_distance;
 
-/// How much of an instruction a frozen attack changes. Every attack on words or characters changes one word at least,
-/// where its constraints allow any.
+/// The amount of an instruction that a frozen attack changes. Every attack on words or characters changes at least one word if its
+/// constraints allow any.
 ///
 /// ```
 /// use coin_perturb::Budget;
@@ -22,17 +22,16 @@ use crate::audit::edit_distance;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Budget {
-    /// This share of the content words, rounded; above 0, at most 1.
+    /// Share of the content words, rounded to whole words. Above 0, at most 1.
     Share(f64),
-    /// At most so many words, at least 1.
+    /// Maximum number of words, at least 1.
     Words(usize),
-    /// At most so many characters: words are changed as long as their Levenshtein distances, in graphemes, add up to no
-    /// more; at least 1.
+    /// Maximum number of characters, at least 1: the sum of the Levenshtein distances of the changed words, in graphemes.
     Characters(usize),
 }
 
 impl Budget {
-    /// Words to be changed of `count`.
+    /// The number of words to change out of `count`.
     pub(crate) fn words(self, count: usize) -> usize {
         match self {
             Budget::Share(share) => ((count as f64 * share).round() as usize).clamp(1, count.max(1)),
@@ -41,7 +40,7 @@ impl Budget {
         }
     }
 
-    /// What is left of the characters after `word` has become `replacement`; `None` where they do not suffice.
+    /// The remaining characters after `word` is replaced by `replacement`; `None` if too few are left.
     pub(crate) fn spend(left: Option<usize>, word: &str, replacement: &str) -> Option<Option<usize>> {
         match left {
             None => Some(None),
@@ -49,7 +48,7 @@ impl Budget {
         }
     }
 
-    /// The budget in words, for messages: `a share of 0.5`, `3 words`, `20 characters`.
+    /// The budget in plain English, for messages: `a share of 0.5`, `3 words`, `20 characters`.
     pub(crate) fn describe(self) -> String {
         let counted = |count: usize, unit: &str| format!("{count} {unit}{}", if count == 1 { "" } else { "s" });
         match self {
@@ -59,7 +58,7 @@ impl Budget {
         }
     }
 
-    /// The characters there are, if they are counted.
+    /// The maximum number of characters, if the budget counts characters.
     pub(crate) fn characters(self) -> Option<usize> {
         match self {
             Budget::Characters(characters) => Some(characters),

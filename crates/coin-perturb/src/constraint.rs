@@ -1,8 +1,8 @@
-//! What a change of one word must keep: the constraints of the published attacks.
+//! Constraints on the change of one word, as in the published attacks.
 //!
-//! An attack holds [`Constraints`]; a search asks them through [`Attack::allows`](crate::Attack::allows), and a frozen
-//! perturbation makes no change that they forbid. That a word is changed at most once, and that label words stay, is
-//! seen to elsewhere: by the search and by [`Protected`](crate::Protected).
+//! An attack has [`Constraints`]. A search checks them through [`Attack::allows`](crate::Attack::allows), and a frozen perturbation
+//! makes only changes that they allow. Two rules are enforced elsewhere: the search changes a word at most once, and
+//! [`Protected`](crate::Protected) keeps label words.
 
 mod edit_distance;
 mod embedding_cosine;
@@ -32,28 +32,28 @@ pub trait Constraint: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Whether `change` may be made.
+    /// True if the constraint allows `change`.
     fn allows(&self, change: &Change) -> bool;
 
-    /// The same condition on many changes to the one text `clean`, whose words that may change stand at `words`, ascending.
-    /// A frozen perturbation asks it where there is one, since [`allows`](Constraint::allows) reads the whole text for each
-    /// change. The two agree. Default none.
+    /// The same condition on many changes to the text `clean`, whose changeable words are at the byte ranges `words`, ascending.
+    /// A frozen perturbation uses it if there is one, since [`allows`](Constraint::allows) reads the whole text for each change. Both
+    /// must agree. Default none.
     fn follow<'a>(&'a self, clean: &'a str, words: &[Range<usize>]) -> Option<Box<dyn Follower + 'a>> {
         let _ = (clean, words);
         None
     }
 }
 
-/// One word of a text replaced, as a [`Follower`] sees it.
+/// The replacement of one word of a text, as input of a [`Follower`].
 #[derive(Debug, Clone)]
 pub struct Replacement<'a> {
-    /// Which of the words it was given.
+    /// Position of the word in the list given to [`Constraint::follow`].
     pub index: usize,
-    /// The text as it stands.
+    /// The text with all earlier changes.
     pub before: &'a str,
-    /// Where the word stands in `before`, in bytes; it begins and ends between graphemes.
+    /// The byte range of the word in `before`; it begins and ends between graphemes.
     pub word: Range<usize>,
-    /// What takes its place, and also begins and ends between graphemes there.
+    /// The text that replaces the word; in its new place it also begins and ends between graphemes.
     pub with: &'a str,
 }
 
@@ -64,12 +64,12 @@ impl Replacement<'_> {
     }
 }
 
-/// A [`Constraint`] on changes to one text, each of which is looked at where it is made.
+/// A [`Constraint`] on successive changes to one text, which looks only at the surroundings of each change.
 pub trait Follower {
-    /// Whether the change may be made.
+    /// True if the constraint allows the change.
     fn allows(&mut self, change: &Replacement) -> bool;
 
-    /// The change was made; it is part of the text from now on.
+    /// Called after a change was made, which is then part of the text.
     fn made(&mut self, change: &Replacement) {
         let _ = change;
     }
@@ -84,7 +84,7 @@ impl<F: Fn(&str, &str) -> bool> Follower for OfWords<F> {
     }
 }
 
-/// The constraints of an attack, all of which a change has to meet.
+/// The constraints of an attack. A change must satisfy all of them.
 ///
 /// ```
 /// use coin_perturb::constraint::{Constraints, EditDistance, StopWords};
@@ -95,7 +95,7 @@ impl<F: Fn(&str, &str) -> bool> Follower for OfWords<F> {
 pub struct Constraints(Vec<Arc<dyn Constraint>>);
 
 impl Constraints {
-    /// These and `constraint` beside them.
+    /// Adds `constraint`.
     #[must_use]
     pub fn with(mut self, constraint: impl Constraint + 'static) -> Constraints {
         self.0.push(Arc::new(constraint));
@@ -107,12 +107,12 @@ impl Constraints {
         self.0.iter().map(Arc::as_ref)
     }
 
-    /// Whether every constraint allows `change`.
+    /// True if every constraint allows `change`.
     pub fn allow(&self, change: &Change) -> bool {
         self.first_against(change).is_none()
     }
 
-    /// The first constraint that does not allow `change`; `None` where all do.
+    /// The first constraint that does not allow `change`; `None` if all do.
     pub fn first_against(&self, change: &Change) -> Option<&dyn Constraint> {
         self.0.iter().find(|constraint| !constraint.allows(change)).map(Arc::as_ref)
     }
@@ -135,7 +135,7 @@ impl fmt::Display for Constraints {
     }
 }
 
-/// Hands `change` of the word `from` of `clean` into `to` over to `test`.
+/// Calls `test` with the change of the word `from` of `clean` into `to`.
 #[cfg(test)]
 pub(crate) fn with_change<T>(clean: &str, from: &str, to: &str, test: impl FnOnce(&Change) -> T) -> T {
     let start = clean.find(from).unwrap();
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_range_that_fits_no_word_is_refused_without_a_panic() {
         for word in [2..99, 99..100, 4..4, 1..3] {
-            // The second character takes two bytes, which the last range cuts.
+            // The second character has two bytes, and the last range cuts it.
             let change =
                 Change { clean: "d\u{e9}cide on it", before: "d\u{e9}cide on it", word, replacement: "x", after: "x" };
             for constraint in &all().0 {

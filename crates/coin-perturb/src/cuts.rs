@@ -1,20 +1,20 @@
-//! Places where a text falls into parts that can be read alone.
+//! Places at which a text can be cut into independent parts.
 //!
-//! Between a space or line feed and an ASCII letter or digit a word begins, whatever stands on either side: no rule for words,
-//! graphemes or lower case looks across. What is computed of a text word by word can be computed of such a part.
+//! A word always begins between a space or line feed and an ASCII letter or digit. No rule for words, graphemes or lower case depends
+//! on both sides of such a place. A computation that works word by word can therefore work on the parts.
 
-/// Whether `text` can be cut at byte `at`.
+/// True if `text` can be cut at byte `at`.
 fn is_cut(text: &str, at: usize) -> bool {
     let bytes = text.as_bytes();
     at > 0 && at < bytes.len() && matches!(bytes[at - 1], b' ' | b'\n') && bytes[at].is_ascii_alphanumeric()
 }
 
-/// The `count`-th cut before byte `at`, counted from there; 0 where there are fewer.
+/// The `count`-th cut before byte `at`, counted backwards from it; 0 if there are fewer.
 pub(crate) fn before(text: &str, at: usize, count: usize) -> usize {
     (1..at).rev().filter(|at| is_cut(text, *at)).nth(count.saturating_sub(1)).unwrap_or(0)
 }
 
-/// The `count`-th cut behind byte `at`; the text's length where there are fewer.
+/// The `count`-th cut after byte `at`; the length of the text if there are fewer.
 pub(crate) fn behind(text: &str, at: usize, count: usize) -> usize {
     (at + 1..text.len()).filter(|at| is_cut(text, *at)).nth(count.saturating_sub(1)).unwrap_or(text.len())
 }

@@ -1,14 +1,14 @@
-//! The one error type of this crate.
+//! The error type of this crate.
 
 use std::path::PathBuf;
 
 use coin_core::quote::{cut, printable};
 
-/// What can go wrong with perturbations: every variant names the attack, file or entry at fault.
+/// An error of a perturbation. The message names the attack, file or entry at fault.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PerturbError {
-    /// An attack name that is not known.
+    /// An unknown attack name.
     #[error("unknown attack `{}`, expected one of: {known}", cut(name))]
     UnknownAttack {
         /// The name given.
@@ -21,59 +21,59 @@ pub enum PerturbError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// A file does not have the form that was expected.
+    /// A file does not have the expected format.
     #[error("{path}: {}", printable(message))]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What was found and what was expected.
+        /// The content found and the content expected.
         message: String,
     },
-    /// Sets of instructions that do not fit together, or an empty one.
+    /// Sets of instructions that do not match each other, or an empty set.
     #[error("{}", printable(.0))]
     InvalidSet(String),
-    /// A lexicon line that is no entry.
+    /// A line of a lexicon that is not a valid entry.
     #[error("lexicon line {line}: {}", printable(message))]
     Lexicon {
         /// Line, counted from 1.
         line: usize,
-        /// What was found and what was expected.
+        /// The content found and the content expected.
         message: String,
     },
-    /// A budget that cannot be read, or that an attack cannot keep.
+    /// A budget that cannot be parsed, or that the attack does not support.
     #[error("budget: {}", printable(.0))]
     Budget(String),
     /// A setting of a search outside its domain.
     #[error("search: {0}")]
     Search(String),
-    /// A scorer failed, or what it gave is no score for every text.
+    /// A scorer failed, or did not return a finite score for every text.
     #[error("{}: scorer: {source}", printable(context))]
     Scorer {
-        /// Attack, task and place of the instruction.
+        /// Attack, task and index of the instruction.
         context: String,
-        /// What the scorer said, or what was wrong with its scores.
+        /// The scorer's error, or the fault in its scores.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The log of a search could not be written.
     #[error("cannot write the log of the search: {0}")]
     SearchLog(std::io::Error),
-    /// A frozen set that is not the one its recipe was written for.
-    #[error("{path}: not as it was made, another {differing} than in its recipe")]
+    /// A frozen set that differs from the set of its recipe.
+    #[error("{path}: changed after it was written, the recipe has another {differing}")]
     Altered {
         /// The set's file.
         path: PathBuf,
         /// The hashes that differ.
         differing: String,
     },
-    /// A rewriter gave no rewriting.
+    /// A rewriter did not return a rewriting.
     #[error("rewriter `{}`: {}", cut(rewriter), cut(message))]
     Rewrite {
-        /// What the rewriter is.
+        /// The rewriter's description.
         rewriter: String,
-        /// Why it failed.
+        /// The reason.
         message: String,
     },
 }

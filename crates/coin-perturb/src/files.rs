@@ -1,4 +1,4 @@
-//! Instructions and frozen sets as JSON files, with audit and recipe beside them.
+//! JSON files of instructions and frozen sets, with their audits and recipes.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use coin_core::file::PartialFile;
 use serde_json::Value;
 
+use crate::audit::AuditRecord;
 use crate::recipe::RECIPE_VERSION;
-use crate::{AuditRecord, CLEAN, FrozenSet, Instructions, PerturbError, Recipe};
+use crate::{CLEAN, FrozenSet, Instructions, PerturbError, Recipe};
 
-/// Reads clean instructions: `{task: [instruction, ..]}`, or `{"clean": {task: [instruction, ..]}}` where other sets
-/// beside `clean` are ignored.
+/// Reads clean instructions: `{task: [instruction, ..]}`, or `{"clean": {task: [instruction, ..]}}`, in which other sets are
+/// ignored.
 ///
 /// # Errors
 /// [`PerturbError::Io`], or [`PerturbError::Malformed`] with the task at fault.
@@ -52,26 +53,26 @@ pub fn read_frozen(path: &Path) -> Result<FrozenSet, PerturbError> {
     FrozenSet::new(sets).map_err(|error| malformed(error.to_string()))
 }
 
-/// Where the audit of the frozen set at `path` lies: `{path}.audit.jsonl`.
+/// The path of the audit of the frozen set at `path`: `{path}.audit.jsonl`.
 pub fn audit_path(path: &Path) -> PathBuf {
     with_suffix(path, ".audit.jsonl")
 }
 
-/// Where the recipe of the frozen set at `path` lies: `{path}.recipe.json`.
+/// The path of the recipe of the frozen set at `path`: `{path}.recipe.json`.
 pub fn recipe_path(path: &Path) -> PathBuf {
     with_suffix(path, ".recipe.json")
 }
 
-/// Where the log of the search for the frozen set at `path` lies: `{path}.search.jsonl`.
+/// The path of the search log of the frozen set at `path`: `{path}.search.jsonl`.
 pub fn search_log_path(path: &Path) -> PathBuf {
     with_suffix(path, ".search.jsonl")
 }
 
 /// Writes a frozen set to `path`, its audit to [`audit_path`] and its recipe to [`recipe_path`].
 ///
-/// All three are written to temporary files and synced before the first gets its name, so a full disk changes nothing. They
-/// get their names one after the other: the recipe, which holds the hashes of the set, first and the set last. A process that
-/// ends in between leaves a set that [`verify`] refuses.
+/// All three are written to temporary files and synced before the first is renamed, so a full disk changes nothing. They are renamed
+/// one after the other: the recipe, which contains the hashes of the set, first and the set last. If the process ends in between,
+/// [`verify`] rejects the set.
 ///
 /// # Errors
 /// [`PerturbError::Io`] with the file that could not be written.
@@ -100,7 +101,7 @@ pub fn write(path: &Path, set: &FrozenSet, audit: &[AuditRecord], recipe: &Recip
 /// Reads the recipe of the frozen set at `path`, from [`recipe_path`].
 ///
 /// # Errors
-/// [`PerturbError::Io`], or [`PerturbError::Malformed`] where the file is no recipe or one of another version.
+/// [`PerturbError::Io`], or [`PerturbError::Malformed`] if the file is not a recipe or has another version.
 pub fn read_recipe(path: &Path) -> Result<Recipe, PerturbError> {
     let path = recipe_path(path);
     let object = read_object(&path)?;
@@ -110,12 +111,12 @@ pub fn read_recipe(path: &Path) -> Result<Recipe, PerturbError> {
         Some(version) => {
             return Err(malformed(format!("recipe of version {version}, expected {RECIPE_VERSION}")));
         }
-        None => return Err(malformed("no recipe: `version` is no number".to_owned())),
+        None => return Err(malformed("not a recipe: `version` is not a number".to_owned())),
     }
-    serde_json::from_value(Value::Object(object)).map_err(|error| malformed(format!("no recipe: {error}")))
+    serde_json::from_value(Value::Object(object)).map_err(|error| malformed(format!("not a recipe: {error}")))
 }
 
-/// Reads the frozen set at `path` and its recipe, and checks that the set is the one that the recipe was written for.
+/// Reads the frozen set at `path` and its recipe, and checks that the set has the hashes in the recipe.
 ///
 /// # Errors
 /// [`PerturbError::Altered`] naming the hashes that differ; those of [`read_frozen`] and [`read_recipe`].
@@ -139,7 +140,7 @@ fn json<T: serde::Serialize>(path: &Path, value: &T) -> Result<Vec<u8>, PerturbE
 fn read_object(path: &Path) -> Result<serde_json::Map<String, Value>, PerturbError> {
     let malformed = |message: String| PerturbError::Malformed { path: path.to_owned(), message };
     let bytes = fs::read(path).map_err(|error| io(path, error))?;
-    match coin_core::json::from_slice(&bytes).map_err(|error| malformed(format!("no valid JSON: {error}")))? {
+    match coin_core::json::from_slice(&bytes).map_err(|error| malformed(format!("invalid JSON: {error}")))? {
         Value::Object(object) => Ok(object),
         other => Err(malformed(format!("expected an object, found {}", kind(&other)))),
     }
@@ -167,7 +168,7 @@ fn instructions(tasks: serde_json::Map<String, Value>) -> Result<Instructions, S
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
-        Value::Bool(_) => "a truth value",
+        Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
         Value::String(_) => "text",
         Value::Array(_) => "a list",

@@ -1,4 +1,4 @@
-//! Frozen sets: the instructions of many tasks under many attacks, made once from a seed.
+//! Frozen sets: the instructions of many tasks under many attacks, created once from a seed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,8 @@ use coin_core::quote::cut;
 use coin_core::stream;
 use serde::Serialize;
 
-use crate::{Attack, AuditRecord, PerturbError, Protected};
+use crate::audit::AuditRecord;
+use crate::{Attack, PerturbError, Protected};
 
 /// The key of the unperturbed instructions in a [`FrozenSet`].
 pub const CLEAN: &str = "clean";
@@ -19,8 +20,8 @@ pub type LabelWords = BTreeMap<String, BTreeSet<String>>;
 
 /// Instructions by attack and task, `{attack: {task: [instruction, ..]}}`.
 ///
-/// The set `clean` is always there, and the n-th instruction of a task under an attack is the perturbed form of the
-/// task's n-th clean one.
+/// The set `clean` always exists. The n-th instruction of a task under an attack is the perturbed form of the task's n-th clean
+/// instruction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct FrozenSet {
@@ -28,11 +29,11 @@ pub struct FrozenSet {
 }
 
 impl FrozenSet {
-    /// A set from its parts.
+    /// Creates a set from its parts.
     ///
     /// # Errors
-    /// [`PerturbError::InvalidSet`] if there is no `clean` set, if it is empty or a task in it has no instruction, or if
-    /// an attack has a task that `clean` lacks or another number of instructions for it.
+    /// [`PerturbError::InvalidSet`] if the set `clean` is missing or empty, if a task in it has no instructions, or if an attack has a
+    /// task that is missing in `clean` or another number of instructions for a task.
     pub fn new(sets: BTreeMap<String, Instructions>) -> Result<FrozenSet, PerturbError> {
         let clean = sets.get(CLEAN).ok_or_else(|| {
             let found = sets.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -55,12 +56,12 @@ impl FrozenSet {
         Ok(FrozenSet { sets })
     }
 
-    /// All sets by attack, `clean` among them.
+    /// All sets by attack, including `clean`.
     pub fn sets(&self) -> &BTreeMap<String, Instructions> {
         &self.sets
     }
 
-    /// The instructions of `task` under `attack` ([`CLEAN`] for the unperturbed ones); `None` if the set has none.
+    /// The instructions of `task` under `attack` ([`CLEAN`] for the unperturbed ones); `None` if they are missing.
     pub fn instructions(&self, attack: &str, task: &str) -> Option<&[String]> {
         self.sets.get(attack)?.get(task).map(Vec::as_slice)
     }
@@ -70,8 +71,8 @@ impl FrozenSet {
         self.sets.keys().map(String::as_str).filter(|name| *name != CLEAN)
     }
 
-    /// A record for every perturbed instruction, in the order attack, task, index. A task that `label_words` lacks is
-    /// taken to have none.
+    /// Returns a record for every perturbed instruction, in the order attack, task, index. A task that is missing in `label_words` has no
+    /// label words.
     pub fn audit(&self, label_words: &LabelWords) -> Vec<AuditRecord> {
         let mut records = Vec::new();
         for attack in self.attacks() {
@@ -89,12 +90,12 @@ impl FrozenSet {
 
 /// Perturbs every instruction of `clean` with each of `attacks`.
 ///
-/// Each perturbation draws from a stream of its own, keyed by (`seed`, attack, task, index in the task's list), so it
-/// does not depend on which other attacks, tasks or instructions there are.
+/// Each perturbation draws from a separate stream, keyed by (`seed`, attack, task, index in the task's list), so it does not depend on
+/// the other attacks, tasks or instructions.
 ///
 /// # Errors
-/// [`PerturbError::InvalidSet`] if `clean` holds no task or a task no instruction, or if two attacks have one name or one
-/// is called `clean`.
+/// [`PerturbError::InvalidSet`] if `clean` has no tasks or a task has no instructions, or if two attacks have the same name or one is
+/// called `clean`.
 ///
 /// ```
 /// use coin_perturb::{attack_named, perturb_set};
@@ -135,7 +136,7 @@ pub(crate) fn protected_for(label_words: &LabelWords, task: &str) -> Protected {
     label_words.get(task).map_or_else(Protected::default, Protected::new)
 }
 
-/// Whether there is something to perturb, and the attacks can be told apart.
+/// Checks that there are instructions to perturb, and that the attacks have different names.
 pub(crate) fn check(clean: &Instructions, attacks: &[Box<dyn Attack>]) -> Result<(), PerturbError> {
     check_clean(clean)?;
     let mut names = BTreeSet::from([CLEAN]);
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_that_do_not_fit_are_refused() {
+    fn sets_that_do_not_match_are_rejected() {
         let message = |result: Result<FrozenSet, PerturbError>| result.unwrap_err().to_string();
         let none = LabelWords::new();
         assert_eq!(message(perturb_set(&Instructions::new(), &[], &none, 0)), "no task, expected at least one");

@@ -1,8 +1,8 @@
-//! The Levenshtein distance: the least number of insertions, deletions and substitutions.
+//! The Levenshtein distance: the smallest number of insertions, deletions and substitutions.
 //!
-//! Neighbors in its table differ by at most one, so 64 rows of a column fit into two words of 64 bits, and a column follows
-//! from the one before it in a dozen operations (Myers, 1999, with Hyyro's (2003) carry between blocks of rows). Texts that
-//! differ in little are followed along the diagonals instead (Ukkonen, 1985), which grows with their length alone.
+//! Adjacent cells of its table differ by at most one, so 64 rows of a column fit into two words of 64 bits, and a column is computed
+//! from the previous one in a dozen operations (Myers, 1999, with Hyyro's (2003) carry between blocks of rows). For texts that
+//! differ little, the computation follows the diagonals instead (Ukkonen, 1985), in time linear in their length.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -20,7 +20,7 @@ pub(crate) fn levenshtein<T: Eq + Hash>(a: &[T], b: &[T]) -> usize {
     if let Some(distance) = along_diagonals(rows, columns) {
         return distance;
     }
-    // Items by number, those of `rows` first; one that only `columns` has equals no row.
+    // Items by number, those of `rows` first. An item that is only in `columns` does not match any row.
     let mut numbers: HashMap<&T, usize> = HashMap::new();
     for item in rows {
         let next = numbers.len();
@@ -30,7 +30,7 @@ pub(crate) fn levenshtein<T: Eq + Hash>(a: &[T], b: &[T]) -> usize {
     let columns: Vec<usize> = columns.iter().map(|item| numbers.get(item).copied().unwrap_or(nowhere)).collect();
     let rows: Vec<usize> = rows.iter().map(|item| numbers[item]).collect();
 
-    // By how much each column grows at the last row of the blocks done so far. The row above the table counts the columns.
+    // The increase of each column at the last row of the finished blocks. The row above the table counts the columns.
     let mut steps = vec![1_i8; columns.len()];
     let mut equal = vec![0_u64; nowhere + 1];
     for block in rows.chunks(64) {
@@ -38,7 +38,7 @@ pub(crate) fn levenshtein<T: Eq + Hash>(a: &[T], b: &[T]) -> usize {
             equal[*item] |= 1 << bit;
         }
         let last = 1_u64 << (block.len() - 1);
-        // Rows that are one more, and one less, than the row above them. The column before the table counts the rows.
+        // Rows that are one greater, and one smaller, than the row above. The column before the table counts the rows.
         let (mut more, mut less) = (u64::MAX, 0_u64);
         for (step, item) in steps.iter_mut().zip(&columns) {
             let same = equal[*item];
@@ -61,10 +61,10 @@ pub(crate) fn levenshtein<T: Eq + Hash>(a: &[T], b: &[T]) -> usize {
     rows.len().saturating_add_signed(grown)
 }
 
-/// The greatest distance that is looked for along the diagonals.
+/// The greatest distance that the diagonal method searches for.
 const NEAR: usize = 200;
 
-/// The distance, if it is at most [`NEAR`]: for each number of edits, how far one comes along each diagonal of the table.
+/// Returns the distance if it is at most [`NEAR`]. For each number of edits it tracks the position reached on each diagonal.
 fn along_diagonals<T: PartialEq>(a: &[T], b: &[T]) -> Option<usize> {
     let end = b.len() as isize - a.len() as isize;
     if end.unsigned_abs() > NEAR {

@@ -1,4 +1,4 @@
-//! How a frozen set was made, and the hashes by which it is known.
+//! Recipes: how a frozen set was created, with the hashes of the set.
 
 use std::collections::BTreeMap;
 
@@ -7,36 +7,39 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::search::{Ranking, Search};
-use crate::{Attack, CLEAN, FrozenSet, Instructions, LabelWords, Level};
+use crate::search::Search;
+use crate::{Attack, CLEAN, FrozenSet, Instructions, LabelWords, Level, Ranking};
 
-/// The version of the form in which recipes are written.
-pub const RECIPE_VERSION: u32 = 2;
+/// The version of the format of recipes.
+pub(crate) const RECIPE_VERSION: u32 = 2;
 
-/// How a frozen set was made: enough to make it again from the same clean instructions (and, where it was searched, the
-/// same model), and to tell whether it is still as it was made.
+/// The origin of a frozen set. It suffices to create the set again from the same clean instructions (and, after a search, the same
+/// model) and to check that the set was not changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// Version of this form: [`RECIPE_VERSION`]. Version 1 had neither `search` nor hashes.
+    /// Version of this format, now 2. Version 1 had neither `search` nor hashes.
     pub version: u32,
     /// Name and version of the program.
     pub tool: String,
     /// The seed.
     pub seed: u64,
-    /// The part of a prompt that the texts are; default the instruction (the paper's).
+    /// The part of the prompt that the texts belong to; default the instruction (paper).
     #[serde(default)]
     pub component: Component,
-    /// The attacks, in the order in which they were given.
+    /// The attacks, in the given order.
     pub attacks: Vec<RecipeAttack>,
-    /// The words protected in each task, beside placeholders and marker.
+    /// The words protected in each task, in addition to placeholders and the marker.
     pub label_words: LabelWords,
-    /// How the set was searched against a model; absent where it was drawn at random.
+    /// The search against a model; absent for random perturbations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<RecipeSearch>,
-    /// [`hash_of_clean`] of the set.
+    /// SHA-256 of the clean instructions `{task: [instruction, ..]}`, in lower-case hexadecimal.
+    ///
+    /// The input of the hash is UTF-8 JSON without white space and with sorted keys, in Python
+    /// `json.dumps(clean, sort_keys=True, separators=(",", ":"), ensure_ascii=False)`, so the layout of the file does not matter.
     pub clean_sha256: String,
-    /// [`hash_of_set`] of the set.
+    /// SHA-256 of the whole set `{attack: {task: [instruction, ..]}}`, which includes `clean`, in the same form.
     pub set_sha256: String,
 }
 
@@ -54,26 +57,26 @@ pub struct RecipeAttack {
     pub settings: BTreeMap<String, String>,
 }
 
-/// The search in a [`Recipe`]: the [`Search`] that was run, less the batch size, which does not change the result.
+/// The search in a [`Recipe`]: the settings of the [`Search`] without the batch size, which does not change the result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecipeSearch {
-    /// What the scores were, and of which model: the name that the caller gave.
+    /// The metric and the model of the scores, as described by the caller.
     pub scorer: String,
-    /// The ranking by attack; attacks that were searched by brute force have none.
+    /// The ranking by attack; brute-force searches do not have one.
     pub ranking: BTreeMap<String, Ranking>,
-    /// The most texts scored for one instruction; absent where there was no bound.
+    /// Maximum number of texts scored for one instruction; absent without a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_budget: Option<usize>,
-    /// The score below which a search stopped; absent where there was none.
+    /// The score below which a search stopped; absent without a target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<f64>,
-    /// Rewritings that a brute-force search tried.
+    /// Number of rewritings that a brute-force search tried.
     pub candidates: usize,
 }
 
 impl Recipe {
-    /// The recipe of `set` as [`perturb_set`](crate::perturb_set) makes it with these arguments.
+    /// The recipe of `set`, which [`perturb_set`](crate::perturb_set) created with these arguments.
     pub fn new(set: &FrozenSet, attacks: &[Box<dyn Attack>], label_words: &LabelWords, seed: u64) -> Recipe {
         let attacks = attacks.iter().map(|attack| RecipeAttack {
             name: attack.name().to_owned(),
@@ -94,14 +97,14 @@ impl Recipe {
         }
     }
 
-    /// The recipe of texts that are another part of a prompt than its instruction.
+    /// Sets the part of the prompt that the texts belong to.
     #[must_use]
     pub fn of_component(mut self, component: Component) -> Recipe {
         self.component = component;
         self
     }
 
-    /// The recipe of a set that was searched.
+    /// Adds the settings of the search.
     #[must_use]
     pub fn searched(mut self, search: &Search, attacks: &[Box<dyn Attack>], scorer: &str) -> Recipe {
         let ranking = attacks.iter().filter_map(|attack| {
@@ -118,7 +121,7 @@ impl Recipe {
         self
     }
 
-    /// The names of the hashes that are not those of `set`; none where it is as it was made.
+    /// The names of the hashes that differ from those of `set`; empty if the set is unchanged.
     pub fn differing_hashes(&self, set: &FrozenSet) -> Vec<&'static str> {
         [("clean_sha256", self.clean_sha256 != hash_of_clean(set)), ("set_sha256", self.set_sha256 != hash_of_set(set))]
             .into_iter()
@@ -127,16 +130,13 @@ impl Recipe {
     }
 }
 
-/// SHA-256 of the set's clean instructions, `{task: [instruction, ..]}`, in lower-case hexadecimal.
-///
-/// What is hashed is JSON in UTF-8 without white space, keys in order: Python's
-/// `json.dumps(clean, sort_keys=True, separators=(",", ":"), ensure_ascii=False)`. So the file's layout does not matter.
-pub fn hash_of_clean(set: &FrozenSet) -> String {
+/// Computes [`Recipe::clean_sha256`].
+pub(crate) fn hash_of_clean(set: &FrozenSet) -> String {
     hash(&set.sets().get(CLEAN).map(to_value).unwrap_or_default())
 }
 
-/// SHA-256 of the whole set, `{attack: {task: [instruction, ..]}}` with `clean`, in the form of [`hash_of_clean`].
-pub fn hash_of_set(set: &FrozenSet) -> String {
+/// Computes [`Recipe::set_sha256`].
+pub(crate) fn hash_of_set(set: &FrozenSet) -> String {
     let sets = set.sets().iter().map(|(attack, tasks)| (attack.clone(), to_value(tasks)));
     hash(&Value::Object(sets.collect()))
 }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edited_set_is_told_apart() {
+    fn an_edited_set_is_detected() {
         let made = set("x", "a");
         let recipe = Recipe::new(&made, &[], &LabelWords::new(), 0);
         assert!(recipe.differing_hashes(&made).is_empty());
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_searched_set_says_so() {
+    fn the_recipe_of_a_search_has_its_settings() {
         let attacks = ["deepwordbug", "textfooler", "checklist"].map(|name| attack_named(name).unwrap());
         let set = set("x", "a");
         let search = Search { query_budget: Some(90), ..Search::default() };

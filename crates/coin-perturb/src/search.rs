@@ -1,13 +1,11 @@
 //! Adversarial perturbation: a search for the form of an instruction that hurts one model most.
 //!
-//! Attacks on characters and words are searched greedily: content words are ranked by the score that is left when
-//! the word is masked or deleted, lowest first; in that order every candidate of a word is scored and the best one kept if
-//! it lowers the score. Attacks on the sentence and on the wording are searched by brute force over
-//! [`Attack::candidates`]. Source: PromptBench (Zhu et al., 2023), which searches so with TextAttack's greedy word importance
-//! ranking.
+//! For attacks on characters and words the search is greedy. It ranks the content words by the score without the word (masked or
+//! deleted), lowest first. In this order it scores every candidate of a word and keeps the best one if it lowers the score. For
+//! attacks on the sentence and on the wording the search tries all [`Attack::candidates`]. Source: PromptBench (Zhu et al., 2023),
+//! which uses TextAttack's greedy search with word importance ranking.
 
 mod brute_force;
-mod draft;
 mod greedy;
 mod log;
 mod scorer;
@@ -19,39 +17,19 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::words_changed;
-use crate::{Attack, Level, PerturbError, Protected};
+use crate::{Attack, Level, PerturbError, Protected, Ranking};
 
 pub use log::{Log, SearchRecord, Step, json_lines, no_log};
 pub use scorer::Scorer;
 pub use set::{SearchPlan, SearchedInstruction, SearchedSet, search_set};
 
-/// How a word is taken out of the instruction to see how much depends on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Ranking {
-    /// The word gives way to `[UNK]`.
-    Unk,
-    /// The word is deleted, with one space beside it.
-    Delete,
-}
-
-impl Ranking {
-    /// PromptBench's ranking for the attack called `name`: `Delete` for TextFooler and TextBugger, else `Unk`.
-    pub fn promptbench(name: &str) -> Ranking {
-        match name {
-            "textfooler" | "textbugger" => Ranking::Delete,
-            _ => Ranking::Unk,
-        }
-    }
-}
-
-/// Settings of a search. `Default` is PromptBench's search, which neither a budget nor a target ends.
+/// Settings of a search. `Default` is PromptBench's search, without a query budget and without a target.
 ///
 /// ```
 /// use coin_perturb::search::{Search, Subject, no_log};
 /// use coin_perturb::{Protected, attack_named};
 ///
-/// // A model that reads the word "grammar" and nothing else.
+/// // A model that depends only on the word "grammar".
 /// let mut scorer = |texts: &[String]| {
 ///     Ok::<_, String>(texts.iter().map(|text| f64::from(u8::from(text.contains("grammar")))).collect())
 /// };
@@ -70,16 +48,16 @@ impl Ranking {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Search {
-    /// How words are ranked; default `None`: [`Ranking::promptbench`] of the attack (PromptBench).
+    /// The ranking of words; default `None`: that of the attack ([`Attack::ranking`], PromptBench).
     pub ranking: Option<Ranking>,
-    /// The most texts to score for one instruction, the clean one among them; default `None`: no bound (PromptBench).
+    /// Maximum number of texts to score for one instruction, including the clean one; default `None`: unlimited (PromptBench).
     pub query_budget: Option<usize>,
-    /// Stop once the score is below this; default `None`: go on to the end (PromptBench's target is an accuracy below
-    /// 0).
+    /// The search stops when the score is below this value; default `None`: it never stops early (PromptBench's target is an accuracy
+    /// below 0).
     pub target: Option<f64>,
-    /// Rewritings that a brute-force search tries; default 50 (PromptBench's CheckList).
+    /// Number of rewritings that a brute-force search tries; default 50 (PromptBench's CheckList).
     pub candidates: usize,
-    /// The most texts in one call of the scorer; default 32 (ours). It does not change the result.
+    /// Maximum number of texts in one call of the scorer; default 32 (this project). It does not change the result.
     pub batch_size: usize,
 }
 
@@ -98,58 +76,58 @@ pub struct Subject<'a> {
     pub index: usize,
     /// The instruction.
     pub instruction: &'a str,
-    /// What may not change in it.
+    /// The text in it that must not change.
     pub protected: &'a Protected,
 }
 
-/// Why a search ended.
+/// The reason for the end of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stopped {
     /// The score fell below the target.
     Target,
-    /// A text was left that the budget did not allow to score.
+    /// The budget did not suffice to score all texts.
     Budget,
-    /// Everything was tried.
+    /// All candidates were tried.
     Exhausted,
 }
 
-/// What a search found.
+/// The result of a search.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// The instruction's score.
     pub clean_score: f64,
     /// The perturbed text's score.
     pub final_score: f64,
-    /// The perturbed text; the instruction itself if a greedy search found nothing that lowers the score.
+    /// The perturbed text; the instruction itself if a greedy search did not lower the score.
     pub perturbed: String,
-    /// Different texts whose score was asked for, the clean one and those of the ranking among them.
+    /// Number of different texts scored, including the clean one and those of the ranking.
     pub queries: usize,
     /// Words changed, see [`words_changed`].
     pub words_changed: usize,
-    /// Why the search ended.
+    /// The reason for the end of the search.
     pub stopped: Stopped,
 }
 
 impl Search {
-    /// The ranking that the attack is searched with; `None` where it is searched by brute force.
+    /// The ranking in a search with `attack`; `None` for a brute-force search.
     pub fn ranking_for(&self, attack: &dyn Attack) -> Option<Ranking> {
         match attack.level() {
-            Level::Character | Level::Word => Some(self.ranking.unwrap_or_else(|| Ranking::promptbench(attack.name()))),
+            Level::Character | Level::Word => Some(self.ranking.unwrap_or_else(|| attack.ranking())),
             Level::Sentence | Level::Semantic => None,
         }
     }
 
-    /// Attacks one instruction. Every text is scored once; `log` gets a record of every text considered.
+    /// Attacks one instruction. Every text is scored once, and `log` receives a record of every text.
     ///
-    /// A greedy search changes a word at most once, takes only changes that [`Attack::allows`] and that leave what is
-    /// protected [intact](Protected::intact), and of equal candidates the first. A brute-force search takes the best
-    /// candidate even where none scores below the instruction, as PromptBench does; its candidates are as the attack
-    /// makes them. The result depends on the seed, attack, task, index and scores, not on the batch size.
+    /// A greedy search changes a word at most once. It makes only changes that [`Attack::allows`] and that leave protected text
+    /// [intact](Protected::intact). Of equal candidates it takes the first. A brute-force search takes the best candidate even if none
+    /// scores below the instruction, as PromptBench does, and does not check the attack's candidates. The result depends on the seed,
+    /// attack, task, index and scores, not on the batch size.
     ///
     /// # Errors
-    /// [`PerturbError::Search`] for a setting outside its domain; [`PerturbError::Scorer`] where the scorer failed, gave
-    /// another number of scores than there were texts or a score that is not finite; [`PerturbError::SearchLog`] where the log failed.
+    /// [`PerturbError::Search`] for a setting outside its domain; [`PerturbError::Scorer`] if the scorer failed, returned a wrong number
+    /// of scores, or a score that is not finite; [`PerturbError::SearchLog`] if the log failed.
     pub fn run<S: Scorer>(
         &self,
         attack: &dyn Attack,
@@ -161,7 +139,7 @@ impl Search {
         self.run_with(attack, subject, seed, scorer, &mut HashMap::new(), log)
     }
 
-    /// [`Search::run`] with the scores that earlier searches with this scorer found.
+    /// Same as [`Search::run`], with the known scores of earlier searches with this scorer.
     fn run_with<S: Scorer>(
         &self,
         attack: &dyn Attack,
@@ -217,7 +195,7 @@ struct Found {
     stopped: Stopped,
 }
 
-/// The place of the lowest score; of equal ones, the first.
+/// The index of the lowest score; of equal scores, the first.
 fn lowest(scores: &[f64]) -> Option<usize> {
     (0..scores.len()).reduce(|best, place| if scores[place] < scores[best] { place } else { best })
 }

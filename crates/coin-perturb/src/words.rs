@@ -1,12 +1,13 @@
-//! Finding the words that may change, and putting others in their place.
+//! Finds the words that may change, and replaces words.
 
 use std::ops::Range;
 
 use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation};
 
-use crate::{Protected, stop_words};
+use crate::Protected;
+use crate::language::stop_words;
 
-/// A word of a text and where it stands.
+/// A word of a text and its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Word<'a> {
     /// Byte offset.
@@ -21,11 +22,11 @@ impl Word<'_> {
     }
 }
 
-/// A word and what takes its place.
+/// The range of a word and its replacement.
 pub(crate) type Edit = (Range<usize>, String);
 
-/// The words of `text` (Unicode word segmentation) that have a letter, overlap none of `spans` and begin and end at
-/// grapheme boundaries. Stop words are among them.
+/// The words of `text` (Unicode word segmentation), including stop words, that contain a letter, do not overlap `spans`, and begin and
+/// end at grapheme boundaries.
 pub(crate) fn free_words<'a>(text: &'a str, spans: &[Range<usize>]) -> Vec<Word<'a>> {
     let mut spans = spans.iter().peekable();
     let ascii = text.is_ascii();
@@ -50,14 +51,14 @@ pub(crate) fn content_words<'a>(text: &'a str, protected: &Protected) -> Vec<Wor
     words
 }
 
-/// Whether `offset` of `text` lies between two graphemes.
+/// True if `offset` of `text` lies between two graphemes.
 pub(crate) fn is_grapheme_boundary(text: &str, offset: usize) -> bool {
     // The whole text is one chunk that starts at 0, so the cursor never asks for more context.
     GraphemeCursor::new(offset, text.len(), true).is_boundary(text, 0).unwrap_or(false)
 }
 
-/// `text` with `edits` made. Where the result would change what is protected (a new word that happens to be a
-/// label word, say), edits are given up, the last one first, until it does not.
+/// Applies `edits` to `text`. While the result would change protected text (for example because a new word is a label word), the last
+/// edit is dropped.
 pub(crate) fn apply(text: &str, protected: &Protected, mut edits: Vec<Edit>) -> String {
     edits.sort_unstable_by_key(|(range, _)| range.start);
     loop {
@@ -75,7 +76,7 @@ pub(crate) fn apply(text: &str, protected: &Protected, mut edits: Vec<Edit>) -> 
     }
 }
 
-/// `word` in the case of `like`: all upper case, capitalized, or as it is.
+/// `word` in the case of `like`: all upper case, capitalized, or unchanged.
 pub(crate) fn match_case(word: &str, like: &str) -> String {
     let mut letters = like.chars().filter(|character| character.is_alphabetic());
     let first_upper = letters.next().is_some_and(char::is_uppercase);
@@ -89,7 +90,7 @@ pub(crate) fn match_case(word: &str, like: &str) -> String {
     }
 }
 
-/// `text` with its first character in upper case, if that is one character: the ligature of `ﬁne` stays.
+/// `text` with its first character in upper case, if that is a single character: the ligature in `ﬁne` stays.
 pub(crate) fn capitalize(text: &str) -> String {
     let mut characters = text.chars();
     match characters.next() {

@@ -1,8 +1,9 @@
-//! Files written and read back, and what is said about bad ones.
+//! Files are read back as written, and the errors of damaged files.
 
 use std::fs;
 
-use coin_perturb::{ATTACK_NAMES, AuditRecord, Instructions, LabelWords, Recipe, attack_named, files, perturb_set};
+use coin_perturb::audit::AuditRecord;
+use coin_perturb::{ATTACK_NAMES, Instructions, LabelWords, Recipe, attack_named, files, perturb_set};
 
 fn clean() -> Instructions {
     Instructions::from([
@@ -25,7 +26,7 @@ fn a_set_comes_back_as_it_was() {
     files::write(&path, &set, &set.audit(&labels), &recipe).unwrap();
 
     assert_eq!(files::read_frozen(&path).unwrap(), set);
-    // The full form serves as input too.
+    // The full form is also accepted as input.
     assert_eq!(files::read_clean(&path).unwrap(), clean());
     let audit = fs::read_to_string(files::audit_path(&path)).unwrap();
     let records: Vec<AuditRecord> = audit.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -33,7 +34,7 @@ fn a_set_comes_back_as_it_was() {
     let (read_set, read) = files::verify(&path).unwrap();
     assert_eq!((&read_set, &read), (&set, &recipe));
     assert_eq!(read.attacks[0].origin, "promptbench::deepwordbug");
-    // Three files and nothing left over.
+    // Three files and no temporary files.
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
 }
 
@@ -56,7 +57,7 @@ fn bad_files_are_named() {
         fs::write(&path, text).unwrap();
         files::read_clean(&path).unwrap_err().to_string().replace(&path.display().to_string(), "FILE")
     };
-    assert!(clean_message("{").starts_with("FILE: no valid JSON: "));
+    assert!(clean_message("{").starts_with("FILE: invalid JSON: "));
     assert_eq!(clean_message("[]"), "FILE: expected an object, found a list");
     assert_eq!(clean_message("{}"), "FILE: no task, expected at least one");
     assert_eq!(clean_message(r#"{"t": []}"#), "FILE: task `t` has no instruction");
@@ -113,7 +114,7 @@ fn the_files_of_a_set_change_together_or_not_at_all() {
     fs::remove_dir(&path).unwrap();
     files::write(&path, &set, &audit, &recipe).unwrap();
     let after = names.each_ref().map(|name| fs::read(name).unwrap());
-    // A process that ends after one or two of the names leaves a set that is refused.
+    // A process that ends after one or two of the three renames leaves a set that is rejected.
     for renamed in 0..=3 {
         for (place, name) in names.iter().enumerate() {
             fs::write(name, if place < renamed { &after[place] } else { &before[place] }).unwrap();
@@ -136,13 +137,13 @@ fn a_set_that_was_edited_is_refused() {
         message.replace(&path.display().to_string(), "FILE")
     };
 
-    // Another layout of the same set passes.
+    // Another layout of the same set is accepted.
     fs::write(&path, written.replace('\n', "")).unwrap();
     assert_eq!(files::verify(&path).unwrap().0, set);
     fs::write(&path, written.replacen("true", "TRUE", 1).replacen("not", "NOT", 1)).unwrap();
-    assert_eq!(message(), "FILE: not as it was made, another set_sha256 than in its recipe");
+    assert_eq!(message(), "FILE: changed after it was written, the recipe has another set_sha256");
     fs::write(&path, written.replacen("Compare", "Hold", 1)).unwrap();
-    assert_eq!(message(), "FILE: not as it was made, another clean_sha256 and set_sha256 than in its recipe");
+    assert_eq!(message(), "FILE: changed after it was written, the recipe has another clean_sha256 and set_sha256");
 
     fs::write(&path, &written).unwrap();
     let recipe = fs::read_to_string(files::recipe_path(&path)).unwrap();
@@ -154,7 +155,7 @@ fn a_set_that_was_edited_is_refused() {
         with_recipe(&recipe.replace("\"version\": 2", "\"version\": 1")),
         "FILE.recipe.json: recipe of version 1, expected 2"
     );
-    assert_eq!(with_recipe("{}"), "FILE.recipe.json: no recipe: `version` is no number");
+    assert_eq!(with_recipe("{}"), "FILE.recipe.json: not a recipe: `version` is not a number");
     let unknown = with_recipe(&recipe.replacen('{', "{\"sed\": 5,", 1));
     assert!(unknown.starts_with("FILE.recipe.json: no recipe: unknown field `sed`"), "{unknown}");
     fs::remove_file(files::recipe_path(&path)).unwrap();

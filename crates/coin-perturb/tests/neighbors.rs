@@ -1,4 +1,4 @@
-//! Sources of neighbors: read from any text without a panic, and held against a reference.
+//! Sources of neighbors: parsing arbitrary text does not panic, and results equal a reference.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ fn cosines_agree_with_a_reference() {
         let found = vectors.neighbors(&format!("W{index}"));
         assert_eq!(found.len(), expected.len());
         for (found, (cosine, _)) in found.iter().zip(expected) {
-            // Five products and two lengths in f32; ranks may differ only where cosines are as near as this.
+            // The rounding of five products and two lengths in f32. Ranks may differ only for cosines closer than this.
             assert!((f64::from(found.cosine.unwrap()) - cosine).abs() < 1e-6, "w{index}, {}", found.word);
         }
     }

@@ -1,7 +1,7 @@
-//! The crate as a user gets it: packed, unpacked, and built by a fresh crate outside the workspace.
+//! The crate as users get it: packed, unpacked, and built by a new crate outside the workspace.
 //!
-//! `scripts/outside_crate.sh` does the work and says what is wrong. It compiles nothing of burn and needs no network:
-//! every crate is in cargo's cache already, at the version of `Cargo.lock`, or this test would not have been built.
+//! `scripts/outside_crate.sh` does the work and reports errors. It does not compile burn and needs no network: all crates are already
+//! in cargo's cache at the versions of `Cargo.lock`, since this test was built with them.
 #![cfg(unix)]
 
 use std::path::Path;
@@ -15,7 +15,7 @@ fn a_fresh_crate_builds_on_the_packed_one() {
         eprintln!("skipped: a_fresh_crate_builds_on_the_packed_one: not in the workspace, no {}", script.display());
         return;
     }
-    // Beside the other build folders, so that a second run compiles nothing.
+    // In the target folder, so that a second run does not compile again.
     let work = Path::new(env!("CARGO_TARGET_TMPDIR")).join("outside-crate");
     std::fs::create_dir_all(&work).unwrap();
     let output = Command::new("bash")

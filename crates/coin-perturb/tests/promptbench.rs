@@ -1,5 +1,5 @@
-//! Our constraints on what PromptBench's searches published: prompts attacked for four models, as they passed its own
-//! constraints (a neural tagger and a neural sentence encoder).
+//! The constraints of this crate on published results of PromptBench's searches: prompts attacked on four models, which satisfied
+//! PromptBench's constraints (a neural tagger and a neural sentence encoder).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -60,7 +60,7 @@ fn from_python(literal: &str) -> Option<String> {
     String::from_utf8(text).ok()
 }
 
-/// Every word that differs between two texts of as many words, as a change of the clean text by it alone.
+/// Every word that differs between two texts with the same number of words, each as a separate change of the clean text.
 fn each_change(clean: &str, attacked: &str, mut look: impl FnMut(&Change)) {
     let before: Vec<(usize, &str)> = clean.unicode_word_indices().collect();
     let after: Vec<&str> = attacked.unicode_words().collect();
@@ -76,13 +76,13 @@ fn each_change(clean: &str, attacked: &str, mut look: impl FnMut(&Change)) {
     }
 }
 
-/// The value below which `share` of `values` lie.
+/// The quantile `share` of `values`.
 fn quantile(values: &mut [f32], share: f64) -> f32 {
     values.sort_by(f32::total_cmp);
     values[((values.len() - 1) as f64 * share).round() as usize]
 }
 
-/// Prints and returns the bound of which `values` are to lie 5 % below.
+/// Prints and returns the 5 % quantile of `values`.
 fn fifth_percentile(name: &str, values: &mut [f32]) -> f32 {
     let [fifth, median] = [0.05, 0.5].map(|share| quantile(values, share));
     eprintln!("{name}: {} values, 5 % below {fifth:.3}, half below {median:.3}", values.len());
@@ -102,7 +102,7 @@ fn of_whole_texts(metric: Metric, clean: &str, after: &str) -> Option<f32> {
 fn bounds_on_similarity_are_where_five_in_a_hundred_lie_below() {
     let test = "bounds_on_similarity_are_where_five_in_a_hundred_lie_below";
     let Some(textfooler) = pairs(test, "textfooler") else { return };
-    // A default is its percentile to two digits.
+    // A default is the percentile rounded to two digits.
     let is_default = |attack: &dyn Attack, percentile: f32| {
         let (_, constraints) = attack.settings().into_iter().find(|(name, _)| *name == "constraints").unwrap();
         let bound = format!("sentence_similarity(at_least={:.2},", percentile);
@@ -120,7 +120,7 @@ fn bounds_on_similarity_are_where_five_in_a_hundred_lie_below() {
         let mut values: Vec<f32> = pairs.iter().filter_map(whole).collect();
         let bound = fifth_percentile(attack, &mut values);
         is_default(attack_named(attack).unwrap().as_ref(), bound);
-        // Prompts of different tasks, of which many are worded alike, lie below.
+        // Prompts of different tasks lie below, although many have similar wordings.
         let (first, second) = (&pairs[..pairs.len() / 2], &pairs[pairs.len() / 2..]);
         let mut values: Vec<f32> = Vec::new();
         for (index, (clean, _)) in first.iter().enumerate() {
@@ -143,7 +143,7 @@ fn published_words_keep_their_class() {
     let (mut words, mut replacements) = (Vec::new(), Vec::new());
     for (clean, attacked) in &textfooler {
         each_change(clean, attacked, |change| {
-            // What our stop words keep is not for the tagger.
+            // Words that are stop words here do not reach the tagger.
             if StopWords.allows(change) {
                 all += 1;
                 words.push(change.before[change.word.clone()].to_owned());
@@ -155,7 +155,7 @@ fn published_words_keep_their_class() {
         });
     }
     eprintln!("part of speech: of {all} changes {} allowed, {} without verb/noun swaps", allowed[0], allowed[1]);
-    // The same words, each with the replacement of another.
+    // The same words, each with the replacement of another word.
     let shuffled = constraints.map(|constraint| {
         let others = replacements.iter().cycle().skip(all / 2);
         let passes = |(word, replacement): &(&String, &String)| {
@@ -166,7 +166,7 @@ fn published_words_keep_their_class() {
     });
     eprintln!("part of speech: of as many random pairs {} allowed, {} without", shuffled[0], shuffled[1]);
     assert!(shuffled[0] < allowed[0] && shuffled[1] * 10 < allowed[1] * 9, "{shuffled:?}");
-    // A neural tagger has let all of them pass; ours is another and refuses few.
+    // A neural tagger accepted all of them; this crate's rules reject few.
     assert!(allowed[0] as f64 > 0.97 * all as f64 && allowed[1] < allowed[0]);
 }
 
@@ -194,12 +194,12 @@ fn published_replacements_in_the_neighbor_lists() {
         });
     }
     eprintln!("of {all} changes, {listed} of words with a list, {found} among its words, {allowed} of these allowed");
-    // The search took one of fifty; the lists hold eight at most.
+    // The search chose one of fifty words; the lists contain at most eight.
     assert!(found * 100 > all * 20, "{found} of {all}");
     assert!(allowed * 100 > found * 90, "{allowed} of {found}");
 }
 
-/// Whether `published` is `candidate` or differs from it in one letter, which both drew at random.
+/// True if `published` equals `candidate` or differs from it in one letter, which both drew at random.
 fn but_for_a_letter(candidate: &str, published: &str) -> bool {
     let differing = candidate.chars().zip(published.chars()).filter(|(a, b)| a != b);
     let differing: Vec<char> = differing.map(|(_, b)| b).collect();
@@ -217,7 +217,7 @@ fn published_misspellings_are_among_the_candidates() {
         each_change(clean, attacked, |change| {
             all += 1;
             let candidates = attack.word_candidates(change.before, change.word.clone(), &mut keyed(0, &[]));
-            // Deletions and swaps draw nothing, so only words as long or longer may differ in a letter.
+            // Deletions and swaps draw no letters, so only words that are not shorter may differ in a letter.
             let word = &change.before[change.word.clone()];
             let drawn =
                 |candidate: &&String| candidate.len() >= word.len() && but_for_a_letter(candidate, change.replacement);
@@ -246,7 +246,7 @@ fn published_bugs_are_among_the_candidates() {
             let found = candidates.iter().any(|candidate| candidate == change.replacement);
             let word = &change.before[change.word.clone()];
             if !change.replacement.is_ascii() {
-                // Another look-alike of the same letter counts apart.
+                // Another homoglyph of the same letter is counted separately.
                 let mask = |text: &str| text.replace(|character: char| !character.is_ascii(), "?");
                 let same_place = candidates.iter().any(|candidate| mask(candidate) == mask(change.replacement));
                 homoglyphs[0] += 1;
@@ -267,6 +267,6 @@ fn published_bugs_are_among_the_candidates() {
     );
     assert!(homoglyphs[2] * 100 >= homoglyphs[0] * 98 && homoglyphs[1] * 2 > homoglyphs[0], "{homoglyphs:?}");
     assert!(letters[1] * 100 >= letters[0] * 94, "{letters:?}");
-    // Five nearest words, which the lists of eight hold where they are complete.
+    // The five nearest words, which complete lists of eight contain.
     assert!(near[1] * 100 >= near[0] * 70, "{near:?}");
 }

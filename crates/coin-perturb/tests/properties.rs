@@ -1,4 +1,4 @@
-//! What every attack promises, checked on random instructions.
+//! Properties of every attack on random instructions.
 
 use std::collections::BTreeSet;
 
@@ -58,7 +58,7 @@ const PIECES: [&str; 63] = [
     "determine",
     "identify",
     "grammatically correct",
-    // Arabic, with and without vowel signs; Hebrew, with points, with a mark of direction.
+    // Arabic, with and without vowel signs; Hebrew, with points, with a mark of text direction.
     "الجملة",
     "مَرْحَبًا",
     "المعنى؟",
@@ -90,7 +90,7 @@ fn instruction() -> impl Strategy<Value = String> {
     })
 }
 
-/// The graphemes of more than one character, which no edit may cut; in lower case, since a sentence's first letter may
+/// The graphemes of more than one character, which edits must not split; in lower case, since the first letter of a sentence may
 /// change its case.
 fn clusters(text: &str) -> BTreeSet<String> {
     let graphemes = text.graphemes(true).filter(|grapheme| grapheme.chars().count() > 1 && *grapheme != "\r\n");
@@ -123,7 +123,7 @@ proptest! {
         let protected = Protected::new(LABELS);
         for attack in attacks() {
             let perturbed = attack.perturb(&text, &protected, &mut keyed(seed, &[]));
-            // The bounds that depend on the whole text alone, so that the last change shows them.
+            // Only the bounds that depend on the whole text, so that the last change shows them.
             if attack.name() == "deepwordbug" {
                 prop_assert!(edit_distance(&text, &perturbed) <= 30, "{:?} -> {:?}", text, perturbed);
             }
@@ -160,7 +160,7 @@ proptest! {
         let words: Vec<(usize, &str)> = text.unicode_word_indices().collect();
         let protected = Protected::new(LABELS);
         for attack in attacks() {
-            // A range that cuts characters or runs out of the text has no candidates, and nothing panics.
+            // A range that splits characters or exceeds the text yields an empty list and does not panic.
             let start = at.index(text.len() + 1);
             let cut = attack.word_candidates(&text, start..start + length, &mut keyed(seed, &[]));
             prop_assert!(text.get(start..start + length).is_some() || cut.is_empty(), "{}", attack.name());
@@ -177,7 +177,7 @@ proptest! {
                 prop_assert!(replacement != word && !replacement.is_empty(), "{}: {:?}", attack.name(), word);
                 let after = format!("{}{replacement}{}", &text[..start], &text[range.end..]);
                 let change = Change { clean: &text, before: &text, word: range.clone(), replacement, after: &after };
-                // What a frozen perturbation may do a search may do; here only that it can be asked.
+                // This checks only that the call does not panic.
                 let _ = attack.allows(&change) && protected.intact(&text, &after);
                 let new: Vec<_> = clusters(replacement).difference(&clusters(word)).cloned().collect();
                 prop_assert!(new.is_empty(), "{}: {:?} -> {:?}: {:?}", attack.name(), word, replacement, new);
@@ -194,9 +194,9 @@ proptest! {
                 attack.perturb(&text, &protected, &mut keyed(seed, &[name]))
             };
             let few = perturb(Budget::Words(words));
-            // A space within a word makes two of it.
+            // A space within a word makes two words.
             let bound = if name == "textbugger" { 2 * words } else { words };
-            // Where words of two scripts touch, one edit can move the boundary of another.
+            // At the boundary of two scripts, an edit can move the boundary of the adjacent word.
             prop_assert!(!text.is_ascii() || words_changed(&text, &few) <= bound, "{}: {:?} -> {:?}", name, text, few);
             let short = perturb(Budget::Characters(characters));
             prop_assert!(edit_distance(&text, &short) <= characters, "{}: {:?} -> {:?}", name, text, short);
@@ -237,7 +237,7 @@ proptest! {
     #[test]
     fn a_paraphrase_differs(text in instruction(), seed in any::<u64>()) {
         let protected = Protected::new(LABELS);
-        // A word that stands alone in front of the marker, so that something may change.
+        // A separate word before the marker, so that there is a word to change.
         let body = text.split("### Response:").next().unwrap_or_default();
         let perturbed = attack_named("semantic").unwrap().perturb(&text, &protected, &mut keyed(seed, &[]));
         if body.split_whitespace().any(|word| word == "sentence") {

@@ -1,4 +1,4 @@
-//! Ours beside the published frozen set: as many words change, by as much, and the label words stay.
+//! Comparison with the published frozen set: the same share of words changes, by the same amount, and label words are kept.
 
 use coin_data::Task;
 use coin_perturb::audit::{edit_distance, words_changed};
@@ -6,13 +6,13 @@ use coin_perturb::{CLEAN, FrozenSet, Instructions, LabelWords, attack_named, fil
 use coin_testkit::test_data;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// Ours meets the published figures under each of these, not under one that happens to.
+/// The comparison must hold for each of these seeds.
 const SEEDS: std::ops::Range<u64> = 0..20;
 
-/// How far a figure of ours may be from the published one, as a share of it.
+/// Maximum relative difference from a published figure.
 const TOLERANCE: f64 = 0.2;
 
-/// The published set and the clean instructions of its 48 that are perturbed; `None` without the test data.
+/// The published set, and the clean instructions of the 48 perturbed ones; `None` without the test data.
 fn published(test: &str) -> Option<(FrozenSet, Instructions)> {
     let path = test_data(test, "coin/perturbed_prompts.json")?;
     let set = files::read_frozen(&path).unwrap();
@@ -43,11 +43,11 @@ fn pairs<'a>(set: &'a FrozenSet, attack: &str) -> Vec<(&'a str, &'a str)> {
 
 #[derive(Debug, Default)]
 struct Figures {
-    /// Pairs of clean and perturbed texts with as many words, which are those counted.
+    /// Pairs of clean and perturbed texts with the same number of words; only these are counted.
     pairs: usize,
-    /// Words that differ from the one at the same place, over all words.
+    /// Share of words that differ from the word at the same position.
     share: f64,
-    /// Levenshtein distance of a word that differs to the clean one, on average.
+    /// Mean Levenshtein distance between a changed word and the clean word.
     distance: f64,
 }
 
@@ -69,7 +69,7 @@ fn figures(pairs: &[(&str, &str)]) -> Figures {
     Figures { pairs: counted, share: changed as f64 / words as f64, distance: distance as f64 / changed as f64 }
 }
 
-/// Word edits (replaced, inserted, deleted) over the clean texts' words, of all pairs.
+/// Word edits (replaced, inserted, deleted) divided by the words of the clean texts, over all pairs.
 fn word_edits(pairs: &[(&str, &str)]) -> f64 {
     let edits: usize = pairs.iter().map(|(clean, perturbed)| words_changed(clean, perturbed)).sum();
     let words: usize = pairs.iter().map(|(clean, _)| clean.unicode_words().count()).sum();
@@ -80,7 +80,7 @@ fn near(ours: f64, published: f64) -> bool {
     (ours / published - 1.0).abs() <= TOLERANCE
 }
 
-/// Least and greatest of a figure, for the table.
+/// Minimum and maximum of a figure, for the table.
 fn range(values: impl Iterator<Item = f64> + Clone) -> String {
     let (least, most) = (values.clone().fold(f64::INFINITY, f64::min), values.fold(f64::NEG_INFINITY, f64::max));
     format!("{least:.3} to {most:.3}")

@@ -1,4 +1,4 @@
-//! What every search keeps to, on random instructions.
+//! Properties of every search on random instructions.
 
 use std::ops::Range;
 
@@ -27,7 +27,7 @@ const PIECES: [&str; 14] = [
     "\n\n",
 ];
 
-/// Doubles words, empties them or makes label words of them.
+/// Doubles words, deletes them or replaces them by label words.
 struct Wild;
 
 impl Attack for Wild {

@@ -1,8 +1,7 @@
-//! Word changes that TextAttack's sample outputs publish, looked for among our candidates.
+//! Word changes in the published sample outputs of TextAttack are among the candidates of this crate.
 //!
-//! The neighbor lists at hand hold at most eight words of a ranking of fifty, so they cannot show a change to a word
-//! further down; such changes are named below. The output of the WordNet attack is left out: no attack here draws on
-//! WordNet.
+//! The available neighbor lists contain at most eight words of a ranking of fifty, so changes to lower-ranked words cannot be found;
+//! they are listed below. The output of the WordNet attack is not used, since this crate does not use WordNet.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,10 +13,10 @@ use coin_perturb::{Attack, Change, DeepWordBug, Lexicon, TextFooler};
 use coin_testkit::test_data;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// A text, a byte range of it, and what the published output has there.
+/// A text, a byte range of it, and the text at this range in the published output.
 type Published = (String, std::ops::Range<usize>, String);
 
-/// The changes that an output marks as `[[word]]` in a text and in the one after it.
+/// The changes that an output marks as `[[word]]` in two successive texts.
 fn bracketed(output: &str) -> Vec<Published> {
     let mut texts = output.lines().filter(|line| line.contains("[[") && !line.contains("-->"));
     let mut changes = Vec::new();
@@ -28,7 +27,7 @@ fn bracketed(output: &str) -> Vec<Published> {
         let clean = before.replace("[[", "").replace("]]", "");
         let mut begin = 0;
         for (index, (word, replacement)) in words(before).into_iter().zip(words(after)).enumerate() {
-            // The marks of the words before are gone from the clean text, four bytes each.
+            // The marks of earlier words, four bytes each, are not in the clean text.
             begin = before[begin + 4 * index..].find("[[").map_or(begin, |found| begin + found);
             changes.push((clean.clone(), begin..begin + word.len(), replacement));
             begin += word.len();
@@ -37,7 +36,7 @@ fn bracketed(output: &str) -> Vec<Published> {
     changes
 }
 
-/// The changes in TextAttack's augmented table: each text is followed by two augmentations of as many words.
+/// The changes in TextAttack's augmented table: each text is followed by two augmentations with the same number of words.
 fn augmented(table: &str) -> Vec<Published> {
     let texts: Vec<&str> =
         table.lines().skip(1).filter_map(|line| Some(line.strip_prefix('"')?.split_once('"')?.0)).collect();
@@ -59,7 +58,7 @@ fn augmented(table: &str) -> Vec<Published> {
 fn changes_by_embedding_are_among_the_candidates() {
     let Some(folder) = test_data("changes_by_embedding_are_among_the_candidates", "perturb") else { return };
     let lists = Lexicon::read_json(&folder.join("counterfitted_neighbors.json")).unwrap();
-    // Of ours only the stop words stand in these outputs' recipes, which take any part of speech.
+    // Stop words are the only constraint that the recipes of these outputs share with this crate; they allow any part of speech.
     let attack = TextFooler {
         constraints: Constraints::default().with(StopWords),
         ..TextFooler::with_neighbors(Arc::new(lists))
@@ -117,11 +116,11 @@ fn deepwordbug_changes_the_words_that_its_output_marks() {
     assert_eq!(words, ["life", "manages", "sweetness", "consistently", "clever", "suspenseful"]);
     let attack = DeepWordBug::default();
     for (text, word, replacement) in &changes {
-        // The letters are random there, so that the output masks what it changed.
+        // The letters are random there, so the output masks the changed words.
         assert_eq!(replacement, "/.*/");
         let length = word.len();
         let candidates = attack.word_candidates(text, word.clone(), &mut keyed(0, &[]));
-        // Swaps (of different neighbors), and as many of each other kind as there are letters, less what repeats.
+        // Swaps (of different neighbors), and one change of each other kind per letter, without repetitions.
         assert!((2 * length..4 * length).contains(&candidates.len()), "{candidates:?}");
         for replacement in &candidates {
             let after = format!("{}{replacement}{}", &text[..word.start], &text[word.end..]);

@@ -110,7 +110,7 @@ impl Trainer {
             changed.push(format!("the content of data.pairs ({})", self.config().data.pairs.display()));
         }
         if state.model != model {
-            changed.push(format!("the weights of model.path ({})", self.config().model.path.display()));
+            changed.push(format!("the files of model.path ({}) or of its adapter", self.config().model.path.display()));
         }
         same_run(&path, changed)?;
         metrics::check_reaches(&out.join(METRICS), state.step)?;

@@ -53,8 +53,9 @@ impl Trainer {
             let path = config.data.pairs.display();
             warnings.push(format!("{path}: {} rows left out, the first at {line}: {why}", read.skipped_count));
         }
-        let model_hash = fingerprint::of_model(&folder)?;
         let mut trainer = Self::from_parts(config, loaded.model, &tokenizer, all)?;
+        let (folder, adapter) = trainer.config.model.folders();
+        let model_hash = coin_core::model_files::fingerprint(folder, adapter, "")?;
         warnings.append(&mut trainer.warnings);
         Ok(Trainer { warnings, model_hash, ..trainer })
     }

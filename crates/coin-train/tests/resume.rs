@@ -96,7 +96,7 @@ fn another_run_is_not_resumed() {
     let architecture = LlamaConfig::read(&base).unwrap();
     checkpoint::save(&Llama::new(&architecture, 4, &Device::flex()).unwrap(), &base, FloatType::F32).unwrap();
     let message = refused(&config, true);
-    assert!(message.contains("weights of model.path") && !message.contains("data.pairs"), "{message}");
+    assert!(message.contains("files of model.path") && !message.contains("data.pairs"), "{message}");
 }
 
 #[test]

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn::tensor::Device;
+use coin_core::CoreError;
+use coin_core::model_files::fingerprint;
 use coin_eval::llama::{EngineOptions, LlamaModel};
 use coin_model::{Llama, TextTokenizer, WeightFormat, adapter, checkpoint};
-use sha2::{Digest, Sha256};
 
 /// Rows that one batch of an evaluation holds at most. On two cores 32 was faster than 64 for models of 260,000 parameters
 /// and of width 288.
@@ -45,7 +46,7 @@ pub fn for_evaluation(
 ) -> Result<(LlamaModel, Vec<String>)> {
     let (llama, warnings) = open(model, adapter_dir, format, device)?;
     let tokenizer = TextTokenizer::read(model, llama.config())?;
-    let hash = fingerprint(model, adapter_dir, format).with_context(|| format!("cannot read {}", model.display()))?;
+    let hash = short_fingerprint(model, adapter_dir, format)?;
     Ok((LlamaModel::new(llama, tokenizer, options, hash), warnings))
 }
 
@@ -68,35 +69,13 @@ fn free_memory() -> Option<usize> {
     line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()?.checked_mul(1024)
 }
 
-/// A hash of everything a model's answers depend on: weights and their form, configuration, tokenizer, adapter.
-fn fingerprint(model: &Path, adapter_dir: Option<&Path>, format: WeightFormat) -> std::io::Result<String> {
-    let mut hash = Sha256::new();
-    if format != WeightFormat::default() {
-        hash.update(format!("{format:?}"));
-    }
-    let mut files: Vec<_> = std::fs::read_dir(model)?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|kind| ["safetensors", "json", "bin", "model"].iter().any(|known| kind == *known))
-        })
-        .collect();
-    files.sort();
-    if let Some(adapter) = adapter_dir {
-        let names = ["adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"];
-        files.extend(names.map(|name| adapter.join(name)));
-    }
-    for file in files.iter().filter(|file| file.exists()) {
-        // A piece at a time, as a file may be larger than memory.
-        let mut file = std::fs::File::open(file)?;
-        hash.update(file.metadata()?.len().to_le_bytes());
-        let mut piece = vec![0; 1 << 20];
-        loop {
-            match std::io::Read::read(&mut file, &mut piece)? {
-                0 => break,
-                length => hash.update(&piece[..length]),
-            }
-        }
-    }
-    Ok(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+/// Hexadecimal digits of a fingerprint in ledgers and summaries.
+const DIGITS: usize = 16;
+
+/// The first digits of the [`fingerprint`] of a model and its adapter, held in `format`.
+fn short_fingerprint(model: &Path, adapter_dir: Option<&Path>, format: WeightFormat) -> Result<String, CoreError> {
+    let number_format = if format == WeightFormat::default() { String::new() } else { format!("{format:?}") };
+    let mut hash = fingerprint(model, adapter_dir, &number_format)?;
+    hash.truncate(DIGITS);
+    Ok(hash)
 }

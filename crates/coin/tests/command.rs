@@ -123,9 +123,9 @@ fn a_perturbed_set_has_audit_and_recipe_and_is_reproducible() {
     assert!(dir.path().join("a.json.audit.jsonl").exists() && dir.path().join("a.json.recipe.json").exists());
 
     let set = dir.path().join("a.json");
-    assert!(printed(&["perturb", "--verify", text(&set)]).contains("as it was made, with seed 7"));
+    assert!(printed(&["perturb", "--verify", text(&set)]).contains("unchanged since it was written, with seed 7"));
     std::fs::write(&set, first.replacen("cceptable", "cceptabel", 1)).unwrap();
-    refused(&["perturb", "--verify", text(&set)], &["a.json", "not as it was made"]);
+    refused(&["perturb", "--verify", text(&set)], &["a.json", "changed after it was written"]);
 
     // The input is not overwritten.
     let same = ["perturb", "--attack", "checklist", "--input", text(&input), "--out", text(&input)];
@@ -141,7 +141,7 @@ fn a_perturbed_set_has_audit_and_recipe_and_is_reproducible() {
     let recipe = std::fs::read_to_string(dir.path().join("mild.json.recipe.json")).unwrap();
     assert!(recipe.contains(r#""component": "system""#) && recipe.contains(r#""budget": "1words""#), "{recipe}");
     let unkept = ["perturb", "--attack", "semantic", "--budget", "1words", "--input", text(&input), "--out", "x"];
-    refused(&unkept, &["`semantic` cannot be held to 1 word"]);
+    refused(&unkept, &["`semantic` cannot be limited to 1 word"]);
     let endless =
         ["perturb", "--attack", "checklist", "--budget", "1000000000characters", "--input", text(&input), "--out", "x"];
     refused(&endless, &["at most 100000 characters"]);
@@ -173,7 +173,7 @@ fn a_search_hurts_the_model_it_is_aimed_at() {
     let kept = set["checklist"]["cola"][0].as_str().unwrap();
     let line = scores.iter().find(|line| line["candidate"] == kept).unwrap();
     assert_eq!(line["score"].as_f64(), Some(lowest));
-    assert!(printed(&["perturb", "--verify", text(&out)]).contains("as it was made"));
+    assert!(printed(&["perturb", "--verify", text(&out)]).contains("unchanged since it was written"));
     refused(&[&command[..], &["--model", text(&base)]].concat(), &["--glue"]);
 }
 

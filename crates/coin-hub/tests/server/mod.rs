@@ -24,11 +24,11 @@ pub struct Seen {
     pub authorization: Option<String>,
     /// The value of `Range`.
     pub range: Option<String>,
-    /// Whether the storage was asked.
+    /// True if the storage was asked.
     pub storage: bool,
 }
 
-/// What goes wrong with the bytes of a file.
+/// A fault in the bytes of a file.
 #[derive(Debug, Clone, Copy)]
 pub enum Fault {
     /// The connection closes after so many bytes, once.
@@ -43,7 +43,7 @@ pub enum Fault {
     Longer(usize),
 }
 
-/// What the server holds and how it behaves.
+/// Content and behavior of the server.
 #[derive(Default)]
 pub struct State {
     /// Files by commit.
@@ -110,7 +110,7 @@ impl Server {
         state.branches.insert(branch.to_owned(), commit.to_owned());
     }
 
-    /// What the server holds, to change or to read.
+    /// The content of the server, to change or to read.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }

@@ -9,7 +9,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use super::{Constraint, Follower};
 use crate::Change;
 
-/// Bounds the Levenshtein distance, in graphemes, between the clean instruction and the instruction after the change.
+/// Limits the Levenshtein distance, in graphemes, between the clean instruction and the instruction after the change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EditDistance {
     /// Greatest distance allowed; 30 in DeepWordBug (PromptBench).
@@ -36,14 +36,14 @@ impl Constraint for EditDistance {
     }
 
     fn follow<'a>(&'a self, clean: &'a str, words: &[Range<usize>]) -> Option<Box<dyn Follower + 'a>> {
-        // The rows of a greater bound would take much memory.
+        // The rows for a greater bound would need much memory.
         let bands = (self.at_most <= bands::WIDEST).then(|| bands::Bands::new(clean, words, self.at_most))??;
         Some(Box::new(bands))
     }
 }
 
-/// Whether the Levenshtein distance of `a` and `b` is at most `bound`. Only cells within `bound` of the diagonal can be
-/// on such a path, so the work grows with length times bound and not with the square of the length.
+/// True if the Levenshtein distance of `a` and `b` is at most `bound`. Only cells within `bound` of the diagonal can be on such a path,
+/// so the work is proportional to length times bound and not to the square of the length.
 fn within<T: PartialEq>(a: &[T], b: &[T], bound: usize) -> bool {
     if a.len().abs_diff(b.len()) > bound {
         return false;
@@ -52,7 +52,7 @@ fn within<T: PartialEq>(a: &[T], b: &[T], bound: usize) -> bool {
     let (a, b) = (&a[begin..], &b[begin..]);
     let end = a.iter().rev().zip(b.iter().rev()).take_while(|(x, y)| x == y).count();
     let (a, b) = (&a[..a.len() - end], &b[..b.len() - end]);
-    // No distance is greater than both lengths together.
+    // The distance is never greater than the sum of both lengths.
     let bound = bound.min(a.len() + b.len());
     let beyond = bound + 1;
     let mut previous: Vec<usize> = (0..=b.len()).map(|column| column.min(beyond)).collect();
@@ -60,7 +60,7 @@ fn within<T: PartialEq>(a: &[T], b: &[T], bound: usize) -> bool {
     for (index, item) in a.iter().enumerate() {
         let row = index + 1;
         let (first, last) = (row.saturating_sub(bound).max(1), b.len().min(row + bound));
-        // The cells beside the band, which the row below reads.
+        // The cells next to the band, which the row below reads.
         current[first - 1] = if first == 1 { row.min(beyond) } else { beyond };
         for column in first..=last {
             let substituted = previous[column - 1] + usize::from(*item != b[column - 1]);

@@ -1,4 +1,4 @@
-//! The two words' vectors are close (Jin et al., 2020; TextAttack, PromptBench).
+//! Similarity of the vectors of two words (Jin et al., 2020; TextAttack, PromptBench).
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -6,13 +6,13 @@ use std::sync::Arc;
 use super::{Constraint, Follower, OfWords};
 use crate::{Change, Neighbors};
 
-/// Wants a cosine of the vectors of word and replacement of at least a bound. Where the source cannot tell the cosine,
-/// as a lexicon cannot, the change is allowed.
+/// Requires a minimum cosine between the vectors of word and replacement. If the source does not know the cosine, like a lexicon, the
+/// change is allowed.
 #[derive(Debug, Clone)]
 pub struct EmbeddingCosine {
-    /// Least cosine; 0.6 in TextFooler (PromptBench).
+    /// Minimum cosine; 0.6 in TextFooler (PromptBench).
     pub at_least: f32,
-    /// Where the cosine comes from.
+    /// The source of the cosine.
     pub neighbors: Arc<dyn Neighbors>,
 }
 

@@ -1,16 +1,15 @@
-//! The part of speech stays (Jin et al., 2020; TextAttack, PromptBench).
+//! The same part of speech (Jin et al., 2020; TextAttack, PromptBench).
 
 use std::ops::Range;
 
 use super::{Constraint, Follower, OfWords};
 use crate::{Change, WordClasses};
 
-/// Wants the replacement to be of the word's part of speech. [`WordClasses`] tags both, so a change is allowed where
-/// they have a class in common; an unknown word may be a noun, a verb or an adjective. Of several words that take
-/// one's place the last counts.
+/// Requires that word and replacement have the same part of speech. [`WordClasses`] tags both, and a change is allowed if they have a
+/// class in common; an unknown word may be a noun, a verb or an adjective. If several words replace one word, the last one counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartOfSpeech {
-    /// Whether a noun may take a verb's place and the reverse; true in TextFooler (PromptBench).
+    /// True to allow that nouns replace verbs and verbs replace nouns; true in TextFooler (PromptBench).
     pub verb_noun_swap: bool,
 }
 

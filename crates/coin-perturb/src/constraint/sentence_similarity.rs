@@ -1,6 +1,6 @@
-//! The sentence stays similar (Jin et al., 2020; Li et al., 2019; Li et al., 2020; TextAttack, PromptBench).
+//! Similarity of sentences (Jin et al., 2020; Li et al., 2019; Li et al., 2020; TextAttack, PromptBench).
 //!
-//! Cosine is that of the two texts' vectors, angular similarity is `1 - arccos(cosine) / pi`.
+//! The cosine is that of the vectors of the two texts. Angular similarity is `1 - arccos(cosine) / pi`.
 
 use std::f32::consts::PI;
 use std::ops::Range;
@@ -9,49 +9,49 @@ use std::sync::Arc;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::{Constraint, Follower, OfWords, Replacement};
-use crate::sentence_encoder::cosine;
+use crate::language::cosine;
 use crate::{Change, SentenceEncoder, cuts};
 
-/// How similarity is computed from two vectors.
+/// The similarity of two vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
     /// The cosine, from -1 to 1.
     Cosine,
-    /// One less the angle over pi, from 0 to 1.
+    /// One minus the angle divided by pi, from 0 to 1.
     Angular,
 }
 
-/// Which texts are compared.
+/// The texts to compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// So many words around the changed one, before and after the change. A text of fewer words passes.
+    /// This number of words around the changed one, before and after the change. A text with fewer words is allowed.
     Window(usize),
-    /// The clean instruction and the whole text after the change. A clean instruction of fewer words passes.
+    /// The clean instruction and the whole text after the change.
     Whole {
-        /// Words that the clean instruction has at least.
+        /// A clean instruction with fewer words is allowed.
         min_words: usize,
     },
 }
 
-/// Wants a similarity of at least a bound.
+/// Requires a minimum similarity.
 ///
-/// A bound belongs to an encoder: 0.840845 (angular, TextFooler), 0.8 (angular, TextBugger) and 0.8 (cosine,
-/// BertAttack) are PromptBench's for the Universal Sentence Encoder, a neural one. `docs/perturbations.md` has those for
+/// The bound depends on the encoder. PromptBench's 0.840845 (angular, TextFooler), 0.8 (angular, TextBugger) and 0.8 (cosine,
+/// BertAttack) are for the Universal Sentence Encoder, a neural encoder. `docs/perturbations.md` describes the bounds for
 /// [`SurfaceEncoder`](crate::SurfaceEncoder) and how they were chosen.
 #[derive(Debug, Clone)]
 pub struct SentenceSimilarity {
-    /// Least similarity.
+    /// Minimum similarity.
     pub at_least: f32,
-    /// How similarity is computed.
+    /// The similarity measure.
     pub metric: Metric,
-    /// What is compared.
+    /// The texts to compare.
     pub scope: Scope,
-    /// What makes the vectors.
+    /// The encoder of the vectors.
     pub encoder: Arc<dyn SentenceEncoder>,
 }
 
 impl SentenceSimilarity {
-    /// The similarity that `change` leaves; `None` for a text of too few words.
+    /// The similarity after `change`; `None` for a text with too few words.
     pub fn similarity(&self, change: &Change) -> Option<f32> {
         let (first, second) = match self.scope {
             Scope::Whole { min_words } => {
@@ -62,7 +62,7 @@ impl SentenceSimilarity {
             }
             Scope::Window(words) => {
                 let window = window(change, words)?;
-                // Both texts are the same but for the word, so the window ends as far from the end in both.
+                // Both texts differ only in the word, so the window ends equally far from the end in both.
                 let end = change.after.len().checked_sub(change.before.len().checked_sub(window.end)?)?;
                 (change.before.get(window.clone())?, change.after.get(window.start..end)?)
             }
@@ -80,7 +80,7 @@ impl SentenceSimilarity {
     }
 }
 
-/// A change with no more of the text than `cuts` cuts before and behind the word.
+/// A change with only the text up to `cuts` cuts before and after the word.
 fn with_part<T>(change: &Replacement, cuts: usize, test: impl FnOnce(&Change) -> T) -> T {
     let Replacement { before, word, with, .. } = change;
     let (begin, end) = (cuts::before(before, word.start, cuts), cuts::behind(before, word.end, cuts));
@@ -90,7 +90,7 @@ fn with_part<T>(change: &Replacement, cuts: usize, test: impl FnOnce(&Change) ->
     test(&Change { clean: part, before: part, word, replacement: with, after: &after })
 }
 
-/// A window of words: a part of the text that has as many on either side of the word shows the same window.
+/// A window of words. A part of the text with that many words on each side has the same window.
 struct InWindow<'a> {
     rule: &'a SentenceSimilarity,
     words: usize,
@@ -102,7 +102,7 @@ impl Follower for InWindow<'_> {
     }
 }
 
-/// The whole text, by an encoder that adds up the vectors of its parts.
+/// The whole text, with an encoder whose vectors are sums over the parts.
 struct OfSums<'a> {
     rule: &'a SentenceSimilarity,
     clean: Vec<f32>,
@@ -128,7 +128,7 @@ impl Follower for OfSums<'_> {
     }
 }
 
-/// The byte range of the `count` words of `before` around the changed one, moved to fit where it stands near an end.
+/// The byte range of the `count` words of `before` around the changed one, shifted inward near an end of the text.
 fn window(change: &Change, count: usize) -> Option<Range<usize>> {
     let words: Vec<(usize, &str)> = change.before.unicode_word_indices().collect();
     if words.len() < count {
@@ -205,14 +205,14 @@ mod tests {
     #[test]
     fn the_window_is_what_is_compared() {
         let in_window = |words, from, to| similarity(Scope::Window(words), Metric::Cosine, "ab cd ef gh", from, to);
-        // Of two words one is another: a half; of four one: three quarters. At either end, too.
+        // One of two words differs: a half; one of four: three quarters. The same at both ends.
         for word in ["ab", "cd", "gh"] {
             assert!((in_window(2, word, "xy").unwrap() - 0.5).abs() < 1e-6, "{word}");
             assert!((in_window(4, word, "xy").unwrap() - 0.75).abs() < 1e-6, "{word}");
         }
         assert_eq!(in_window(5, "cd", "xy"), None);
         assert!(in_window(0, "cd", "xy").is_none());
-        // Two words in the place of one: `ab x y` against `ab cd`: 3 of 6 and of 7 counts.
+        // Two words replace one: `ab x y` and `ab cd` share 3 of 7 and of 6 counts.
         assert!((in_window(2, "cd", "x y").unwrap() - 3.0 / 42_f32.sqrt()).abs() < 1e-6);
     }
 

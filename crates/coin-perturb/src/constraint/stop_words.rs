@@ -1,9 +1,10 @@
-//! Stop words stay (TextAttack, PromptBench; the list is ours).
+//! Stop words never change (TextAttack, PromptBench; the list is this project's).
 
 use std::ops::Range;
 
 use super::{Constraint, Follower, OfWords};
-use crate::{Change, stop_words};
+use crate::Change;
+use crate::language::stop_words;
 
 /// Forbids the replacement of function words: articles, pronouns, auxiliaries, prepositions, conjunctions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Search by trying every rewriting, for attacks on the sentence and its wording (PromptBench's `BruteForceSearch`).
+//! Brute-force search over all rewritings, for attacks on the sentence and its wording (PromptBench's `BruteForceSearch`).
 
 use coin_core::stream;
 

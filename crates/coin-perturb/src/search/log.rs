@@ -1,25 +1,25 @@
-//! The log of a search: every text considered and what came of it.
+//! The log of a search: every text with its score.
 
 use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
-/// Where the records of a search go.
+/// Receives the records of a search.
 pub type Log<'a> = dyn FnMut(&SearchRecord) -> io::Result<()> + 'a;
 
-/// What a text was scored for.
+/// The purpose of scoring a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Step {
     /// The instruction itself.
     Clean,
-    /// To rank a word: the text has it masked or deleted.
+    /// Ranking of a word, which is masked or deleted in the text.
     Ranking,
-    /// As the perturbed text.
+    /// A candidate for the perturbed text.
     Candidate,
 }
 
-/// One text that a search considered.
+/// One text of a search.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SearchRecord {
     /// The attack's short name.
@@ -28,25 +28,25 @@ pub struct SearchRecord {
     pub task: String,
     /// Position in the task's list of instructions, from 0.
     pub index: usize,
-    /// What the text was scored for.
+    /// The purpose of scoring the text.
     pub step: Step,
-    /// The word that was replaced; absent where the whole instruction was.
+    /// The replaced word; absent if the whole instruction was rewritten.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub word: Option<String>,
-    /// What took the word's place; empty where it was deleted.
+    /// The replacement; empty if the word was deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replacement: Option<String>,
     /// The text that was scored.
     pub candidate: String,
     /// Its score.
     pub score: f64,
-    /// Whether the search kept the text.
+    /// True if the search kept the text.
     pub accepted: bool,
-    /// Whether the score was known already, so that the scorer was not asked.
+    /// True if the score was already known and the scorer was not called.
     pub cached: bool,
 }
 
-/// A log that writes a line of JSON per record. Flushing is the caller's: give it `&mut writer` and flush that afterwards.
+/// A log that writes one line of JSON per record. It does not flush: pass `&mut writer` and flush the writer afterwards.
 ///
 /// ```
 /// use coin_perturb::search::{SearchRecord, Step, json_lines};
@@ -74,7 +74,7 @@ pub fn json_lines<W: Write>(mut writer: W) -> impl FnMut(&SearchRecord) -> io::R
     }
 }
 
-/// A log that keeps nothing.
+/// A log that drops all records.
 pub fn no_log() -> impl FnMut(&SearchRecord) -> io::Result<()> {
     |_| Ok(())
 }

@@ -1,21 +1,19 @@
-//! What a search asks of the model it attacks.
+//! The interface between a search and the model that it attacks.
 
 /// Scores instructions: the lower, the better for the attacker.
 ///
-/// The score is the model's accuracy, or any other number that an attack should bring down. Which examples it is taken over,
-/// and that it is averaged over them, is the scorer's own affair: a search sees one number for an instruction. A scorer gives
-/// the same text the same finite score.
+/// The score is the model's accuracy, or any other number that an attack should lower. A search sees one number per instruction; the
+/// scorer chooses the examples and averages over them. A scorer always returns the same finite score for the same text.
 ///
 /// A closure from texts to scores is a scorer.
 pub trait Scorer {
-    /// How scoring fails; any error type, `anyhow::Error` and `String` among them.
+    /// The error of scoring; any error type, including `anyhow::Error` and `String`.
     type Error: Into<Box<dyn std::error::Error + Send + Sync>>;
 
-    /// One score for each of `instructions`, in their order. The instructions of one call are different and not empty in
-    /// number.
+    /// Returns one score per instruction, in their order. The instructions of one call differ, and there is at least one.
     ///
     /// # Errors
-    /// Whatever the scorer says.
+    /// The errors of the implementation.
     fn scores(&mut self, instructions: &[String]) -> Result<Vec<f64>, Self::Error>;
 }
 

@@ -1,4 +1,4 @@
-//! One search's dealings with the scorer: batches, scores known already, the budget and the log.
+//! Scoring in one search: batches, known scores, the budget and the log.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,17 +7,17 @@ use coin_core::quote::cut;
 use super::{Log, Scorer, Search, SearchRecord, Step, Subject};
 use crate::{Attack, PerturbError};
 
-/// A text to score, and the word and its replacement that made it.
+/// A text to score, with the word and the replacement that lead to it.
 pub(super) struct Text<'a> {
     pub change: Option<(&'a str, &'a str)>,
     pub text: String,
 }
 
-/// The scores of the texts that the budget allowed, which are the first ones.
+/// The scores of the first texts, as many as the budget allowed.
 pub(super) struct Scores {
     pub scores: Vec<f64>,
     cached: Vec<bool>,
-    /// Whether a text was left out.
+    /// True if texts were left out.
     pub out_of_budget: bool,
 }
 
@@ -29,8 +29,8 @@ pub(super) struct Run<'a, S> {
     batch_size: usize,
     scorer: &'a mut S,
     known: &'a mut HashMap<String, f64>,
-    /// Texts of this search. A text that only an earlier search asked for counts as a query, so that the budget lasts
-    /// as long in whatever company the instruction is searched.
+    /// Texts of this search. A text that was scored only in an earlier search counts as a query, so that the budget does not depend on
+    /// other searches.
     asked: HashSet<String>,
     log: &'a mut Log<'a>,
 }
@@ -69,7 +69,7 @@ impl<'a, S: Scorer> Run<'a, S> {
         Ok(scores.scores[0])
     }
 
-    /// The scores of `texts`, in their order, as far as the budget goes.
+    /// The scores of `texts`, in their order, as far as the budget suffices.
     pub fn score(&mut self, texts: &[Text]) -> Result<Scores, PerturbError> {
         let mut fresh: Vec<String> = Vec::new();
         let mut cached = Vec::with_capacity(texts.len());

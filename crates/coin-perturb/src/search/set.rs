@@ -1,4 +1,4 @@
-//! The search over the instructions of many tasks.
+//! Search over the instructions of many tasks.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,10 +6,11 @@ use coin_core::quote::cut;
 use serde::{Deserialize, Serialize};
 
 use super::{Log, Outcome, Scorer, Search, Subject};
+use crate::audit::AuditRecord;
 use crate::frozen::{check, protected_for};
-use crate::{Attack, AuditRecord, CLEAN, FrozenSet, Instructions, LabelWords, PerturbError, Recipe};
+use crate::{Attack, CLEAN, FrozenSet, Instructions, LabelWords, PerturbError, Recipe};
 
-/// What to search, and how.
+/// The input and the settings of a search over many tasks.
 #[derive(Clone, Copy)]
 pub struct SearchPlan<'a> {
     /// The instructions to attack.
@@ -22,26 +23,26 @@ pub struct SearchPlan<'a> {
     pub seed: u64,
     /// The settings.
     pub search: &'a Search,
-    /// What the scorers measure on which model, for the recipe: a name of the caller's choice.
+    /// A name for the metric and the model of the scorers, for the recipe.
     pub scorer: &'a str,
 }
 
-/// A set that was searched against a model.
+/// The result of a search over many tasks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SearchedSet {
     /// The perturbed instructions.
     pub set: FrozenSet,
-    /// How they were made.
+    /// The recipe of the set.
     pub recipe: Recipe,
-    /// What was done to each.
+    /// The audit of the set.
     pub audit: Vec<AuditRecord>,
-    /// How each search went, in the order attack, task, index.
+    /// The result of each search, in the order attack, task, index.
     pub searches: Vec<SearchedInstruction>,
-    /// Texts that the scorers scored. A text that several searches of a task ask for is scored once.
+    /// Number of scored texts. A text that occurs in several searches of a task is scored once.
     pub scored: usize,
 }
 
-/// How the search of one instruction went.
+/// The result of the search for one instruction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SearchedInstruction {
     /// The attack's short name.
@@ -50,19 +51,18 @@ pub struct SearchedInstruction {
     pub task: String,
     /// Position in the task's list of instructions, from 0.
     pub index: usize,
-    /// What was found.
+    /// The result.
     pub outcome: Outcome,
 }
 
-/// Searches every instruction of a plan with each of its attacks; `scorer_for` makes the scorer of a task, once for each
-/// task.
+/// Runs a search for every instruction of a plan with each of its attacks. `scorer_for` creates the scorer of a task and is called once
+/// per task.
 ///
-/// The budget is one instruction's. What an instruction becomes does not depend on which other attacks, tasks or
-/// instructions there are.
+/// The budget is per instruction. The result for an instruction does not depend on the other attacks, tasks or instructions.
 ///
 /// # Errors
-/// Those of [`perturb_set`](crate::perturb_set) and of [`Search::run`]; [`PerturbError::Scorer`] where `scorer_for`
-/// failed. Settings are checked before anything is scored.
+/// The errors of [`perturb_set`](crate::perturb_set) and of [`Search::run`]; [`PerturbError::Scorer`] if `scorer_for` fails. Settings are
+/// checked before scoring starts.
 ///
 /// ```
 /// use coin_perturb::search::{Search, SearchPlan, no_log, search_set};
@@ -115,7 +115,7 @@ pub fn search_set<S: Scorer>(
         scored += scores.len();
     }
     let set = FrozenSet::new(sets)?;
-    // The order of the audit. The sort is stable, and the tasks and places are in order.
+    // The order of the audit. The sort is stable, and tasks and indices are already in order.
     searches.sort_by(|a, b| a.attack.cmp(&b.attack));
     Ok(SearchedSet {
         recipe: Recipe::new(&set, plan.attacks, plan.label_words, plan.seed).searched(

@@ -89,7 +89,7 @@ const REPLACE: Replace = Replace {
     most_changes: 9,
 };
 
-/// The sum of the worths of the words that are there, and the texts and sizes of batches asked for.
+/// The sum of the worths of the words in the text, with the texts and batch sizes of all calls.
 #[derive(Default)]
 struct Worth {
     texts: Vec<String>,
@@ -247,7 +247,7 @@ fn an_attack_may_refuse_a_change() {
     let once = Replace { most_changes: 1, ..REPLACE };
     let (outcome, records) = run(&Search::default(), &once, CLEAN, &mut Worth::default());
     assert_eq!(outcome.perturbed, "Judge lions2 tigers yes.");
-    // What is refused is not scored.
+    // Rejected changes are not scored.
     assert_eq!((outcome.queries, records.len()), (6, 6));
 }
 

@@ -9,14 +9,14 @@ use anyhow::Context;
 use clap::Args;
 use coin::core::quote::cut;
 use coin::data::{Component, Task};
-use coin::perturb::frozen::LabelWords;
-use coin::perturb::{AuditRecord, Budget, FrozenSet, Recipe, attack_named, attack_within, files, perturb_set};
+use coin::perturb::audit::AuditRecord;
+use coin::perturb::{Budget, FrozenSet, LabelWords, Recipe, attack_named, attack_within, files, perturb_set};
 use coin::report::Table;
 
 use super::{check_out, shown};
 use crate::failure::{Failure, OrFail, bad_input};
 
-/// Instructions of an attack that are named at most.
+/// Maximum number of instructions that are listed for an attack.
 const NAMED: usize = 20;
 
 /// Arguments of `coin perturb`.
@@ -31,22 +31,22 @@ pub struct Arguments {
     /// Seed of the perturbations.
     #[arg(long, default_value_t = 42)]
     seed: u64,
-    /// Words that must survive in every task, beside the tasks' label words; comma separated.
+    /// Words to protect in every task, in addition to the tasks' label words; comma separated.
     #[arg(long, value_delimiter = ',')]
     protect: Vec<String>,
-    /// How much the attacks on words and characters change: a share of the content words (`0.5`), or at most so many words
-    /// (`3words`) or characters (`20characters`); for checklist the characters appended. Each attack's own default where absent.
+    /// Severity of the attacks on words and characters: a share of the content words (`0.5`), or a maximum of words (`3words`) or
+    /// characters (`20characters`); for checklist the number of characters to append. By default that of each attack.
     #[arg(long, allow_hyphen_values = true)]
     budget: Option<Budget>,
-    /// The part of a prompt that the texts are, for the recipe: system, instruction, demonstrations or input.
+    /// Part of the prompt that the texts belong to, for the recipe: system, instruction, demonstrations or input.
     #[arg(long, default_value = "instruction")]
     component: Component,
-    /// File to write; FILE.audit.jsonl and FILE.recipe.json go beside it.
+    /// File to write, with FILE.audit.jsonl and FILE.recipe.json in the same folder.
     #[arg(long, required_unless_present = "verify")]
     out: Option<PathBuf>,
     #[command(flatten)]
     against: against::SearchArguments,
-    /// Make nothing: check that FILE is the set that FILE.recipe.json was written for.
+    /// Only check that FILE has the hashes in FILE.recipe.json.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["attack", "input", "seed", "protect", "budget", "component", "out", "model"])]
     verify: Option<PathBuf>,
 }
@@ -70,7 +70,7 @@ impl Arguments {
             check_out(file, &[("--input", input)])?;
         }
         if self.protect.iter().any(|word| word.trim().is_empty()) {
-            return bad_input("--protect: expected words, found an empty one");
+            return bad_input("--protect: expected words, found an empty word");
         }
         let names: BTreeSet<&String> = self.attack.iter().collect();
         let attacks = names
@@ -86,7 +86,7 @@ impl Arguments {
             .keys()
             .map(|name| {
                 let mut words = Task::named(name).map(|task| task.label_words()).unwrap_or_else(|_| {
-                    eprintln!("coin: `{name}` is no known task: only --protect words are protected in it");
+                    eprintln!("coin: `{name}` is not a known task: only the words of --protect are protected in it");
                     Default::default()
                 });
                 words.extend(self.protect.iter().cloned());
@@ -96,7 +96,7 @@ impl Arguments {
         let mut log = None;
         let (set, audit, recipe) = match self.against.is_given() {
             true if self.budget.is_some() => {
-                return bad_input("--budget: only for perturbations drawn at random; a search has --queries");
+                return bad_input("--budget applies to random perturbations only; limit a search with --queries");
             }
             true => {
                 let found;
@@ -131,11 +131,11 @@ impl Arguments {
 fn verify(path: &Path) -> Result<(), Failure> {
     let (set, recipe) = files::verify(path).input()?;
     let attacks: Vec<&str> = set.attacks().collect();
-    println!("{}: as it was made, with seed {} and {}", shown(path), recipe.seed, attacks.join(", "));
+    println!("{}: unchanged since it was written, with seed {} and {}", shown(path), recipe.seed, attacks.join(", "));
     Ok(())
 }
 
-/// The instructions that an attack left as they were, a line for each attack.
+/// The instructions that an attack did not change, one line per attack.
 fn unchanged(set: &FrozenSet, audit: &[AuditRecord]) -> Vec<String> {
     let of = |attack: &str| {
         let left = audit.iter().filter(|record| record.attack == attack && record.unchanged);
@@ -152,7 +152,7 @@ fn unchanged(set: &FrozenSet, audit: &[AuditRecord]) -> Vec<String> {
     set.attacks().filter_map(of).collect()
 }
 
-/// What the attacks did, a line each; shares are means over instructions.
+/// The effect of the attacks, one row each; shares are means over instructions.
 fn table(set: &FrozenSet, audit: &[AuditRecord]) -> String {
     let columns = ["attack", "instructions", "unchanged", "words changed", "edit distance", "labels intact"];
     let row = |attack: &str| {

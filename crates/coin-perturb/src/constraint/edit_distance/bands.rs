@@ -1,9 +1,8 @@
-//! The distance after one more change, from rows of the table that are kept at every word.
+//! The edit distance after one more change, from rows of the table that are stored for every word.
 //!
-//! Row `f(i)` holds the distances of the text before word `i` to every beginning of the clean text, row `b(i)` those of the
-//! text behind it to every end. The text with another word there has the distance `min over j of f'(j) + b(j)`, where `f'` is
-//! `f(i)` taken on over the new word. Only values within the bound matter, and these lie as near to the diagonal, so a row has
-//! `2 bound + 1` of them.
+//! Row `f(i)` contains the distances from the text before word `i` to every prefix of the clean text, row `b(i)` those from the text
+//! after it to every suffix. With another word there, the distance is `min over j of f'(j) + b(j)`, where `f'` is `f(i)` extended by
+//! the new word. Only values within the bound matter. They lie within the bound of the diagonal, so a row has `2 bound + 1` values.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -12,43 +11,43 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use crate::constraint::{Follower, Replacement};
 
-/// The greatest bound that rows are kept for.
+/// The greatest bound for which rows are stored.
 pub(super) const WIDEST: usize = 100;
 
-/// The distance of a text in which words are being replaced to what it was.
+/// The distance between a text in which words are being replaced and its original.
 pub(super) struct Bands {
     bound: usize,
     numbers: Numbers,
     clean: Vec<u32>,
-    /// `clean` from its end.
+    /// `clean` in reverse order.
     backward: Vec<u32>,
-    /// Where the words stand in `clean`.
+    /// The positions of the words in `clean`.
     places: Vec<Range<usize>>,
-    /// The words as they are now.
+    /// The current words.
     words: Vec<Vec<u32>>,
-    /// Rows of the words from the first on, as far as they hold for the text as it is.
+    /// Rows of the words from the first on, as far as they are valid for the current text.
     before: Vec<Row>,
     /// Rows of the words from the last on.
     behind: Vec<Row>,
 }
 
-/// Distances of a text to beginnings of the clean one: value `k` is that to its first `length - bound + k` graphemes. One
-/// that is greater than the bound is one more than that.
+/// Distances from a text to prefixes of the clean text: value `k` is the distance to its first `length - bound + k` graphemes. Values
+/// greater than the bound are stored as the bound plus one.
 #[derive(Clone)]
 struct Row {
     values: Vec<u8>,
-    /// Graphemes of the text.
+    /// Number of graphemes of the text.
     length: usize,
 }
 
 impl Row {
-    /// Of the text without a grapheme.
+    /// The row of the empty text.
     fn new(bound: usize, clean: &[u32]) -> Row {
         let value = |k: usize| k.checked_sub(bound).filter(|at| *at <= clean.len()).unwrap_or(bound + 1) as u8;
         Row { values: (0..2 * bound + 1).map(value).collect(), length: 0 }
     }
 
-    /// Takes the text on over `more`.
+    /// Extends the text by `more`.
     fn extend<'a>(&mut self, clean: &[u32], more: impl Iterator<Item = &'a u32>) {
         let width = self.values.len();
         let (bound, beyond) = (width / 2, (width / 2 + 1) as u8);
@@ -96,7 +95,7 @@ impl Numbers {
 }
 
 impl Bands {
-    /// `None` where a word does not begin and end between graphemes.
+    /// `None` if a word does not begin and end between graphemes.
     pub(super) fn new(clean: &str, words: &[Range<usize>], bound: usize) -> Option<Bands> {
         let mut numbers = Numbers::default();
         let mut graphemes = Vec::with_capacity(clean.len());
@@ -121,7 +120,7 @@ impl Bands {
         Some(Bands { bound, numbers, clean: graphemes, backward, places, words, before: vec![], behind: vec![] })
     }
 
-    /// The rows at a word, made as far as they are missing.
+    /// The rows at a word; missing rows are computed.
     fn rows(&mut self, index: usize) -> (&Row, &Row) {
         let Bands { bound, clean, backward, places, words, before, behind, .. } = self;
         while before.len() <= index {
@@ -170,7 +169,7 @@ impl Follower for Bands {
         let (before, behind) = self.rows(change.index);
         let (mut before, behind) = (before.clone(), behind.clone());
         before.extend(&self.clean, with.iter());
-        // Value `k` is of the first `j` graphemes; what is left of the clean text is another row's value.
+        // Value `k` is for the first `j` graphemes; the value for the rest of the clean text is in another row.
         (0..before.values.len()).any(|k| {
             let j = (before.length + k).checked_sub(bound).filter(|j| *j <= whole);
             let other = j.and_then(|j| (whole - j + bound).checked_sub(behind.length));

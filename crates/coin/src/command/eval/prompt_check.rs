@@ -8,7 +8,8 @@ use coin::core::quote::cut;
 use coin::data::Task;
 use coin::eval::levels::CLEAN;
 use coin::eval::{EvalError, InstructionSet};
-use coin::perturb::{AuditRecord, PerturbError, Protected, files};
+use coin::perturb::audit::AuditRecord;
+use coin::perturb::{PerturbError, Protected, files};
 use serde_json::{Value, json};
 
 /// What was found, by level. A level at which nothing was found is not named.

@@ -1,4 +1,4 @@
-//! Perturbations that are searched for against a model.
+//! Search for perturbations against a model.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -18,7 +18,7 @@ use crate::command::model_arguments::{FloatName, ModelArguments, QuantizationNam
 use crate::failure::{Failure, OrFail, bad_input};
 use crate::progress;
 
-/// What is searched against.
+/// Arguments of the search against a model.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Search against a model, instead of drawing at random")]
 pub struct SearchArguments {
@@ -37,30 +37,30 @@ pub struct SearchArguments {
     /// Device to compute on.
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// Takes names on the hub from the cache, without network.
+    /// Use only the cache for names on the hub, without network.
     #[arg(long)]
     offline: bool,
-    /// GLUE folder, or a data set on the hub: its examples tell how much an instruction hurts the model.
+    /// GLUE folder, or a data set on the hub, whose examples the instructions are scored on.
     #[arg(long, requires = "model")]
     glue: Option<String>,
-    /// Examples of a task that an instruction is scored on.
+    /// Number of examples per task that an instruction is scored on.
     #[arg(long, default_value_t = 50, requires = "model")]
     samples: usize,
-    /// Instructions scored at most in the search for one; no bound where absent.
+    /// Maximum number of texts scored in the search for one instruction; unlimited by default.
     #[arg(long, requires = "model")]
     queries: Option<usize>,
-    /// Tokens generated per prompt at most.
+    /// Maximum number of tokens generated per prompt.
     #[arg(long, default_value_t = 7)]
     max_new_tokens: usize,
 }
 
 impl SearchArguments {
-    /// Whether a model is named.
+    /// True if a model is given.
     pub fn is_given(&self) -> bool {
         self.model.is_some()
     }
 
-    /// Searches. Every text that is scored is a line of the file that is the second value, [`partial_log`] of `out`.
+    /// Runs the search. The second value is the path of the log, [`partial_log`] of `out`, with a line for every scored text.
     pub fn run(
         &self,
         clean: &Instructions,
@@ -70,7 +70,7 @@ impl SearchArguments {
         out: &Path,
     ) -> Result<(SearchedSet, PathBuf), Failure> {
         let (Some(model), Some(glue)) = (&self.model, &self.glue) else {
-            return bad_input("--model: a search needs --glue too, whose examples it scores instructions on");
+            return bad_input("--model requires --glue, whose examples the instructions are scored on");
         };
         let arguments = ModelArguments {
             model: model.clone(),
@@ -146,8 +146,8 @@ impl SearchArguments {
     }
 }
 
-/// Where the log of a search is written: the log of an earlier one stands beside its set until there is a new set. What a search
-/// that was stopped has tried stays there.
+/// The path of the log during a search. The log of an earlier search is kept until the new set is written. The log of an
+/// interrupted search remains there.
 pub fn partial_log(out: &Path) -> PathBuf {
     let mut name = OsString::from(files::search_log_path(out));
     name.push(".partial");

@@ -4,23 +4,22 @@ use std::fmt;
 
 use unicode_segmentation::UnicodeSegmentation;
 
-/// Makes a vector of a text. An implementation by a neural encoder takes the place of [`SurfaceEncoder`] wherever one
-/// is held.
+/// Computes the vector of a text. An implementation with a neural encoder can replace [`SurfaceEncoder`] everywhere.
 pub trait SentenceEncoder: fmt::Debug + Send + Sync {
-    /// What it is, for the recipe.
+    /// A description for the recipe.
     fn describe(&self) -> String;
 
-    /// The vector of `text`, of the same length for all texts.
+    /// The vector of `text`. All vectors have the same length.
     fn encode(&self, text: &str) -> Vec<f32>;
 
-    /// Whether the vector of a text is exactly the sum of those of its parts wherever it is cut between a space or line feed
+    /// True if the vector of a text is exactly the sum of the vectors of its parts for every cut between a space or line feed
     /// and an ASCII letter or digit. Default false.
     fn is_additive(&self) -> bool {
         false
     }
 }
 
-/// Cosine of two vectors: 1 for two of zeros, 0 where only one is.
+/// Cosine of two vectors: 1 if both are zero, 0 if only one is.
 pub(crate) fn cosine(a: &[f32], b: &[f32]) -> f32 {
     let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f32>();
     let (aa, bb) = (dot(a, a), dot(b, b));
@@ -30,14 +29,14 @@ pub(crate) fn cosine(a: &[f32], b: &[f32]) -> f32 {
     }
 }
 
-/// Counts of words and of groups of three characters, in lower case, hashed to 2,048 numbers. Ours; it needs no model.
+/// Counts of words and of groups of three characters, in lower case, hashed to 2,048 numbers. Defined by this project, without a model.
 ///
-/// It sees spelling, not meaning: `film` is as far from `movie` as from `lions`, so similarity by it bounds how much of
-/// the text changes.
+/// It depends on spelling, not on meaning: `film` is as far from `movie` as from `lions`. A bound on this similarity therefore limits
+/// how much of the text changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SurfaceEncoder;
 
-/// Length of the vectors: an instruction has about 150 different groups, few of which then meet.
+/// Length of the vectors. An instruction has about 150 different groups, few of which then collide.
 const DIMENSIONS: usize = 2048;
 
 impl SentenceEncoder for SurfaceEncoder {
@@ -50,7 +49,7 @@ impl SentenceEncoder for SurfaceEncoder {
         let mut count = |hash: u64| counts[hash as usize % DIMENSIONS] += 1.0;
         for word in text.to_lowercase().unicode_words() {
             count(hash(word.chars(), 0));
-            // The word's borders belong to its groups: `a` of `a b` is ` a `.
+            // The borders of the word are part of its groups: `a` of `a b` is ` a `.
             let bordered: Vec<char> = std::iter::once(' ').chain(word.chars()).chain(std::iter::once(' ')).collect();
             for group in bordered.windows(3) {
                 count(hash(group.iter().copied(), 1));
@@ -59,13 +58,13 @@ impl SentenceEncoder for SurfaceEncoder {
         counts
     }
 
-    /// Counts are whole numbers, which add up exactly below 2^24.
+    /// Counts are whole numbers, whose sums are exact below 2^24.
     fn is_additive(&self) -> bool {
         true
     }
 }
 
-/// FNV-1a over characters, with `salt` first; its high bits folded in, since low bits alone mix too little.
+/// FNV-1a over `salt` and the characters. The high bits are folded in, since the low bits alone are not mixed well.
 fn hash(characters: impl Iterator<Item = char>, salt: u64) -> u64 {
     let step = |hash: u64, value: u64| (hash ^ value).wrapping_mul(0x0100_0000_01b3);
     let hash = characters

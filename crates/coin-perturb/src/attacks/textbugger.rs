@@ -6,29 +6,29 @@ use std::sync::Arc;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-use crate::attack::{Attack, Change, Level};
-use crate::character_edits::Spelling;
+use super::character_edits::Spelling;
+use super::{homoglyphs, substitution};
+use crate::attack::{Attack, Change, Level, Ranking};
 use crate::constraint::{Constraints, Metric, Scope, SentenceSimilarity, StopWords};
-use crate::{Budget, Lexicon, Neighbors, Protected, SurfaceEncoder, homoglyphs, substitution, words};
+use crate::{Budget, Lexicon, Neighbors, Protected, SurfaceEncoder, words};
 
 /// Inserts a space inside a word, deletes an inner character, swaps two inner neighbors, puts a homoglyph in a
 /// letter's place, or puts a near word in the word's place.
 ///
-/// The first and the last character stay, except under homoglyphs, and a space is inserted no later than in front of
-/// the last but one (TextAttack's recipe, which PromptBench runs). A frozen perturbation picks words, kinds and places
-/// at random; each word is changed at most once.
+/// Only homoglyphs change the first or the last character, and a space is inserted at the latest before the second-to-last character
+/// (TextAttack's recipe, which PromptBench runs). A frozen perturbation chooses words, kinds and positions at random and changes each
+/// word at most once.
 #[derive(Debug, Clone)]
 pub struct TextBugger {
-    /// How many of the words that may change do change. Default: a share of 0.7 (ours;
-    /// no frozen set of this attack is published).
+    /// The amount of words to change. Default: a share of 0.7 (this project; no frozen set of this attack is published).
     pub budget: Budget,
-    /// How many near words are candidates; default 5 (TextAttack, PromptBench).
+    /// Number of near words that are candidates; default 5 (TextAttack, PromptBench).
     pub near_words: usize,
-    /// The near words; default [`Lexicon::built_in`] (ours).
+    /// The source of near words; default [`Lexicon::built_in`] (this project).
     pub neighbors: Arc<dyn Neighbors>,
     /// Default: [`StopWords`]; [`SentenceSimilarity`] to the clean instruction, angular, at least 0.79 by
-    /// [`SurfaceEncoder`] (metric and scope PromptBench's; the bound ours, below which 5 % of PromptBench's published
-    /// prompts lie). An instruction of fewer than ten words is not held to it (ours: one word is too much of it).
+    /// [`SurfaceEncoder`]. Metric and scope are PromptBench's; the bound is this project's, and 5 % of PromptBench's published prompts
+    /// lie below it. It does not apply to instructions of fewer than ten words (this project: one word is too large a part of them).
     pub constraints: Constraints,
 }
 
@@ -48,7 +48,7 @@ impl TextBugger {
     fn bugs(&self, kind: Kind, word: &str) -> Vec<String> {
         let spelling = Spelling::new(word);
         let length = spelling.len();
-        // All but the first and the last character.
+        // All characters except the first and the last.
         let inner = 1..length.saturating_sub(1);
         match kind {
             Kind::Space => inner.filter_map(|place| spelling.inserted(place, " ")).collect(),
@@ -98,6 +98,10 @@ impl Attack for TextBugger {
         Level::Character
     }
 
+    fn ranking(&self) -> Ranking {
+        Ranking::Delete
+    }
+
     fn settings(&self) -> Vec<(&'static str, String)> {
         vec![
             ("budget", self.budget.to_string()),
@@ -122,7 +126,7 @@ impl Attack for TextBugger {
         substitution::substitute(instruction, protected, self.budget, &self.constraints, rng, propose)
     }
 
-    /// Every place of the kinds space, deletion, swap and homoglyph, then the near words.
+    /// Spaces, deletions, swaps and homoglyphs at every position, then the near words.
     fn word_candidates(&self, instruction: &str, word: Range<usize>, _: &mut ChaCha8Rng) -> Vec<String> {
         let Some(word) = instruction.get(word) else { return Vec::new() };
         substitution::distinct(KINDS.iter().flat_map(|kind| self.bugs(*kind, word)).collect(), word)

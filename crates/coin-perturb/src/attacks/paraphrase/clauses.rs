@@ -1,4 +1,4 @@
-//! Another order of the clauses of an instruction.
+//! Reorders the clauses of an instruction.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -7,7 +7,7 @@ use super::verbs;
 use crate::Protected;
 use crate::words::{self, Word};
 
-/// Applies one of the rules that fit, chosen at random; `text` is the instruction without its ending `end`.
+/// Applies one of the matching rules, chosen at random; `text` is the instruction without its ending `end`.
 /// Returns the new text and its ending.
 ///
 /// 1. `A. Respond with L` -> `Respond with L. A`
@@ -46,7 +46,7 @@ fn after_doing(text: &str, free: &[Word<'_>]) -> Option<String> {
     let mut pairs = free.windows(2).filter(|pair| pair[0].text.eq_ignore_ascii_case("and"));
     let pair = pairs.find(|pair| verbs::of_base(pair[1].text).is_some())?;
     let object = text[verb.base.len()..pair[0].start].trim_end().trim_end_matches(',');
-    // One clause without a full stop or question in it.
+    // One clause without a period or question mark in it.
     if object.contains(['.', '?', '!', ':', ';']) || object.trim().is_empty() {
         return None;
     }

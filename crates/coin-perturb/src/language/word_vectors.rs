@@ -8,15 +8,16 @@ use std::path::Path;
 
 use coin_core::quote::cut;
 
-use crate::{Neighbor, Neighbors, PerturbError};
+use super::{Neighbor, Neighbors};
+use crate::PerturbError;
 
-/// Word vectors and the neighbors that they give.
+/// Word vectors as a source of neighbors.
 ///
-/// The file has a line `word v1 v2 ..` for each word, its columns apart by ASCII white space; a first line of two whole
-/// numbers is word2vec's header `count dimensions`. GloVe's files and counter-fitted vectors have this form. The file
-/// is read line by line; in memory a word takes four bytes for each dimension.
+/// The file has a line `word v1 v2 ..` for each word, with columns separated by ASCII white space. A first line of two whole
+/// numbers is word2vec's header `count dimensions`. GloVe's files and counter-fitted vectors have this format. The file
+/// is read line by line; in memory a word takes four bytes per dimension.
 ///
-/// A question for neighbors computes the cosine with every word, so it takes time in proportion to the file.
+/// Finding neighbors computes the cosine with every word, so the time is proportional to the number of words.
 ///
 /// ```
 /// use coin_perturb::{Neighbors, WordVectors};
@@ -32,33 +33,33 @@ pub struct WordVectors {
     words: Vec<String>,
     index: HashMap<String, usize>,
     dimensions: usize,
-    /// `[words, dimensions]`, each row of length 1, or 0 where the file has a row of zeros.
+    /// `[words, dimensions]`. Each row has length 1, or 0 if the row in the file is zero.
     rows: Vec<f32>,
     nearest: usize,
     min_cosine: f32,
 }
 
 impl WordVectors {
-    /// The vectors in the file at `path`, with the limits of [`WordVectors::with_limits`] at their defaults.
+    /// Reads the vectors in the file at `path`, with the default limits of [`WordVectors::with_limits`].
     ///
     /// # Errors
-    /// [`PerturbError::Io`], or [`PerturbError::Malformed`] with the line where a row has another number of columns than
-    /// the first one (or the header) says or a value is no finite number, or where the header counts other than the rows.
+    /// [`PerturbError::Io`], or [`PerturbError::Malformed`] with the line if a row has another number of columns than the first row (or
+    /// the header), a value is not a finite number, or the number of rows differs from the header.
     pub fn read(path: &Path) -> Result<WordVectors, PerturbError> {
         let file = File::open(path).map_err(|source| PerturbError::Io { path: path.to_owned(), source })?;
         WordVectors::from_lines(BufReader::with_capacity(1 << 16, file), path)
     }
 
-    /// As [`WordVectors::read`], from text.
+    /// Same as [`WordVectors::read`], from text.
     ///
     /// # Errors
-    /// As [`WordVectors::read`], with `text` in the place of the path.
+    /// Same as [`WordVectors::read`], with `text` instead of the path.
     pub fn parse(text: &str) -> Result<WordVectors, PerturbError> {
         WordVectors::from_lines(text.as_bytes(), Path::new("text"))
     }
 
-    /// The same vectors with at most `nearest` neighbors for a word (default 50) of cosine `min_cosine` or more
-    /// (default 0.6). Both defaults are PromptBench's for TextFooler.
+    /// Sets the maximum number of neighbors of a word (default 50) and their minimum cosine (default 0.6). Both defaults are
+    /// PromptBench's for TextFooler.
     #[must_use]
     pub fn with_limits(mut self, nearest: usize, min_cosine: f32) -> WordVectors {
         (self.nearest, self.min_cosine) = (nearest, min_cosine);
@@ -70,7 +71,7 @@ impl WordVectors {
         self.words.len()
     }
 
-    /// Whether there is no word.
+    /// True if there are no words.
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
     }
@@ -99,8 +100,8 @@ impl WordVectors {
                 break;
             }
             number += 1;
-            let line = std::str::from_utf8(&bytes).map_err(|_| malformed(format!("line {number}: no valid UTF-8")))?;
-            // Words may hold other white space, such as a no-break space.
+            let line = std::str::from_utf8(&bytes).map_err(|_| malformed(format!("line {number}: invalid UTF-8")))?;
+            // Words may contain other white space, such as a no-break space.
             let mut columns = line.split_ascii_whitespace();
             let Some(word) = columns.next() else { continue };
             let columns: Vec<&str> = columns.collect();
@@ -131,14 +132,14 @@ impl WordVectors {
         }
         match header {
             Some(count) if count != rows => {
-                Err(malformed(format!("the header on line 1 counts {count} words, the file has {rows}")))
+                Err(malformed(format!("the header on line 1 promises {count} words, the file has {rows}")))
             }
             _ if rows == 0 => Err(malformed("expected lines `word v1 v2 ..`, found none".to_owned())),
             _ => Ok(vectors),
         }
     }
 
-    /// Adds a word and its vector at length 1. The first of several rows for one word counts.
+    /// Adds a word and its vector, scaled to length 1. The first of several rows of a word counts.
     fn push<'a>(&mut self, word: &str, columns: &[&'a str]) -> Result<(), &'a str> {
         let begin = self.rows.len();
         for column in columns {
@@ -152,7 +153,7 @@ impl WordVectors {
             return Ok(());
         }
         let row = &mut self.rows[begin..];
-        // In f64, since a sum of squares of finite f32 may not be finite in f32.
+        // In f64, since the sum of squares of finite f32 may overflow f32.
         let length = row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
         if length > 0.0 {
             row.iter_mut().for_each(|value| *value = (f64::from(*value) / length) as f32);
@@ -201,7 +202,7 @@ impl Neighbors for WordVectors {
             .map(|position| (cosine(vector, self.row(position)), position))
             .filter(|(cosine, _)| *cosine >= self.min_cosine)
             .collect();
-        // Of equal ones the earlier in the file comes first.
+        // Words with equal cosines are in the order of the file.
         found.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         found.truncate(self.nearest);
         let neighbor =
@@ -235,7 +236,7 @@ mod tests {
         assert_eq!(words(&vectors.clone().with_limits(1, 0.59)), ["b"]);
         assert_eq!(words(&vectors.clone().with_limits(50, 0.7)), ["b"]);
         assert!(vectors.neighbors("z").is_empty() && vectors.neighbors("absent").is_empty());
-        // 4/5 * 3/5 + 3/5 * 4/5, exact but for the rounding of f32.
+        // 4/5 * 3/5 + 3/5 * 4/5, exact up to the rounding of f32.
         assert!((vectors.cosine("b", "C").unwrap() - 0.96).abs() < 1e-6);
         assert_eq!(vectors.cosine("b", "absent"), None);
     }
@@ -256,12 +257,12 @@ mod tests {
         assert_eq!(message("alone\n"), "text: line 1, `alone`: expected 2 columns, found 1");
         assert_eq!(message("a 1 x\n"), "text: line 1, `a`: expected a finite number, found `x`");
         assert_eq!(message("a 1 inf\n"), "text: line 1, `a`: expected a finite number, found `inf`");
-        assert_eq!(message("3 2\na 1 2\n"), "text: the header on line 1 counts 3 words, the file has 1");
+        assert_eq!(message("3 2\na 1 2\n"), "text: the header on line 1 promises 3 words, the file has 1");
         assert_eq!(message(""), "text: expected lines `word v1 v2 ..`, found none");
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("vectors.txt");
         std::fs::write(&path, b"a 1\n\xff 1\n").unwrap();
-        assert!(WordVectors::read(&path).unwrap_err().to_string().ends_with("vectors.txt: line 2: no valid UTF-8"));
+        assert!(WordVectors::read(&path).unwrap_err().to_string().ends_with("vectors.txt: line 2: invalid UTF-8"));
         assert!(WordVectors::read(&folder.path().join("absent")).unwrap_err().to_string().contains("absent"));
     }
 }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use crate::attack::{Attack, Change, Level};
+use super::substitution;
+use crate::attack::{Attack, Change, Level, Ranking};
 use crate::constraint::{Constraints, EmbeddingCosine, Metric, PartOfSpeech, Scope, SentenceSimilarity, StopWords};
-use crate::{Budget, Lexicon, Neighbors, Protected, SurfaceEncoder, substitution, words};
+use crate::{Budget, Lexicon, Neighbors, Protected, SurfaceEncoder, words};
 
 /// Replaces chosen content words by neighbors, in the case of the word replaced. A word without neighbors stays.
 ///
-/// The published attack takes the 50 nearest words by counter-fitted vectors. The built-in lexicon stands in for them;
+/// The published attack takes the 50 nearest words by counter-fitted vectors. The default here is the built-in lexicon;
 /// [`TextFooler::with_neighbors`] takes any other source.
 ///
 /// ```
@@ -26,14 +27,14 @@ use crate::{Budget, Lexicon, Neighbors, Protected, SurfaceEncoder, substitution,
 /// ```
 #[derive(Debug, Clone)]
 pub struct TextFooler {
-    /// How many of the content words (neither stop words nor protected) are replaced, as far as there are neighbors.
-    /// Default: a share of 0.75 (ours): a published set for GLUE instructions changes about three in four.
+    /// The amount of content words (neither stop words nor protected) to replace, as far as they have neighbors.
+    /// Default: a share of 0.75 (this project): a published set for GLUE instructions changes about three in four.
     pub budget: Budget,
-    /// The neighbors; default [`Lexicon::built_in`] (ours).
+    /// The source of neighbors; default [`Lexicon::built_in`] (this project).
     pub neighbors: Arc<dyn Neighbors>,
     /// Default: [`StopWords`]; [`PartOfSpeech`], verbs and nouns exchangeable, and [`EmbeddingCosine`] at least 0.6
-    /// (PromptBench); [`SentenceSimilarity`] in a window of 15 words, angular, at least 0.86 by [`SurfaceEncoder`]
-    /// (window and metric PromptBench's; the bound ours, below which 5 % of PromptBench's published changes lie).
+    /// (PromptBench); [`SentenceSimilarity`] in a window of 15 words, angular, at least 0.86 by [`SurfaceEncoder`]. Window and metric are
+    /// PromptBench's; the bound is this project's, and 5 % of PromptBench's published changes lie below it.
     pub constraints: Constraints,
 }
 
@@ -79,6 +80,10 @@ impl Attack for TextFooler {
         Level::Word
     }
 
+    fn ranking(&self) -> Ranking {
+        Ranking::Delete
+    }
+
     fn settings(&self) -> Vec<(&'static str, String)> {
         vec![
             ("budget", self.budget.to_string()),
@@ -96,7 +101,7 @@ impl Attack for TextFooler {
         substitution::substitute(instruction, protected, self.budget, &self.constraints, rng, propose)
     }
 
-    /// The neighbors in the word's case, nearest first.
+    /// The neighbors in the case of the replaced word, nearest first.
     fn word_candidates(&self, instruction: &str, word: Range<usize>, _: &mut ChaCha8Rng) -> Vec<String> {
         instruction.get(word).map_or_else(Vec::new, |word| substitution::distinct(self.in_case(word), word))
     }

@@ -1,7 +1,7 @@
 //! Function words that are never perturbed.
 
-/// In alphabetical order, lower case. Ours: the words that hold a sentence together. Words that carry part of a task
-/// (`whether`, `either`, `two`, `please`) are left out on purpose, since the published sets change them too.
+/// In alphabetical order, lower case. Selected for this project: the function words of a sentence. Words that describe the task
+/// (`whether`, `either`, `two`, `please`) are deliberately not listed, since the published sets change them too.
 const STOP_WORDS: &[&str] = &[
     "a",
     "about",
@@ -141,7 +141,7 @@ const STOP_WORDS: &[&str] = &[
 /// Length in bytes of the longest stop word.
 const LONGEST: usize = 10;
 
-/// Whether `word`, in any case, is a stop word.
+/// True if `word`, in any case, is a stop word.
 pub(crate) fn contains(word: &str) -> bool {
     if word.len() > LONGEST || !word.is_ascii() {
         return false;

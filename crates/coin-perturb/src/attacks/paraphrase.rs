@@ -1,7 +1,7 @@
-//! The semantic level: another wording of the same instruction, by rules (ours).
+//! The semantic level: another wording of the same instruction, by the rules of this project.
 //!
-//! The paper rewrites instructions with a language model; here three seeded steps do it: other wordings of phrases
-//! ([`phrases`]), another order of clauses ([`clauses`]) and another framing of the request ([`framing`]).
+//! The paper rewrites instructions with a language model. Here, three seeded steps do this: rewording of phrases ([`phrases`]),
+//! reordering of clauses ([`clauses`]) and another framing of the request ([`framing`]).
 
 mod clauses;
 mod framing;
@@ -12,19 +12,20 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::ending;
 use crate::attack::{Attack, Level};
-use crate::{Protected, ending, words};
+use crate::{Protected, words};
 
 /// Rewords an instruction: phrases, order of clauses, imperative or "your task is to ..", roles and politeness.
 ///
-/// The result always differs from the instruction in its words, if anything in it may change.
+/// If any part of the instruction may change, the words of the result always differ from the instruction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Paraphrase {
-    /// Probability that a known phrase is reworded; default 0.85 (ours).
+    /// Probability that a known phrase is reworded; default 0.85 (this project).
     pub phrase_rate: f64,
-    /// Probability that clauses are put in another order where a rule fits; default 0.5 (ours).
+    /// Probability that clauses are reordered if a rule applies; default 0.5 (this project).
     pub clause_rate: f64,
-    /// Probability that the request is framed in another way; default 0.6 (ours).
+    /// Probability that the request is framed in another way; default 0.6 (this project).
     pub frame_rate: f64,
 }
 
@@ -34,7 +35,7 @@ impl Default for Paraphrase {
     }
 }
 
-/// How often the steps are tried anew when they changed nothing or something protected.
+/// Number of attempts if the steps change nothing, or change protected text.
 const ATTEMPTS: usize = 8;
 
 impl Attack for Paraphrase {
@@ -70,7 +71,7 @@ impl Attack for Paraphrase {
             if rng.random_bool(rate(self.clause_rate)) {
                 (text, final_end) = clauses::reorder(&text, &final_end, protected, rng);
             }
-            // The last attempts always frame, which changes any text.
+            // The last attempts always change the framing, which changes every text.
             if rng.random_bool(rate(self.frame_rate)) || attempt >= ATTEMPTS / 2 {
                 text = framing::frame(&text, protected, rng);
             }
@@ -79,7 +80,7 @@ impl Attack for Paraphrase {
                 return result;
             }
         }
-        // Only where the words of the rules are themselves label words.
+        // Happens only if the words of the rules are label words.
         framing::OPENINGS
             .iter()
             .map(|opening| format!("{opening}{instruction}"))
@@ -88,7 +89,7 @@ impl Attack for Paraphrase {
     }
 }
 
-/// A setting as a probability, whatever it holds.
+/// A setting as a probability, for any value.
 fn rate(value: f64) -> f64 {
     if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) }
 }

@@ -1,4 +1,4 @@
-//! Other wordings of known phrases.
+//! Rewords known phrases.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -11,16 +11,16 @@ use super::rate;
 use crate::Protected;
 use crate::words::{self, Word};
 
-/// A phrase in lower case, split into words, and what may stand in its place.
+/// A phrase in lower case, split into words, and its replacements.
 struct Phrase {
     words: Vec<&'static str>,
     wordings: Vec<&'static str>,
 }
 
-/// The phrases by their first word, the longest first.
+/// The phrases by first word, the longest first.
 static PHRASES: LazyLock<HashMap<&'static str, Vec<Phrase>>> = LazyLock::new(|| {
     let mut phrases: HashMap<&str, Vec<Phrase>> = HashMap::new();
-    for line in include_str!("../../lexicon/paraphrases.txt").lines().filter(|line| !line.starts_with('#')) {
+    for line in include_str!("../../../lexicon/paraphrases.txt").lines().filter(|line| !line.starts_with('#')) {
         let Some((phrase, wordings)) = line.split_once("=>") else { continue };
         let words: Vec<&str> = phrase.split_whitespace().collect();
         let Some(first) = words.first() else { continue };
@@ -33,7 +33,7 @@ static PHRASES: LazyLock<HashMap<&'static str, Vec<Phrase>>> = LazyLock::new(|| 
     phrases
 });
 
-/// `text` with each known phrase reworded with probability `probability`, in the case of its first word.
+/// Rewords each known phrase of `text` with probability `probability`, in the case of its first word.
 pub(super) fn reword(text: &str, protected: &Protected, probability: f64, rng: &mut ChaCha8Rng) -> String {
     let free = words::free_words(text, &protected.spans(text));
     let mut edits = Vec::new();
@@ -56,7 +56,7 @@ pub(super) fn reword(text: &str, protected: &Protected, probability: f64, rng: &
     words::apply(text, protected, edits)
 }
 
-/// Whether `phrase` stands at the beginning of `free`, its words apart by single spaces.
+/// True if `free` begins with `phrase`, with single spaces between its words.
 fn stands_at(text: &str, free: &[Word<'_>], phrase: &Phrase) -> bool {
     if free.len() < phrase.words.len() {
         return false;
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn the_lexicon_is_well_formed() {
-        let lines = include_str!("../../lexicon/paraphrases.txt").lines();
+        let lines = include_str!("../../../lexicon/paraphrases.txt").lines();
         let entries = lines.filter(|line| !line.starts_with('#') && !line.is_empty()).count();
         assert_eq!(PHRASES.values().map(Vec::len).sum::<usize>(), entries);
         let distinct: BTreeSet<_> = PHRASES.values().flatten().map(|phrase| phrase.words.clone()).collect();

@@ -4,19 +4,20 @@ use rand::Rng;
 use rand::distr::Alphanumeric;
 use rand_chacha::ChaCha8Rng;
 
+use super::ending;
+use crate::Protected;
 use crate::attack::{Attack, Level};
-use crate::{Protected, ending};
 
 /// Appends a random string of ASCII letters and digits, before the final punctuation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckList {
-    /// Characters of the string; default 10 (paper, PromptBench).
+    /// Number of characters to append; default 10 (paper, PromptBench).
     pub length: usize,
 }
 
 impl CheckList {
-    /// The longest string that [`attack_within`](crate::attack_within) makes of a budget: beyond any model's context.
-    pub const LONGEST: usize = 100_000;
+    /// The longest string that [`attack_within`](crate::attack_within) accepts as a budget: longer than any model's context.
+    pub(crate) const LONGEST: usize = 100_000;
 }
 
 impl Default for CheckList {
@@ -43,7 +44,7 @@ impl Attack for CheckList {
     }
 
     fn perturb(&self, instruction: &str, protected: &Protected, rng: &mut ChaCha8Rng) -> String {
-        // A short string may happen to be a label word; then another is drawn.
+        // A short string may be a label word by chance; then another one is drawn.
         for _ in 0..16 {
             let string: String = (0..self.length).map(|_| char::from(rng.sample(Alphanumeric))).collect();
             let perturbed = ending::insert(instruction, &format!(" {string}"));

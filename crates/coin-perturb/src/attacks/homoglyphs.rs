@@ -1,7 +1,7 @@
 //! Letters that look like ASCII letters.
 
-/// ASCII letters with a letter of another script, or a letter-like sign, that most fonts draw alike. Ours, from the
-/// Unicode character charts; those of `b`, `k`, `r` and `z` are the least alike. In the order of the first.
+/// ASCII letters with a letter of another script, or a letter-like symbol, that looks the same in most fonts. Selected for this project
+/// from the Unicode character charts; those of `b`, `k`, `r` and `z` are the least similar. Sorted by the ASCII letter.
 const HOMOGLYPHS: [(char, char); 52] = [
     ('A', '\u{0410}'),  // Cyrillic
     ('B', '\u{0412}'),  // Cyrillic ve
@@ -57,7 +57,7 @@ const HOMOGLYPHS: [(char, char); 52] = [
     ('z', '\u{1d22}'),  // Latin small capital z
 ];
 
-/// What looks like `grapheme`, if it is one letter of the table.
+/// The homoglyph of `grapheme`, if it is a letter in the table.
 pub(crate) fn of(grapheme: &str) -> Option<char> {
     let mut characters = grapheme.chars();
     let (letter, None) = (characters.next()?, characters.next()) else { return None };
@@ -74,7 +74,7 @@ mod tests {
         for (letter, other) in HOMOGLYPHS {
             assert!(letter.is_ascii_alphabetic() && !other.is_ascii() && other.is_alphabetic(), "{letter}");
             assert_eq!(of(&letter.to_string()), Some(other));
-            // The Armenian, Cherokee and Latin ones have their other case elsewhere; case agrees all the same.
+            // The upper and lower case of Armenian, Cherokee and Latin homoglyphs are in different places, but the case still matches.
             assert_eq!(letter.is_uppercase(), other.is_uppercase(), "{letter}");
         }
         assert_eq!((of("1"), of("e\u{301}"), of("")), (None, None, None));

@@ -1,13 +1,13 @@
-//! Parts of speech by rules: a list of the words of instructions, regular inflections, suffixes (ours).
+//! Parts of speech by the rules of this project: a list of words of instructions, regular inflections, suffixes.
 //!
-//! It stands in for a trained tagger and knows less: it sees a word alone, so it gives every class that the word may
-//! have (`answer`: noun and verb) and cannot choose by the sentence; a word that it neither knows nor recognizes by its
-//! ending may be a noun, a verb or an adjective. It knows English only; a word of other letters may be anything.
+//! The rules replace a trained tagger and are less precise. They look at a single word, so they return every class that the word can
+//! have (`answer`: noun and verb), regardless of the sentence. A word that is neither listed nor recognized by its ending may be a noun,
+//! a verb or an adjective. The rules are for English only; a word in other letters may have any class.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::stop_words;
+use super::stop_words;
 
 /// The classes that a word may belong to.
 ///
@@ -25,16 +25,16 @@ impl WordClasses {
     pub const NOUN: WordClasses = WordClasses(1);
     /// Verbs in any form.
     pub const VERB: WordClasses = WordClasses(2);
-    /// Adjectives, participles that serve as such, numerals.
+    /// Adjectives, participles used as adjectives, numerals.
     pub const ADJECTIVE: WordClasses = WordClasses(4);
     /// Adverbs.
     pub const ADVERB: WordClasses = WordClasses(8);
     /// Articles, pronouns, prepositions, conjunctions, auxiliaries.
     pub const FUNCTION: WordClasses = WordClasses(16);
-    /// Any class but function words.
+    /// All classes except function words.
     pub const OPEN: WordClasses = WordClasses(15);
 
-    /// The classes that `word`, in any case, may have; never none.
+    /// The classes that `word`, in any case, can have; at least one.
     pub fn of(word: &str) -> WordClasses {
         let word = word.to_lowercase();
         let mut found = listed(&word);
@@ -56,16 +56,16 @@ impl WordClasses {
         match by_ending {
             Some((_, classes)) => *classes,
             None if !word.is_ascii() => WordClasses::OPEN,
-            // An unlisted word ends in `s` as a plural or a verb's third person.
+            // An unlisted word that ends in `s` is a plural or the third person of a verb.
             None if word.ends_with('s') && !["ss", "us", "is"].iter().any(|ending| word.ends_with(ending)) => {
                 WordClasses::NOUN | WordClasses::VERB
             }
-            // Adverbs without their ending are few, and listed.
+            // The few adverbs without the usual ending are listed.
             None => WordClasses::NOUN | WordClasses::VERB | WordClasses::ADJECTIVE,
         }
     }
 
-    /// Whether the two have a class in common.
+    /// True if the two have a class in common.
     pub fn meets(self, other: WordClasses) -> bool {
         self.0 & other.0 != 0
     }
@@ -79,7 +79,7 @@ impl std::ops::BitOr for WordClasses {
     }
 }
 
-/// Ending, the classes of the form, what completes the stem to a listed word, and the classes of that word.
+/// Ending, the classes of the form, the text that completes the stem to a listed word, and the classes of that word.
 type Inflection = (&'static str, WordClasses, &'static [&'static str], WordClasses);
 
 const INFLECTIONS: [Inflection; 11] = [
@@ -96,7 +96,7 @@ const INFLECTIONS: [Inflection; 11] = [
     ("est", WordClasses::ADJECTIVE, &["", "e"], WordClasses::ADJECTIVE),
 ];
 
-/// Endings of words that are not listed; the first that fits counts.
+/// Endings of unlisted words; the first match counts.
 const SUFFIXES: [(&str, WordClasses); 38] = [
     ("ly", WordClasses::ADVERB),
     ("ward", WordClasses(4 | 8)),
@@ -140,7 +140,7 @@ const SUFFIXES: [(&str, WordClasses); 38] = [
 
 static LISTED: LazyLock<HashMap<&'static str, WordClasses>> = LazyLock::new(|| {
     let mut listed = HashMap::new();
-    for line in include_str!("../lexicon/word_classes.txt").lines() {
+    for line in include_str!("../../lexicon/word_classes.txt").lines() {
         let Some((name, words)) = line.split_once(": ") else { continue };
         let Some(class) = named(name) else { continue };
         for word in words.split_whitespace() {
@@ -162,7 +162,7 @@ fn named(name: &str) -> Option<WordClasses> {
     }
 }
 
-/// The classes of a word in lower case that is listed or a stop word; else none.
+/// The classes of a word in lower case that is listed or a stop word; otherwise empty.
 fn listed(word: &str) -> WordClasses {
     let listed = LISTED.get(word).copied().unwrap_or(WordClasses(0));
     if stop_words::contains(word) { listed | WordClasses::FUNCTION } else { listed }
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn the_list_is_well_formed() {
-        for line in include_str!("../lexicon/word_classes.txt").lines() {
+        for line in include_str!("../../lexicon/word_classes.txt").lines() {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }

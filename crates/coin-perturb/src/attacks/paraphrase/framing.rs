@@ -32,7 +32,7 @@ pub(super) const OPENINGS: [&str; 7] = [
     "We need your view. ",
 ];
 
-/// Framings that are taken away, which leaves an imperative.
+/// Framings that can be removed, which leaves an imperative.
 const REMOVABLE: [&str; 8] = [
     "please ",
     "kindly ",
@@ -44,8 +44,8 @@ const REMOVABLE: [&str; 8] = [
     "i want you to ",
 ];
 
-/// `text` in another frame: an imperative gets one or an opening sentence, a framed one may lose its frame, anything
-/// else gets an opening sentence.
+/// Changes the framing of `text`: an imperative gets a framing or an opening sentence, a framed text may lose its framing, any other text
+/// gets an opening sentence.
 pub(super) fn frame(text: &str, protected: &Protected, rng: &mut ChaCha8Rng) -> String {
     let free = words::free_words(text, &protected.spans(text));
     if verbs::leading(text, &free).is_some() && rng.random_bool(0.75) {

@@ -5,26 +5,26 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use crate::{Lexicon, WordClasses, cuts, stop_words, words};
+use super::{Lexicon, WordClasses, stop_words};
+use crate::{cuts, words};
 
-/// What a masked language model does: words for a place, by what stands around it. An implementation by a model takes
-/// the place of [`InstructionWords`] wherever one is held.
+/// Predicts words for a place in a text from its surroundings, like a masked language model. An implementation with a model can
+/// replace [`InstructionWords`] everywhere.
 pub trait MaskedWords: fmt::Debug + Send + Sync {
-    /// What it is, for the recipe.
+    /// A description for the recipe.
     fn describe(&self) -> String;
 
-    /// At most `count` words for the place of the word at `word`, a byte range of `text`: likeliest first, without
-    /// repetitions and without the word itself; the caller sets their case.
+    /// Returns at most `count` words for the place of the word at the byte range `word` of `text`: likeliest first, without
+    /// repetitions and without the word itself. The caller sets their case.
     fn candidates(&self, text: &str, word: Range<usize>, count: usize) -> Vec<String>;
 }
 
-/// Words of instructions, from tables. Ours; it needs no model.
+/// Words of instructions, from tables written for this project, without a model.
 ///
-/// First come words that fit both the word before and the word after, then neighbors of the word in the built-in lexicon,
-/// then words that fit one side and share a part of speech with the word, then any of the tables that share one, then
-/// any that fit one side. It knows pairs of
-/// words in English instructions and nothing else of the text, so what it gives is often less fluent than a model's. For
-/// a word that is not of ASCII letters it has nothing.
+/// The order is: words that fit both the word before and the word after; neighbors of the word in the built-in lexicon; words that fit
+/// one side and share a part of speech with the word; all other words of the tables that share one; all other words that fit one side.
+/// The tables contain only pairs of words in English instructions, so the results are often less fluent than those of a model. A word
+/// with other than ASCII letters has no candidates.
 ///
 /// ```
 /// use coin_perturb::{InstructionWords, MaskedWords};
@@ -36,16 +36,16 @@ pub struct InstructionWords;
 
 #[derive(Default)]
 struct Contexts {
-    /// What comes after a word, and what before it.
+    /// The words that follow a word, and those that precede it.
     after: HashMap<&'static str, Vec<&'static str>>,
     before: HashMap<&'static str, Vec<&'static str>>,
-    /// All words that the lists have, each once, in their order.
+    /// All words of the lists, each once, in their order.
     all: Vec<&'static str>,
 }
 
 static CONTEXTS: LazyLock<Contexts> = LazyLock::new(|| {
     let mut contexts = Contexts::default();
-    for line in include_str!("../lexicon/contexts.txt").lines().filter(|line| !line.starts_with('#')) {
+    for line in include_str!("../../lexicon/contexts.txt").lines().filter(|line| !line.starts_with('#')) {
         let Some((place, list)) = line.split_once(": ") else { continue };
         let list: Vec<&str> = list.split_whitespace().collect();
         for word in &list {
@@ -101,10 +101,9 @@ impl MaskedWords for InstructionWords {
     }
 }
 
-/// The nearest word of `text`, in lower case: its last one where `last`, else its first. `start` or `end` where
-/// the sentence ends in between.
+/// The last (if `last`) or the first word of `text`, in lower case. `start` or `end` if the sentence ends in between.
 fn beside(text: &str, last: bool) -> String {
-    // As much of the text as it takes to find a word, or the end of the sentence.
+    // Only as much of the text as needed to find a word or the end of the sentence.
     let mut cuts = 2;
     loop {
         let part = match last {
@@ -134,7 +133,7 @@ mod tests {
 
     #[test]
     fn the_table_is_well_formed() {
-        let lines = include_str!("../lexicon/contexts.txt").lines();
+        let lines = include_str!("../../lexicon/contexts.txt").lines();
         let entries = lines.filter(|line| !line.is_empty() && !line.starts_with('#')).count();
         assert_eq!(CONTEXTS.after.len() + CONTEXTS.before.len(), entries);
         for list in CONTEXTS.after.values().chain(CONTEXTS.before.values()) {
@@ -144,7 +143,7 @@ mod tests {
 
     #[test]
     fn both_sides_come_first() {
-        // `decide` comes after `and` and before `whether`; `answer` does only the one.
+        // `decide` follows `and` and precedes `whether`; `answer` fits only one side.
         let found = candidates("Read it and say whether it is", "say", 48);
         let place = |word: &str| found.iter().position(|found| found == word);
         assert_eq!(found[0], "decide");

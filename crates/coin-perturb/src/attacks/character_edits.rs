@@ -4,7 +4,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// A word as its graphemes. Marks that are not seen, such as those of direction, stay where they are.
+/// A word as its graphemes. Invisible marks, such as those of text direction, are never moved.
 pub(crate) struct Spelling<'a>(Vec<&'a str>);
 
 impl<'a> Spelling<'a> {
@@ -62,8 +62,8 @@ impl<'a> Spelling<'a> {
     }
 }
 
-/// Whether `grapheme` is a mark that steers its surroundings and is not itself seen, such as one of direction: a word
-/// that lost or moved it would look the same, or the text around it other.
+/// True if `grapheme` is an invisible mark, such as one of text direction. A word without it would look the same, or would change how
+/// the surrounding text looks.
 fn is_invisible(grapheme: &str) -> bool {
     grapheme.chars().all(|character| {
         character.is_control()
@@ -74,7 +74,7 @@ fn is_invisible(grapheme: &str) -> bool {
     })
 }
 
-/// The graphemes as one word, unless some of them would fuse.
+/// The graphemes as one word; `None` if some of them would merge.
 fn joined(graphemes: &[&str]) -> Option<String> {
     let word = graphemes.concat();
     (word.is_ascii() || word.graphemes(true).eq(graphemes.iter().copied())).then_some(word)
@@ -105,16 +105,16 @@ mod tests {
     }
 
     #[test]
-    fn graphemes_neither_part_nor_fuse() {
+    fn graphemes_neither_split_nor_merge() {
         let word = Spelling::new("re\u{301}s");
         assert_eq!((word.len(), word.swapped(0).as_deref()), (3, Some("e\u{301}rs")));
-        // A mark of direction is neither removed nor moved.
+        // A mark of text direction is neither removed nor moved.
         let word = Spelling::new("a\u{200f}b");
         assert_eq!(
             (word.without(1), word.swapped(0), word.swapped(1), word.substituted(1, "x")),
             (None, None, None, None)
         );
-        // The halves of a flag would fuse without the letter between them.
+        // The halves of a flag would merge without the letter between them.
         assert_eq!(Spelling::new("\u{1f1e9}x\u{1f1ea}").without(1), None);
     }
 }

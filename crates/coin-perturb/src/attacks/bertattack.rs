@@ -1,5 +1,4 @@
-//! BertAttack: chosen words replaced by what a masked language model puts in their place (Li et al., 2020;
-//! PromptBench's word level).
+//! BertAttack: replaces words by the predictions of a masked language model (Li et al., 2020; PromptBench's word level).
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,27 +6,28 @@ use std::sync::Arc;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use super::substitution;
 use crate::attack::{Attack, Change, Level};
 use crate::constraint::{Constraints, Metric, Scope, SentenceSimilarity, StopWords};
-use crate::{Budget, InstructionWords, MaskedWords, Protected, SurfaceEncoder, substitution, words};
+use crate::{Budget, InstructionWords, MaskedWords, Protected, SurfaceEncoder, words};
 
-/// Replaces chosen content words by words that fit the context, in the case of the word replaced.
+/// Replaces content words by words that fit the context, in the case of the replaced word.
 ///
-/// The published attack asks BERT; the built-in [`InstructionWords`] stands in for it, and
-/// [`BertAttack::with_words`] takes a model. A frozen perturbation draws among the twelve likeliest (ours). Pieces of words, which the published attack recombines, are not treated.
+/// The published attack uses BERT. The default here is the built-in [`InstructionWords`]; [`BertAttack::with_words`] takes a model. A
+/// frozen perturbation draws among the twelve likeliest words (this project). The recombination of word pieces in the published attack
+/// is not implemented.
 #[derive(Debug, Clone)]
 pub struct BertAttack {
-    /// How many of the content words (neither stop words nor protected) are replaced. Default: a share of 0.65 (ours;
-    /// no frozen set of this attack is published, and PromptBench's searches change nine words by it where they change
-    /// ten by TextFooler).
+    /// The amount of content words (neither stop words nor protected) to replace. Default: a share of 0.65 (this project; no frozen
+    /// set of this attack is published, and PromptBench's searches change nine words with it for ten with TextFooler).
     pub budget: Budget,
-    /// How many candidates a word has; default 48 (PromptBench).
+    /// Number of candidates per word; default 48 (PromptBench).
     pub candidates: usize,
-    /// Where they come from.
+    /// The source of the candidates.
     pub words: Arc<dyn MaskedWords>,
     /// Default: [`StopWords`]; [`SentenceSimilarity`] to the clean instruction, cosine, at least 0.73 by
-    /// [`SurfaceEncoder`] (metric and scope PromptBench's; the bound ours, below which 5 % of PromptBench's published
-    /// prompts lie). An instruction of fewer than ten words is not held to it (ours: one word is too much of it).
+    /// [`SurfaceEncoder`]. Metric and scope are PromptBench's; the bound is this project's, and 5 % of PromptBench's published prompts
+    /// lie below it. It does not apply to instructions of fewer than ten words (this project: one word is too large a part of them).
     pub constraints: Constraints,
 }
 
@@ -83,7 +83,7 @@ impl Attack for BertAttack {
         substitution::substitute(instruction, protected, self.budget, &self.constraints, rng, propose)
     }
 
-    /// What the source gives, in the word's case, likeliest first.
+    /// The words of the source, in the case of the replaced word, likeliest first.
     fn word_candidates(&self, instruction: &str, word: Range<usize>, _: &mut ChaCha8Rng) -> Vec<String> {
         let Some(head) = instruction.get(word.clone()) else { return Vec::new() };
         let found = self.words.candidates(instruction, word, self.candidates);
@@ -95,8 +95,8 @@ impl Attack for BertAttack {
     }
 }
 
-/// Of so many candidates a frozen perturbation draws one. A search may take an unlikely one where it hurts the model; a
-/// random draw from all of them would only be less fluent.
+/// Number of candidates that a frozen perturbation draws from. A search may take an unlikely word because it hurts the model; a random
+/// draw from all words would only be less fluent.
 const LIKELIEST: usize = 12;
 
 #[cfg(test)]
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
     use coin_core::stream::keyed;
 
-    /// Knows one place.
+    /// Knows one context.
     #[derive(Debug)]
     struct Model;
 
@@ -140,7 +140,7 @@ mod tests {
                 |seed| crate::audit::words_changed(text, &attack.perturb(text, &protected, &mut keyed(seed, &[])));
             (0..20).map(words).sum::<usize>()
         };
-        // Five content words of thirteen, in twenty texts; the default bound leaves some of them.
+        // Five content words of thirteen, in twenty texts; the default bound leaves some of them unchanged.
         assert_eq!(changed(Constraints::default()), 100);
         assert!((20..100).contains(&changed(BertAttack::default().constraints)));
     }

@@ -1,11 +1,11 @@
-//! The verbs with which an instruction begins.
+//! The verbs that instructions begin with.
 
 /// A verb in its base form and its gerund.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Verb {
     pub base: &'static str,
     pub gerund: &'static str,
-    /// Whether it asks for the answer.
+    /// True if the verb requests the answer.
     pub answers: bool,
 }
 

@@ -3,17 +3,17 @@
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
+use super::ending;
+use crate::Protected;
 use crate::attack::{Attack, Level};
-use crate::{Protected, ending};
 
-/// Appends ` and true is true `, ` and false is not true `, or the first five times over, before the final
-/// punctuation.
+/// Appends ` and true is true `, ` and false is not true `, or five repetitions of the first, before the final punctuation.
 ///
-/// Where `true` or `false` is a label word the appended text holds it too; that is the attack, and the audit says so.
+/// If `true` or `false` is a label word, the appended text contains it too. This is part of the attack, and the audit shows it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StressTest;
 
-/// What is appended (PromptBench).
+/// The texts to append (PromptBench).
 const APPENDED: [(&str, usize); 3] =
     [(" and true is true ", 1), (" and false is not true ", 1), (" and true is true ", 5)];
 

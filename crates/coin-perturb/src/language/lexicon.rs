@@ -1,4 +1,4 @@
-//! Word neighbors for word substitution.
+//! Neighbors of words from a lexicon.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -7,30 +7,31 @@ use std::sync::{Arc, LazyLock};
 use coin_core::quote::cut;
 use serde_json::Value;
 
-use crate::{Neighbor, Neighbors, PerturbError};
+use super::{Neighbor, Neighbors};
+use crate::PerturbError;
 
 static BUILT_IN: LazyLock<Arc<Lexicon>> =
-    LazyLock::new(|| Arc::new(Lexicon::parse(include_str!("../lexicon/neighbors.txt")).unwrap_or_default()));
+    LazyLock::new(|| Arc::new(Lexicon::parse(include_str!("../../lexicon/neighbors.txt")).unwrap_or_default()));
 
-/// Head words and the words that may take their place.
+/// Head words and their replacements.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lexicon {
     neighbors: HashMap<String, Vec<String>>,
 }
 
 impl Lexicon {
-    /// The lexicon that comes with the crate: about 400 words that instructions are made of, with neighbors of the
-    /// slightly-off kind that substitution by embeddings produces. Ours.
+    /// The built-in lexicon, written for this project: about 400 words that are common in instructions, with slightly inaccurate
+    /// neighbors like those of a substitution by embeddings.
     pub fn built_in() -> Arc<Lexicon> {
         Arc::clone(&BUILT_IN)
     }
 
-    /// A lexicon from text: a line per head word, `head: neighbor, neighbor`, all in lower case; empty lines and
-    /// lines that begin with `#` are skipped.
+    /// Parses a lexicon: one line per head word, `head: neighbor, neighbor`, all in lower case. Empty lines and lines that begin with
+    /// `#` are skipped.
     ///
     /// # Errors
-    /// [`PerturbError::Lexicon`] with the line, where a line has no colon, no neighbor, an empty or repeated word, or a
-    /// head word that an earlier line has.
+    /// [`PerturbError::Lexicon`] with the line, if a line is missing the colon or neighbors, has an empty or repeated word, or repeats a
+    /// head word.
     ///
     /// ```
     /// let lexicon = coin_perturb::Lexicon::parse("# verbs\ndecide: settle, fix\n")?;
@@ -61,18 +62,18 @@ impl Lexicon {
                 }
             }
             if neighbors.insert(head.clone(), words).is_some() {
-                return Err(malformed(format!("`{}` has an entry already", cut(&head))));
+                return Err(malformed(format!("`{}` already has an entry", cut(&head))));
             }
         }
         Ok(Lexicon { neighbors })
     }
 
-    /// A lexicon from a JSON file `{word: [neighbor, ..]}`, nearest first, as neighbor lists of counter-fitted vectors
-    /// are published. A word may have an empty list; the word itself and repetitions in a list are left out, and of two
-    /// heads that differ in case the one in lower case counts.
+    /// Reads a lexicon from a JSON file `{word: [neighbor, ..]}`, nearest first, the format of published neighbor lists of counter-fitted
+    /// vectors. Lists may be empty. The word itself and repetitions in a list are dropped. If two heads differ only in case, the one in
+    /// lower case is used.
     ///
     /// # Errors
-    /// [`PerturbError::Io`], or [`PerturbError::Malformed`] with the word whose entry is no list of words.
+    /// [`PerturbError::Io`], or [`PerturbError::Malformed`] with the word whose entry is not a list of words.
     pub fn read_json(path: &Path) -> Result<Lexicon, PerturbError> {
         let malformed = |message: String| PerturbError::Malformed { path: path.to_owned(), message };
         let json = std::fs::read(path).map_err(|source| PerturbError::Io { path: path.to_owned(), source })?;
@@ -92,13 +93,13 @@ impl Lexicon {
                     words.push(word);
                 }
             }
-            // Upper case comes first in the order of a map, so that lower case has the last word.
+            // Upper case is first in the order of the map, so lower case overwrites it.
             neighbors.insert(head.to_lowercase(), words);
         }
         Ok(Lexicon { neighbors })
     }
 
-    /// The neighbors of `word` in any case; none for an unknown word.
+    /// The neighbors of `word` in any case; empty for an unknown word.
     pub fn get(&self, word: &str) -> &[String] {
         let found = match self.neighbors.get(word) {
             Some(found) => Some(found),
@@ -112,7 +113,7 @@ impl Lexicon {
         self.neighbors.len()
     }
 
-    /// Whether there is no head word.
+    /// True if the lexicon is empty.
     pub fn is_empty(&self) -> bool {
         self.neighbors.is_empty()
     }
@@ -134,12 +135,12 @@ mod tests {
 
     #[test]
     fn the_built_in_lexicon_is_well_formed() {
-        let lexicon = Lexicon::parse(include_str!("../lexicon/neighbors.txt")).unwrap();
+        let lexicon = Lexicon::parse(include_str!("../../lexicon/neighbors.txt")).unwrap();
         assert!((250..=420).contains(&lexicon.len()), "{}", lexicon.len());
         for (head, words) in &lexicon.neighbors {
             assert!((2..=5).contains(&words.len()), "{head}");
             assert!(words.iter().all(|word| word.bytes().all(|byte| byte.is_ascii_lowercase())), "{head}: {words:?}");
-            assert!(!crate::stop_words::contains(head), "{head} is a stop word and would never be looked up");
+            assert!(!crate::language::stop_words::contains(head), "{head} is a stop word and would never be looked up");
         }
     }
 
@@ -167,6 +168,6 @@ mod tests {
         let message = |text| Lexicon::parse(text).unwrap_err().to_string();
         assert_eq!(message("a: b\nno colon"), "lexicon line 2: expected `head: neighbor, neighbor`, found `no colon`");
         assert_eq!(message("a: b, b"), "lexicon line 1: `a` has the empty or repeated neighbor `b`");
-        assert_eq!(message("a: b\na: c"), "lexicon line 2: `a` has an entry already");
+        assert_eq!(message("a: b\na: c"), "lexicon line 2: `a` already has an entry");
     }
 }

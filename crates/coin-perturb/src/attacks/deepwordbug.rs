@@ -5,22 +5,24 @@ use std::ops::Range;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
+use super::character_edits::{Spelling, letter};
+use super::substitution;
 use crate::attack::{Attack, Change, Level};
-use crate::character_edits::{Spelling, letter};
 use crate::constraint::{Constraints, EditDistance, StopWords};
-use crate::{Budget, Protected, substitution};
+use crate::{Budget, Protected};
 
 /// Swaps two neighbors, substitutes, deletes or inserts one character in chosen words.
 ///
-/// Any character of a word may change, the first and the last included, and a new character is a random ASCII letter of
-/// either case (TextAttack's recipe, which PromptBench runs). A letter is inserted in front of a character, so none is
-/// appended. A word of one character is substituted or gets a letter in front; TextAttack leaves it alone.
+/// Any character of a word may change, including the first and the last, and a new character is a random ASCII letter of
+/// either case (TextAttack's recipe, which PromptBench runs). A letter is inserted before a character, so none is
+/// appended. A word of one character is substituted or gets a letter before it; TextAttack does not change it.
 ///
-/// A frozen perturbation chooses words at random among those that are neither stop words nor protected, since it has no
-/// model to rank them, and edits each at most once.
+/// A frozen perturbation does not have a model to rank words, so it chooses them at random among those that are neither stop words nor
+/// protected. It edits each word at most once.
 #[derive(Debug, Clone)]
 pub struct DeepWordBug {
-    /// How many of the words that may change do change. Default: a share of 0.9 (ours): a published set for GLUE instructions changes about nine in ten.
+    /// The amount of words to change. Default: a share of 0.9 (this project): a published set for GLUE instructions changes about nine
+    /// in ten.
     pub budget: Budget,
     /// Default: [`StopWords`], and [`EditDistance`] at most 30 (PromptBench).
     pub constraints: Constraints,
@@ -35,7 +37,7 @@ impl Default for DeepWordBug {
     }
 }
 
-/// How many edits of a chosen word are drawn before it is left as it is.
+/// Number of edits that are drawn for a chosen word before it is left unchanged.
 const DRAWS: usize = 4;
 
 impl Attack for DeepWordBug {
@@ -63,8 +65,8 @@ impl Attack for DeepWordBug {
         substitution::substitute(instruction, protected, self.budget, &self.constraints, rng, propose)
     }
 
-    /// All swaps of two neighbors, then every character substituted, deleted, and preceded by a letter. The letters are
-    /// drawn from `rng`, one for each place, as TextAttack draws them.
+    /// All swaps of two neighbors, then all substitutions, deletions and insertions of one character. The letters are drawn from `rng`,
+    /// one per position, as in TextAttack.
     fn word_candidates(&self, instruction: &str, word: Range<usize>, rng: &mut ChaCha8Rng) -> Vec<String> {
         let Some(word) = instruction.get(word) else { return Vec::new() };
         let spelling = Spelling::new(word);
@@ -96,7 +98,7 @@ fn edit(spelling: &Spelling, rng: &mut ChaCha8Rng) -> Option<String> {
 
 /// The word with another letter at `place`.
 fn substitution(spelling: &Spelling, place: usize, rng: &mut ChaCha8Rng) -> Option<String> {
-    // Two letters that both equal the character, or fuse with what follows, are too rare to go on.
+    // Two failures in a row (the same letter, or one that merges with the next character) are too rare to try again.
     spelling.substituted(place, &letter(rng)).or_else(|| spelling.substituted(place, &letter(rng)))
 }
 
@@ -144,7 +146,7 @@ mod tests {
 
     #[test]
     fn every_frozen_edit_is_a_candidate_of_the_search() {
-        // With letters of any kind: what differs is only the letter drawn, so masked letters are compared.
+        // Only the drawn letters differ, so they are masked before the comparison.
         let shape = |word: &str| -> String { word.chars().map(|c| if "cat".contains(c) { c } else { '?' }).collect() };
         let search: BTreeSet<String> = (0..50)
             .flat_map(|seed| DeepWordBug::default().word_candidates("cat", 0..3, &mut keyed(seed, &[])))

@@ -1,21 +1,20 @@
-//! What an attack may not touch: label words, `{placeholders}` and the response marker.
+//! Text that attacks must not change: label words, `{placeholders}` and the response marker.
 
 use std::ops::Range;
 
 /// The marker that introduces the answer.
 pub(crate) const MARKER: &str = "### Response:";
 
-/// The separators between the parts of a multi-word label, all taken as equal.
+/// True for the separators between the parts of a multi-word label, which all count as equal.
 fn is_separator(character: char) -> bool {
     matches!(character, '_' | '-' | '\u{2010}' | '\u{2011}') || character.is_whitespace()
 }
 
-/// The label words of a task, which must come out of a perturbation as they went in. `{placeholders}` and the
-/// marker `### Response:` are always protected.
+/// The label words of a task, which no perturbation may change. `{placeholders}` and the marker `### Response:` are always protected.
 ///
-/// A label word is found in any case, quoted or not, and in any joining of its parts: `not_equivalent` protects
-/// `not_equivalent`, `Not equivalent` and `NOT-EQUIVALENT`. It is found as a whole word: `entailment` does not protect
-/// `entailments`. A label that begins or ends with a sign, such as `+`, needs no word boundary on that side.
+/// A label word is found in any case, quoted or not, and with any separator between its parts: `not_equivalent` protects
+/// `not_equivalent`, `Not equivalent` and `NOT-EQUIVALENT`. Only whole words are found: `entailment` does not protect
+/// `entailments`. A label that begins or ends with a symbol, such as `+`, needs no word boundary on that side.
 ///
 /// ```
 /// let protected = coin_perturb::Protected::new(["not_equivalent"]);
@@ -24,12 +23,12 @@ fn is_separator(character: char) -> bool {
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Protected {
-    /// Label words in lower case, separators as `_`; the longest first.
+    /// Label words in lower case with `_` as separator, the longest first.
     labels: Vec<Vec<char>>,
 }
 
 impl Protected {
-    /// Protects `label_words` beside placeholders and marker. Empty words are ignored.
+    /// Protects `label_words` in addition to placeholders and the marker. Empty words are ignored.
     pub fn new<S: AsRef<str>>(label_words: impl IntoIterator<Item = S>) -> Self {
         let mut labels = Vec::new();
         for word in label_words {
@@ -44,7 +43,7 @@ impl Protected {
         Protected { labels }
     }
 
-    /// The byte ranges of `text` that may not change: ascending, without overlap, at character boundaries.
+    /// Returns the byte ranges of `text` that must not change: ascending, without overlap, at character boundaries.
     pub fn spans(&self, text: &str) -> Vec<Range<usize>> {
         let mut spans = Vec::new();
         self.label_spans(text, &mut spans);
@@ -53,12 +52,12 @@ impl Protected {
         merge(spans)
     }
 
-    /// The protected pieces of `text`, in the order of the text.
+    /// Returns the protected pieces of `text`, in the order of the text.
     pub fn pieces<'a>(&self, text: &'a str) -> Vec<&'a str> {
         self.spans(text).into_iter().map(|span| &text[span]).collect()
     }
 
-    /// Whether `perturbed` holds the very protected pieces of `clean`, each as often, in any order.
+    /// True if `perturbed` contains the protected pieces of `clean` unchanged and equally often, in any order.
     pub fn intact(&self, clean: &str, perturbed: &str) -> bool {
         let (mut before, mut after) = (self.pieces(clean), self.pieces(perturbed));
         before.sort_unstable();
@@ -66,8 +65,8 @@ impl Protected {
         before == after
     }
 
-    /// As [`intact`](Protected::intact) for the word at `word` of `before` replaced by `with`, from the surroundings of the
-    /// word alone; `None` where these cannot tell.
+    /// Same as [`intact`](Protected::intact) for the replacement of the word at `word` of `before` by `with`, computed from the
+    /// surroundings of the word only; `None` if they do not suffice.
     pub(crate) fn keeps(&self, before: &str, word: Range<usize>, with: &str) -> Option<bool> {
         let old = &before[word.clone()];
         // A brace may open or close a placeholder anywhere.
@@ -87,14 +86,14 @@ impl Protected {
         }
         let around = self.around(before, &word);
         let (found, new) = (self.near(before, &around, &word, old)?, self.near(before, &around, &word, with)?);
-        // What begins before the word or right behind it is as it was, so the rest of the text is read as before.
+        // Label words that begin before the word or right after it are unchanged, so the rest of the text is read as before.
         let alike = found.before == new.before && found.behind == new.behind;
         (alike && !found.inside).then_some(!new.inside)
     }
 
-    /// A range of `text` around `word` that holds every label word that could reach into it, with the character before.
+    /// A range of `text` around `word` that contains every label word that could overlap it, and one character before.
     fn around(&self, text: &str, word: &Range<usize>) -> Range<usize> {
-        // A label word has at most so many characters, and separators at so many places; one more of each shows its end.
+        // The maximum of characters and of separators in a label word, and one more of each to see its end.
         let longest = self.labels.iter().map(Vec::len).max().unwrap_or(0) + 2;
         let joints = |label: &Vec<char>| label.iter().filter(|character| **character == '_').count();
         let joints = self.labels.iter().map(joints).max().unwrap_or(0) + 2;
@@ -116,14 +115,13 @@ impl Protected {
         begin..end
     }
 
-    /// The label words near `word`, a range of `around`, with `inner` in its place; `None` where one reaches over an end of
-    /// the word.
+    /// The label words near `word` inside `around`, with `inner` in place of the word; `None` if one crosses an end of the word.
     fn near(&self, text: &str, around: &Range<usize>, word: &Range<usize>, inner: &str) -> Option<Near> {
         let local = [&text[around.start..word.start], inner, &text[word.end..around.end]].concat();
         let (start, end) = (word.start - around.start, word.start - around.start + inner.len());
         let folded = folded(&local);
         let mut near = Near::default();
-        // Where the text begins earlier, its first character here has lost the one before it.
+        // If the text begins earlier, the character before the first one here is unknown.
         for at in usize::from(around.start > 0)..folded.len() {
             let from = folded[at].0;
             if from > end {
@@ -198,18 +196,18 @@ impl Protected {
     }
 }
 
-/// Label words around a word, by places in the text around it.
+/// Label words around a word, by their positions in the surrounding text.
 #[derive(Default)]
 struct Near {
-    /// Where those begin and end that begin before the word.
+    /// Begin and end of those that begin before the word.
     before: Vec<(usize, usize)>,
-    /// Whether one lies within the word.
+    /// True if one lies within the word.
     inside: bool,
-    /// The length of the one that begins right behind the word.
+    /// The length of the label word that begins right after the word.
     behind: Option<usize>,
 }
 
-/// The characters of `text` in lower case with the offset of the character they come from.
+/// The characters of `text` in lower case, each with the offset of its original character.
 fn folded(text: &str) -> Vec<(usize, char)> {
     let mut folded = Vec::with_capacity(text.len());
     for (offset, character) in text.char_indices() {
@@ -276,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn the_surroundings_tell_what_the_whole_text_does() {
+    fn surroundings_and_whole_text_agree() {
         use rand::Rng;
         let labels = ["yes", "not_equivalent", "a_a", "a", "b a", "+", "x-1", "\u{130}d", "ab"];
         let pieces = ["a", "b", " ", "-", "yes", "not", "equivalent", "x", "1", "+", "\u{130}", "d", "{", "}", "#"];
@@ -291,7 +289,7 @@ mod tests {
             let (left, word, right, with) = (text(20), text(3), text(20), text(3));
             let (before, after) = (format!("{left}{word}{right}"), format!("{left}{with}{right}"));
             let place = left.len()..left.len() + word.len();
-            // A word that may change lies in nothing that is protected.
+            // A word that may change does not overlap protected text.
             if protected.spans(&before).iter().any(|span| span.start < place.end && span.end > place.start) {
                 continue;
             }
@@ -304,15 +302,15 @@ mod tests {
     }
 
     #[test]
-    fn labels_of_signs_stand_anywhere() {
+    fn labels_of_symbols_need_no_word_boundary() {
         let protected = Protected::new(["+", "-1"]);
-        // A minus sign joins like a hyphen does, so only the digit is left of the second label.
+        // A minus sign is a separator like a hyphen, so only the digit of the second label remains.
         assert_eq!(protected.pieces("a+b 1 c11"), ["+", "1"]);
     }
 
     #[test]
     fn lower_case_of_several_characters() {
-        // U+0130 is two characters in lower case: offsets stay those of the text.
+        // U+0130 has two characters in lower case; offsets still refer to the text.
         let protected = Protected::new(["\u{130}d"]);
         assert_eq!(protected.spans("a \u{130}D b"), vec![std::ops::Range { start: 2, end: 5 }]);
         assert!(Protected::new(["i"]).spans("\u{130}").is_empty());

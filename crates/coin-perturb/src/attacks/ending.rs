@@ -1,19 +1,19 @@
-//! Where a sentence-level attack inserts its text.
+//! The place at which a sentence-level attack inserts its text.
 
-use crate::protect::MARKER;
+use crate::protected::MARKER;
 
-/// Splits `instruction` in front of the first response marker.
+/// Splits `instruction` before the first response marker.
 pub(crate) fn split_marker(instruction: &str) -> (&str, &str) {
     instruction.split_at(instruction.find(MARKER).unwrap_or(instruction.len()))
 }
 
-/// Splits `text` in front of its final punctuation (`.`, `:`, `?`, `!`) and the white space after it.
+/// Splits `text` before its final punctuation (`.`, `:`, `?`, `!`) and the white space after it.
 pub(crate) fn split_ending(text: &str) -> (&str, &str) {
     let core = text.trim_end().trim_end_matches(['.', ':', '?', '!']).trim_end();
     text.split_at(core.len())
 }
 
-/// `instruction` with `insert` after its last word, before the final punctuation and the response marker.
+/// Inserts `insert` after the last word of `instruction`, before the final punctuation and the response marker.
 pub(crate) fn insert(instruction: &str, insert: &str) -> String {
     let (body, _) = split_marker(instruction);
     let (core, _) = split_ending(body);

@@ -1,4 +1,4 @@
-//! The semantic level by a model: an instruction rewritten by it, or by rules where that fails (paper, section 4.1).
+//! The semantic level with a model: the model rewrites an instruction, and rules do if it fails (paper, section 4.1).
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,24 +6,24 @@ use std::sync::Arc;
 use rand::RngCore;
 use rand_chacha::ChaCha8Rng;
 
+use super::Paraphrase;
 use crate::attack::{Attack, Level};
-use crate::{Paraphrase, PerturbError, Protected};
+use crate::{PerturbError, Protected};
 
-/// Rewrites instructions, as the paper has a language model do.
+/// Rewrites instructions, as a language model does in the paper.
 pub trait Rewriter: fmt::Debug + Send + Sync {
-    /// What it is, for the recipe: the model's name and how it decodes.
+    /// A description for the recipe: the model's name and its decoding settings.
     fn describe(&self) -> String;
 
-    /// `instruction` in other words. `seed` decides where the rewriter draws at random; the same two arguments give the
-    /// same text.
+    /// Returns `instruction` in other words. `seed` determines all random choices: the same two arguments give the same text.
     ///
     /// # Errors
-    /// [`PerturbError::Rewrite`], where there is no rewriting.
+    /// [`PerturbError::Rewrite`] if there is no rewriting.
     fn rewrite(&self, instruction: &str, seed: u64) -> Result<String, PerturbError>;
 }
 
-/// The paraphrase of a [`Rewriter`]. Where it fails, gives the instruction back or nothing, or breaks a protected
-/// piece in every one of a few attempts, the rules of [`Paraphrase`] give one instead.
+/// A paraphrase by a [`Rewriter`]. If all attempts fail, because the rewriter returns an error, the unchanged instruction, an empty text
+/// or a text with changed protected pieces, the rules of [`Paraphrase`] are used instead.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -50,14 +50,14 @@ pub trait Rewriter: fmt::Debug + Send + Sync {
 pub struct ModelParaphrase {
     /// The model.
     pub rewriter: Arc<dyn Rewriter>,
-    /// How often it is asked for one instruction; default 4 (ours).
+    /// Maximum number of attempts per instruction; default 4 (this project).
     pub attempts: usize,
-    /// What rewrites where it does not.
+    /// The rules that are used if all attempts fail.
     pub rules: Paraphrase,
 }
 
 impl ModelParaphrase {
-    /// The attack by `rewriter`.
+    /// The attack with `rewriter`.
     pub fn new(rewriter: Arc<dyn Rewriter>) -> ModelParaphrase {
         ModelParaphrase { rewriter, attempts: 4, rules: Paraphrase::default() }
     }
@@ -84,7 +84,7 @@ impl Attack for ModelParaphrase {
 
     fn perturb(&self, instruction: &str, protected: &Protected, rng: &mut ChaCha8Rng) -> String {
         for _ in 0..self.attempts {
-            // One draw for each attempt, whatever comes of it.
+            // One draw per attempt, whatever its outcome.
             if let Ok(rewritten) = self.rewriter.rewrite(instruction, rng.next_u64())
                 && !rewritten.trim().is_empty()
                 && rewritten != instruction
@@ -103,7 +103,7 @@ mod tests {
     use coin_core::stream::keyed;
     use std::sync::Mutex;
 
-    /// Gives the answers in turn, then fails.
+    /// Returns the answers one after the other, then fails.
     #[derive(Debug)]
     struct Answers(Mutex<Vec<&'static str>>);
 
