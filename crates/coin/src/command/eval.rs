@@ -8,7 +8,7 @@ mod task_choice;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use coin::data::{Component, Task};
 use coin::eval::levels::CLEAN;
 use coin::eval::llama::LlamaModel;
@@ -25,74 +25,12 @@ use remote::RemoteArguments;
 use serde_json::json;
 use task_choice::TaskChoice;
 
+use super::choice::{choices, name};
 use super::model_arguments::{ModelArguments, warn};
 use super::{as_text, check_intervals, check_out_folder, claim_out_folder, distinct, shown};
 use crate::failure::{Failure, OrFail, bad_input};
 use crate::progress;
 use crate::signals::Signals;
-
-/// Whose details are followed.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum PresetName {
-    /// The same examples at every level, and the training marker.
-    Strict,
-    /// The released program's.
-    Paper,
-}
-
-impl From<PresetName> for Preset {
-    fn from(name: PresetName) -> Self {
-        match name {
-            PresetName::Strict => Preset::Strict,
-            PresetName::Paper => Preset::Paper,
-        }
-    }
-}
-
-/// How answers are read.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum ScorerName {
-    /// The released program's parser: the answer begins with a label word.
-    Released,
-    /// A label word anywhere in the answer, whatever its case and punctuation.
-    Normalizing,
-    /// The most likely label word.
-    Likelihood,
-    /// The most likely label word per token.
-    LikelihoodPerToken,
-}
-
-impl From<ScorerName> for Scorer {
-    fn from(name: ScorerName) -> Self {
-        match name {
-            ScorerName::Released => Scorer::Released,
-            ScorerName::Normalizing => Scorer::Normalizing,
-            ScorerName::Likelihood => Scorer::Likelihood,
-            ScorerName::LikelihoodPerToken => Scorer::LikelihoodPerToken,
-        }
-    }
-}
-
-/// What is done with prompts that are too long for the model.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum LongPromptsName {
-    /// Does not begin.
-    Refuse,
-    /// Cuts words off the input's end; counted.
-    Shorten,
-    /// Leaves the example out everywhere; counted.
-    Skip,
-}
-
-impl From<LongPromptsName> for LongPrompts {
-    fn from(name: LongPromptsName) -> Self {
-        match name {
-            LongPromptsName::Refuse => LongPrompts::Refuse,
-            LongPromptsName::Shorten => LongPrompts::Shorten,
-            LongPromptsName::Skip => LongPrompts::Skip,
-        }
-    }
-}
 
 /// Arguments of `coin eval`.
 #[derive(Debug, Args)]
@@ -116,11 +54,11 @@ pub struct Arguments {
     #[arg(long, default_value_t = 42)]
     seed: u64,
     /// Whose details are followed.
-    #[arg(long, value_enum, default_value_t = PresetName::Strict)]
-    preset: PresetName,
+    #[arg(long, value_parser = choices::<Preset>(), default_value = name(Preset::Strict))]
+    preset: Preset,
     /// How answers are read.
-    #[arg(long, value_enum, default_value_t = ScorerName::Released)]
-    scorer: ScorerName,
+    #[arg(long, value_parser = choices::<Scorer>(), default_value = name(Scorer::Released))]
+    scorer: Scorer,
     /// Generates all tokens instead of stopping once the outcome is decided.
     #[arg(long)]
     full_decode: bool,
@@ -129,8 +67,8 @@ pub struct Arguments {
     #[arg(long, default_value_t = 7)]
     max_new_tokens: usize,
     /// What is done with prompts that are too long for the model.
-    #[arg(long, value_enum, default_value_t = LongPromptsName::Refuse)]
-    long_prompts: LongPromptsName,
+    #[arg(long, value_parser = choices::<LongPrompts>(), default_value = name(LongPrompts::Refuse))]
+    long_prompts: LongPrompts,
     /// Rows per batch at most.
     #[arg(long)]
     batch_size: Option<usize>,
@@ -151,10 +89,10 @@ impl Arguments {
         if self.batch_size == Some(0) {
             return bad_input("--batch-size must be at least 1");
         }
-        if self.remote.is_given() && !matches!(self.long_prompts, LongPromptsName::Refuse) {
+        if self.remote.is_given() && self.long_prompts != LongPrompts::Refuse {
             return bad_input("--long-prompts: how long a prompt is, only the server knows");
         }
-        if self.remote.is_chat() && !Scorer::from(self.scorer).generates() {
+        if self.remote.is_chat() && !self.scorer.generates() {
             return bad_input("--scorer: a chat server tells no likelihoods of given words");
         }
         check_out_folder(&self.out, &evaluation_folder::WRITTEN)?;
@@ -165,7 +103,6 @@ impl Arguments {
         };
         let chosen = self.tasks.read(self.model.offline, self.parts.shots_from())?;
         let Built { instructions, surroundings, examples } = self.parts.build(&chosen, self.seed)?;
-        let preset = Preset::from(self.preset);
         let checked = self.check_prompts(&instructions, &chosen)?;
         let evaluation = Evaluation {
             levels: self.parts.levels(&instructions),
@@ -173,12 +110,12 @@ impl Arguments {
             surroundings,
             samples: self.samples,
             seed: self.seed,
-            preset,
-            marker: preset.marker().to_owned(),
-            scorer: self.scorer.into(),
+            preset: self.preset,
+            marker: self.preset.marker().to_owned(),
+            scorer: self.scorer,
             full_decode: self.full_decode,
             max_new_tokens: self.max_new_tokens,
-            long_prompts: self.long_prompts.into(),
+            long_prompts: self.long_prompts,
             // A server tells no hidden states.
             hidden: !self.remote.is_given(),
             ..Evaluation::new(chosen.tasks.clone(), instructions)
@@ -298,12 +235,12 @@ impl Arguments {
         checked: PromptCheck,
         records: &[Record],
     ) -> Result<(), Failure> {
-        let name = run_name(&self.model);
+        let title = run_name(&self.model);
         let run = match self.intervals {
-            0 => metrics::score_tasks(name, records, &evaluation.tasks),
+            0 => metrics::score_tasks(title, records, &evaluation.tasks),
             replicates => {
                 let bootstrap = Bootstrap { replicates, ..Bootstrap::default() };
-                metrics::score_with_intervals(name, records, &evaluation.tasks, bootstrap)
+                metrics::score_with_intervals(title, records, &evaluation.tasks, bootstrap)
             }
         };
         let run = run.work()?;

@@ -15,7 +15,8 @@ use coin::model::checkpoint::{self, NamedTensor, write_safetensors};
 use coin::model::generate::{GenerateOptions, generate};
 use coin::model::{FloatType, LlamaConfig, Quantization, Sampling, TextTokenizer, TokenBatch, adapter};
 
-use super::model_arguments::{FloatName, ModelArguments, folder};
+use super::choice::{choices, name};
+use super::model_arguments::{ModelArguments, folder};
 use super::{check_out, shown};
 use crate::failure::{Failure, OrFail, bad_input};
 
@@ -89,8 +90,8 @@ pub struct Merge {
     #[arg(long)]
     out: PathBuf,
     /// Number type of the written weights.
-    #[arg(long, value_enum, default_value_t = FloatName::F32)]
-    stored: FloatName,
+    #[arg(long, value_parser = choices::<FloatType>(), default_value = name(FloatType::F32))]
+    stored: FloatType,
 }
 
 impl Command {
@@ -243,7 +244,7 @@ impl Merge {
         let probe = TokenBatch::left_padded(&rows, 0, 1, &model.device()).work()?;
         let (merged, difference) = adapter::merge(model, &probe).work()?;
         let out = NewFolder::begin(&self.out).with_context(named).work()?;
-        checkpoint::save(&merged, &out.path(), self.stored.into()).with_context(named).work()?;
+        checkpoint::save(&merged, &out.path(), self.stored).with_context(named).work()?;
         copy_companions(&base, &out.path()).work()?;
         out.publish().with_context(named).work()?;
         println!("merged model written to {}", shown(&self.out));

@@ -3,44 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use coin::hub::{Files, Hub, HubOptions, ProgressEvent, RepoKind, Source};
 use coin::model::{FloatType, Llama, Quantization, WeightFormat};
 use coin::model_folder;
 
+use super::choice::{choices, name};
 use super::device_named;
 use crate::failure::{Failure, OrFail};
 use crate::progress;
-
-/// A number type, as an option.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum FloatName {
-    /// 32 bits
-    F32,
-    /// 16 bits, small range
-    F16,
-    /// 16 bits, f32's range
-    Bf16,
-}
-
-impl From<FloatName> for FloatType {
-    fn from(name: FloatName) -> Self {
-        match name {
-            FloatName::F32 => FloatType::F32,
-            FloatName::F16 => FloatType::F16,
-            FloatName::Bf16 => FloatType::Bf16,
-        }
-    }
-}
-
-/// A packing, as an option.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum QuantizationName {
-    /// 8 bits a weight
-    Int8,
-    /// 4 bits a weight
-    Int4,
-}
 
 /// A model, an adapter, and how to compute with them.
 #[derive(Debug, Clone, Args)]
@@ -52,11 +23,11 @@ pub struct ModelArguments {
     #[arg(long)]
     pub adapter: Option<String>,
     /// Number type of weights and activations.
-    #[arg(long, value_enum, default_value_t = FloatName::F32)]
-    pub dtype: FloatName,
+    #[arg(long, value_parser = choices::<FloatType>(), default_value = name(FloatType::F32))]
+    pub dtype: FloatType,
     /// Packs the linear layers' weights.
-    #[arg(long, value_enum)]
-    pub quantize: Option<QuantizationName>,
+    #[arg(long, value_parser = choices::<Quantization>())]
+    pub quantize: Option<Quantization>,
     /// Device to compute on.
     #[arg(long, default_value = "cpu")]
     pub device: String,
@@ -68,11 +39,7 @@ pub struct ModelArguments {
 impl ModelArguments {
     /// How the weights are kept.
     pub fn format(&self) -> WeightFormat {
-        let quantization = self.quantize.map(|name| match name {
-            QuantizationName::Int8 => Quantization::Int8,
-            QuantizationName::Int4 => Quantization::Int4,
-        });
-        WeightFormat { dtype: self.dtype.into(), quantization }
+        WeightFormat { dtype: self.dtype, quantization: self.quantize }
     }
 
     /// The device.

@@ -9,7 +9,7 @@ use coin::eval::{Bootstrap, Record, Scorer, Summary, ledger, metrics, results, t
 use coin::evaluation_folder::{self, Evaluated};
 use serde_json::json;
 
-use super::eval::ScorerName;
+use super::choice::choices;
 use super::model_arguments::warn;
 use super::{as_text, check_intervals, check_out_folder, claim_out_folder};
 use crate::failure::{Failure, OrFail, bad_input};
@@ -27,8 +27,8 @@ pub struct Arguments {
     #[arg(long = "name")]
     names: Vec<String>,
     /// Reads the answers anew with another scorer than they were read with.
-    #[arg(long, value_enum)]
-    scorer: Option<ScorerName>,
+    #[arg(long, value_parser = choices::<Scorer>())]
+    scorer: Option<Scorer>,
     /// Draws of the bootstrap behind 95 % intervals and tests, 40 to 1,000,000; 0 for none.
     #[arg(long, default_value_t = Bootstrap::default().replicates)]
     intervals: usize,
@@ -62,7 +62,7 @@ impl Arguments {
             let mut records = ledger::read(path).input()?;
             warn(&uneven(path, &records));
             if let Some(scorer) = self.scorer {
-                read_anew(&mut records, scorer.into(), &tasks)?;
+                read_anew(&mut records, scorer, &tasks)?;
             }
             let folder = path.parent().and_then(|folder| folder.file_name());
             let name = self.names.get(index).cloned();
@@ -84,7 +84,7 @@ impl Arguments {
         let settings = json!({
             "command": "score",
             "ledgers": self.ledgers.iter().map(as_text).collect::<Vec<_>>(),
-            "scorer": self.scorer.map(Scorer::from),
+            "scorer": self.scorer,
             "intervals": self.intervals,
             "seed": self.seed,
         });

@@ -4,39 +4,19 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use coin::core::quote::printable;
 use coin::data::glue::Split;
 use coin::data::{Component, Demonstration, Instance};
 use coin::eval::levels::CLEAN;
 use coin::eval::{InstructionSet, Surroundings, surroundings};
 use coin::perturb::{Instructions, LabelWords, attack_named, perturb_set};
-
 use sha2::{Digest, Sha256};
 
 use super::task_choice::Chosen;
 use super::{from_file, instruction_set, with_clean};
+use crate::command::choice::{choices, name};
 use crate::failure::{Failure, OrFail, bad_input};
-
-/// A component of the prompt that can be perturbed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ComponentName {
-    /// The instructions, as the prompts file has them.
-    Instruction,
-    /// The system text, perturbed here.
-    System,
-    /// The inputs of the demonstrations, perturbed here.
-    Demonstrations,
-}
-
-/// Where demonstrations come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ShotsFrom {
-    /// The training split.
-    Train,
-    /// The validation split; the examples shown are not evaluated.
-    Validation,
-}
 
 /// The levels that are made here where none are named.
 const MADE_HERE: [&str; 3] = ["deepwordbug", "textfooler", "checklist"];
@@ -52,8 +32,8 @@ pub struct PromptParts {
     #[arg(long, value_delimiter = ',')]
     attacks: Vec<String>,
     /// Which part of the prompt the levels change.
-    #[arg(long, value_enum, default_value_t = ComponentName::Instruction)]
-    component: ComponentName,
+    #[arg(long, value_parser = choices::<Component>(), default_value = name(Component::Instruction))]
+    component: Component,
     /// System text before everything else.
     #[arg(long)]
     system: Option<String>,
@@ -61,8 +41,8 @@ pub struct PromptParts {
     #[arg(long, default_value_t = 0)]
     shots: usize,
     /// Where demonstrations come from.
-    #[arg(long, value_enum, default_value_t = ShotsFrom::Train)]
-    shots_from: ShotsFrom,
+    #[arg(long, value_parser = choices::<Split>(), default_value = name(Split::Train))]
+    shots_from: Split,
 }
 
 /// What an evaluation asks, and with which examples.
@@ -78,11 +58,7 @@ pub struct Built {
 impl PromptParts {
     /// Which component the levels change.
     pub fn component(&self) -> Component {
-        match self.component {
-            ComponentName::Instruction => Component::Instruction,
-            ComponentName::System => Component::System,
-            ComponentName::Demonstrations => Component::Demonstrations,
-        }
+        self.component
     }
 
     /// The prompts file.
@@ -106,8 +82,7 @@ impl PromptParts {
 
     /// The split that demonstrations are drawn from, if any are.
     pub fn shots_from(&self) -> Option<Split> {
-        let split = if self.shots_from == ShotsFrom::Train { Split::Train } else { Split::Validation };
-        (self.shots > 0).then_some(split)
+        (self.shots > 0).then_some(self.shots_from)
     }
 
     /// The levels that are run, `clean` first.
@@ -122,8 +97,8 @@ impl PromptParts {
     /// Puts the parts together.
     pub fn build(&self, chosen: &Chosen, seed: u64) -> Result<Built, Failure> {
         match self.component {
-            ComponentName::System if self.system.is_none() => return bad_input("--component system needs --system"),
-            ComponentName::Demonstrations if self.shots == 0 => {
+            Component::System if self.system.is_none() => return bad_input("--component system needs --system"),
+            Component::Demonstrations if self.shots == 0 => {
                 return bad_input("--component demonstrations needs --shots");
             }
             _ => {}
@@ -135,7 +110,7 @@ impl PromptParts {
         let levels = self.levels(&instructions);
         if let Some(system) = &self.system {
             around.system.insert(CLEAN.to_owned(), system.clone());
-            if self.component == ComponentName::System {
+            if self.component == Component::System {
                 // One text for all tasks, so that the words of all of them are kept.
                 let all = label_words.values().flatten().cloned().collect();
                 let clean = [("system".to_owned(), vec![system.clone()])].into();
@@ -151,7 +126,7 @@ impl PromptParts {
             for task in &chosen.tasks {
                 let there = &chosen.shown[&task.name];
                 let evaluated = examples.entry(task.name.clone()).or_default();
-                let of_training = self.shots_from == ShotsFrom::Train;
+                let of_training = self.shots_from == Split::Train;
                 // No example may be shown with its answer, in whichever file it stands.
                 let candidates =
                     if of_training { surroundings::without_twins(there, evaluated) } else { there.clone() };
@@ -167,7 +142,7 @@ impl PromptParts {
             }
             let inputs = |shown: &Vec<Demonstration>| shown.iter().map(|shown| shown.input.clone()).collect::<Vec<_>>();
             let texts: Instructions = clean.iter().map(|(task, shown)| (task.clone(), inputs(shown))).collect();
-            let levels = if self.component == ComponentName::Demonstrations { &levels[..] } else { &[] };
+            let levels = if self.component == Component::Demonstrations { &levels[..] } else { &[] };
             for (level, tasks) in perturbed(&texts, levels, &label_words, seed)? {
                 for (task, inputs) in tasks {
                     let answers = clean[&task].iter().map(|shown| shown.answer.clone());

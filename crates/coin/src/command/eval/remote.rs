@@ -5,11 +5,13 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use coin::core::quote::cut;
 use coin::eval::openai::{Api, ApiKey, OpenAiError, OpenAiModel, OpenAiOptions, Prices, Turns, Usage};
+use serde::Serialize;
 
 use crate::failure::{Failure, OrFail, bad_input};
 
 /// The protocol of a server.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
 enum ApiName {
     /// `/completions`: the model continues the prompt's text.
     Completions,
@@ -80,7 +82,7 @@ impl RemoteArguments {
     pub fn request(&self) -> Option<serde_json::Value> {
         self.is_given().then(|| {
             serde_json::json!({
-                "api": format!("{:?}", self.api).to_lowercase(),
+                "api": self.api,
                 "one_turn": self.one_turn,
                 "send_marker": self.send_marker,
                 "parameters": self.parameters,
