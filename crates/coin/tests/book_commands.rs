@@ -7,10 +7,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
-use coin::data::Instance;
 use coin::demo::World;
+use coin_testkit::{Coin, stdout, succeeded, write_cola};
+
+const COIN: Coin = Coin::at(env!("CARGO_BIN_EXE_coin"));
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -131,10 +132,6 @@ fn spans(text: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-fn coin(dir: &Path, arguments: &[String]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_coin")).args(arguments).current_dir(dir).output().unwrap()
-}
-
 /// The sub-command that the arguments begin with: one word, or two under `pairs` and `model`.
 fn sub_command(arguments: &[String]) -> Vec<String> {
     let count = match arguments.first().map(String::as_str) {
@@ -172,8 +169,8 @@ fn every_option_in_the_book_exists() {
     let mut helps: BTreeMap<Vec<String>, Option<String>> = BTreeMap::new();
     let mut help_of = |sub: Vec<String>| {
         let ask = |sub: &Vec<String>| {
-            let output = coin(&root(), &[&sub[..], &["--help".to_owned()]].concat());
-            output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+            let output = COIN.command(sub).arg("--help").output().unwrap();
+            output.status.success().then(|| stdout(&output))
         };
         helps.entry(sub.clone()).or_insert_with(|| ask(&sub)).clone()
     };
@@ -207,10 +204,8 @@ fn every_option_in_the_book_exists() {
 fn getting_started_and_recipes_run_as_they_are_written() {
     let temporary = tempfile::tempdir().unwrap();
     let dir = temporary.path();
-    std::fs::create_dir_all(dir.join("glue/CoLA")).unwrap();
-    let line = |row: &Instance| format!("w\t{}\t\t{}\n", row.label, row.fields["sentence"]);
     let rows = World::new(1).evaluation("cola", 8).unwrap();
-    std::fs::write(dir.join("glue/CoLA/dev.tsv"), rows.iter().map(line).collect::<String>()).unwrap();
+    write_cola(&dir.join("glue"), "dev.tsv", rows.iter().map(|row| (row.label, &row.fields["sentence"])));
     std::fs::write(dir.join("rows.csv"), "text,kind\nwho was it,HUM\nwhere was it,LOC\n").unwrap();
     let start = page("docs/getting-started.md");
     std::fs::write(dir.join("run.toml"), &blocks(&start, "toml")[0]).unwrap();
@@ -237,8 +232,6 @@ fn run_all(dir: &Path, text: &str, least: usize) {
         if arguments[0] == "demo" {
             arguments.extend(["--steps", "2", "--samples", "2"].map(str::to_owned));
         }
-        let output = coin(dir, &arguments);
-        let message = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "coin {}: {message}", arguments.join(" "));
+        succeeded(COIN.command(&arguments).current_dir(dir));
     }
 }

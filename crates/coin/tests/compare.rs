@@ -1,25 +1,21 @@
 //! `coin compare` on the demo's base model.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use coin::eval::Wordings;
+use coin_testkit::{Coin, demo_base, refused};
 use serde_json::Value;
 
-fn base() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo-base")
-}
+const COIN: Coin = Coin::at(env!("CARGO_BIN_EXE_coin"));
 
-fn compare(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_coin"));
-    command.arg("compare").arg("--model").arg(base()).args(["--input", "The boat sank the."]).args(arguments);
-    command.output().unwrap()
+fn compare(arguments: &[&str]) -> Command {
+    let mut command = COIN.command(["compare", "--input", "The boat sank the.", "--model"]);
+    command.arg(demo_base()).args(arguments);
+    command
 }
 
 fn printed(arguments: &[&str]) -> String {
-    let output = compare(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    coin_testkit::printed(&mut compare(arguments))
 }
 
 const FIRST: &str = "Is this sentence acceptable or unacceptable? ";
@@ -104,10 +100,6 @@ fn wrong_use_is_one_clear_line() {
         (&["--instruction", "a", "--instruction", "b", "--max-new-tokens", "0"], &["--max-new-tokens"]),
         (&["--instruction", "a", "--instruction", "b", "--beside", "./absent"], &["absent", "no such folder"]),
     ] {
-        let output = compare(arguments);
-        let message = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
-        assert!(words.iter().all(|word| message.contains(word)), "{arguments:?}: {message}");
-        assert!(output.stdout.is_empty(), "{arguments:?}");
+        refused(&mut compare(arguments), words);
     }
 }

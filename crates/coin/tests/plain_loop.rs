@@ -4,7 +4,7 @@
 //! it. A difference is a fault unless the row holds a near-tie; how many do is printed. `COIN_EVAL_ADAPTER` names an adapter of
 //! the real model to ask, with as many new tokens as `COIN_EVAL_NEW_TOKENS` says.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use burn::tensor::Device;
 use coin::data::glue::{self, Split};
@@ -17,7 +17,7 @@ use coin::eval::{Evaluation, InstructionSet, Ledger, Record};
 use coin::model::generate::{GenerateOptions, generate};
 use coin::model::{Llama, TextTokenizer, WeightFormat};
 use coin::model_folder;
-use coin_testkit::test_data;
+use coin_testkit::{demo_base, test_data};
 
 fn number(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
@@ -32,7 +32,7 @@ struct Asked {
 
 impl Asked {
     fn demo() -> Self {
-        Asked { folder: Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo-base"), adapter: None, new_tokens: 7 }
+        Asked { folder: demo_base(), adapter: None, new_tokens: 7 }
     }
 
     fn llama(&self) -> (Llama, TextTokenizer) {

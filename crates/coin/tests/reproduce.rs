@@ -9,7 +9,7 @@ use coin::data::pairs;
 use coin::model::FloatType;
 use coin::train::RunConfig;
 use coin::train::config::{Objective, Preset};
-use coin_testkit::test_folder;
+use coin_testkit::{Coin, stderr as error, test_folder, text};
 use serde_json::Value;
 
 fn root() -> PathBuf {
@@ -59,14 +59,6 @@ fn reproduce(out: &Path, variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new("bash");
     command.arg(root().join("scripts/reproduce.sh")).env("OUT", out).env("COIN", env!("CARGO_BIN_EXE_coin"));
     command.envs(variables.iter().copied()).output().unwrap()
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-fn error(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]
@@ -162,7 +154,7 @@ fn one_script_goes_from_data_to_the_report_and_on_from_where_it_was() {
 
 /// Runs the command: whether it succeeded, and what it said on standard error.
 fn coin(arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_coin")).args(arguments).output().unwrap();
+    let output = Coin::at(env!("CARGO_BIN_EXE_coin")).command(arguments).output().unwrap();
     (output.status.success(), error(&output))
 }
 
