@@ -56,10 +56,27 @@ pub struct Arguments {
     json: bool,
 }
 
-/// A wording with what it is called: `given`, or the attack that made it.
+/// A wording of the instruction.
 struct Wording {
-    origin: String,
+    origin: Origin,
     instruction: String,
+}
+
+/// The origin of a wording.
+enum Origin {
+    /// The user gave it.
+    Given,
+    /// The attack of this name made it.
+    Attack(String),
+}
+
+impl Origin {
+    fn name(&self) -> &str {
+        match self {
+            Origin::Given => "given",
+            Origin::Attack(name) => name,
+        }
+    }
 }
 
 /// One model's answers.
@@ -138,7 +155,7 @@ impl Arguments {
         if self.instructions.iter().any(|text| text.trim().is_empty()) {
             return bad_input("--instruction: expected a text, found an empty one");
         }
-        let given = |text: &String| Wording { origin: "given".to_owned(), instruction: text.clone() };
+        let given = |text: &String| Wording { origin: Origin::Given, instruction: text.clone() };
         let mut wordings: Vec<Wording> = self.instructions.iter().map(given).collect();
         let attacks = distinct(&self.attacks).iter().map(|name| attack_named(name)).collect::<Result<Vec<_>, _>>();
         let attacks = attacks.input()?;
@@ -150,8 +167,8 @@ impl Arguments {
             let set = perturb_set(&clean, &attacks, &kept, self.seed).input()?;
             for attack in &attacks {
                 let made = set.instructions(attack.name(), &name).unwrap_or_default();
-                let named = |text: &String| Wording { origin: attack.name().to_owned(), instruction: text.clone() };
-                wordings.extend(made.iter().map(named));
+                let origin = || Origin::Attack(attack.name().to_owned());
+                wordings.extend(made.iter().map(|text| Wording { origin: origin(), instruction: text.clone() }));
             }
         }
         match wordings.len() {
@@ -172,7 +189,7 @@ impl Arguments {
     }
 
     fn to_json(&self, wordings: &[Wording], columns: &[Column]) -> serde_json::Value {
-        let wording = |wording: &Wording| json!({"origin": wording.origin, "instruction": wording.instruction});
+        let wording = |wording: &Wording| json!({"origin": wording.origin.name(), "instruction": wording.instruction});
         let column = |Column { model, fingerprint, found }: &Column| json!({"model": model, "fingerprint": fingerprint, "comparison": found});
         json!({
             "input": self.input,

@@ -29,12 +29,27 @@ pub struct Arguments {
     intervals: usize,
 }
 
+/// The format of a report.
+enum Format {
+    Html,
+    Markdown,
+}
+
+impl Format {
+    /// The format that the ending of a file's name selects.
+    fn of(out: &Path) -> Result<Self, Failure> {
+        match out.extension().and_then(|ending| ending.to_str()) {
+            Some("html") => Ok(Format::Html),
+            Some("md") => Ok(Format::Markdown),
+            _ => bad_input(format!("--out {}: expected a name that ends in .html or .md", out.display())),
+        }
+    }
+}
+
 impl Arguments {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
-        if !matches!(self.out.extension().and_then(|ending| ending.to_str()), Some("html" | "md")) {
-            return bad_input(format!("--out {}: expected a name that ends in .html or .md", self.out.display()));
-        }
+        let format = Format::of(&self.out)?;
         check_out(&self.out, &[])?;
         check_intervals(self.intervals)?;
         if !self.names.is_empty() && self.names.len() != self.runs.len() {
@@ -109,9 +124,9 @@ impl Arguments {
         if settings.len() > 1 {
             report.settings = settings;
         }
-        match self.out.extension().and_then(|ending| ending.to_str()) {
-            Some("html") => report.write_html(&self.out).work()?,
-            _ => report.write_markdown(&self.out).work()?,
+        match format {
+            Format::Html => report.write_html(&self.out).work()?,
+            Format::Markdown => report.write_markdown(&self.out).work()?,
         }
         println!("report written to {}", shown(&self.out));
         Ok(())

@@ -5,7 +5,7 @@ use coin::eval::Wordings;
 use coin::eval::table::Grid;
 use coin::eval::wordings::WordedAnswer;
 
-use super::{Column, Wording};
+use super::{Column, Origin, Wording};
 
 /// Columns of text.
 const WIDTH: usize = 100;
@@ -25,7 +25,10 @@ const ORIGIN: usize = 12;
 pub fn text(input: &str, wordings: &[Wording], columns: &[Column]) -> String {
     let mut text = format!("input\n{}\ninstructions\n", wrapped(input, "   "));
     for (index, Wording { origin, instruction }) in wordings.iter().enumerate() {
-        let origin = if origin == "given" { String::new() } else { format!("({origin}) ") };
+        let origin = match origin {
+            Origin::Given => String::new(),
+            Origin::Attack(name) => format!("({name}) "),
+        };
         text.push_str(&wrapped(&format!("{origin}{instruction}"), &format!("{:>2} ", index + 1)));
     }
     for Column { model, found, .. } in columns {
@@ -73,7 +76,7 @@ fn grid(wordings: &[Wording], found: &Wordings) -> Grid {
         columns.push("overlap".to_owned());
     }
     let row = |(index, (wording, answer)): (usize, (&Wording, &WordedAnswer))| {
-        let mut row = vec![format!("{} {}", index + 1, cut(&wording.origin, ORIGIN))];
+        let mut row = vec![format!("{} {}", index + 1, cut(wording.origin.name(), ORIGIN))];
         if !labels.is_empty() {
             row.push(cut(&answer.text, ANSWER));
             row.push(answer.label.as_ref().map_or("–".to_owned(), |label| cut(label, LABEL)));
