@@ -37,21 +37,21 @@ pub fn distinct(names: &[String]) -> Vec<String> {
     names.iter().filter(|name| seen.insert(name.as_str())).cloned().collect()
 }
 
-/// A path in the settings of a summary, which are text: what is not UTF-8 is replaced.
+/// A path for the settings of a summary, which are text: bytes that are not UTF-8 are replaced.
 pub fn as_text(path: impl AsRef<Path>) -> String {
     path.as_ref().to_string_lossy().into_owned()
 }
 
-/// A path as it is printed: without what a terminal would obey.
+/// A path for output to a terminal, with control characters escaped.
 pub fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy()).into_owned()
 }
 
-/// Refuses a number of draws of which no intervals can be computed; 0 asks for none.
+/// Refuses a number of draws from which intervals cannot be computed. 0 means no intervals.
 pub fn check_intervals(draws: usize) -> Result<(), Failure> {
     let bootstrap = Bootstrap { replicates: draws, ..Bootstrap::default() };
     match bootstrap.check() {
-        Err(error) if draws > 0 => bad_input(format!("--intervals {draws}: {error}; 0 for none")),
+        Err(error) if draws > 0 => bad_input(format!("--intervals {draws}: {error}; use 0 for none")),
         _ => Ok(()),
     }
 }

@@ -85,8 +85,8 @@ pub struct Found {
 pub struct BackendState {
     /// The backend.
     pub backend: Backend,
-    /// The devices on this machine, or the reason why there are none. If the backend is not in the build, only devices of CUDA
-    /// and ROCm can be listed.
+    /// The devices on this machine, or the reason why it does not have any. If the backend is not in the build, only devices of
+    /// CUDA and ROCm can be listed.
     pub devices: Result<Vec<Found>, String>,
 }
 
@@ -219,7 +219,7 @@ pub fn have_collectives(names: &str) -> bool {
     names.len() > 1 && different && names.iter().all(|name| name.starts_with("cuda"))
 }
 
-/// Returns the devices of a backend, at least one, or the reason why there are none.
+/// Returns the devices of a backend, at least one, or the reason why the machine does not have any.
 fn found(backend: Backend) -> Result<Vec<Found>, String> {
     let found = match backend {
         Backend::Cpu => vec![Found {

@@ -1,4 +1,4 @@
-//! The command as a user types it: outputs, messages, exit codes.
+//! The command's output, messages and exit codes.
 
 use std::path::Path;
 use std::process::Command;
@@ -135,7 +135,7 @@ fn a_search_hurts_the_model_it_is_aimed_at() {
     let scores: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of = |attack: &str| scores.iter().filter(|line| line["attack"] == attack).count();
     assert!((2..=14).contains(&of("deepwordbug")) && of("checklist") == 12, "{log}");
-    // The best candidate of the brute force is what was kept.
+    // The search kept the best of all candidates.
     let candidates = scores.iter().filter(|line| line["attack"] == "checklist" && line["step"] == "candidate");
     let lowest = candidates.map(|line| line["score"].as_f64().unwrap()).fold(f64::INFINITY, f64::min);
     let set = json(&out);
@@ -147,7 +147,7 @@ fn a_search_hurts_the_model_it_is_aimed_at() {
 }
 
 #[test]
-fn a_short_demo_writes_what_it_promises() {
+fn a_short_demo_writes_all_its_results() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("demo");
     let table = COIN.printed(["demo", "--out", text(&out), "--steps", "2", "--samples", "2"]);
@@ -166,7 +166,7 @@ fn a_short_demo_writes_what_it_promises() {
     {
         assert!(out.join(file).exists(), "{file}");
     }
-    // The ledger alone gives the same numbers.
+    // Scoring the ledger gives the same numbers.
     let scored = dir.path().join("scored");
     COIN.printed(["score", text(&out.join("coin/ledger.jsonl")), "--name", "coin", "--out", text(&scored)]);
     let again = json(scored.join("summary.json"));
@@ -237,7 +237,7 @@ fn data_that_is_only_on_the_hub_is_not_fetched_offline() {
     let build = ["pairs", "build", "--data", "some-org/some-data", "--out", text(&out)];
     refused(&mut offline(cache.path(), &build), &["datasets", text(cache.path())]);
     assert!(!out.exists());
-    // A snapshot in the cache, as Python's library or an earlier run left it, serves.
+    // A snapshot in the cache, in the layout of Python's library, is used.
     let repo = cache.path().join("hub/datasets--some-org--some-data");
     let commit = "0123456789012345678901234567890123456789";
     let folder = repo.join("snapshots").join(commit).join("cola");
@@ -277,7 +277,7 @@ fn pairs_are_checked_and_shown() {
     COIN.refused(&["pairs", "build", "--data", text(dir.path()), "--out", "pairs.csv"], &["expected .jsonl"]);
     COIN.refused(&["pairs", "build", "--data", text(dir.path()), "--out", "/no/such/p.jsonl"], &["/no/such"]);
 
-    // Two equal targets are no couple of hard negatives.
+    // Two pairs with equal targets are not hard negatives of each other.
     std::fs::write(&file, format!("{head}{}{}", row("a", "yes"), row("b", "yes"))).unwrap();
     let output = COIN.command(["pairs", "check", text(&file)]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -320,7 +320,7 @@ fn pairs_of_one_instance_stay_on_one_side_of_the_split() {
 }
 
 #[test]
-fn the_end_is_learned_where_it_is_asked_for() {
+fn append_eos_trains_on_the_end_of_the_answer() {
     let dir = tempfile::tempdir().unwrap();
     let base = demo_base_copy(dir.path());
     let file = dir.path().join("pairs.jsonl");
@@ -339,7 +339,7 @@ fn the_end_is_learned_where_it_is_asked_for() {
     let (ids, labels) = (list(&ending, "ids"), list(&ending, "labels"));
     assert_eq!(ids[..ids.len() - 1], list(&plain, "ids")[..]);
     assert_eq!((ids.last().unwrap().as_u64(), labels.last()), (Some(2), ids.last()));
-    // A tokenizer without one is refused by name.
+    // A tokenizer without an EOS token is refused.
     let mut config = json(base.join("config.json"));
     config.as_object_mut().unwrap().remove("eos_token_id");
     std::fs::write(base.join("config.json"), config.to_string()).unwrap();
@@ -356,7 +356,7 @@ fn the_end_is_learned_where_it_is_asked_for() {
 }
 
 #[test]
-fn a_merged_model_says_what_model_and_adapter_say() {
+fn a_merged_model_answers_as_the_model_with_its_adapter() {
     let dir = tempfile::tempdir().unwrap();
     let base = demo_base_copy(dir.path());
     let run = dir.path().join("demo");
@@ -372,7 +372,7 @@ fn a_merged_model_says_what_model_and_adapter_say() {
     };
     std::fs::write(&pairs, (0..16).map(|number| pair(number) + "\n").collect::<String>()).unwrap();
     let config = dir.path().join("run.toml");
-    // In bf16 activations over 8-bit weights, with recomputation: everything a run can ask of the model.
+    // All options of the model at once: 8-bit weights, adapters on all layers, recomputed activations.
     let toml = format!(
         "out = '{}'\n[model]\npath = '{}'\nquantization = 'int8'\n[data]\npairs = '{}'\n[lora]\nrank = 4\n\
          target_modules = 'all-linear'\n[train]\nsteps = 4\nbatch_pairs = 4\nlearning_rate = 0.01\ncheckpointing = true\n",
@@ -441,7 +441,7 @@ fn an_output_never_replaces_an_input() {
 }
 
 #[test]
-fn what_cannot_be_written_or_computed_is_told_before_any_work() {
+fn impossible_outputs_and_settings_are_refused_before_any_work() {
     let dir = tempfile::tempdir().unwrap();
     let base = demo_base_copy(dir.path());
     let (folder, absent) = (text(dir.path()), dir.path().join("nodir/none/x.json"));
@@ -455,9 +455,9 @@ fn what_cannot_be_written_or_computed_is_told_before_any_work() {
         &["--pairs", "at most"],
     );
     #[cfg(target_os = "linux")]
-    COIN.refused(&["demo", "--out", "/proc/x"], &["--out /proc/x", "cannot be made a folder"]);
+    COIN.refused(&["demo", "--out", "/proc/x"], &["--out /proc/x", "cannot create the folder"]);
 
-    // The ledger of an earlier evaluation stays where it is.
+    // The ledger of an earlier evaluation is kept.
     let out = dir.path().join("out");
     std::fs::create_dir(&out).unwrap();
     std::fs::write(out.join("ledger.jsonl"), "").unwrap();
@@ -482,7 +482,7 @@ fn a_closed_pipe_ends_quietly_and_a_full_disk_does_not() {
     let mut info = COIN.command(["model", "info", text(&base)]);
     info.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = info.spawn().unwrap();
-    // Nobody reads.
+    // Closes the reading end.
     drop(child.stdout.take());
     let ended = child.wait_with_output().unwrap();
     assert_eq!((ended.status.code(), stderr(&ended)), (Some(0), String::new()));

@@ -42,7 +42,7 @@ fn label_probabilities_cosines_and_perturbed_wordings() {
         assert!((total - 1.0).abs() < 1e-9, "{total}");
         let mass: f64 = answer.probabilities.iter().map(|label| label.probability).sum();
         assert!(mass > 0.0 && mass < 1.0 + 1e-6, "{mass}");
-        // Greedy decoding writes the more probable label, where it writes one.
+        // If greedy decoding generates a label, it is the more probable one.
         if let Some(label) = &answer.label {
             let best = answer.probabilities.iter().max_by(|a, b| a.share.total_cmp(&b.share)).unwrap();
             assert!(*label == best.word || mass < 0.5, "{answer:?}");
@@ -53,7 +53,7 @@ fn label_probabilities_cosines_and_perturbed_wordings() {
         assert!((row[i] - 1.0).abs() < 1e-6);
         assert!((0..6).all(|j| (row[j] - cosines[j][i]).abs() < 1e-9));
     }
-    assert!(cosines[0][1] < 0.9999, "other words give another state");
+    assert!(cosines[0][1] < 0.9999, "other words give another hidden state");
 
     let table = printed(&arguments);
     assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
@@ -76,7 +76,7 @@ fn every_table_fits_a_terminal() {
 }
 
 #[test]
-fn open_answers_of_a_model_beside_itself() {
+fn open_answers_of_a_model_compared_with_itself() {
     let arguments = ["--instruction", FIRST, "--instruction", FIRST, "--max-new-tokens", "5", "--beside", "none"];
     let json: Value = serde_json::from_str(&printed(&[&arguments[..], &["--json"]].concat())).unwrap();
     let models = json["models"].as_array().unwrap();

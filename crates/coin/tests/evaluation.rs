@@ -1,4 +1,4 @@
-//! `coin eval` as a user runs it: killed and gone on with, with tasks of one's own, other scorers, demonstrations.
+//! `coin eval`: resuming after a kill, custom tasks, scorers, demonstrations, long prompts, servers.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ fn by_place(records: Vec<Record>) -> BTreeMap<Place, Record> {
     let place = |record: &Record| (record.task.clone(), record.level.clone(), record.instruction, record.row);
     let count = records.len();
     let map: BTreeMap<Place, Record> = records.into_iter().map(|record| (place(&record), record)).collect();
-    assert_eq!(map.len(), count, "an answer is there twice");
+    assert_eq!(map.len(), count, "an answer occurs twice");
     map
 }
 
@@ -56,7 +56,7 @@ fn killed_at_any_moment_it_loses_and_repeats_nothing() {
         // From before its first file to well into it.
         let share = (state >> 33) as f64 / (1u64 << 31) as f64;
         std::thread::sleep(takes.mul_f64(0.4 * share).min(Duration::from_secs(2)));
-        // SIGKILL: nothing is tidied up.
+        // SIGKILL: the process cannot clean up.
         child.kill().unwrap();
         let status = child.wait().unwrap();
         let bytes = std::fs::read(out.join("ledger.jsonl")).unwrap_or_default();
@@ -64,7 +64,7 @@ fn killed_at_any_moment_it_loses_and_repeats_nothing() {
         assert!(lines >= answered, "{lines} of {answered} answers are left");
         answered = lines;
         match status.success() {
-            // It was quicker than the signal: a new evaluation is begun.
+            // The evaluation finished before the signal; start another.
             true => {
                 finished += 1;
                 std::fs::remove_dir_all(&out).unwrap();
@@ -79,7 +79,7 @@ fn killed_at_any_moment_it_loses_and_repeats_nothing() {
     assert_eq!(records.len(), whole.len());
     for (place, record) in records {
         let expected = &whole[&place];
-        // Another batch rounds a hidden state differently.
+        // A hidden state rounds differently in another batch.
         let cosines = record.cosine_to_clean.zip(expected.cosine_to_clean);
         assert!(cosines.is_none_or(|(a, b)| (a - b).abs() < 1e-5), "{record:?} {expected:?}");
         let alike = Record { cosine_to_clean: None, margin: None, ..record };
@@ -107,7 +107,7 @@ fn a_ledger_of_other_settings_is_refused_and_a_fresh_start_takes_its_place() {
 }
 
 #[test]
-fn a_task_of_ones_own_needs_no_code() {
+fn a_custom_task_needs_no_code() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("topic.toml");
     std::fs::write(
@@ -180,7 +180,7 @@ fn system_text_and_demonstrations_are_evaluated_components() {
 fn no_example_is_shown_its_own_answer_and_instructions_place_the_input() {
     let dir = tempfile::tempdir().unwrap();
     let glue = glue(dir.path(), 6);
-    // Four of the training rows stand in the development file, too.
+    // Four of the training rows are also in the development file.
     let dev = std::fs::read_to_string(glue.join("CoLA/dev.tsv")).unwrap();
     let train = std::fs::read_to_string(glue.join("CoLA/train.tsv")).unwrap();
     let twins: String = dev.lines().take(4).chain(train.lines().take(2)).map(|line| format!("{line}\n")).collect();
@@ -193,7 +193,7 @@ fn no_example_is_shown_its_own_answer_and_instructions_place_the_input() {
     let out = dir.path().join("out");
     let with = |more: &[&str], out: &Path| eval(&glue, out, &[&["--prompts", text(&prompts)], more].concat());
     let message = told(&mut with(&["--shots", "2"], &out));
-    assert!(message.contains("cola: 4 training rows are evaluated, too"), "{message}");
+    assert!(message.contains("cola: 4 training rows are also evaluated"), "{message}");
     let texts = std::fs::read_to_string(out.join("results/cola/clean/len_7_2_shot_prompt0.csv")).unwrap();
     assert_eq!(texts.matches("Is it acceptable or unacceptable? { 'a': 1 }").count(), 3 * 6);
     for sentence in dev.lines().map(|line| line.split('\t').nth(3).unwrap()) {
@@ -217,7 +217,7 @@ fn no_example_is_shown_its_own_answer_and_instructions_place_the_input() {
 }
 
 #[test]
-fn prompts_beyond_the_context_follow_a_policy() {
+fn prompts_longer_than_the_context_are_refused_shortened_or_skipped() {
     let dir = tempfile::tempdir().unwrap();
     let glue = glue(dir.path(), 4);
     let file = glue.join("CoLA/dev.tsv");
@@ -241,7 +241,7 @@ fn prompts_beyond_the_context_follow_a_policy() {
 }
 
 #[test]
-fn what_was_asked_otherwise_is_not_taken_over_and_what_is_stale_goes() {
+fn answers_of_other_settings_are_not_reused_and_stale_results_are_removed() {
     let dir = tempfile::tempdir().unwrap();
     let (file, rows, prompts) = (dir.path().join("t.toml"), dir.path().join("rows.csv"), dir.path().join("p.json"));
     let task = |labels: &str| {
@@ -268,7 +268,7 @@ fn what_was_asked_otherwise_is_not_taken_over_and_what_is_stale_goes() {
     assert!(at("one/representations.safetensors").exists());
     told(&mut command("one", &["--fresh", "--samples", "30"]));
     assert!(!at("one/representations.safetensors").exists() && at("one/summary.json").exists());
-    // Another reading of the answers, another class of an example: another evaluation.
+    // Other label words, or another class of an example, make another evaluation.
     std::fs::write(&file, task("['yes', 'no']")).unwrap();
     refused(&mut command("one", &["--samples", "30"]), &["other settings", "--fresh"]);
     refused(&mut command("one", &["--samples", "40"]), &["other settings", "--fresh"]);
@@ -280,7 +280,7 @@ fn what_was_asked_otherwise_is_not_taken_over_and_what_is_stale_goes() {
     std::fs::write(&file, task("['yes', 'yes']")).unwrap();
     refused(&mut command("x", &[]), &["the label `yes` twice"]);
 
-    // Other sentences under the same rows are not compared.
+    // Runs with different sentences in the same rows are not compared.
     std::fs::write(&file, task("['acceptable', 'unacceptable']")).unwrap();
     std::fs::write(&rows, flipped.replace(",b\n", ",a\n").replace("row", "line")).unwrap();
     told(&mut command("two", &["--samples", "30"]));
@@ -300,7 +300,7 @@ fn what_was_asked_otherwise_is_not_taken_over_and_what_is_stale_goes() {
     refused(&mut report(&[]), &["two: the evaluation is not finished"]);
 }
 
-/// A server that answers every completion with ` acceptable`, but the first two with an error.
+/// A server that answers every completion with ` acceptable`, except the first two, which it answers with an error.
 fn server() -> String {
     use std::io::{BufRead, BufReader, Read, Write};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -329,7 +329,7 @@ fn server() -> String {
 }
 
 #[test]
-fn a_model_behind_a_server_is_evaluated_alike() {
+fn a_model_behind_a_server_is_evaluated() {
     let dir = tempfile::tempdir().unwrap();
     let (glue, out) = (glue(dir.path(), 5), dir.path().join("out"));
     let command = |more: &[&str]| {
@@ -350,7 +350,7 @@ fn a_model_behind_a_server_is_evaluated_alike() {
         "--price-completion",
         "2",
     ]));
-    assert!(message.contains("32 requests, 2 of them again; 300 tokens sent, 60 written"), "{message}");
+    assert!(message.contains("32 requests, 2 of them retries; 300 tokens sent, 60 generated"), "{message}");
     let records = ledger::read(out.join("ledger.jsonl")).unwrap();
     assert!(records.len() == 30 && records.iter().all(|record| record.pred == 1));
     for file in ["ledger.jsonl", "summary.json"] {

@@ -1,5 +1,5 @@
-//! What `coin eval`, `coin score` and `coin report` tell about their inputs: rows left out, prompts that lost their label words,
-//! thoughts, ledgers of two models; and progress where there is no terminal.
+//! Warnings and errors of `coin eval`, `coin score` and `coin report` about their inputs: unreadable rows, prompts that lost their
+//! label words, thoughts, ledgers of two models. Also progress without a terminal.
 
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,7 @@ fn rows_that_cannot_be_read_are_left_out_on_request_and_counted() {
     COIN.refused(&arguments, &["dev.tsv:2"]);
     let message = COIN.told(&[&arguments[..], &["--skip-bad"]].concat());
     assert!(message.contains("cola: line 2 left out") && message.contains("1 of 3 rows left out"), "{message}");
-    // No terminal: the progress is a line, with its rate.
+    // Without a terminal, progress is a line with the rate.
     let line = message.lines().find(|line| line.starts_with("evaluate: 12 of 12 in ")).unwrap();
     assert!(line.ends_with(" a second"), "{line}");
     let summary = Summary::read(out.join("summary.json")).unwrap();
@@ -37,7 +37,7 @@ fn rows_that_cannot_be_read_are_left_out_on_request_and_counted() {
 }
 
 #[test]
-fn prompts_made_elsewhere_are_checked() {
+fn prompts_of_a_file_are_checked() {
     let dir = tempfile::tempdir().unwrap();
     let (glue, base) = (glue(dir.path(), &GOOD), demo_base());
     let (clean, frozen, out) = (dir.path().join("clean.json"), dir.path().join("frozen.json"), dir.path().join("out"));
@@ -53,16 +53,16 @@ fn prompts_made_elsewhere_are_checked() {
     assert!(!message.contains("warning"), "{message}");
     assert_eq!(settings["prompts_check"]["recipe"], "verified");
 
-    // Someone edits the set: a label word goes, and one instruction is the clean one again.
+    // An edited set: one instruction lost a label word, another is identical to the clean one.
     let mut set: serde_json::Value = serde_json::from_slice(&std::fs::read(&frozen).unwrap()).unwrap();
     set["deepwordbug"]["cola"] =
         serde_json::json!(["Decide whether the sentence is accetable or unacceptable: ", "Judge the grammar: "]);
     std::fs::write(&frozen, set.to_string()).unwrap();
     let (message, settings) = evaluate(&frozen);
     for part in [
-        "level `deepwordbug`: 1 of 2 instructions do not hold the label words of the clean one, such as task `cola`, instruction 0",
-        "level `deepwordbug`: 1 of 2 instructions are the clean one, unchanged, such as task `cola`, instruction 1",
-        "is not the set that its recipe was written for",
+        "level `deepwordbug`: 1 of 2 instructions do not contain the label words of the clean one, such as task `cola`, instruction 0",
+        "level `deepwordbug`: 1 of 2 instructions are identical to the clean one, such as task `cola`, instruction 1",
+        "frozen.json does not match its recipe",
     ] {
         assert!(message.contains(part), "{part}: {message}");
     }
@@ -93,7 +93,7 @@ fn a_ledger_of_two_models_is_refused() {
     write("two");
     let words = ["ledger.jsonl:2: answered by the model `two`, line 1 by `one`"];
     COIN.refused(&["score", text(&run), "--out", text(&out)], &words);
-    // What is named in a message is shown, not obeyed.
+    // Control characters in a message are escaped.
     write("\u{1b}[31m");
     COIN.refused(&["score", text(&run), "--out", text(&out)], &["answered by the model `\\u{1b}[31m`"]);
     write("two");
@@ -101,7 +101,7 @@ fn a_ledger_of_two_models_is_refused() {
 }
 
 #[test]
-fn thoughts_are_read_again_from_a_ledger() {
+fn thoughts_in_a_ledger_are_scored_again() {
     let dir = tempfile::tempdir().unwrap();
     let record = |row, raw_pred: &str| Record {
         task: "cola".to_owned(),
@@ -125,7 +125,7 @@ fn thoughts_are_read_again_from_a_ledger() {
 }
 
 #[test]
-fn training_runs_are_called_as_the_report_is_told() {
+fn training_runs_have_the_given_names_in_a_report() {
     let dir = tempfile::tempdir().unwrap();
     let line = r#"{"step":0,"epoch":0.0,"lr":0.0,"loss":1.0,"loss_generation":1.0,"loss_contrastive":1.0,"loss_contrastive_scaled":1.0,"contrastive_accuracy":0.5,"similarity_positive":0.5,"similarity_negative":0.5,"grad_norm":1.0,"pairs":2,"supervised_tokens":4,"seconds":0.1}"#;
     let runs = ["a", "b"].map(|name| dir.path().join(name).join("coin"));
@@ -136,14 +136,14 @@ fn training_runs_are_called_as_the_report_is_told() {
     }
     let report = dir.path().join("report.md");
     let arguments = ["report", text(&runs[0]), text(&runs[1]), "--out", text(&report)];
-    COIN.refused(&arguments, &["there is a run `coin` already; --name"]);
+    COIN.refused(&arguments, &["there is already a run called `coin`; give --name"]);
     COIN.told(&[&arguments[..], &["--name", "first", "--name", "second"]].concat());
     let page = std::fs::read_to_string(&report).unwrap();
     assert!(page.contains("| first | 0 |") && page.contains("| second | 0 |"), "{page}");
 }
 
 #[test]
-fn what_an_attack_leaves_unchanged_is_counted_and_named() {
+fn instructions_that_an_attack_leaves_unchanged_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     let (input, out) = (dir.path().join("in.json"), dir.path().join("out.json"));
     std::fs::write(&input, r#"{"cola": ["", "Is this good English? "]}"#).unwrap();

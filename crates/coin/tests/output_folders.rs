@@ -1,4 +1,4 @@
-//! Folders and files that commands write to: whose they are, who writes to them, and what a failure leaves.
+//! Output folders and files: foreign folders, locks, launchers, failed writes, unusual paths and signals.
 
 mod training;
 
@@ -26,7 +26,7 @@ fn glue(dir: &Path) -> PathBuf {
     dir.join("glue")
 }
 
-/// An evaluation that takes a second.
+/// A short evaluation.
 fn eval(glue: &Path, out: &Path) -> Command {
     let base = demo_base();
     let mut command = coin(&["eval", "--model", text(&base), "--glue", text(glue), "--tasks", "cola"]);
@@ -41,7 +41,7 @@ fn adapter(dir: &Path) -> PathBuf {
     run.join("adapter")
 }
 
-/// Every file below a folder, with its content, and every folder.
+/// All files below a folder with their contents, and all folders.
 fn content(folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let mut all = BTreeMap::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -68,7 +68,7 @@ fn a_folder_that_is_not_this_programs_is_refused_and_stays_as_it_is() {
     printed(&mut eval(&glue, &evaluated));
     let refused = |name: &str, command: &dyn Fn(&Path) -> Command| {
         let out = dir.path().join("foreign");
-        // A folder of the name of a file is as foreign, and the other way round.
+        // A folder with the name of a file is foreign too, and vice versa.
         for is_folder in [false, true] {
             match is_folder {
                 true => {
@@ -100,7 +100,7 @@ fn a_folder_that_is_not_this_programs_is_refused_and_stays_as_it_is() {
     for name in ["summary.json", "unseen_instruction_acc.csv"] {
         refused(name, &|out| coin(&["score", text(&evaluated), "--intervals", "0", "--out", text(out)]));
     }
-    // One inside the folder of a demo, too.
+    // A foreign folder inside the folder of a demo.
     let demo = dir.path().join("demo");
     std::fs::create_dir_all(demo.join("coin/adapter")).unwrap();
     std::fs::write(demo.join(MARKER), "").unwrap();
@@ -110,7 +110,7 @@ fn a_folder_that_is_not_this_programs_is_refused_and_stays_as_it_is() {
 }
 
 #[test]
-fn other_files_in_the_folder_are_no_obstacle_and_results_are_replaced() {
+fn other_files_in_the_folder_are_kept_and_results_are_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let (glue, out) = (glue(dir.path()), dir.path().join("out"));
     std::fs::create_dir(&out).unwrap();
@@ -119,7 +119,7 @@ fn other_files_in_the_folder_are_no_obstacle_and_results_are_replaced() {
     std::fs::write(out.join("results/stale.csv"), "").unwrap();
     printed(&mut eval(&glue, &out));
     assert!(!out.join("results/stale.csv").exists());
-    // A score of it may stand in its folder.
+    // `coin score` may write to the folder of its ledger.
     printed(&mut coin(&["score", text(&out), "--intervals", "0", "--out", text(&out)]));
     assert_eq!(std::fs::read_to_string(out.join("log.txt")).unwrap(), "mine");
 }
@@ -163,7 +163,7 @@ fn processes_of_a_launcher_are_refused() {
     ] {
         launched(coin(command), "WORLD_SIZE");
     }
-    // Ranks that are joined, what writes nothing, one process, and an allocation.
+    // Allowed: joined ranks, a command that does not write, one process, an allocation.
     let mut joined = coin(&["train", "--config", text(&config), "--ranks", "2", "--rank", "0", "--address", "x:1"]);
     joined.env("WORLD_SIZE", "2");
     failed(&mut joined, 2, &["run.toml"]);
@@ -177,7 +177,7 @@ fn processes_of_a_launcher_are_refused() {
 }
 
 #[test]
-fn a_file_to_write_is_no_result_in_a_folder_of_this_program() {
+fn an_output_file_must_not_be_a_result_in_a_folder_of_this_program() {
     let dir = tempfile::tempdir().unwrap();
     let (glue, out) = (glue(dir.path()), dir.path().join("out"));
     printed(&mut eval(&glue, &out));
@@ -189,12 +189,12 @@ fn a_file_to_write_is_no_result_in_a_folder_of_this_program() {
         failed(&mut perturb(&out.join(name)), 2, &["--out", "is a result in", "choose another name"]);
     }
     assert_eq!(content(&out), before);
-    // Another name is the user's, and so is a file that is no result, there or not; a report is made again.
+    // A file with another name may be written and replaced, and so may a report.
     for _ in 0..2 {
         printed(&mut perturb(&out.join("mine.json")));
         printed(&mut coin(&["report", text(&out), "--intervals", "0", "--out", text(&out.join("report.html"))]));
     }
-    // The files beside a set are files to write, too.
+    // The same checks apply to the files written next to a set.
     let set = dir.path().join("set.json");
     std::fs::create_dir(dir.path().join("set.json.audit.jsonl")).unwrap();
     failed(&mut perturb(&set), 2, &["--out", "set.json.audit.jsonl", "is a folder"]);
@@ -206,7 +206,7 @@ fn a_file_to_write_is_no_result_in_a_folder_of_this_program() {
 }
 
 #[test]
-fn a_merged_model_has_everything_of_its_base_but_the_weights() {
+fn a_merged_model_has_all_files_of_its_base_except_the_weights() {
     let dir = tempfile::tempdir().unwrap();
     let adapter = adapter(dir.path());
     let folder = dir.path().join("base");
@@ -246,7 +246,7 @@ fn a_merged_model_has_everything_of_its_base_but_the_weights() {
         command
     };
     let out = dir.path().join("merged");
-    // Two at once: the second is told.
+    // Another process merges into the same folder.
     std::fs::create_dir(dir.path().join(".merged.partial")).unwrap();
     let held = OutputFolder::claim(&dir.path().join(".merged.partial"), &[]).unwrap();
     failed(&mut merge(&out, &[]), 2, &["another process"]);
@@ -295,7 +295,7 @@ fn a_file_that_cannot_be_written_leaves_a_set_and_its_files_as_they_were() {
     printed(&mut coin(&arguments.each_ref().map(String::as_str)));
     let before = content(dir.path());
     let arguments = perturb(&long);
-    // The recipe is small enough; the set, written last, is not.
+    // The recipe is below the limit; the set, which is written last, is not.
     failed(&mut limited(8, &arguments.each_ref().map(String::as_str)), 1, &["set.json", "File too large"]);
     assert_eq!(content(dir.path()), before);
     printed(&mut coin(&["perturb", "--verify", text(&out)]));
@@ -316,12 +316,12 @@ fn a_merge_that_cannot_be_written_leaves_nothing_and_can_be_repeated() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn paths_that_are_not_utf8_and_names_that_a_terminal_would_obey() {
+fn paths_that_are_not_utf8_and_names_with_control_characters() {
     use std::os::unix::ffi::OsStrExt;
     let dir = tempfile::tempdir().unwrap();
     let glue = glue(dir.path());
     let odd = |name: &[u8]| dir.path().join(std::ffi::OsStr::from_bytes(name));
-    // Written into the settings of a summary.
+    // The path is written to the settings of a summary.
     let prompts = odd(b"prompts-\xff.json");
     std::fs::write(&prompts, r#"{"clean": {"cola": ["Is it 'acceptable' or 'unacceptable'? "]}}"#).unwrap();
     let out = odd(b"out-\xff");
@@ -341,7 +341,7 @@ fn paths_that_are_not_utf8_and_names_that_a_terminal_would_obey() {
     let mut perturb = coin(&["perturb", "--attack", "checklist"]);
     perturb.arg("--input").arg(&input).arg("--out").arg(&set);
     printed(&mut perturb);
-    // A run file is text, so the demo's cannot name it.
+    // The demo's run files are text and cannot contain the path.
     let demo = odd(b"demo-\xff");
     let mut command = coin(&["demo", "--steps", "1", "--out"]);
     command.arg(&demo);
@@ -360,15 +360,15 @@ fn paths_that_are_not_utf8_and_names_that_a_terminal_would_obey() {
     assert!(printed.contains("\\u{1b}[31m.html") && !printed.contains('\u{1b}'), "{printed}");
 }
 
-/// Starts a command, sends `signal` once `ready`, and returns its end: exit code and standard error.
+/// Starts a command, sends `signal` when `ready` returns true, and returns the exit code and standard error.
 #[cfg(unix)]
 fn signaled(mut command: Command, signal: &str, ready: impl Fn() -> bool) -> (Option<i32>, String) {
     use std::time::{Duration, Instant};
     let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let start = Instant::now();
     while !ready() {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be stopped");
-        assert!(start.elapsed() < Duration::from_secs(120), "nothing came");
+        assert!(child.try_wait().unwrap().is_none(), "the command ended before it could be stopped");
+        assert!(start.elapsed() < Duration::from_secs(120), "the command did not get ready");
         std::thread::sleep(Duration::from_millis(5));
     }
     assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
@@ -378,7 +378,7 @@ fn signaled(mut command: Command, signal: &str, ready: impl Fn() -> bool) -> (Op
 
 #[cfg(unix)]
 #[test]
-fn an_evaluation_that_a_signal_stops_says_what_is_kept_and_resumes() {
+fn an_evaluation_stopped_by_a_signal_reports_what_is_kept_and_resumes() {
     let dir = tempfile::tempdir().unwrap();
     let (glue, out) = (glue(dir.path()), dir.path().join("out"));
     let slow = |out: &Path| {
@@ -408,11 +408,11 @@ fn an_evaluation_that_a_signal_stops_says_what_is_kept_and_resumes() {
 
 #[cfg(unix)]
 #[test]
-fn a_demo_that_a_signal_stops_can_be_begun_again() {
+fn a_demo_stopped_by_a_signal_can_be_started_again() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("demo");
     let demo = |steps: &str| coin(&["demo", "--steps", steps, "--samples", "1", "--out", text(&out)]);
-    // While it trains, and while it evaluates.
+    // During training, and during evaluation.
     for (steps, file, signal, code) in
         [("500", "cit/metrics.jsonl", "-TERM", 143), ("1", "base/ledger.jsonl", "-INT", 130)]
     {

@@ -45,7 +45,7 @@ fn killed_and_stopped_runs_end_as_one_that_was_not() {
             _ => {
                 let code = if signal == "-INT" { 130 } else { 143 };
                 assert_eq!(ended.status.code(), Some(code), "{signal}: {told}");
-                assert!(told.contains("with a checkpoint; continue with --resume"), "{told}");
+                assert!(told.contains("with a checkpoint; resume with --resume"), "{told}");
                 assert!(told.contains(&format!("stopped by SIG{}", signal.trim_start_matches('-'))), "{told}");
             }
         }

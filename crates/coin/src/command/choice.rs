@@ -30,7 +30,7 @@ pub fn name<T: Choice>(value: T) -> &'static str {
 /// The values of `T` with their names, in the order of their declaration.
 fn named<T: Choice>() -> impl Iterator<Item = (&'static str, T)> {
     let mut names: &[&str] = &[];
-    // Fails by design: it only takes the names.
+    // Always fails, after it has recorded the names.
     let _ = T::deserialize(Names(&mut names));
     names.iter().filter_map(|name| Some((*name, read(name).ok()?)))
 }
@@ -40,7 +40,7 @@ fn read<T: Choice>(name: &str) -> Result<T, Error> {
     T::deserialize(text)
 }
 
-/// A deserializer that holds no value and takes the names of an enum's variants.
+/// A deserializer without a value, which records the names of an enum's variants.
 struct Names<'a>(&'a mut &'static [&'static str]);
 
 impl<'de> Deserializer<'de> for Names<'_> {

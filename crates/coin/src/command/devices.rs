@@ -6,10 +6,10 @@ use serde_json::json;
 
 use crate::failure::Failure;
 
-/// Flags of `coin devices`.
+/// Arguments of `coin devices`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// One JSON object for programs, in place of lines for people.
+    /// Prints a JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -46,7 +46,7 @@ impl Arguments {
                     }
                 }
                 (Err(why), true) => println!("         no device on this machine: {why}"),
-                // What a backend that cannot be used would not find is of no interest.
+                // A backend that is not in the build could not use a device anyway.
                 (Err(_), false) => {}
             }
         }

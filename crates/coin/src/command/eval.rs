@@ -41,41 +41,41 @@ pub struct Arguments {
     tasks: TaskChoice,
     #[command(flatten)]
     parts: PromptParts,
-    /// Folder to write to. An evaluation that was stopped goes on with the ledger it finds there.
+    /// Output folder. If it contains the ledger of the same evaluation, the evaluation resumes.
     #[arg(long)]
     out: PathBuf,
-    /// Begins anew, whatever the folder holds.
+    /// Starts again instead of resuming from the ledger in the output folder.
     #[arg(long)]
     fresh: bool,
     /// Examples per task.
     #[arg(long, default_value_t = 300)]
     samples: usize,
-    /// Seed of the choice of examples and demonstrations, and of perturbations made here.
+    /// Seed of the choice of examples and demonstrations, and of perturbations made by this command.
     #[arg(long, default_value_t = 42)]
     seed: u64,
-    /// Whose details are followed.
+    /// Details of sampling and prompt format.
     #[arg(long, value_parser = choices::<Preset>(), default_value = name(Preset::Strict))]
     preset: Preset,
-    /// How answers are read.
+    /// Method that reads a class from an answer.
     #[arg(long, value_parser = choices::<Scorer>(), default_value = name(Scorer::Released))]
     scorer: Scorer,
     /// Generates all tokens instead of stopping once the outcome is decided.
     #[arg(long)]
     full_decode: bool,
-    /// Tokens generated per prompt at most; 7 is the released program's. A tokenizer with few pieces needs more to
-    /// write a label word.
+    /// Maximum number of generated tokens per prompt; 7 is the value of the released program. A tokenizer with a small vocabulary
+    /// needs more for a label word.
     #[arg(long, default_value_t = 7)]
     max_new_tokens: usize,
-    /// What is done with prompts that are too long for the model.
+    /// Treatment of prompts that are too long for the model.
     #[arg(long, value_parser = choices::<LongPrompts>(), default_value = name(LongPrompts::Refuse))]
     long_prompts: LongPrompts,
-    /// Rows per batch at most.
+    /// Maximum number of prompts per batch.
     #[arg(long)]
     batch_size: Option<usize>,
-    /// Draws of the bootstrap behind 95 % intervals, 40 to 1,000,000; 0 for none.
+    /// Bootstrap draws for 95 % intervals, 40 to 1,000,000; 0 for none.
     #[arg(long, default_value_t = Bootstrap::default().replicates)]
     intervals: usize,
-    /// Tasks, comma separated, of whose prompts hidden states are kept: `representations.safetensors`, and maps in the report.
+    /// Tasks, comma separated, whose hidden states are saved in `representations.safetensors` and mapped in the report.
     #[arg(long, value_delimiter = ',')]
     representations: Vec<String>,
     #[command(flatten)]
@@ -90,13 +90,13 @@ impl Arguments {
             return bad_input("--batch-size must be at least 1");
         }
         if self.remote.is_given() && self.long_prompts != LongPrompts::Refuse {
-            return bad_input("--long-prompts: how long a prompt is, only the server knows");
+            return bad_input("--long-prompts: only the server knows the length of a prompt");
         }
         if self.remote.is_chat() && !self.scorer.generates() {
-            return bad_input("--scorer: a chat server tells no likelihoods of given words");
+            return bad_input("--scorer: a chat server does not return likelihoods of given words");
         }
         check_out_folder(&self.out, &evaluation_folder::WRITTEN)?;
-        // A model that is not there is told before data are read.
+        // A missing model is reported before the data are read.
         let local = match self.remote.is_given() {
             true => None,
             false => Some((self.model.device()?, self.model.folders()?)),
@@ -116,16 +116,16 @@ impl Arguments {
             full_decode: self.full_decode,
             max_new_tokens: self.max_new_tokens,
             long_prompts: self.long_prompts,
-            // A server tells no hidden states.
+            // A server does not return hidden states.
             hidden: !self.remote.is_given(),
             ..Evaluation::new(chosen.tasks.clone(), instructions)
         };
         let mut model = match (self.remote.model(&self.model.model)?, local) {
             (Some(remote), _) => Model::Remote(Box::new(remote)),
             (None, Some((device, folders))) => Model::Local(Box::new(self.open(&device, &folders)?)),
-            (None, None) => return bad_input("--model or --endpoint is needed"),
+            (None, None) => return bad_input("--model or --endpoint is required"),
         };
-        // Everything that can be wrong with the input is found before the first file is written.
+        // Every error in the input is found before the first file is written.
         let mut plan =
             evaluation.plan(&|task: &Task| Ok(examples.get(&task.name).cloned().unwrap_or_default())).input()?;
         plan.fit(model.get()).input()?;
@@ -135,10 +135,10 @@ impl Arguments {
             return bad_input(format!("--representations {stray}: the task is not evaluated"));
         }
         if plan.left_out() > 0 {
-            eprintln!("coin: warning: examples left out, as they are too long for the model: {}", plan.left_out());
+            eprintln!("coin: warning: examples left out because they are too long for the model: {}", plan.left_out());
         }
         let _held = claim_out_folder(&self.out, &evaluation_folder::WRITTEN)?;
-        let signals = Signals::watch("stopping after this batch, whose answers are kept")?;
+        let signals = Signals::watch("stopping after this batch; its answers are kept")?;
         let mut kept = 0;
         let mut asked = Stoppable::new(model.get(), signals.stop());
         let answered = self.answer(&plan, &evaluation.tasks, &mut asked, &mut kept);
@@ -165,7 +165,7 @@ impl Arguments {
         self.write(&plan, &evaluation, &mut model, &chosen, checked, &records)
     }
 
-    /// What is wrong with the instructions of a file, if that is where the levels' instructions come from; told at once.
+    /// Checks the instructions of the prompts file, if the levels use them, and prints the warnings.
     fn check_prompts(&self, set: &InstructionSet, chosen: &task_choice::Chosen) -> Result<PromptCheck, Failure> {
         let Some(file) = self.parts.prompts().filter(|_| from_file(self.parts.component())) else {
             return Ok(PromptCheck::default());
@@ -175,7 +175,7 @@ impl Arguments {
         Ok(found)
     }
 
-    /// The model of a folder.
+    /// Loads the model in a folder.
     fn open(&self, device: &Device, (folder, adapter): &(PathBuf, Option<PathBuf>)) -> Result<LlamaModel, Failure> {
         let mut engine = model_folder::engine_options(device);
         engine.batch_size = self.batch_size.unwrap_or(engine.batch_size);
@@ -186,14 +186,14 @@ impl Arguments {
         Ok(model)
     }
 
-    /// What an evaluation that was stopped keeps, and how to resume it.
+    /// The part of a stopped evaluation's message that describes the kept answers and how to resume.
     fn what_is_kept(&self, kept: usize, total: usize) -> String {
         let ledger = self.out.join(evaluation_folder::LEDGER);
         let fresh = if self.fresh { " without --fresh" } else { "" };
         format!("with {kept} of {total} answers, kept in {}; the same command{fresh} resumes there", ledger.display())
     }
 
-    /// Asks the model for the answers that the ledger lacks. `kept` is the number of those it holds.
+    /// Generates the answers that are missing in the ledger. Sets `kept` to the number of answers in the ledger.
     fn answer(
         &self,
         plan: &Plan<'_>,
@@ -204,10 +204,10 @@ impl Arguments {
         let path = self.out.join(evaluation_folder::LEDGER);
         let mut ledger = if self.fresh { Ledger::create(path).work()? } else { Ledger::open(path).input()? };
         let there = ledger.found().len();
-        // A folder whose ledger is refused stays as it is.
+        // If the ledger is refused, the folder stays unchanged.
         match plan.accepts(&*model, &ledger) {
             Err(error @ coin::eval::EvalError::OtherLedger { .. }) => {
-                return bad_input(format!("{error} (--fresh begins anew, --out names another folder)"));
+                return bad_input(format!("{error} (use --fresh to start again, or another --out)"));
             }
             other => other.work()?,
         }
@@ -294,7 +294,7 @@ impl Arguments {
         let unfinished = records.iter().filter(|record| record.is_unfinished_thought()).count();
         if unfinished > 0 {
             warn(&[format!(
-                "{unfinished} of {} answers are thoughts that never end in {} tokens; --max-new-tokens gives them more",
+                "{unfinished} of {} answers are thoughts that do not end within {} tokens; raise --max-new-tokens",
                 records.len(),
                 evaluation.max_new_tokens
             )]);
@@ -304,7 +304,7 @@ impl Arguments {
         println!("{}", table::terminal(&summary));
         if near > 0 {
             println!(
-                "{near} answers hold a near-tie: two tokens whose logits differ by less than {}",
+                "{near} answers contain a near-tie: two tokens whose logits differ by less than {}",
                 metrics::NEAR_TIE
             );
         }
@@ -313,7 +313,7 @@ impl Arguments {
     }
 }
 
-/// The model that is asked.
+/// The evaluated model.
 enum Model {
     Local(Box<LlamaModel>),
     Remote(Box<OpenAiModel>),
@@ -335,7 +335,7 @@ impl Model {
     }
 }
 
-/// The adapter's run folder names a run, or else the model's.
+/// The name of the run: that of the adapter's run folder, otherwise that of the model.
 fn run_name(arguments: &ModelArguments) -> String {
     let folder = match &arguments.adapter {
         Some(adapter) => match Path::new(adapter) {
@@ -347,7 +347,7 @@ fn run_name(arguments: &ModelArguments) -> String {
     folder.file_name().map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-/// The instructions of a file, or our own.
+/// The instructions of a file, or the built-in ones.
 fn instruction_set(prompts: Option<&Path>) -> Result<InstructionSet, Failure> {
     match prompts {
         Some(path) => InstructionSet::read(path).input(),
@@ -363,7 +363,7 @@ fn with_clean(levels: &[String]) -> Vec<String> {
     levels
 }
 
-/// Whether levels change `component` by a file of prompts, or are made here.
+/// True if the levels of `component` come from the prompts file; otherwise this command perturbs it.
 fn from_file(component: Component) -> bool {
     component == Component::Instruction
 }

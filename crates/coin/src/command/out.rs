@@ -10,8 +10,8 @@ use coin::evaluation_folder;
 
 use crate::failure::{Failure, OrFail, bad_input};
 
-/// Refuses a folder of results before any work: one that this program did not make and that holds something of a name in
-/// `written`, or one that cannot be written to. Nothing is made or changed.
+/// Refuses an output folder before any work if it cannot be written to, or if this program did not create it and it contains
+/// something with a name in `written`. Does not create or change anything.
 pub fn check_out_folder(out: &Path, written: &[&str]) -> Result<(), Failure> {
     let named = || format!("--out {}", out.display());
     output_folder::check(out, written).with_context(named).input()?;
@@ -21,17 +21,16 @@ pub fn check_out_folder(out: &Path, written: &[&str]) -> Result<(), Failure> {
     }
 }
 
-/// Makes the folder `out`, if it is not there, and keeps every other process of this program from writing to it as long as the
-/// value lives.
+/// Creates the folder `out` if it does not exist, and locks it: no other process of this program writes to it until the returned
+/// value is dropped.
 pub fn claim_out_folder(out: &Path, written: &[&str]) -> Result<OutputFolder, Failure> {
     let made = std::fs::create_dir_all(out);
-    made.with_context(|| format!("--out {}: cannot be made a folder", out.display())).input()?;
+    made.with_context(|| format!("--out {}: cannot create the folder", out.display())).input()?;
     OutputFolder::claim(out, written).with_context(|| format!("--out {}", out.display())).input()
 }
 
-/// Refuses a file to write before any work that it would spoil at its end: its folder must be there and writable, and it must
-/// be none of the files that are read, which are named as messages say it, and no result in a folder of this program. They may
-/// be reached under another name.
+/// Refuses an output file before any work. Its folder must exist and be writable, and the file must not be one of the `inputs`
+/// (given with their names for the message) or a result in a folder of this program, not even through another path.
 pub fn check_out(out: &Path, inputs: &[(&str, &Path)]) -> Result<(), Failure> {
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
@@ -43,7 +42,7 @@ pub fn check_out(out: &Path, inputs: &[(&str, &Path)]) -> Result<(), Failure> {
     if let Ok(to) = out.canonicalize()
         && let Some((name, _)) = inputs.iter().find(|(_, input)| input.canonicalize().is_ok_and(|from| from == to))
     {
-        return bad_input(format!("--out {}: is the {name}, which would be lost", out.display()));
+        return bad_input(format!("--out {}: is the {name}, which would be overwritten", out.display()));
     }
     if let Some(owner) = result_of(out, folder) {
         return bad_input(format!(
@@ -55,8 +54,8 @@ pub fn check_out(out: &Path, inputs: &[(&str, &Path)]) -> Result<(), Failure> {
     check_writable(folder).with_context(|| format!("--out {}", out.display())).input()
 }
 
-/// The folder of this program that the file `out` in `folder` is a result of: it is there, or lies in a folder of results.
-/// Reports are no results in this sense: they can be written again.
+/// Returns the folder of this program that the file `out` in `folder` is a result of: `out` exists there, or is inside one of
+/// its folders of results. Reports do not count, because they can be written again.
 fn result_of(out: &Path, folder: &Path) -> Option<PathBuf> {
     let out = match out.canonicalize() {
         Ok(out) => out,
@@ -72,6 +71,6 @@ fn result_of(out: &Path, folder: &Path) -> Option<PathBuf> {
     owners.into_iter().find(is_result).map(Path::to_owned)
 }
 
-/// The names that commands write in folders of results: evaluations, demos and their base models, training runs.
+/// The names that commands write in their output folders: evaluations, demos and their base models, training runs.
 const RESULTS: [&[&str]; 4] =
     [&evaluation_folder::WRITTEN, &["instructions.json", "pairs.jsonl"], &BASE_FILES, &coin::train::WRITTEN];

@@ -14,17 +14,17 @@ use crate::failure::{Failure, OrFail, bad_input};
 /// Arguments of `coin report`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Folders of evaluations and demos (`summary.json`) and of training runs (`metrics.jsonl`), or such summaries; all are
+    /// Folders of evaluations and demos (`summary.json`) and of training runs (`metrics.jsonl`), or summary files. All are
     /// shown side by side.
     #[arg(required = true)]
     runs: Vec<PathBuf>,
-    /// What a run is called, once for each path; the run's own name where absent.
+    /// Name of a run in the report, given once for each path [default: the name in its summary].
     #[arg(long = "name")]
     names: Vec<String>,
-    /// File to write: HTML or Markdown by its ending.
+    /// File to write, .html or .md.
     #[arg(long)]
     out: PathBuf,
-    /// Draws of the bootstrap behind tests between runs, 40 to 1,000,000; 0 for none.
+    /// Bootstrap draws for tests between runs, 40 to 1,000,000; 0 for none.
     #[arg(long, default_value_t = Bootstrap::default().replicates)]
     intervals: usize,
 }
@@ -53,7 +53,7 @@ impl Arguments {
         check_out(&self.out, &[])?;
         check_intervals(self.intervals)?;
         if !self.names.is_empty() && self.names.len() != self.runs.len() {
-            return bad_input(format!("--name is there {} times for {} runs", self.names.len(), self.runs.len()));
+            return bad_input(format!("--name is given {} times for {} runs", self.names.len(), self.runs.len()));
         }
         let mut merged: Option<Summary> = None;
         let mut curves: Vec<Curve> = Vec::new();
@@ -77,13 +77,13 @@ impl Arguments {
             if !summary.exists() && path.join(evaluation_folder::LEDGER).is_file() {
                 let path = path.display();
                 return bad_input(format!(
-                    "{path}: the evaluation is not finished; the same `coin eval` goes on with it, `coin score` reads what there is"
+                    "{path}: the evaluation is not finished; resume it with the same `coin eval`, or score its ledger with `coin score`"
                 ));
             }
             let mut summary = Summary::read(&summary).input()?;
             let several = summary.runs.len() > 1;
             for run in summary.runs.iter_mut().filter(|_| path.is_dir()) {
-                // A demo's runs have folders of their names.
+                // Each run of a demo has a folder with its name.
                 let folder = if several { path.join(&run.name) } else { path.clone() };
                 if let Some(name) = given {
                     run.name = if several { format!("{name}/{}", run.name) } else { name.clone() };
@@ -95,7 +95,7 @@ impl Arguments {
                 if is_taken(&run.name) {
                     return taken(path, &run.name);
                 }
-                // A curve is called as its run is, so that both have one color.
+                // A curve has the name of its run, so that both have the same color.
                 if folder != *path && folder.join(learning_curves::METRICS).is_file() {
                     curves.push(learning_curves::read(&folder, &run.name).input()?);
                 }
@@ -133,8 +133,8 @@ impl Arguments {
     }
 }
 
-/// The failure of a second run of one name.
+/// The failure for two runs with the same name.
 fn taken(path: &Path, name: &str) -> Result<(), Failure> {
     let path = path.display();
-    bad_input(format!("{path}: there is a run `{name}` already; --name, once for each path, tells them apart"))
+    bad_input(format!("{path}: there is already a run called `{name}`; give --name once for each path"))
 }

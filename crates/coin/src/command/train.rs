@@ -133,7 +133,7 @@ impl Arguments {
         let stopped = match outcome {
             Outcome::Finished(_) => None,
             Outcome::Stopped(step) => {
-                let kept = format!("after step {step} of {steps}, with a checkpoint; continue with --resume");
+                let kept = format!("after step {step} of {steps}, with a checkpoint; resume with --resume");
                 Some(signals.failure(&kept))
             }
         };

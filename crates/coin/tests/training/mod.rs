@@ -1,4 +1,4 @@
-//! Short runs of `coin train` on the demo's base.
+//! Short runs of `coin train` on the demo's base model.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use coin_testkit::{Coin, demo_base};
 
 const COIN: Coin = Coin::at(env!("CARGO_BIN_EXE_coin"));
 
-/// The command of a run that writes to `out`.
+/// The command for a run that writes to `out`.
 pub fn train(config: &Path, out: &Path, more: &[&str]) -> Command {
     let mut command = COIN.command(["train", "--config"]);
     command.arg(config).arg("--set").arg(format!("out={}", out.display())).args(more);
@@ -15,7 +15,7 @@ pub fn train(config: &Path, out: &Path, more: &[&str]) -> Command {
     command
 }
 
-/// A run file for the demo's base: dropout, caching, a checkpoint after every step.
+/// Writes a run file for the demo's base model, with dropout, gradient caching and a checkpoint after every step.
 pub fn run_file(dir: &Path) -> PathBuf {
     let pairs = dir.join("pairs.jsonl");
     let lines = (0..24).map(|number| {
