@@ -1,28 +1,122 @@
-//! Commands run as a user types them, with what they must say.
+//! Running the `coin` command as a user does, and checks of its result.
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::process::{Command, Output};
+
+/// The binary of the command that is tested.
+///
+/// Cargo gives its path to the integration tests of the package `coin` only, so each test file defines
+///
+/// ```ignore
+/// const COIN: Coin = Coin::at(env!("CARGO_BIN_EXE_coin"));
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Coin(&'static str);
+
+impl Coin {
+    /// The binary at `path`.
+    pub const fn at(path: &'static str) -> Self {
+        Coin(path)
+    }
+
+    /// The path of the binary.
+    pub fn path(self) -> &'static str {
+        self.0
+    }
+
+    /// The command with these arguments.
+    pub fn command(self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Command {
+        let mut command = Command::new(self.0);
+        command.args(arguments);
+        command
+    }
+
+    /// As [`printed`], with these arguments.
+    #[track_caller]
+    pub fn printed(self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> String {
+        printed(&mut self.command(arguments))
+    }
+
+    /// As [`told`], with these arguments.
+    #[track_caller]
+    pub fn told(self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> String {
+        told(&mut self.command(arguments))
+    }
+
+    /// As [`refused`], with these arguments.
+    #[track_caller]
+    pub fn refused(self, arguments: impl IntoIterator<Item: AsRef<OsStr>>, words: &[&str]) -> String {
+        refused(&mut self.command(arguments), words)
+    }
+}
 
 /// Runs a command that must succeed.
 ///
 /// # Panics
-/// If it does not; the message holds its standard error.
+/// If it fails; the message contains its standard error.
+#[track_caller]
 pub fn succeeded(command: &mut Command) -> Output {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = run(command);
+    assert!(output.status.success(), "{command:?}: {}", stderr(&output));
     output
 }
 
-/// Runs a command that must refuse its input: exit code 2, and one line on standard error that holds all `words`. Returns the line.
+/// Standard output of a command that must succeed; see [`succeeded`].
+#[track_caller]
+pub fn printed(command: &mut Command) -> String {
+    stdout(&succeeded(command))
+}
+
+/// Standard error of a command that must succeed; see [`succeeded`].
+#[track_caller]
+pub fn told(command: &mut Command) -> String {
+    stderr(&succeeded(command))
+}
+
+/// Runs a command that must fail with this exit code, an empty standard output, and a single line on standard error that contains
+/// all `words`. Returns the line.
 ///
 /// # Panics
-/// If it does something else; the message holds its standard error.
-pub fn refused(command: &mut Command, words: &[&str]) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    assert_eq!(output.status.code(), Some(2), "{command:?}: {message}");
+/// If it does something else; the message contains its standard error.
+#[track_caller]
+pub fn failed(command: &mut Command, code: i32, words: &[&str]) -> String {
+    let output = run(command);
+    let message = stderr(&output).trim().to_owned();
+    assert_eq!(output.status.code(), Some(code), "{command:?}: {message}");
+    assert_eq!(stdout(&output), "", "{command:?}: standard output");
     for word in words {
         assert!(message.contains(word), "{command:?}: `{word}` is not in: {message}");
     }
     assert_eq!(message.lines().count(), 1, "{command:?}: {message}");
     message
+}
+
+/// Runs a command that must refuse its input: [`failed`] with exit code 2.
+#[track_caller]
+pub fn refused(command: &mut Command, words: &[&str]) -> String {
+    failed(command, 2, words)
+}
+
+#[track_caller]
+fn run(command: &mut Command) -> Output {
+    command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+/// Standard output of a command that ended.
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Standard error of a command that ended.
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A path as an argument.
+///
+/// # Panics
+/// If the path is not UTF-8.
+pub fn text(path: &Path) -> &str {
+    path.to_str().unwrap_or_else(|| panic!("{}: not UTF-8", path.display()))
 }

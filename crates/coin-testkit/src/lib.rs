@@ -1,7 +1,11 @@
-//! What the tests of the workspace share. Not published, and only ever a dev-dependency.
+//! Helpers shared by the tests of the workspace. Not published, and only a dev-dependency.
+//!
+//! It depends on no other crate of the workspace, so every crate can use it.
 
 mod command;
+mod material;
 mod test_data;
 
-pub use command::{refused, succeeded};
+pub use command::{Coin, failed, printed, refused, stderr, stdout, succeeded, text, told};
+pub use material::{demo_base, demo_base_copy, write_cola};
 pub use test_data::{test_data, test_folder};

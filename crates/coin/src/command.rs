@@ -1,11 +1,13 @@
 //! The sub-commands, one file each.
 
+pub mod choice;
 pub mod compare;
 pub mod demo;
 pub mod devices;
 pub mod eval;
 pub mod model;
 pub mod model_arguments;
+mod out;
 pub mod pairs;
 pub mod perturb;
 pub mod report;
@@ -13,16 +15,14 @@ pub mod score;
 pub mod train;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::Context;
 use burn::tensor::Device;
-use coin::core::file::check_writable;
-use coin::core::output_folder::{self, OutputFolder};
 use coin::core::quote::printable;
-use coin::demo::BASE_FILES;
 use coin::device;
-use coin::eval::{Bootstrap, folder};
+use coin::eval::Bootstrap;
+
+pub use out::{check_out, check_out_folder, claim_out_folder};
 
 use crate::failure::{Failure, OrFail, bad_input};
 
@@ -37,87 +37,21 @@ pub fn distinct(names: &[String]) -> Vec<String> {
     names.iter().filter(|name| seen.insert(name.as_str())).cloned().collect()
 }
 
-/// Refuses a folder of results before any work: one that this program did not make and that holds something of a name in
-/// `written`, or one that cannot be written to. Nothing is made or changed.
-pub fn check_out_folder(out: &Path, written: &[&str]) -> Result<(), Failure> {
-    let named = || format!("--out {}", out.display());
-    output_folder::check(out, written).with_context(named).input()?;
-    match out.is_dir() {
-        true => check_writable(out).with_context(named).input(),
-        false => Ok(()),
-    }
-}
-
-/// Makes the folder `out`, if it is not there, and keeps every other process of this program from writing to it as long as the
-/// value lives.
-pub fn claim_out_folder(out: &Path, written: &[&str]) -> Result<OutputFolder, Failure> {
-    let made = std::fs::create_dir_all(out);
-    made.with_context(|| format!("--out {}: cannot be made a folder", out.display())).input()?;
-    OutputFolder::claim(out, written).with_context(|| format!("--out {}", out.display())).input()
-}
-
-/// Refuses a file to write before any work that it would spoil at its end: its folder must be there and writable, and it must
-/// be none of the files that are read, which are named as messages say it, and no result in a folder of this program. They may
-/// be reached under another name.
-pub fn check_out(out: &Path, inputs: &[(&str, &Path)]) -> Result<(), Failure> {
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !folder.is_dir() {
-        return bad_input(format!("--out {}: no such folder as {}", out.display(), folder.display()));
-    }
-    if out.is_dir() {
-        return bad_input(format!("--out {}: is a folder, expected a file", out.display()));
-    }
-    if let Ok(to) = out.canonicalize()
-        && let Some((name, _)) = inputs.iter().find(|(_, input)| input.canonicalize().is_ok_and(|from| from == to))
-    {
-        return bad_input(format!("--out {}: is the {name}, which would be lost", out.display()));
-    }
-    if let Some(owner) = result_of(out, folder) {
-        return bad_input(format!(
-            "--out {}: is a result in {}, which would be damaged; choose another name",
-            out.display(),
-            owner.display()
-        ));
-    }
-    check_writable(folder).with_context(|| format!("--out {}", out.display())).input()
-}
-
-/// The folder of this program that the file `out` in `folder` is a result of: it is there, or lies in a folder of results.
-/// Reports are no results in this sense: they can be written again.
-fn result_of(out: &Path, folder: &Path) -> Option<PathBuf> {
-    let out = match out.canonicalize() {
-        Ok(out) => out,
-        Err(_) => folder.canonicalize().ok()?.join(out.file_name()?),
-    };
-    let owners = out.ancestors().skip(1).filter(|folder| folder.join(output_folder::MARKER).exists());
-    let is_result = |owner: &&Path| {
-        let Ok(inside) = out.strip_prefix(owner) else { return false };
-        let name = inside.iter().next().and_then(|name| name.to_str()).unwrap_or_default();
-        let is_name = name == output_folder::MARKER || RESULTS.iter().any(|names| names.contains(&name));
-        is_name && name != "report.html" && (out.exists() || inside.iter().count() > 1)
-    };
-    owners.into_iter().find(is_result).map(Path::to_owned)
-}
-
-/// The names that commands write in folders of results: evaluations, demos and their base models, training runs.
-const RESULTS: [&[&str]; 4] =
-    [&folder::WRITTEN, &["instructions.json", "pairs.jsonl"], &BASE_FILES, &coin::train::WRITTEN];
-
-/// A path in the settings of a summary, which are text: what is not UTF-8 is replaced.
+/// A path for the settings of a summary, which are text: bytes that are not UTF-8 are replaced.
 pub fn as_text(path: impl AsRef<Path>) -> String {
     path.as_ref().to_string_lossy().into_owned()
 }
 
-/// A path as it is printed: without what a terminal would obey.
+/// A path for output to a terminal, with control characters escaped.
 pub fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy()).into_owned()
 }
 
-/// Refuses a number of draws of which no intervals can be computed; 0 asks for none.
+/// Refuses a number of draws from which intervals cannot be computed. 0 means no intervals.
 pub fn check_intervals(draws: usize) -> Result<(), Failure> {
     let bootstrap = Bootstrap { replicates: draws, ..Bootstrap::default() };
     match bootstrap.check() {
-        Err(error) if draws > 0 => bad_input(format!("--intervals {draws}: {error}; 0 for none")),
+        Err(error) if draws > 0 => bad_input(format!("--intervals {draws}: {error}; use 0 for none")),
         _ => Ok(()),
     }
 }

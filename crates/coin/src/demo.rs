@@ -1,5 +1,5 @@
-//! The main job on an embedded default: a tiny LLaMA tuned with and without the contrastive loss on the demo world,
-//! both evaluated under clean and perturbed instructions.
+//! The main experiment on an embedded model: a tiny LLaMA is trained with and without the contrastive loss on the demo world,
+//! and both results are evaluated under clean and perturbed instructions.
 
 mod world;
 
@@ -25,7 +25,7 @@ pub use world::World;
 use crate::stoppable::Stoppable;
 use crate::{learning_curves, model_folder};
 
-/// Files of the embedded base model, as `examples/train_demo_base.rs` writes them.
+/// The files of the embedded base model, written by `examples/train_demo_base.rs`.
 const BASE: [(&str, &[u8]); 3] = [
     ("config.json", include_bytes!("../assets/demo-base/config.json")),
     ("model.safetensors", include_bytes!("../assets/demo-base/model.safetensors")),
@@ -35,72 +35,73 @@ const BASE: [(&str, &[u8]); 3] = [
 /// The names of the files of the embedded base model.
 pub const BASE_FILES: [&str; 3] = [BASE[0].0, BASE[1].0, BASE[2].0];
 
-/// Seed of the demo world: the base has seen this world's training half and none of its evaluation half.
+/// The seed of the demo world. The base model was trained on the training half of this world and has not seen its evaluation half.
 pub const WORLD_SEED: u64 = 1;
 
 /// The tasks with training templates; the two halves of mnli share theirs.
 pub const FAMILIES: [&str; 8] = ["cola", "sst2", "mrpc", "qqp", "mnli", "qnli", "rte", "wnli"];
 
-/// Settings of the demo. The defaults end within six minutes on two cores.
+/// Settings of the demo. With the defaults it takes about a minute on two cores.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Demo {
-    /// Folder the demo writes to.
+    /// Output folder.
     pub out: PathBuf,
-    /// Seed of pairs, adapters, order, dropout, perturbations and examples.
+    /// Seed of pairs, adapters, order, dropout, perturbations and choice of examples.
     pub seed: u64,
     /// Evaluation examples per task.
     pub samples: usize,
-    /// Optimiser steps of each of the two runs.
+    /// Optimizer steps of each of the two training runs.
     pub steps: usize,
-    /// Pairs per optimiser step.
+    /// Pairs per optimizer step.
     pub batch_pairs: usize,
-    /// Name of the device, written into the settings.
+    /// Name of the device, for the settings in the summary.
     pub device: String,
 }
 
 impl Demo {
-    /// The default demo, written to `out`.
+    /// The demo with default settings and the output folder `out`.
     pub fn new(out: impl Into<PathBuf>) -> Self {
         Demo { out: out.into(), seed: 42, samples: 50, steps: 200, batch_pairs: 32, device: "cpu".to_owned() }
     }
 }
 
-/// What the demo tells while it works.
+/// Progress of the demo.
 #[derive(Debug)]
 pub enum DemoProgress<'a> {
-    /// A run trains.
+    /// Progress of the training run of this name.
     Training(&'a str, &'a Progress),
-    /// A model is evaluated: generations done, and how many there will be.
+    /// Progress of the evaluation of this name: finished answers, and their total.
     Evaluating(&'a str, usize, usize),
 }
 
 impl Demo {
-    /// What a demo writes, replaces and removes in its folder.
+    /// The names that a demo writes, replaces and removes in its folder.
     pub const WRITTEN: [&str; 7] =
         ["base", "cit", "coin", "instructions.json", "pairs.jsonl", "report.html", "summary.json"];
 
-    /// The folders in it, and what the demo writes, replaces and removes in each.
+    /// The folders in it, with the names that the demo writes, replaces and removes in each.
     fn folders(&self) -> [(PathBuf, Vec<&'static str>); 3] {
         let written = |of_model: &[&'static str]| [of_model, &folder::WRITTEN].concat();
         let run = || written(&coin_train::WRITTEN);
         [(self.out.join("base"), written(&BASE_FILES)), (self.out.join("cit"), run()), (self.out.join("coin"), run())]
     }
 
-    /// Checks that the demo may write to its folder; changes nothing.
+    /// Checks that the demo may write to its folder. Does not change anything.
     ///
     /// # Errors
-    /// [`CoreError::ForeignFolder`], for the folder itself or one that it holds; [`CoreError::Io`].
+    /// [`CoreError::ForeignFolder`] for the output folder or a folder in it; [`CoreError::Io`].
     pub fn check(&self) -> Result<(), CoreError> {
         output_folder::check(&self.out, &Self::WRITTEN)?;
         self.folders().iter().try_for_each(|(folder, written)| output_folder::check(folder, written))
     }
 
-    /// Trains `cit` and `coin` from the same base on the same pairs, evaluates the base and both, and writes
-    /// `base/`, `pairs.jsonl`, `instructions.json`, `cit/`, `coin/`, `summary.json` and `report.html` to `out`. Whatever an
-    /// earlier demo left there is replaced. Returns `None` if `stop` became true before the end.
+    /// Trains `cit` and `coin` from the same base model on the same pairs, evaluates all three, and writes `base/`,
+    /// `pairs.jsonl`, `instructions.json`, `cit/`, `coin/`, `summary.json` and `report.html` to `out`. Replaces the results of an
+    /// earlier demo. Returns `None` if `stop` became true before the end.
     ///
     /// # Errors
-    /// As [`check`](Self::check); another process writes to the folder; a file cannot be written, or a loss is no number.
+    /// Same as [`check`](Self::check); also if another process writes to the folder, a file cannot be written, or a loss is not
+    /// finite.
     pub fn run(
         &self,
         device: &Device,
@@ -110,7 +111,7 @@ impl Demo {
         self.check()?;
         let _held = OutputFolder::claim(&self.out, &Self::WRITTEN)?;
         let base = self.out.join("base");
-        // Results of an earlier demo must not stand beside this one's ledgers.
+        // Results of an earlier demo do not belong to the new ledgers.
         for name in ["summary.json", "report.html"] {
             match std::fs::remove_file(self.out.join(name)) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -121,7 +122,7 @@ impl Demo {
         }
         for (folder, written) in self.folders() {
             let _held = OutputFolder::claim(&folder, &written)?;
-            // A demo that was stopped leaves some, and a run that begins refuses them.
+            // A stopped demo leaves checkpoints, and a new training run refuses to start with them.
             let checkpoints = folder.join("checkpoints");
             if checkpoints.is_dir() {
                 let removed = std::fs::remove_dir_all(&checkpoints);
@@ -160,7 +161,7 @@ impl Demo {
                 model_folder::engine_options(device),
             )?;
             let world = World::new(WORLD_SEED);
-            // The seed chooses the examples from a pool four times their number.
+            // The seed chooses the examples from a pool of four times their number.
             let pool = self.samples * 4;
             let evaluation = Evaluation {
                 samples: self.samples,
@@ -238,7 +239,7 @@ impl Demo {
     }
 }
 
-/// Writes the embedded base model to `folder`, which is made if need be, in Hugging Face's layout.
+/// Writes the embedded base model to `folder` in Hugging Face's layout. Creates the folder if necessary.
 ///
 /// # Errors
 /// The files cannot be written.
@@ -250,10 +251,10 @@ pub fn write_base(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// At least `count` contrastive pairs of the demo world: as many of each of the [`FAMILIES`], mixed.
+/// At least `count` contrastive pairs of the demo world, with the same number from each of the [`FAMILIES`], shuffled.
 ///
 /// # Errors
-/// Never in practice: the built-in templates and the world fit each other.
+/// Does not fail in practice, because the built-in templates match the world.
 pub fn pairs(seed: u64, count: usize) -> Result<Vec<Pair>> {
     let world = World::new(WORLD_SEED);
     let templates = TemplateSet::demo();
@@ -268,10 +269,11 @@ pub fn pairs(seed: u64, count: usize) -> Result<Vec<Pair>> {
     Ok(coin_data::pairs::interleave(lists, seed)?)
 }
 
-/// The demo world's clean and semantic instructions with character, word and sentence level perturbations of this seed.
+/// The clean and semantic instructions of the demo world, and their perturbations at the character, word and sentence levels
+/// with this seed.
 ///
 /// # Errors
-/// Never in practice: the built-in instructions can be perturbed.
+/// Does not fail in practice, because the built-in instructions can be perturbed.
 pub fn instructions(seed: u64) -> Result<InstructionSet> {
     let mut set = InstructionSet::demo();
     let clean = set.level(coin_eval::levels::CLEAN)?.clone();
@@ -285,11 +287,11 @@ pub fn instructions(seed: u64) -> Result<InstructionSet> {
     Ok(set)
 }
 
-/// Peak learning rate of both runs; ours, as the paper's 1e-4 is for a model 5,000 times the size.
+/// The peak learning rate of both runs. This project's value: the paper's 1e-4 is for a model 5,000 times larger.
 pub const LEARNING_RATE: f64 = 2e-3;
 
-/// The task whose hidden states are mapped, as in the paper.
+/// The task whose hidden states are shown as a map, as in the paper.
 const MAPPED: &str = "cola";
 
-/// Pairs held out of both runs.
+/// Held-out pairs of both runs.
 const VALIDATION_PAIRS: usize = 128;

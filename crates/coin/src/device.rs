@@ -83,42 +83,89 @@ pub struct Found {
 /// The state of a backend in this build and on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackendState {
-    /// `cpu`, `cuda` and so on.
-    pub name: &'static str,
-    /// True if the backend is in this build; otherwise the feature of the same name adds it.
-    pub compiled: bool,
-    /// The devices on this machine, or the reason why there are none. If the backend is not in the build, only devices of CUDA
-    /// and ROCm can be listed.
+    /// The backend.
+    pub backend: Backend,
+    /// The devices on this machine, or the reason why it does not have any. If the backend is not in the build, only devices of
+    /// CUDA and ROCm can be listed.
     pub devices: Result<Vec<Found>, String>,
 }
 
-/// All backends, with true for those in this build.
-pub const BACKENDS: [(&str, bool); 6] = [
-    ("cpu", true),
-    ("cuda", cfg!(feature = "cuda")),
-    ("metal", cfg!(feature = "metal")),
-    ("rocm", cfg!(feature = "rocm")),
-    ("vulkan", cfg!(feature = "vulkan")),
-    ("wgpu", cfg!(feature = "wgpu")),
-];
+/// A backend of burn. The GPU backends are features of this crate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// The CPU (`burn-flex`), in every build.
+    Cpu,
+    /// NVIDIA GPUs.
+    Cuda,
+    /// Apple GPUs.
+    Metal,
+    /// AMD GPUs.
+    Rocm,
+    /// GPUs through Vulkan.
+    Vulkan,
+    /// GPUs through the graphics API that wgpu prefers.
+    Wgpu,
+}
+
+impl Backend {
+    /// All backends.
+    pub const ALL: [Backend; 6] =
+        [Backend::Cpu, Backend::Cuda, Backend::Metal, Backend::Rocm, Backend::Vulkan, Backend::Wgpu];
+
+    /// The name, which is also the name of the feature that adds the backend to a build.
+    pub fn name(self) -> &'static str {
+        match self {
+            Backend::Cpu => "cpu",
+            Backend::Cuda => "cuda",
+            Backend::Metal => "metal",
+            Backend::Rocm => "rocm",
+            Backend::Vulkan => "vulkan",
+            Backend::Wgpu => "wgpu",
+        }
+    }
+
+    /// True if the backend is in this build.
+    pub fn is_compiled(self) -> bool {
+        match self {
+            Backend::Cpu => true,
+            Backend::Cuda => cfg!(feature = "cuda"),
+            Backend::Metal => cfg!(feature = "metal"),
+            Backend::Rocm => cfg!(feature = "rocm"),
+            Backend::Vulkan => cfg!(feature = "vulkan"),
+            Backend::Wgpu => cfg!(feature = "wgpu"),
+        }
+    }
+
+    /// The backend called `name`, if there is one.
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|backend| backend.name() == name)
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
 
 /// Returns the state of every backend, with the devices it finds on this machine.
 ///
 /// ```
 /// let states = coin::device::states();
-/// assert!(states[0].name == "cpu" && states[0].compiled);
+/// assert_eq!(states[0].backend, coin::device::Backend::Cpu);
 /// assert_eq!(states[0].devices.as_ref().map(Vec::len), Ok(1));
 /// ```
 pub fn states() -> Vec<BackendState> {
-    BACKENDS.map(|(name, compiled)| BackendState { name, compiled, devices: found(name) }).into()
+    Backend::ALL.map(|backend| BackendState { backend, devices: found(backend) }).into()
 }
 
 /// Returns the names of the devices that this build can use on this machine: `cpu`, `cuda:0`, `cuda:1` and so on.
 ///
 /// If `wgpu` is in the build, `metal` and `vulkan` are omitted, because `wgpu` uses the same adapters.
 pub fn present() -> Vec<String> {
-    let usable = states().into_iter().filter(|state| state.compiled);
-    let all = usable.filter(|state| !(cfg!(feature = "wgpu") && ["metal", "vulkan"].contains(&state.name)));
+    let usable = states().into_iter().filter(|state| state.backend.is_compiled());
+    let twice = |backend| Backend::Wgpu.is_compiled() && matches!(backend, Backend::Metal | Backend::Vulkan);
+    let all = usable.filter(|state| !twice(state.backend));
     all.flat_map(|state| state.devices.unwrap_or_default()).map(|found| found.device).collect()
 }
 
@@ -139,12 +186,12 @@ pub fn named(name: &str) -> Result<Device, DeviceError> {
         Some((backend, index)) => (backend, Some(index.parse::<usize>().map_err(|_| unknown())?)),
         None => (name, None),
     };
-    match BACKENDS.iter().find(|(known, _)| *known == backend) {
-        None => return Err(unknown()),
-        Some(("cpu", _)) => return if index.is_none() { Ok(Device::flex()) } else { Err(unknown()) },
-        Some((_, false)) => return Err(DeviceError::NotCompiled(name.to_owned())),
-        Some(_) => {}
-    }
+    let backend = match (Backend::named(backend), index) {
+        (Some(Backend::Cpu), None) => return Ok(Device::flex()),
+        (None | Some(Backend::Cpu), _) => return Err(unknown()),
+        (Some(backend), _) if !backend.is_compiled() => return Err(DeviceError::NotCompiled(name.to_owned())),
+        (Some(backend), _) => backend,
+    };
     let found = found(backend).map_err(|why| DeviceError::Absent { name: name.to_owned(), why })?;
     if index.unwrap_or(0) >= found.len() {
         return Err(DeviceError::Index { name: name.to_owned(), found });
@@ -172,19 +219,19 @@ pub fn have_collectives(names: &str) -> bool {
     names.len() > 1 && different && names.iter().all(|name| name.starts_with("cuda"))
 }
 
-/// Returns the devices of a backend, at least one, or the reason why there are none.
-fn found(backend: &str) -> Result<Vec<Found>, String> {
+/// Returns the devices of a backend, at least one, or the reason why the machine does not have any.
+fn found(backend: Backend) -> Result<Vec<Found>, String> {
     let found = match backend {
-        "cpu" => vec![Found {
+        Backend::Cpu => vec![Found {
             device: "cpu".to_owned(),
             name: format!("{} threads", std::thread::available_parallelism().map_or(1, usize::from)),
             interface: "burn-flex".to_owned(),
             kind: "processor",
             driver: String::new(),
         }],
-        "cuda" => driver::cuda()?,
-        "rocm" => driver::rocm()?,
-        _ => adapters::list(backend)?,
+        Backend::Cuda => driver::cuda()?,
+        Backend::Rocm => driver::rocm()?,
+        Backend::Metal | Backend::Vulkan | Backend::Wgpu => adapters::list(backend)?,
     };
     match found.is_empty() {
         true => Err("the driver is installed but did not find a device".to_owned()),
@@ -193,15 +240,15 @@ fn found(backend: &str) -> Result<Vec<Found>, String> {
 }
 
 /// Opens the device at `index`, which must exist.
-fn open(backend: &str, index: Option<usize>) -> Result<Device, String> {
+fn open(backend: Backend, index: Option<usize>) -> Result<Device, String> {
     match backend {
         #[cfg(feature = "cuda")]
-        "cuda" => {
+        Backend::Cuda => {
             driver::check_kernel_compiler()?;
             Ok(Device::cuda(index.unwrap_or(0)))
         }
         #[cfg(feature = "rocm")]
-        "rocm" => Ok(Device::rocm(index.unwrap_or(0))),
+        Backend::Rocm => Ok(Device::rocm(index.unwrap_or(0))),
         _ => adapters::open(backend, index),
     }
 }
@@ -214,18 +261,17 @@ mod tests {
     fn errors_explain_the_name() {
         assert_eq!(named("cpu:0").unwrap_err(), DeviceError::Unknown("cpu:0".to_owned()));
         assert_eq!(named("cuda:x").unwrap_err(), DeviceError::Unknown("cuda:x".to_owned()));
-        for (backend, compiled) in BACKENDS {
-            if !compiled {
-                let message = named(&format!("{backend}:0")).unwrap_err().to_string();
-                assert!(message.contains(&format!("--features {backend}")), "{message}");
-            }
+        for backend in Backend::ALL.into_iter().filter(|backend| !backend.is_compiled()) {
+            let message = named(&format!("{backend}:0")).unwrap_err().to_string();
+            assert!(message.contains(&format!("--features {backend}")), "{message}");
         }
     }
 
     #[test]
     fn an_index_out_of_range_reports_the_count() {
-        for state in states().into_iter().filter(|state| state.compiled && state.name != "cpu") {
-            let message = named(&format!("{}:4095", state.name)).unwrap_err().to_string();
+        let usable = |backend: Backend| backend.is_compiled() && backend != Backend::Cpu;
+        for state in states().into_iter().filter(|state| usable(state.backend)) {
+            let message = named(&format!("{}:4095", state.backend)).unwrap_err().to_string();
             match state.devices {
                 Ok(found) => {
                     assert!(message.contains(&format!("this machine has {} device", found.len())), "{message}");

@@ -1,4 +1,4 @@
-//! How a command fails: 2 for wrong use or input, 1 where the work itself failed, 128 + n where signal n stopped it.
+//! The failure of a command and its exit code: 2 for wrong use or input, 1 if the work failed, 128 + n if signal n stopped it.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use coin::core::quote::printable;
 /// An error with its exit code.
 #[derive(Debug)]
 pub enum Failure {
-    /// Wrong use, or an input that is absent or damaged.
+    /// Wrong use, or a missing or damaged input.
     Input(anyhow::Error),
     /// The work failed.
     Work(anyhow::Error),
@@ -16,7 +16,7 @@ pub enum Failure {
     Stopped {
         /// The signal's number.
         signal: u8,
-        /// What was kept, and how to resume.
+        /// The message: the kept results, and how to resume.
         message: String,
     },
 }
@@ -27,7 +27,7 @@ impl Failure {
         match self {
             Failure::Input(_) => 2,
             Failure::Work(_) => 1,
-            // As a shell reports a process that the signal killed.
+            // The code that a shell reports for a process killed by the signal.
             Failure::Stopped { signal, .. } => 128 + signal,
         }
     }
@@ -39,7 +39,7 @@ impl fmt::Display for Failure {
             Failure::Input(error) | Failure::Work(error) => {
                 let mut text = error.to_string();
                 for cause in error.chain().skip(1).map(ToString::to_string) {
-                    // The libraries' messages hold their cause already.
+                    // The libraries' messages already contain their cause.
                     if !text.contains(&cause) {
                         text = format!("{text}: {cause}");
                     }
@@ -48,16 +48,16 @@ impl fmt::Display for Failure {
             }
             Failure::Stopped { message, .. } => message.clone(),
         };
-        // Names of files and words of a server may hold what a terminal obeys.
+        // File names and messages of servers may contain terminal control sequences.
         f.write_str(&printable(&text))
     }
 }
 
-/// Turns any error into the failure it means.
+/// Converts any error to a [`Failure`].
 pub trait OrFail<T> {
-    /// Wrong use or input.
+    /// The failure is wrong use or input.
     fn input(self) -> Result<T, Failure>;
-    /// Failed work; wrong use where the error is that a folder may not be written to.
+    /// The failure is failed work, or wrong use if the error is a refusal to write to a folder.
     fn work(self) -> Result<T, Failure>;
 }
 
@@ -77,12 +77,12 @@ impl<T, E: Into<anyhow::Error>> OrFail<T> for Result<T, E> {
     }
 }
 
-/// Whether `error` says that a folder is not to be written to.
+/// True if `error` is a refusal to write to a folder.
 fn is_refusal(error: &CoreError) -> bool {
     matches!(error, CoreError::ForeignFolder { .. } | CoreError::Locked { .. } | CoreError::NotEmpty { .. })
 }
 
-/// A [`Failure::Input`] with this message.
+/// Returns a [`Failure::Input`] with this message.
 pub fn bad_input<T>(message: impl Into<String>) -> Result<T, Failure> {
     Err(Failure::Input(anyhow::Error::msg(message.into())))
 }
@@ -92,13 +92,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_would_obey_is_written_out() {
+    fn control_characters_are_escaped() {
         let error = anyhow::anyhow!("b\u{1b}]0;x\u{7}\nc").context("a\r");
         assert_eq!(Failure::Input(error).to_string(), "a\\r: b\\u{1b}]0;x\\u{7}\nc");
     }
 
     #[test]
-    fn a_folder_that_may_not_be_written_to_is_wrong_use_wherever_it_is_found() {
+    fn a_refusal_to_write_to_a_folder_is_wrong_use() {
         let locked = || CoreError::Locked { path: "out".into() };
         assert_eq!(Err::<(), _>(locked()).work().unwrap_err().code(), 2);
         let wrapped = anyhow::Error::new(locked()).context("--out out");

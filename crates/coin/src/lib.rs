@@ -1,22 +1,22 @@
-//! Contrastive instruction tuning: the workspace's crates in one place, and what the `coin` command is made of.
+//! Contrastive instruction tuning: re-exports the crates of the workspace and contains the parts of the `coin` command.
 //!
 //! - [`loss`]: contrastive losses on tensors
 //! - [`model`]: the LLaMA family with LoRA
-//! - [`analysis`]: hidden states: alignment, silhouette, separation, UMAP
+//! - [`analysis`]: measures of hidden states: alignment, silhouette, separation, UMAP
 //! - [`mod@core`]: random streams, files, output folders
 //! - [`data`]: tasks, templates, pairs, token rows
-//! - [`perturb`]: instruction perturbation
+//! - [`perturb`]: perturbation of instructions
 //! - [`hub`]: models, adapters and data sets by their name on the Hugging Face hub
 //! - [`eval`]: evaluation, metrics, statistics
 //! - [`mod@report`]: tables, figures, the page
 //! - [`train`]: the trainer
 //! - [`allocator`]: the allocator of programs that compute on the CPU
-//! - [`device`]: a name such as `cpu` or `cuda:0` as a device
-//! - [`memory`]: a device that runs out of memory, as an error
-//! - [`demo`]: the main job on an embedded model and world
-//! - [`learning_curves`]: a training run's metrics, for the report
-//! - [`model_folder`]: a model folder with an adapter, opened
-//! - [`stoppable`]: a model that an evaluation can be stopped at
+//! - [`device`]: devices by name, such as `cpu` or `cuda:0`
+//! - [`memory`]: errors for devices that run out of memory
+//! - [`demo`]: the main experiment on an embedded model and a generated world
+//! - [`learning_curves`]: the metrics of a training run, for the report
+//! - [`model_folder`]: loading a model folder with an adapter
+//! - [`stoppable`]: a model that stops an evaluation between two batches
 
 pub use coin_analysis as analysis;
 pub use coin_core as core;

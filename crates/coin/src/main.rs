@@ -17,7 +17,7 @@ use coin::allocator::{MiMalloc, keep_freed_memory};
 
 use failure::Failure;
 
-/// Frees nothing back to the system between steps: large tensors of the CPU backend are reused instead of mapped anew.
+/// Keeps freed memory, so that the CPU backend reuses the memory of large tensors instead of mapping it again.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -31,24 +31,24 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs the main job on an embedded model: tune with and without the contrastive loss, evaluate, report.
+    /// Runs the main experiment on an embedded model: trains with and without the contrastive loss, evaluates and reports.
     Demo(command::demo::Arguments),
-    /// Builds contrastive pairs.
+    /// Builds, samples, checks and shows contrastive pairs.
     #[command(subcommand)]
     Pairs(command::pairs::Command),
-    /// Perturbs instructions: a frozen set, seeded.
+    /// Perturbs instructions and writes them as a frozen set.
     Perturb(command::perturb::Arguments),
-    /// Trains adapters as a run file says.
+    /// Trains an adapter with the settings of a run file.
     Train(command::train::Arguments),
     /// Evaluates a model on GLUE under clean and perturbed instructions.
     Eval(Box<command::eval::Arguments>),
-    /// Asks one input under several wordings of an instruction: answers side by side.
+    /// Shows the answers to one input under several wordings of an instruction side by side.
     Compare(Box<command::compare::Arguments>),
-    /// Computes every metric again from a ledger, without a model.
+    /// Computes all metrics again from ledgers, without a model.
     Score(command::score::Arguments),
-    /// Writes the report of evaluations and training runs.
+    /// Writes a report of evaluations and training runs.
     Report(command::report::Arguments),
-    /// Looks into a model folder.
+    /// Inspects, runs and merges models.
     #[command(subcommand)]
     Model(command::model::Command),
     /// Lists the backends of this build and the devices of this machine.
@@ -74,7 +74,7 @@ impl Command {
         }
     }
 
-    /// Whether the processes of a launcher may all run it: it writes nothing, or they share the work.
+    /// True if several processes of a launcher may run the command: it does not write files, or they share the work.
     fn may_run_in_several_processes(&self) -> bool {
         match self {
             Command::Train(arguments) => arguments.joins_ranks(),
@@ -85,7 +85,7 @@ impl Command {
         }
     }
 
-    /// What helps if the device has too little memory for it.
+    /// Advice for a device that does not have enough memory for the command.
     fn what_fits(&self) -> &'static str {
         match self {
             Command::Train(_) => {
@@ -93,9 +93,9 @@ impl Command {
                  = true, model.dtype = \"bf16\" or \"f16\", or model.quantization. Checkpoints are kept: resume with --resume"
             }
             Command::Eval(_) => {
-                "set --batch-size lower, or load the model in a smaller number type. Batches that are done stay in the ledger"
+                "set --batch-size lower, or load the model in a smaller dtype. The ledger keeps the finished batches"
             }
-            _ => "use a smaller model or batch, a smaller number type, or --device cpu",
+            _ => "use a smaller model or batch, a smaller dtype, or --device cpu",
         }
     }
 }

@@ -1,21 +1,21 @@
-//! A device that runs out of memory, told from other failures.
+//! Detects that a device ran out of memory.
 //!
-//! burn panics where an allocation fails, in the thread that asked or in the device's own, and the message is the runtime's
-//! (cubecl-server 0.11, `IoError`; wgpu; the CUDA and HIP drivers). [`catch`] turns such a panic, and an error that a device
-//! gave, into a [`Shortage`]. The words of other errors are not looked at: a path or a server's answer may speak of memory
-//! too. On the CPU there is nothing to catch: Rust's allocator ends the process, and Linux may end it first.
+//! If an allocation fails, burn panics in the calling thread or in the device's thread, with the message of the runtime
+//! (cubecl-server 0.11, `IoError`; wgpu; the CUDA and HIP drivers). [`catch`] converts such a panic, and an error reported by a
+//! device, to a [`Shortage`]. It ignores the text of other errors, because a path or a server's message may also mention memory.
+//! On the CPU, nothing can be caught: Rust's allocator ends the process, unless Linux ends it first.
 
 use std::error::Error;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Mutex, Once};
 
-/// A device had no room for an allocation.
+/// A failed allocation on a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shortage {
-    /// Bytes of the allocation that failed, where the runtime says so.
+    /// Size of the failed allocation in bytes, if the runtime reports it.
     pub bytes: Option<u64>,
-    /// Whether the device could not hold it even if it were empty: it is more than one buffer may have.
+    /// True if the allocation exceeds the maximum size of a buffer, so it would fail on an empty device too.
     pub never_fits: bool,
 }
 
@@ -23,13 +23,13 @@ impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = self.bytes.map_or("more memory".to_owned(), size);
         match self.never_fits {
-            true => write!(f, "one tensor needs {bytes}, which is more than the device gives to one buffer"),
-            false => write!(f, "the device is out of memory: it has no room for {bytes}"),
+            true => write!(f, "one tensor needs {bytes}, which is more than the device allows for one buffer"),
+            false => write!(f, "the device is out of memory: it cannot allocate {bytes}"),
         }
     }
 }
 
-/// Bytes for people.
+/// A number of bytes in a readable unit.
 fn size(bytes: u64) -> String {
     match bytes {
         0..1_048_576 => format!("{bytes} bytes"),
@@ -39,13 +39,13 @@ fn size(bytes: u64) -> String {
 }
 
 impl Shortage {
-    /// The shortage that a message of burn, its runtimes or a driver tells of.
+    /// Returns the shortage that a message of burn, a runtime or a driver reports, if it reports one.
     ///
     /// ```
     /// use coin::memory::Shortage;
-    /// let shortage = Shortage::in_text("out of device memory allocating 2147483648 bytes").expect("it says so");
+    /// let shortage = Shortage::in_text("out of device memory allocating 2147483648 bytes").expect("a shortage");
     /// assert_eq!(shortage.bytes, Some(2147483648));
-    /// assert_eq!(shortage.to_string(), "the device is out of memory: it has no room for 2.0 GiB");
+    /// assert_eq!(shortage.to_string(), "the device is out of memory: it cannot allocate 2.0 GiB");
     /// assert_eq!(Shortage::in_text("row 3 is empty"), None);
     /// ```
     pub fn in_text(text: &str) -> Option<Self> {
@@ -76,7 +76,7 @@ fn seen() -> std::sync::MutexGuard<'static, Option<Shortage>> {
     SEEN.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// What the device said that caused `error`, if one did.
+/// Returns the message of the device that caused `error`, if a device caused it.
 ///
 /// ```
 /// let path = std::io::Error::other("no such folder: out of memory");
@@ -90,7 +90,7 @@ pub fn words_of_device(error: &(dyn Error + 'static)) -> Option<String> {
         if let Some(device) = cause.downcast_ref::<coin_model::DeviceError>() {
             return Some(device.to_string());
         }
-        // An error that passes another on as it is stands for it.
+        // A transparent error does not return the inner error as its source.
         let collective = match cause.downcast_ref::<TrainError>() {
             Some(TrainError::Collective(error)) => Some(error),
             _ => cause.downcast_ref::<CollectiveError>(),
@@ -103,14 +103,14 @@ pub fn words_of_device(error: &(dyn Error + 'static)) -> Option<String> {
     None
 }
 
-/// Whether the source file `file` belongs to a runtime of burn, or to a crate of ours that calls it: a panic of burn's is
-/// placed where it was called.
+/// True if the source file `file` belongs to a runtime of burn or to a crate of this project that calls burn: the location of a
+/// panic in burn is the caller's.
 fn computes(file: &str) -> bool {
     const CRATES: [&str; 8] = ["burn-", "cubecl-", "wgpu-", "cudarc-", "gpu-", "coin-model", "coin-train", "coin-loss"];
     file.split(['/', '\\']).any(|part| CRATES.iter().any(|name| part.starts_with(name)))
 }
 
-/// Takes note of a panic with the words `text` in the source file `file`. Whether it is, or may follow from, a shortage.
+/// Records a panic with the message `text` in the source file `file`. Returns true if it is a shortage or may result from one.
 fn hear(file: &str, text: Option<&str>) -> bool {
     let mut seen = seen();
     if let Some(shortage) = text.filter(|_| computes(file)).and_then(Shortage::in_text) {
@@ -119,20 +119,21 @@ fn hear(file: &str, text: Option<&str>) -> bool {
     seen.is_some()
 }
 
-/// Does some work, and returns a shortage of memory that it dies or fails of as an error of its own. `from_device` tells
-/// what a device said that caused an error, if one did; [`words_of_device`] finds that.
+/// Runs `work` and returns a shortage of memory, reported by a panic or by an error, as a separate error. `from_device` returns
+/// the message of the device that caused an error, if a device caused it; see [`words_of_device`].
 ///
-/// Other panics go on. The first call changes the process's panic hook: panics that tell of a shortage are not printed.
-/// It is meant for a whole command; of several calls at once, one may be told of the other's shortage.
+/// Other panics are resumed. The first call replaces the panic hook of the process: panics that report a shortage are not
+/// printed. The function is meant for a whole command. If it is called in several threads at the same time, a call may return the
+/// shortage of another.
 ///
 /// # Errors
-/// The shortage. What the work itself returns stands inside.
+/// The shortage. The result of `work` is the inner result.
 ///
 /// ```
 /// let failed = || Err::<(), _>("out of device memory allocating 99 bytes".to_owned());
 /// let of_device = coin::memory::catch(failed, |error| Some(error.clone()));
 /// assert_eq!(of_device.unwrap_err().bytes, Some(99));
-/// // The same words from elsewhere are an error like any other.
+/// // An error with the same text that does not come from a device is returned unchanged.
 /// assert!(coin::memory::catch(failed, |_| None).is_ok());
 /// ```
 pub fn catch<T, E>(
@@ -144,7 +145,7 @@ pub fn catch<T, E>(
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             let file = info.location().map_or("", |location| location.file());
-            // What follows from a shortage, in other threads, is not worth a page either.
+            // Panics in other threads that result from a shortage are not printed either.
             if !hear(file, info.payload_as_str()) {
                 before(info);
             }
@@ -178,7 +179,7 @@ mod tests {
         }
         assert_eq!(of("index out of bounds"), None);
         let text = |bytes| Shortage { bytes: Some(bytes), never_fits: true }.to_string();
-        assert_eq!(text(1 << 34), "one tensor needs 16.0 GiB, which is more than the device gives to one buffer");
+        assert_eq!(text(1 << 34), "one tensor needs 16.0 GiB, which is more than the device allows for one buffer");
         assert_eq!(size(1_572_864), "1.5 MiB");
     }
 
@@ -195,7 +196,7 @@ mod tests {
         assert_eq!(catch(work, |_| None).unwrap_err(), Shortage { bytes: Some(4096), never_fits: false });
         assert_eq!(catch(|| Err::<(), _>("rank 1 is gone"), |_| None), Ok(Err("rank 1 is gone")));
 
-        // The same words from elsewhere.
+        // The same text from another source.
         let work = || {
             let place = "/src/coin-eval/src/openai/workers.rs";
             assert!(!hear(place, Some("the server is out of memory")) && !hear(RUNTIME, Some("index out of bounds")));
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_the_device_is_found_behind_others() {
+    fn an_error_of_the_device_is_found_in_the_chain_of_causes() {
         let device = || coin_model::DeviceError::new("Can't allocate 4096 bytes: every page is full");
         let read = coin_model::ModelError::Device { what: "values", source: device() };
         let trained = coin_train::TrainError::from(read);

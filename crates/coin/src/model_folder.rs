@@ -1,4 +1,4 @@
-//! A model folder with an optional adapter, opened.
+//! Loads a model folder with an optional adapter.
 
 use std::path::Path;
 
@@ -9,15 +9,15 @@ use coin_core::model_files::fingerprint;
 use coin_eval::llama::{EngineOptions, LlamaModel};
 use coin_model::{Llama, TextTokenizer, WeightFormat, adapter, checkpoint};
 
-/// Rows that one batch of an evaluation holds at most. On two cores 32 was faster than 64 for models of 260,000 parameters
-/// and of width 288.
+/// Maximum number of rows in a batch of an evaluation. On two cores, 32 was faster than 64 for a model with 260,000 parameters
+/// and for a model of width 288.
 const BATCH_SIZE: usize = 32;
 
-/// Reads the model folder `model` and the adapter folder `adapter_dir` onto `device`, without autodiff. The second value
-/// is what a user should be warned about.
+/// Loads the model folder `model` and the adapter folder `adapter_dir` onto `device`, without autodiff. The second value is a
+/// list of warnings for the user.
 ///
 /// # Errors
-/// A file is absent or damaged.
+/// A file is missing or damaged.
 pub fn open(
     model: &Path,
     adapter_dir: Option<&Path>,
@@ -33,10 +33,10 @@ pub fn open(
     Ok((llama, warnings))
 }
 
-/// As [`open`], ready for an evaluation.
+/// Same as [`open`], with the tokenizer and fingerprint that an evaluation needs.
 ///
 /// # Errors
-/// As [`open`].
+/// Same as [`open`].
 pub fn for_evaluation(
     model: &Path,
     adapter_dir: Option<&Path>,
@@ -50,8 +50,8 @@ pub fn for_evaluation(
     Ok((LlamaModel::new(llama, tokenizer, options, hash), warnings))
 }
 
-/// How an evaluation runs on `device`: a GPU works on one batch at a time, a CPU on as many as it has cores, which together
-/// take a quarter of the memory that is free now.
+/// Engine options for an evaluation on `device`. A GPU works on one batch at a time. A CPU works on one batch per core, and the
+/// batches together use at most a quarter of the free memory.
 pub fn engine_options(device: &Device) -> EngineOptions {
     match device == &Device::flex() {
         true => {
@@ -62,7 +62,7 @@ pub fn engine_options(device: &Device) -> EngineOptions {
     }
 }
 
-/// Bytes that Linux says a new program could take; `None` elsewhere.
+/// The memory in bytes that is available to a new program, as reported by Linux; `None` on other systems.
 fn free_memory() -> Option<usize> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;

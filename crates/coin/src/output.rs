@@ -1,5 +1,7 @@
-//! Standard output and standard error of the command. The macros of the standard library's names, which they stand for in
-//! this program, do not panic: where nobody reads any more the rest is not written, and a full disk is the command's failure.
+//! Standard output and standard error of the command.
+//!
+//! The macros replace those of the standard library in this program and do not panic. If the reader has closed the pipe, the rest
+//! is not written; another error, such as a full disk, makes the command fail.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
@@ -9,7 +11,7 @@ use coin::core::quote::printable;
 
 use crate::failure::Failure;
 
-/// Why nothing more is written to standard output.
+/// The first error of standard output. After it, nothing more is written.
 static LOST: OnceLock<io::Error> = OnceLock::new();
 
 macro_rules! print {
@@ -25,7 +27,7 @@ macro_rules! eprintln {
     ($($text:tt)*) => { $crate::output::tell(format_args!("{}\n", format_args!($($text)*))) };
 }
 
-/// Writes to standard output, unless that failed before.
+/// Writes to standard output, unless an earlier write failed.
 pub fn print(text: fmt::Arguments<'_>) {
     if LOST.get().is_none()
         && let Err(error) = io::stdout().write_fmt(text)
@@ -34,13 +36,15 @@ pub fn print(text: fmt::Arguments<'_>) {
     }
 }
 
-/// Writes to standard error, the control characters of what is named in a message written out; there is nowhere to tell that it
-/// cannot be written.
+/// Writes to standard error, with control characters escaped. Errors are ignored, because there is no other place to report them.
 pub fn tell(text: fmt::Arguments<'_>) {
     let _ = io::stderr().write_all(printable(&text.to_string()).as_bytes());
 }
 
-/// Whether standard output has all that was printed, or the reader wanted no more of it.
+/// Flushes standard output.
+///
+/// # Errors
+/// The output could not be written. A closed pipe is not an error.
 pub fn finish() -> Result<(), Failure> {
     if let Err(error) = io::stdout().flush() {
         let _ = LOST.set(error);

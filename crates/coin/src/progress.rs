@@ -1,4 +1,4 @@
-//! Progress on standard error, for every long command alike: a bar on a terminal, and elsewhere a line every so often.
+//! Progress of long commands on standard error: a bar on a terminal, otherwise lines at intervals.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,23 +7,23 @@ use coin::core::quote::printable;
 use coin::train::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Lines that are written for a job where there is no terminal, unless it is slow.
+/// Number of lines for a job without a terminal, unless it is slow.
 const LINES: u64 = 20;
 
-/// A quick job writes no line sooner than this after the last, except at its end.
+/// Minimum time between two lines, except for the last.
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// A slow job writes a line after this time, whatever it has done.
+/// Maximum time between two lines of a slow job.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// The progress of one job. Clones are of the same job.
+/// The progress of one job. Clones refer to the same job.
 #[derive(Debug, Clone)]
 pub struct Bar {
     bar: ProgressBar,
     lines: Arc<Mutex<Lines>>,
 }
 
-/// A bar of `total` units, which may be told later.
+/// A bar with `total` units; [`Bar::at`] can change the total.
 pub fn bar(title: &str, total: u64) -> Bar {
     let style = ProgressStyle::with_template("{prefix:>16} [{bar:30}] {pos}/{len} {elapsed} (left {eta}) {msg}");
     let bar = ProgressBar::new(total).with_prefix(title.to_owned());
@@ -31,7 +31,7 @@ pub fn bar(title: &str, total: u64) -> Bar {
     Bar::new(bar, style, Lines::new(title, Unit::Count))
 }
 
-/// A bar of bytes whose message is a file's name.
+/// A bar that counts bytes, with the name of a file as its message.
 pub fn bytes() -> Bar {
     let style = ProgressStyle::with_template("{msg:>32} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} (left {eta})");
     Bar::new(ProgressBar::new(0), style, Lines::new("download", Unit::Bytes))
@@ -46,7 +46,7 @@ impl Bar {
         Bar { bar, lines: Arc::new(Mutex::new(lines)) }
     }
 
-    /// `done` of `total` units are done.
+    /// Sets the finished units and the total.
     pub fn at(&self, done: u64, total: u64) {
         self.bar.set_length(total);
         self.bar.set_position(done);
@@ -57,19 +57,19 @@ impl Bar {
         }
     }
 
-    /// `more` units are done.
+    /// Adds `more` finished units.
     pub fn inc(&self, more: u64) {
         self.at(self.bar.position() + more, self.bar.length().unwrap_or(0));
     }
 
-    /// Another part of the job begins, such as a file: `done` of its `total` units are done.
+    /// Starts another part of the job, such as a file, with `done` of its `total` units finished.
     pub fn begin(&self, name: &str, done: u64, total: u64) {
         self.message(name);
         self.lines().begin(name, done);
         self.at(done, total);
     }
 
-    /// Shows `message` behind the bar.
+    /// Shows `message` after the bar.
     pub fn message(&self, message: &str) {
         self.bar.set_message(printable(message).into_owned());
     }
@@ -82,7 +82,7 @@ impl Bar {
         }
     }
 
-    /// Leaves the bar as it is.
+    /// Ends the bar and leaves it on the terminal.
     pub fn finish(&self) {
         self.bar.finish();
     }
@@ -97,22 +97,22 @@ impl Bar {
     }
 }
 
-/// The unit in which a job is counted.
+/// The unit of a job's progress.
 #[derive(Debug, Clone, Copy)]
 enum Unit {
     Count,
     Bytes,
 }
 
-/// Which lines are written where there is no terminal.
+/// The lines that are written without a terminal.
 #[derive(Debug)]
 struct Lines {
     title: String,
     unit: Unit,
     created: Instant,
-    /// When the job's own work began, and how much had been done before.
+    /// The time when the job's work started, and the units finished before it.
     first: Option<(Instant, u64)>,
-    /// When the last line was written, and how much was done then.
+    /// The time of the last line, and the units finished then.
     last: Option<(Instant, u64)>,
 }
 
@@ -127,9 +127,9 @@ impl Lines {
         (self.first, self.last) = (Some((now, done)), Some((now, done)));
     }
 
-    /// Whether a line is due: after each twentieth of the job, after a minute without one, and at the end.
+    /// True if a line is due: after each twentieth of the job, after a minute without a line, and at the end.
     fn due(&mut self, done: u64, total: u64, now: Instant) -> bool {
-        // A resumed job first says how much there is, which is not its own work; another one first says that one unit is done.
+        // A resumed job first reports units that are not its own work. Another job first reports one finished unit.
         let first = *self.first.get_or_insert(if done == 1 { (self.created, 0) } else { (now, done) });
         let (at, before) = *self.last.get_or_insert(first);
         let due = done > before
@@ -140,7 +140,7 @@ impl Lines {
         due
     }
 
-    /// The line that is due, if one is.
+    /// Returns the line if one is due.
     fn at(&mut self, done: u64, total: u64, now: Instant) -> Option<String> {
         let last = self.last.map_or(self.created, |(at, _)| at);
         if self.first.is_some() && done < total && now.duration_since(last) < SHORTEST || !self.due(done, total, now) {
@@ -165,13 +165,13 @@ impl Lines {
                 format!("{done_shown} ({percent} %), {rate_shown} a second, left {}", time(left as f64 / rate))
             }
             Some(_) => format!("{done_shown} in {}, {rate_shown} a second", time(seconds)),
-            // A server may not tell a file's size.
+            // A server may not report the size of a file.
             None => format!("{title}: {}, {rate_shown} a second", count(done)),
         })
     }
 }
 
-/// Three digits, as far as there are any.
+/// A rate with three significant digits.
 fn rounded(rate: f64) -> String {
     match rate {
         rate if rate >= 100.0 => format!("{rate:.0}"),
@@ -180,7 +180,7 @@ fn rounded(rate: f64) -> String {
     }
 }
 
-/// Seconds as a person says them.
+/// A time in a readable unit.
 fn time(seconds: f64) -> String {
     match seconds {
         seconds if seconds < 90.0 => format!("{seconds:.0} s"),
@@ -189,17 +189,17 @@ fn time(seconds: f64) -> String {
     }
 }
 
-/// A measure with so many decimals, or `-` where it was not measured because no pair had a negative.
+/// A measure with this number of decimals, or `-` if it is undefined because no pair had a negative.
 pub fn number(value: Option<f64>, decimals: usize) -> String {
     value.map_or("-".to_owned(), |value| format!("{value:.decimals$}"))
 }
 
-/// A share in percent, as [`number`].
+/// A share in percent; see [`number`].
 pub fn percent(share: Option<f64>, decimals: usize) -> String {
     share.map_or("-".to_owned(), |share| format!("{:.decimals$}%", share * 100.0))
 }
 
-/// Shows a training run on `bar`; where standard error is no terminal, as lines of plain text.
+/// Shows the progress of a training run on `bar`, or as lines of text if standard error is not a terminal.
 pub fn training(bar: &Bar, event: &Progress) {
     if bar.bar.is_hidden() {
         return training_lines(bar, event);
@@ -231,7 +231,7 @@ pub fn training(bar: &Bar, event: &Progress) {
     }
 }
 
-/// The same for a log: a line for some of the steps, and one for everything else.
+/// The same as lines: one for some of the steps, and one for each other event.
 fn training_lines(bar: &Bar, event: &Progress) {
     match event {
         Progress::Step(step, total) => {
@@ -264,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_has_some_twenty_lines_with_rate_and_time_left() {
+    fn a_job_has_twenty_lines_with_rate_and_time_left() {
         let (start, mut lines) = (Instant::now(), Lines::new("evaluate", Unit::Count));
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         assert_eq!(lines.at(0, 900, at(0)), None);
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_there_before_counts_neither_as_work_nor_as_time() {
+    fn units_finished_before_a_resumed_job_do_not_count() {
         let (start, mut lines) = (Instant::now(), Lines::new("evaluate", Unit::Count));
         assert_eq!(lines.at(600, 1000, start), None);
         let line = lines.at(700, 1000, start + Duration::from_secs(100)).unwrap();
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_and_times_are_said_as_people_do() {
+    fn bytes_and_times_have_readable_units() {
         let (start, mut lines) = (Instant::now(), Lines::new("download", Unit::Bytes));
         assert_eq!(lines.at(0, 1 << 30, start), None);
         let line = lines.at(1 << 28, 1 << 30, start + Duration::from_secs(64)).unwrap();

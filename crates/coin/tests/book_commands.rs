@@ -1,16 +1,17 @@
-//! Every `coin` command that the book and the README show.
+//! Tests of every `coin` command in the book and the README.
 //!
-//! - Those of `docs/getting-started.md` and `docs/recipes.md` are **run**, in their order, in one folder, with the files
+//! - The commands of `docs/getting-started.md` and `docs/recipes.md` are **run**, in order, in one folder, with the files
 //!   that the pages show. The demo is run with `--steps 2 --samples 2`.
-//! - All others, in blocks marked `sh` or `console` and in code spans that begin with `coin`, are **checked**: the
-//!   sub-command exists and its `--help` has each option named. Their models and data are not there.
+//! - All other commands, in blocks marked `sh` or `console` and in code spans that begin with `coin`, are **checked**: the
+//!   sub-command exists, and its `--help` lists the options. Their models and data are not available.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
-use coin::data::Instance;
 use coin::demo::World;
+use coin_testkit::{Coin, stdout, succeeded, write_cola};
+
+const COIN: Coin = Coin::at(env!("CARGO_BIN_EXE_coin"));
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -21,7 +22,7 @@ fn page(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The pages with commands: all of `docs/`, and the README.
+/// The pages with commands: all pages of `docs/`, and the README.
 fn pages() -> Vec<String> {
     let entries = std::fs::read_dir(root().join("docs")).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -32,7 +33,7 @@ fn pages() -> Vec<String> {
     pages
 }
 
-/// The contents of fenced blocks of a language, in order.
+/// The contents of the fenced blocks of a language, in order.
 fn blocks(text: &str, language: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut inside: Option<(bool, String)> = None;
@@ -55,7 +56,7 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
     found
 }
 
-/// Words of a shell line: white space parts them but inside quotes; `#` begins a comment.
+/// The words of a shell line, separated by white space outside quotes; `#` begins a comment.
 fn words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quote, mut open) = (Vec::new(), String::new(), None, false);
     for c in line.chars() {
@@ -82,7 +83,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// The arguments after `coin`, where the words are a call of it: by name, by path, or by `cargo run -p coin --`.
+/// The arguments after `coin`, if the words call it by name, by path, or by `cargo run -p coin --`.
 fn arguments(words: &[String]) -> Option<Vec<String>> {
     let is_prefix = |word: &&String| word.as_str() == "$" || word.as_str() == "do" || is_variable(word);
     let words: Vec<&String> = words.iter().skip_while(is_prefix).collect();
@@ -96,7 +97,7 @@ fn arguments(words: &[String]) -> Option<Vec<String>> {
     (first == "cargo" && words.get(1)?.as_str() == "run" && of_coin).then(|| owned(&words[at + 1..]))
 }
 
-/// Whether a word sets a variable of the environment, as in `COIN_TEST_DATA=/path`.
+/// True if a word sets an environment variable, as in `COIN_TEST_DATA=/path`.
 fn is_variable(word: &str) -> bool {
     let name = word.split_once('=').map_or("", |(name, _)| name);
     !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_')
@@ -120,7 +121,7 @@ fn commands(text: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// The code spans of a page that begin with `coin`, without brackets of optional parts.
+/// The code spans of a page that begin with `coin`, without the brackets around optional parts.
 fn spans(text: &str) -> Vec<Vec<String>> {
     let lines = text.lines().filter(|line| !line.starts_with("```"));
     let spans = lines.flat_map(|line| line.split('`').skip(1).step_by(2));
@@ -129,10 +130,6 @@ fn spans(text: &str) -> Vec<Vec<String>> {
         .filter_map(|span| span.strip_prefix("coin "))
         .map(|rest| rest.split_whitespace().map(bare).collect())
         .collect()
-}
-
-fn coin(dir: &Path, arguments: &[String]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_coin")).args(arguments).current_dir(dir).output().unwrap()
 }
 
 /// The sub-command that the arguments begin with: one word, or two under `pairs` and `model`.
@@ -144,14 +141,14 @@ fn sub_command(arguments: &[String]) -> Vec<String> {
     arguments.iter().take(count).take_while(|word| !word.starts_with('-')).cloned().collect()
 }
 
-/// Whether a help text has exactly this option.
+/// True if a help text has exactly this option.
 fn has_option(help: &str, option: &str) -> bool {
     let ends = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '-');
     help.match_indices(option).any(|(at, _)| ends(&help[at + option.len()..]))
 }
 
 #[test]
-fn shell_lines_are_taken_apart() {
+fn shell_lines_are_parsed() {
     let text = "```sh\nA=1 target/release/coin eval --model M \\\n  --out o # why\nfor s in 1; do coin demo --seed $s; done\n\
                 cargo run --release -p coin -- demo\ncargo test -p coin\n```\n```toml\ncoin = 1\n```\n\
                 ```console\n$ coin model generate --prompt \"a b\"\n```\n";
@@ -172,8 +169,8 @@ fn every_option_in_the_book_exists() {
     let mut helps: BTreeMap<Vec<String>, Option<String>> = BTreeMap::new();
     let mut help_of = |sub: Vec<String>| {
         let ask = |sub: &Vec<String>| {
-            let output = coin(&root(), &[&sub[..], &["--help".to_owned()]].concat());
-            output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+            let output = COIN.command(sub).arg("--help").output().unwrap();
+            output.status.success().then(|| stdout(&output))
         };
         helps.entry(sub.clone()).or_insert_with(|| ask(&sub)).clone()
     };
@@ -183,7 +180,7 @@ fn every_option_in_the_book_exists() {
         let shown = commands(&text).into_iter().map(|arguments| (true, arguments));
         for (in_block, arguments) in shown.chain(spans(&text).into_iter().map(|arguments| (false, arguments))) {
             let Some(help) = help_of(sub_command(&arguments)) else {
-                // In running text the name may stand for several, as in `coin COMMAND` or `coin model a\|b`.
+                // A code span may name several commands, as in `coin COMMAND` or `coin model a\|b`.
                 if in_block {
                     faults.push(format!("{name}: no such sub-command: coin {}", arguments.join(" ")));
                 }
@@ -199,7 +196,7 @@ fn every_option_in_the_book_exists() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
-    // Getting started alone has more.
+    // `getting-started.md` alone has more.
     assert!(checked >= 15, "{checked} commands found");
 }
 
@@ -207,10 +204,8 @@ fn every_option_in_the_book_exists() {
 fn getting_started_and_recipes_run_as_they_are_written() {
     let temporary = tempfile::tempdir().unwrap();
     let dir = temporary.path();
-    std::fs::create_dir_all(dir.join("glue/CoLA")).unwrap();
-    let line = |row: &Instance| format!("w\t{}\t\t{}\n", row.label, row.fields["sentence"]);
     let rows = World::new(1).evaluation("cola", 8).unwrap();
-    std::fs::write(dir.join("glue/CoLA/dev.tsv"), rows.iter().map(line).collect::<String>()).unwrap();
+    write_cola(&dir.join("glue"), "dev.tsv", rows.iter().map(|row| (row.label, &row.fields["sentence"])));
     std::fs::write(dir.join("rows.csv"), "text,kind\nwho was it,HUM\nwhere was it,LOC\n").unwrap();
     let start = page("docs/getting-started.md");
     std::fs::write(dir.join("run.toml"), &blocks(&start, "toml")[0]).unwrap();
@@ -229,7 +224,7 @@ fn getting_started_and_recipes_run_as_they_are_written() {
     assert!(dir.join("eval-topic/summary.json").exists());
 }
 
-/// Runs the commands of a page, of which there are at least so many.
+/// Runs the commands of a page. There must be at least `least` of them.
 fn run_all(dir: &Path, text: &str, least: usize) {
     let commands = commands(text);
     assert!(commands.len() >= least, "{commands:?}");
@@ -237,8 +232,6 @@ fn run_all(dir: &Path, text: &str, least: usize) {
         if arguments[0] == "demo" {
             arguments.extend(["--steps", "2", "--samples", "2"].map(str::to_owned));
         }
-        let output = coin(dir, &arguments);
-        let message = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "coin {}: {message}", arguments.join(" "));
+        succeeded(COIN.command(&arguments).current_dir(dir));
     }
 }

@@ -1,49 +1,22 @@
-//! The command as a user types it: outputs, messages, exit codes.
+//! The command's output, messages and exit codes.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Command;
 
-fn coin(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_coin")).args(arguments).output().unwrap()
+use coin_testkit::{Coin, demo_base_copy, failed, refused, stderr, stdout, succeeded, text, write_cola};
+use serde_json::Value;
+
+const COIN: Coin = Coin::at(env!("CARGO_BIN_EXE_coin"));
+
+/// The command without network, with this cache of the hub's files.
+fn offline(cache: &Path, arguments: &[&str]) -> Command {
+    let mut command = COIN.command(arguments);
+    command.arg("--offline").env("HF_HOME", cache).env_remove("HF_HUB_CACHE");
+    command
 }
 
-/// Runs a command without network, with this cache of the hub's files.
-fn offline(cache: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_coin"));
-    command.args(arguments).arg("--offline").env("HF_HOME", cache).env_remove("HF_HUB_CACHE").output().unwrap()
-}
-
-/// Runs a command that must fail with exit code 2 and one line that holds every word.
-fn refused(arguments: &[&str], words: &[&str]) {
-    let output = coin(arguments);
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
-    for word in words {
-        assert!(message.contains(word), "{arguments:?}: {message}");
-    }
-    assert_eq!(message.trim().lines().count(), 1, "{arguments:?}: {message}");
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-/// A copy of the demo's base model in `dir`.
-fn demo_base(dir: &Path) -> PathBuf {
-    let base = dir.join("base");
-    std::fs::create_dir(&base).unwrap();
-    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo-base");
-    for name in ["config.json", "tokenizer.json", "model.safetensors"] {
-        std::fs::copy(assets.join(name), base.join(name)).unwrap();
-    }
-    base
-}
-
-/// The standard output of a command that must succeed.
-fn printed(arguments: &[&str]) -> String {
-    let output = coin(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+fn json(path: impl AsRef<Path>) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
 #[test]
@@ -51,21 +24,21 @@ fn wrong_input_is_one_clear_line() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     let absent = dir.path().join("absent");
-    refused(&["demo", "--device", "abacus", "--out", text(&out)], &["abacus", "cpu"]);
-    refused(&["demo", "--device", "cuda:0", "--out", text(&out)], &["cuda:0", "--features cuda"]);
-    refused(
+    COIN.refused(&["demo", "--device", "abacus", "--out", text(&out)], &["abacus", "cpu"]);
+    COIN.refused(&["demo", "--device", "cuda:0", "--out", text(&out)], &["cuda:0", "--features cuda"]);
+    COIN.refused(
         &["eval", "--model", text(&absent), "--glue", text(dir.path()), "--out", text(&out)],
         &["--model", "absent"],
     );
-    refused(&["train", "--config", text(&absent)], &["absent"]);
-    refused(&["model", "info", text(&absent)], &["absent", "no such folder"]);
-    refused(&["pairs", "build", "--data", text(&absent), "--out", text(&out)], &["--data", "absent"]);
-    refused(
+    COIN.refused(&["train", "--config", text(&absent)], &["absent"]);
+    COIN.refused(&["model", "info", text(&absent)], &["absent", "no such folder"]);
+    COIN.refused(&["pairs", "build", "--data", text(&absent), "--out", text(&out)], &["--data", "absent"]);
+    COIN.refused(
         &["pairs", "build", "--data", text(dir.path()), "--tasks", "colla", "--out", text(&out)],
         &["`colla`", "cola"],
     );
-    refused(&["score", text(&absent), "--out", text(&out)], &["absent"]);
-    refused(
+    COIN.refused(&["score", text(&absent), "--out", text(&out)], &["absent"]);
+    COIN.refused(
         &["perturb", "--attack", "tickle", "--input", text(&absent), "--out", text(&out)],
         &["tickle", "deepwordbug"],
     );
@@ -75,7 +48,7 @@ fn wrong_input_is_one_clear_line() {
 #[test]
 fn a_corrupt_weight_file_and_an_empty_data_file_are_named() {
     let dir = tempfile::tempdir().unwrap();
-    let base = demo_base(dir.path());
+    let base = demo_base_copy(dir.path());
     let pairs = dir.path().join("pairs.jsonl");
     std::fs::write(&pairs, "").unwrap();
     let run = dir.path().join("run.toml");
@@ -87,14 +60,14 @@ fn a_corrupt_weight_file_and_an_empty_data_file_are_named() {
         pairs.display()
     );
     std::fs::write(&run, config).unwrap();
-    refused(&["train", "--config", text(&run)], &["pairs.jsonl", "no pair"]);
-    refused(&["train", "--config", text(&run), "--set", "train.device=abacus"], &["abacus"]);
-    refused(&["train", "--config", text(&run), "--set", "train.seeds=1"], &["seeds"]);
+    COIN.refused(&["train", "--config", text(&run)], &["pairs.jsonl", "no pair"]);
+    COIN.refused(&["train", "--config", text(&run), "--set", "train.device=abacus"], &["abacus"]);
+    COIN.refused(&["train", "--config", text(&run), "--set", "train.seeds=1"], &["seeds"]);
 
     let weights = base.join("model.safetensors");
     let bytes = std::fs::read(&weights).unwrap();
     std::fs::write(&weights, &bytes[..bytes.len() - 100]).unwrap();
-    refused(&["train", "--config", text(&run)], &["model.safetensors"]);
+    COIN.refused(&["train", "--config", text(&run)], &["model.safetensors"]);
     assert!(!out.exists(), "nothing may be written");
 }
 
@@ -107,14 +80,12 @@ fn a_perturbed_set_has_audit_and_recipe_and_is_reproducible() {
     let run = |name: &str| {
         let out = dir.path().join(name);
         let attacks = "deepwordbug,textfooler,checklist,semantic";
-        let output =
-            coin(&["perturb", "--attack", attacks, "--input", text(&input), "--seed", "7", "--out", text(&out)]);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        COIN.printed(["perturb", "--attack", attacks, "--input", text(&input), "--seed", "7", "--out", text(&out)]);
         std::fs::read_to_string(out).unwrap()
     };
     let first = run("a.json");
     assert_eq!(first, run("b.json"));
-    let set: serde_json::Value = serde_json::from_str(&first).unwrap();
+    let set: Value = serde_json::from_str(&first).unwrap();
     for attack in ["deepwordbug", "textfooler", "checklist", "semantic"] {
         let perturbed = set[attack]["cola"][0].as_str().unwrap();
         assert_ne!(perturbed, set["clean"]["cola"][0].as_str().unwrap(), "{attack}");
@@ -123,69 +94,64 @@ fn a_perturbed_set_has_audit_and_recipe_and_is_reproducible() {
     assert!(dir.path().join("a.json.audit.jsonl").exists() && dir.path().join("a.json.recipe.json").exists());
 
     let set = dir.path().join("a.json");
-    assert!(printed(&["perturb", "--verify", text(&set)]).contains("unchanged since it was written, with seed 7"));
+    assert!(COIN.printed(&["perturb", "--verify", text(&set)]).contains("unchanged since it was written, with seed 7"));
     std::fs::write(&set, first.replacen("cceptable", "cceptabel", 1)).unwrap();
-    refused(&["perturb", "--verify", text(&set)], &["a.json", "changed after it was written"]);
+    COIN.refused(&["perturb", "--verify", text(&set)], &["a.json", "changed after it was written"]);
 
     // The input is not overwritten.
     let same = ["perturb", "--attack", "checklist", "--input", text(&input), "--out", text(&input)];
-    refused(&same, &["--out", "is the --input"]);
+    COIN.refused(&same, &["--out", "is the --input"]);
     let mild = dir.path().join("mild.json");
     let severity = ["--attack", "textfooler", "--budget", "1words", "--component", "system"];
     let files = ["--input", text(&input), "--out", text(&mild)];
-    let table = printed(&[&["perturb"], &severity[..], &files[..]].concat());
+    let table = COIN.printed(&[&["perturb"], &severity[..], &files[..]].concat());
     assert!(table.contains("textfooler") && table.contains("1 of 1"), "{table}");
-    let audit: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(dir.path().join("mild.json.audit.jsonl")).unwrap()).unwrap();
+    let audit = json(dir.path().join("mild.json.audit.jsonl"));
     assert_eq!(audit["words_changed"], 1);
     let recipe = std::fs::read_to_string(dir.path().join("mild.json.recipe.json")).unwrap();
     assert!(recipe.contains(r#""component": "system""#) && recipe.contains(r#""budget": "1words""#), "{recipe}");
     let unkept = ["perturb", "--attack", "semantic", "--budget", "1words", "--input", text(&input), "--out", "x"];
-    refused(&unkept, &["`semantic` cannot be limited to 1 word"]);
+    COIN.refused(&unkept, &["`semantic` cannot be limited to 1 word"]);
     let endless =
         ["perturb", "--attack", "checklist", "--budget", "1000000000characters", "--input", text(&input), "--out", "x"];
-    refused(&endless, &["at most 100000 characters"]);
+    COIN.refused(&endless, &["at most 100000 characters"]);
 }
 
 #[test]
 fn a_search_hurts_the_model_it_is_aimed_at() {
     let dir = tempfile::tempdir().unwrap();
-    let base = demo_base(dir.path());
+    let base = demo_base_copy(dir.path());
     let (input, out) = (dir.path().join("prompts.json"), dir.path().join("searched.json"));
     std::fs::write(&input, r#"{"cola": ["Is the grammar of this sentence 'acceptable' or 'unacceptable'? "]}"#)
         .unwrap();
-    std::fs::create_dir(dir.path().join("CoLA")).unwrap();
     let sentences = ["the cat sleeps", "cat the sleeps", "a dog runs home", "dog home a runs"];
-    let rows = sentences.iter().enumerate().map(|(row, text)| format!("x\t{}\t\t{text} .\n", (row + 1) % 2));
-    std::fs::write(dir.path().join("CoLA/dev.tsv"), rows.collect::<String>()).unwrap();
+    let rows = sentences.iter().enumerate().map(|(row, text)| ((row + 1) % 2, format!("{text} .")));
+    write_cola(dir.path(), "dev.tsv", rows);
     let command = ["perturb", "--attack", "deepwordbug,checklist", "--input", text(&input), "--out", text(&out)];
     let search = ["--model", text(&base), "--glue", text(dir.path()), "--queries", "12"];
-    let table = printed(&[&command[..], &search[..]].concat());
+    let table = COIN.printed(&[&command[..], &search[..]].concat());
     assert!(table.contains("checklist cola 1: ") && table.contains("after 12 queries"), "{table}");
     let log = std::fs::read_to_string(dir.path().join("searched.json.search.jsonl")).unwrap();
-    let scores: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let scores: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of = |attack: &str| scores.iter().filter(|line| line["attack"] == attack).count();
     assert!((2..=14).contains(&of("deepwordbug")) && of("checklist") == 12, "{log}");
-    // The best candidate of the brute force is what was kept.
+    // The search kept the best of all candidates.
     let candidates = scores.iter().filter(|line| line["attack"] == "checklist" && line["step"] == "candidate");
     let lowest = candidates.map(|line| line["score"].as_f64().unwrap()).fold(f64::INFINITY, f64::min);
-    let set: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&out).unwrap()).unwrap();
+    let set = json(&out);
     let kept = set["checklist"]["cola"][0].as_str().unwrap();
     let line = scores.iter().find(|line| line["candidate"] == kept).unwrap();
     assert_eq!(line["score"].as_f64(), Some(lowest));
-    assert!(printed(&["perturb", "--verify", text(&out)]).contains("unchanged since it was written"));
-    refused(&[&command[..], &["--model", text(&base)]].concat(), &["--glue"]);
+    assert!(COIN.printed(&["perturb", "--verify", text(&out)]).contains("unchanged since it was written"));
+    COIN.refused(&[&command[..], &["--model", text(&base)]].concat(), &["--glue"]);
 }
 
 #[test]
-fn a_short_demo_writes_what_it_promises() {
+fn a_short_demo_writes_all_its_results() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("demo");
-    let output = coin(&["demo", "--out", text(&out), "--steps", "2", "--samples", "2"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let table = String::from_utf8(output.stdout).unwrap();
-    let summary: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(out.join("summary.json")).unwrap()).unwrap();
+    let table = COIN.printed(["demo", "--out", text(&out), "--steps", "2", "--samples", "2"]);
+    let summary = json(out.join("summary.json"));
     assert_eq!((summary["schema"].as_str(), summary["version"].as_u64()), (Some("coin.summary"), Some(2)));
     let names: Vec<_> = summary["runs"].as_array().unwrap().iter().map(|run| run["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["base", "cit", "coin"]);
@@ -200,51 +166,49 @@ fn a_short_demo_writes_what_it_promises() {
     {
         assert!(out.join(file).exists(), "{file}");
     }
-    // The ledger alone gives the same numbers.
+    // Scoring the ledger gives the same numbers.
     let scored = dir.path().join("scored");
-    let output = coin(&["score", text(&out.join("coin/ledger.jsonl")), "--name", "coin", "--out", text(&scored)]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let again: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(scored.join("summary.json")).unwrap()).unwrap();
+    COIN.printed(["score", text(&out.join("coin/ledger.jsonl")), "--name", "coin", "--out", text(&scored)]);
+    let again = json(scored.join("summary.json"));
     assert_eq!(again["runs"][0], summary["runs"][2]);
     let report = dir.path().join("report.md");
-    assert!(coin(&["report", text(&out), "--out", text(&report)]).status.success());
+    COIN.printed(["report", text(&out), "--out", text(&report)]);
     let page = std::fs::read_to_string(report).unwrap();
     assert!(page.contains("## By perturbation level") && page.contains("## Losses at the last step"), "{page}");
     // Training runs alone have learning curves.
     let report = dir.path().join("curves.html");
     let runs = [out.join("cit"), out.join("coin")];
-    assert!(coin(&["report", text(&runs[0]), text(&runs[1]), "--out", text(&report)]).status.success());
+    COIN.printed(["report", text(&runs[0]), text(&runs[1]), "--out", text(&report)]);
     let page = std::fs::read_to_string(report).unwrap();
     assert!(page.contains("Learning curves") && page.matches("<polyline").count() == 10, "{page}");
 }
 
 /// A change of `config.json`, and words of the message that refuses it.
-type ConfigFault = (&'static str, serde_json::Value, &'static [&'static str]);
+type ConfigFault = (&'static str, Value, &'static [&'static str]);
 
 #[test]
 fn model_commands_refuse_what_they_cannot_compute() {
     let dir = tempfile::tempdir().unwrap();
-    let base = demo_base(dir.path());
+    let base = demo_base_copy(dir.path());
     let (ids, out) = (dir.path().join("ids.json"), dir.path().join("out.safetensors"));
     let forward = |rows: &str, words: &[&str]| {
         std::fs::write(&ids, rows).unwrap();
-        refused(&["model", "forward", "--model", text(&base), "--ids", text(&ids), "--out", text(&out)], words);
+        COIN.refused(&["model", "forward", "--model", text(&base), "--ids", text(&ids), "--out", text(&out)], words);
     };
     forward("[[1, 2], [3, 1536]]", &["row 1", "token id 1536 at position 1", "1536 ids"]);
     forward("[[1], []]", &["row 1 is empty"]);
     forward(&format!("[{:?}]", vec![1; 513]), &["row 0 has 513 tokens", "512 positions"]);
     forward("[1, 2]", &["list of lists"]);
     let prompt = "word ".repeat(600);
-    refused(&["model", "generate", "--model", text(&base), "--prompt", &prompt], &["row 0", "512 positions"]);
-    refused(
+    COIN.refused(&["model", "generate", "--model", text(&base), "--prompt", &prompt], &["row 0", "512 positions"]);
+    COIN.refused(
         &["model", "generate", "--model", text(&base), "--prompt", "a", "--temperature", "0"],
         &["temperature must be positive"],
     );
-    refused(&["model", "merge", "--model", text(&base), "--out", text(dir.path())], &["--adapter"]);
+    COIN.refused(&["model", "merge", "--model", text(&base), "--out", text(dir.path())], &["--adapter"]);
 
     let config = base.join("config.json");
-    let good: serde_json::Value = serde_json::from_slice(&std::fs::read(&config).unwrap()).unwrap();
+    let good = json(&config);
     let faults: [ConfigFault; 3] = [
         ("rope_scaling", serde_json::json!({"type": "dynamic", "factor": 2.0}), &["rope_scaling.rope_type", "dynamic"]),
         ("intermediate_size", 96.into(), &["model.safetensors", "mlp.gate_proj", "has shape"]),
@@ -254,7 +218,7 @@ fn model_commands_refuse_what_they_cannot_compute() {
         let mut changed = good.clone();
         changed[key] = value;
         std::fs::write(&config, changed.to_string()).unwrap();
-        refused(&["model", "generate", "--model", text(&base), "--prompt", "a"], words);
+        COIN.refused(&["model", "generate", "--model", text(&base), "--prompt", "a"], words);
     }
     assert!(!out.exists(), "nothing may be written");
 }
@@ -262,21 +226,18 @@ fn model_commands_refuse_what_they_cannot_compute() {
 #[test]
 fn a_model_that_is_only_on_the_hub_is_not_fetched_offline() {
     let cache = tempfile::tempdir().unwrap();
-    let output = offline(cache.path(), &["model", "generate", "--model", "some-org/some-model", "--prompt", "a"]);
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(message.contains("some-org/some-model") && message.contains(text(cache.path())), "{message}");
+    let generate = ["model", "generate", "--model", "some-org/some-model", "--prompt", "a"];
+    refused(&mut offline(cache.path(), &generate), &["some-org/some-model", text(cache.path())]);
 }
 
 #[test]
 fn data_that_is_only_on_the_hub_is_not_fetched_offline() {
     let cache = tempfile::tempdir().unwrap();
     let out = cache.path().join("pairs.jsonl");
-    let output = offline(cache.path(), &["pairs", "build", "--data", "some-org/some-data", "--out", text(&out)]);
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(message.contains("datasets") && message.contains(text(cache.path())) && !out.exists(), "{message}");
-    // A snapshot in the cache, as Python's library or an earlier run left it, serves.
+    let build = ["pairs", "build", "--data", "some-org/some-data", "--out", text(&out)];
+    refused(&mut offline(cache.path(), &build), &["datasets", text(cache.path())]);
+    assert!(!out.exists());
+    // A snapshot in the cache, in the layout of Python's library, is used.
     let repo = cache.path().join("hub/datasets--some-org--some-data");
     let commit = "0123456789012345678901234567890123456789";
     let folder = repo.join("snapshots").join(commit).join("cola");
@@ -287,62 +248,61 @@ fn data_that_is_only_on_the_hub_is_not_fetched_offline() {
     std::fs::write(folder.join("train.jsonl"), rows.collect::<String>()).unwrap();
     let build =
         ["pairs", "build", "--data", "some-org/some-data", "--tasks", "cola", "--pairs", "4", "--out", text(&out)];
-    let output = offline(cache.path(), &build);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(coin(&["pairs", "check", text(&out)]).status.success());
+    succeeded(&mut offline(cache.path(), &build));
+    COIN.printed(["pairs", "check", text(&out)]);
 }
 
 #[test]
 fn pairs_are_checked_and_shown() {
     let dir = tempfile::tempdir().unwrap();
-    let base = demo_base(dir.path());
+    let base = demo_base_copy(dir.path());
     let file = dir.path().join("pairs.csv");
     let row = |text: &str, target: &str| format!("{text},\"{text}, again\",{target},cola,\"{{'n': 1}}\"\n");
     let head = "original_instruction,paraphrased_instruction,targets,task_name,keyword_data\n";
     let good = [row("Is it fine", "acceptable"), row("Was it fine", "unacceptable")].concat();
     std::fs::write(&file, format!("{head}{good}")).unwrap();
-    let report: serde_json::Value = serde_json::from_str(&printed(&["pairs", "check", text(&file), "--json"])).unwrap();
+    let report: Value = serde_json::from_str(&COIN.printed(&["pairs", "check", text(&file), "--json"])).unwrap();
     assert_eq!((report["pairs"].as_u64(), report["longest"].as_u64()), (Some(2), Some(30)));
-    let shown = printed(&["pairs", "inspect", text(&file), "--model", text(&base), "--count", "1"]);
+    let shown = COIN.printed(&["pairs", "inspect", text(&file), "--model", text(&base), "--count", "1"]);
     assert!(shown.contains("pair 1, original") && shown.contains("x -100") && !shown.contains('\u{1b}'), "{shown}");
-    let line = printed(&["pairs", "inspect", text(&file), "--model", text(&base), "--count", "1", "--json"]);
-    let token: serde_json::Value = serde_json::from_str(line.lines().next().unwrap()).unwrap();
+    let line = COIN.printed(&["pairs", "inspect", text(&file), "--model", text(&base), "--count", "1", "--json"]);
+    let token: Value = serde_json::from_str(line.lines().next().unwrap()).unwrap();
     let (ids, labels) = (token["ids"].as_array().unwrap(), token["labels"].as_array().unwrap());
     assert_eq!((ids.len(), labels[0].as_i64()), (labels.len(), Some(-100)));
     assert_eq!(labels.last(), ids.last());
-    refused(&["pairs", "inspect", text(&file), "--model", text(&base), "--row", "9"], &["--row 9", "pairs 1 to 2"]);
-    refused(&["pairs", "build", "--data", text(dir.path()), "--out", "pairs.csv"], &["expected .jsonl"]);
-    refused(&["pairs", "build", "--data", text(dir.path()), "--out", "/no/such/p.jsonl"], &["/no/such"]);
+    COIN.refused(
+        &["pairs", "inspect", text(&file), "--model", text(&base), "--row", "9"],
+        &["--row 9", "pairs 1 to 2"],
+    );
+    COIN.refused(&["pairs", "build", "--data", text(dir.path()), "--out", "pairs.csv"], &["expected .jsonl"]);
+    COIN.refused(&["pairs", "build", "--data", text(dir.path()), "--out", "/no/such/p.jsonl"], &["/no/such"]);
 
-    // Two equal targets are no couple of hard negatives.
+    // Two pairs with equal targets are not hard negatives of each other.
     std::fs::write(&file, format!("{head}{}{}", row("a", "yes"), row("b", "yes"))).unwrap();
-    let output = coin(&["pairs", "check", text(&file)]);
+    let output = COIN.command(["pairs", "check", text(&file)]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("1 couples have one target"));
+    assert!(stdout(&output).contains("1 couples have one target"));
     std::fs::write(&file, format!("{head}{good}a \"quote,b,c,d,{{}}\n{good}x,y,z,t,{{}}\n")).unwrap();
-    refused(&["pairs", "check", text(&file)], &["pairs.csv:4", "quote"]);
+    COIN.refused(&["pairs", "check", text(&file)], &["pairs.csv:4", "quote"]);
 }
 
 #[test]
 fn pairs_of_one_instance_stay_on_one_side_of_the_split() {
     let dir = tempfile::tempdir().unwrap();
-    let base = demo_base(dir.path());
-    let cola = dir.path().join("glue/CoLA");
-    std::fs::create_dir_all(&cola).unwrap();
+    let base = demo_base_copy(dir.path());
     let rows = coin::demo::World::new(1).training("cola", 200).unwrap();
-    let line = |row: &coin::data::Instance| format!("w\t{}\t\t{}\n", row.label, row.fields["sentence"]);
-    std::fs::write(cola.join("train.tsv"), rows.iter().map(line).collect::<String>()).unwrap();
+    write_cola(&dir.path().join("glue"), "train.tsv", rows.iter().map(|row| (row.label, &row.fields["sentence"])));
     let (data, file) = (dir.path().join("glue"), dir.path().join("pairs.jsonl"));
     let build = ["pairs", "build", "--data", text(&data), "--tasks", "cola", "--pairs", "160", "--paraphrases", "2"];
-    printed(&[&build[..], &["--out", text(&file)]].concat());
-    let check = printed(&["pairs", "check", text(&file), "--validation-pairs", "40", "--json"]);
-    let held = &serde_json::from_str::<serde_json::Value>(&check).unwrap()["held_out"];
+    COIN.printed(&[&build[..], &["--out", text(&file)]].concat());
+    let check = COIN.printed(&["pairs", "check", text(&file), "--validation-pairs", "40", "--json"]);
+    let held = &serde_json::from_str::<Value>(&check).unwrap()["held_out"];
     assert!(held["leaking"].as_u64().unwrap() > 10, "{held}");
     assert_eq!(
         (held["last"].as_u64(), held["whole"].as_u64(), held["left_out"].as_u64()),
         (Some(40), Some(40), Some(0))
     );
-    refused(&["pairs", "check", text(&file), "--validation-pairs", "3"], &["--validation-pairs 3", "even"]);
+    COIN.refused(&["pairs", "check", text(&file), "--validation-pairs", "3"], &["--validation-pairs 3", "even"]);
 
     let run = dir.path().join("run.toml");
     let settings = format!(
@@ -352,10 +312,7 @@ fn pairs_of_one_instance_stay_on_one_side_of_the_split() {
     );
     std::fs::write(&run, settings).unwrap();
     let warned = |preset: &str| {
-        let output = coin(&["train", "--config", text(&run), "--dry-run", "--set", &format!("train.preset={preset}")]);
-        let message = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "{message}");
-        message
+        COIN.told(["train", "--config", text(&run), "--dry-run", "--set", &format!("train.preset={preset}")])
     };
     let leaking = format!(
         "{} of 40 held-out pairs are of instances that are trained on, so their loss is too low",
@@ -366,9 +323,9 @@ fn pairs_of_one_instance_stay_on_one_side_of_the_split() {
 }
 
 #[test]
-fn the_end_is_learned_where_it_is_asked_for() {
+fn append_eos_trains_on_the_end_of_the_answer() {
     let dir = tempfile::tempdir().unwrap();
-    let base = demo_base(dir.path());
+    let base = demo_base_copy(dir.path());
     let file = dir.path().join("pairs.jsonl");
     let pair = |text: &str, target: &str| {
         format!(
@@ -376,22 +333,21 @@ fn the_end_is_learned_where_it_is_asked_for() {
         )
     };
     std::fs::write(&file, [pair("Is it fine", "acceptable"), pair("Was it fine", "unacceptable")].concat()).unwrap();
-    let inspect = |more: &[&str]| -> serde_json::Value {
+    let inspect = |more: &[&str]| -> Value {
         let all = ["pairs", "inspect", text(&file), "--model", text(&base), "--json"];
-        serde_json::from_str(printed(&[&all[..], more].concat()).lines().next().unwrap()).unwrap()
+        serde_json::from_str(COIN.printed(&[&all[..], more].concat()).lines().next().unwrap()).unwrap()
     };
     let (plain, ending) = (inspect(&[]), inspect(&["--append-eos"]));
-    let list = |row: &serde_json::Value, key: &str| row[key].as_array().unwrap().clone();
+    let list = |row: &Value, key: &str| row[key].as_array().unwrap().clone();
     let (ids, labels) = (list(&ending, "ids"), list(&ending, "labels"));
     assert_eq!(ids[..ids.len() - 1], list(&plain, "ids")[..]);
     assert_eq!((ids.last().unwrap().as_u64(), labels.last()), (Some(2), ids.last()));
-    // A tokenizer without one is refused by name.
-    let config = std::fs::read_to_string(base.join("config.json")).unwrap();
-    let mut config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    // A tokenizer without an EOS token is refused.
+    let mut config = json(base.join("config.json"));
     config.as_object_mut().unwrap().remove("eos_token_id");
     std::fs::write(base.join("config.json"), config.to_string()).unwrap();
     let all = ["pairs", "inspect", text(&file), "--model", text(&base), "--append-eos"];
-    refused(&all, &["--append-eos", "has no EOS token"]);
+    COIN.refused(&all, &["--append-eos", "has no EOS token"]);
     let run = dir.path().join("run.toml");
     let settings = format!(
         "out = '{0}/run'\n[model]\npath = '{1}'\n[data]\npairs = '{0}/pairs.jsonl'\nappend_eos = true\n[train]\nbatch_pairs = 2\n",
@@ -399,13 +355,13 @@ fn the_end_is_learned_where_it_is_asked_for() {
         base.display()
     );
     std::fs::write(&run, settings).unwrap();
-    refused(&["train", "--config", text(&run), "--dry-run"], &["data.append_eos", "EOS"]);
+    COIN.refused(&["train", "--config", text(&run), "--dry-run"], &["data.append_eos", "EOS"]);
 }
 
 #[test]
-fn a_merged_model_says_what_model_and_adapter_say() {
+fn a_merged_model_answers_as_the_model_with_its_adapter() {
     let dir = tempfile::tempdir().unwrap();
-    let base = demo_base(dir.path());
+    let base = demo_base_copy(dir.path());
     let run = dir.path().join("demo");
     let pairs = dir.path().join("pairs.jsonl");
     let pair = |number: usize| {
@@ -419,7 +375,7 @@ fn a_merged_model_says_what_model_and_adapter_say() {
     };
     std::fs::write(&pairs, (0..16).map(|number| pair(number) + "\n").collect::<String>()).unwrap();
     let config = dir.path().join("run.toml");
-    // In bf16 activations over 8-bit weights, with recomputation: everything a run can ask of the model.
+    // All options of the model at once: 8-bit weights, adapters on all layers, recomputed activations.
     let toml = format!(
         "out = '{}'\n[model]\npath = '{}'\nquantization = 'int8'\n[data]\npairs = '{}'\n[lora]\nrank = 4\n\
          target_modules = 'all-linear'\n[train]\nsteps = 4\nbatch_pairs = 4\nlearning_rate = 0.01\ngradient_checkpointing = true\n",
@@ -428,32 +384,35 @@ fn a_merged_model_says_what_model_and_adapter_say() {
         pairs.display()
     );
     std::fs::write(&config, toml).unwrap();
-    printed(&["train", "--config", text(&config)]);
+    COIN.printed(&["train", "--config", text(&config)]);
     let adapter = run.join("adapter");
     let merged = dir.path().join("merged");
     let report =
-        printed(&["model", "merge", "--model", text(&base), "--adapter", text(&adapter), "--out", text(&merged)]);
+        COIN.printed(&["model", "merge", "--model", text(&base), "--adapter", text(&adapter), "--out", text(&merged)]);
     assert!(report.contains("largest difference of a logit"), "{report}");
     let generate = |more: &[&str]| {
         let prompt =
             ["model", "generate", "--prompt", "Is this sentence fine? the dog sleeps", "--max-new-tokens", "9"];
-        printed(&[&prompt, more].concat())
+        COIN.printed(&[&prompt, more].concat())
     };
     let with_adapter = generate(&["--model", text(&base), "--adapter", text(&adapter)]);
     assert_eq!(generate(&["--model", text(&merged)]), with_adapter);
     let words = ["--out", "is not empty"];
-    refused(&["model", "merge", "--model", text(&base), "--adapter", text(&adapter), "--out", text(&merged)], &words);
+    COIN.refused(
+        &["model", "merge", "--model", text(&base), "--adapter", text(&adapter), "--out", text(&merged)],
+        &words,
+    );
     let drawn = |seed: &str| generate(&["--model", text(&base), "--temperature", "3", "--top-k", "40", "--seed", seed]);
     assert_eq!(drawn("1"), drawn("1"));
     assert_ne!(drawn("1"), drawn("2"));
-    let info = printed(&["model", "info", text(&merged)]);
+    let info = COIN.printed(&["model", "info", text(&merged)]);
     assert!(info.contains("`<s>` before a text") && info.contains("in int4"), "{info}");
 }
 
 #[test]
 fn an_output_never_replaces_an_input() {
     let dir = tempfile::tempdir().unwrap();
-    let base = demo_base(dir.path());
+    let base = demo_base_copy(dir.path());
     let file = |name: &str, text: &str| {
         let path = dir.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -462,7 +421,7 @@ fn an_output_never_replaces_an_input() {
     };
     let lost = |path: &Path, arguments: &[&str], words: &[&str]| {
         let before = std::fs::read(path).unwrap();
-        refused(arguments, &[&["--out"], words].concat());
+        COIN.refused(arguments, &[&["--out"], words].concat());
         assert_eq!(std::fs::read(path).unwrap(), before, "{arguments:?}");
     };
     let pairs = file("a.jsonl", "{}\n");
@@ -485,36 +444,36 @@ fn an_output_never_replaces_an_input() {
 }
 
 #[test]
-fn what_cannot_be_written_or_computed_is_told_before_any_work() {
+fn impossible_outputs_and_settings_are_refused_before_any_work() {
     let dir = tempfile::tempdir().unwrap();
-    let base = demo_base(dir.path());
+    let base = demo_base_copy(dir.path());
     let (folder, absent) = (text(dir.path()), dir.path().join("nodir/none/x.json"));
     let input = dir.path().join("prompts.json");
     std::fs::write(&input, r#"{"cola": ["Is it fine? "]}"#).unwrap();
-    refused(&["pairs", "build", "--data", folder, "--out", folder], &["--out", "is a folder"]);
+    COIN.refused(&["pairs", "build", "--data", folder, "--out", folder], &["--out", "is a folder"]);
     let perturb = ["perturb", "--attack", "checklist", "--input", text(&input), "--out", text(&absent)];
-    refused(&perturb, &["--out", "no such folder as", "nodir/none"]);
-    refused(
+    COIN.refused(&perturb, &["--out", "no such folder as", "nodir/none"]);
+    COIN.refused(
         &["pairs", "build", "--data", folder, "--pairs", "99999999998", "--out", "p.jsonl"],
         &["--pairs", "at most"],
     );
     #[cfg(target_os = "linux")]
-    refused(&["demo", "--out", "/proc/x"], &["--out /proc/x", "cannot be made a folder"]);
+    COIN.refused(&["demo", "--out", "/proc/x"], &["--out /proc/x", "cannot create the folder"]);
 
-    // The ledger of an earlier evaluation stays where it is.
+    // The ledger of an earlier evaluation is kept.
     let out = dir.path().join("out");
     std::fs::create_dir(&out).unwrap();
     std::fs::write(out.join("ledger.jsonl"), "").unwrap();
     for draws in ["1", "10", "39", "1000001", "18446744073709551615"] {
         let intervals = ["--intervals", draws, "--out"];
         let eval = ["eval", "--fresh", "--model", text(&base), "--glue", folder];
-        refused(&[&eval[..], &intervals, &[text(&out)]].concat(), &["--intervals", draws, "1000000"]);
-        refused(&[&["score", text(&out)], &intervals[..], &[text(&out)]].concat(), &["--intervals", draws]);
-        refused(&[&["report", text(&out)], &intervals[..], &["r.html"]].concat(), &["--intervals", draws]);
+        COIN.refused(&[&eval[..], &intervals, &[text(&out)]].concat(), &["--intervals", draws, "1000000"]);
+        COIN.refused(&[&["score", text(&out)], &intervals[..], &[text(&out)]].concat(), &["--intervals", draws]);
+        COIN.refused(&[&["report", text(&out)], &intervals[..], &["r.html"]].concat(), &["--intervals", draws]);
     }
     assert!(out.join("ledger.jsonl").exists() && !out.join("summary.json").exists());
     let generate = ["model", "generate", "--model", text(&base), "--prompt", "a", "--max-new-tokens"];
-    refused(&[&generate[..], &["18446744073709551615"]].concat(), &["row 0 has", "512 positions"]);
+    COIN.refused(&[&generate[..], &["18446744073709551615"]].concat(), &["row 0 has", "512 positions"]);
 }
 
 #[cfg(unix)]
@@ -522,20 +481,18 @@ fn what_cannot_be_written_or_computed_is_told_before_any_work() {
 fn a_closed_pipe_ends_quietly_and_a_full_disk_does_not() {
     use std::process::Stdio;
     let dir = tempfile::tempdir().unwrap();
-    let base = demo_base(dir.path());
-    let mut info = Command::new(env!("CARGO_BIN_EXE_coin"));
-    info.args(["model", "info", text(&base)]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let base = demo_base_copy(dir.path());
+    let mut info = COIN.command(["model", "info", text(&base)]);
+    info.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = info.spawn().unwrap();
-    // Nobody reads.
+    // Closes the reading end.
     drop(child.stdout.take());
     let ended = child.wait_with_output().unwrap();
-    assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()), (Some(0), ""));
+    assert_eq!((ended.status.code(), stderr(&ended)), (Some(0), String::new()));
     #[cfg(target_os = "linux")]
     {
         let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-        let ended = info.stdout(full).output().unwrap();
-        let message = String::from_utf8_lossy(&ended.stderr);
-        assert_eq!(ended.status.code(), Some(1), "{message}");
+        let message = failed(info.stdout(full), 1, &[]);
         assert!(message.starts_with("coin: cannot write to standard output: No space left"), "{message}");
     }
 }

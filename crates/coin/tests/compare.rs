@@ -1,25 +1,21 @@
 //! `coin compare` on the demo's base model.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use coin::eval::wordings::Wordings;
+use coin_testkit::{Coin, demo_base, refused};
 use serde_json::Value;
 
-fn base() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo-base")
-}
+const COIN: Coin = Coin::at(env!("CARGO_BIN_EXE_coin"));
 
-fn compare(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_coin"));
-    command.arg("compare").arg("--model").arg(base()).args(["--input", "The boat sank the."]).args(arguments);
-    command.output().unwrap()
+fn compare(arguments: &[&str]) -> Command {
+    let mut command = COIN.command(["compare", "--input", "The boat sank the.", "--model"]);
+    command.arg(demo_base()).args(arguments);
+    command
 }
 
 fn printed(arguments: &[&str]) -> String {
-    let output = compare(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    coin_testkit::printed(&mut compare(arguments))
 }
 
 const FIRST: &str = "Is this sentence acceptable or unacceptable? ";
@@ -46,7 +42,7 @@ fn label_probabilities_cosines_and_perturbed_wordings() {
         assert!((total - 1.0).abs() < 1e-9, "{total}");
         let mass: f64 = answer.probabilities.iter().map(|label| label.probability).sum();
         assert!(mass > 0.0 && mass < 1.0 + 1e-6, "{mass}");
-        // Greedy decoding writes the more probable label, where it writes one.
+        // If greedy decoding generates a label, it is the more probable one.
         if let Some(label) = &answer.label {
             let best = answer.probabilities.iter().max_by(|a, b| a.share.total_cmp(&b.share)).unwrap();
             assert!(*label == best.word || mass < 0.5, "{answer:?}");
@@ -57,7 +53,7 @@ fn label_probabilities_cosines_and_perturbed_wordings() {
         assert!((row[i] - 1.0).abs() < 1e-6);
         assert!((0..6).all(|j| (row[j] - cosines[j][i]).abs() < 1e-9));
     }
-    assert!(cosines[0][1] < 0.9999, "other words give another state");
+    assert!(cosines[0][1] < 0.9999, "other words give another hidden state");
 
     let table = printed(&arguments);
     assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
@@ -80,7 +76,7 @@ fn every_table_fits_a_terminal() {
 }
 
 #[test]
-fn open_answers_of_a_model_beside_itself() {
+fn open_answers_of_a_model_compared_with_itself() {
     let arguments = ["--instruction", FIRST, "--instruction", FIRST, "--max-new-tokens", "5", "--beside", "none"];
     let json: Value = serde_json::from_str(&printed(&[&arguments[..], &["--json"]].concat())).unwrap();
     let models = json["models"].as_array().unwrap();
@@ -104,10 +100,6 @@ fn wrong_use_is_one_clear_line() {
         (&["--instruction", "a", "--instruction", "b", "--max-new-tokens", "0"], &["--max-new-tokens"]),
         (&["--instruction", "a", "--instruction", "b", "--beside", "./absent"], &["absent", "no such folder"]),
     ] {
-        let output = compare(arguments);
-        let message = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
-        assert!(words.iter().all(|word| message.contains(word)), "{arguments:?}: {message}");
-        assert!(output.stdout.is_empty(), "{arguments:?}");
+        refused(&mut compare(arguments), words);
     }
 }

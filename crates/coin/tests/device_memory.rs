@@ -6,9 +6,12 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use burn::tensor::{Device, Tensor};
-use coin::device::states;
+use coin::device::{Backend, states};
 use coin::memory::{Shortage, catch};
+use coin_testkit::{Coin, text};
 use training::{run_file, train};
+
+const COIN: Coin = Coin::at(env!("CARGO_BIN_EXE_coin"));
 
 /// Serializes the tests, because [`catch`] observes the whole process.
 static CATCHING: Mutex<()> = Mutex::new(());
@@ -43,15 +46,9 @@ fn an_allocation_that_fails_is_a_shortage() {
 #[test]
 fn words_about_memory_are_not_a_shortage() {
     let dir = tempfile::tempdir().unwrap();
-    let command = |arguments: &[&str]| {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_coin")).args(arguments).output().unwrap();
-        (output.status.code(), String::from_utf8(output.stderr).unwrap())
-    };
     let absent = dir.path().join("out of memory").join("model");
-    let absent = absent.to_str().unwrap();
-    let (code, message) = command(&["model", "info", absent]);
-    assert_eq!(code, Some(2), "{message}");
-    assert!(message.contains(absent) && !message.contains("--device"), "{message}");
+    let message = COIN.refused(["model", "info", text(&absent)], &[text(&absent)]);
+    assert!(!message.contains("--device"), "{message}");
 }
 
 /// A known limitation of cubecl 0.11 and WGSL: a kernel over more than 2^32 values uses 64-bit indices, which WGSL does not
@@ -60,7 +57,7 @@ fn words_about_memory_are_not_a_shortage() {
 #[test]
 fn wgsl_does_not_support_64_bit_indices() {
     let _alone = CATCHING.lock();
-    let software = states().into_iter().filter(|state| state.compiled && state.name == "wgpu");
+    let software = states().into_iter().filter(|state| state.backend.is_compiled() && state.backend == Backend::Wgpu);
     let software =
         software.flat_map(|state| state.devices.unwrap_or_default()).filter(|found| found.kind == "software");
     for found in software {
@@ -77,8 +74,10 @@ fn wgsl_does_not_support_64_bit_indices() {
 /// A buffer of a wgpu software adapter is limited to about 128 MiB, less than the attention of 64 pairs of 300 tokens needs.
 #[test]
 fn a_batch_that_does_not_fit_gives_advice() {
-    let software =
-        states().into_iter().filter(|state| state.compiled).flat_map(|state| state.devices.unwrap_or_default());
+    let software = states()
+        .into_iter()
+        .filter(|state| state.backend.is_compiled())
+        .flat_map(|state| state.devices.unwrap_or_default());
     let dir = tempfile::tempdir().unwrap();
     let config = run_file(dir.path());
     let pairs = dir.path().join("long.jsonl");

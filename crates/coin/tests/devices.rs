@@ -2,12 +2,16 @@
 
 use std::process::Command;
 
+use coin::device::Backend;
+use coin_testkit::{Coin, refused, succeeded};
 use serde_json::Value;
+
+const COIN: Coin = Coin::at(env!("CARGO_BIN_EXE_coin"));
 
 /// The command, with every graphics driver hidden from wgpu.
 #[cfg(all(feature = "wgpu", target_os = "linux"))]
-fn without_drivers() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_coin"));
+fn without_drivers(arguments: &[&str]) -> Command {
+    let mut command = COIN.command(arguments);
     for variable in ["VK_ICD_FILENAMES", "VK_DRIVER_FILES", "__EGL_VENDOR_LIBRARY_FILENAMES"] {
         command.env(variable, "/nonexistent");
     }
@@ -15,15 +19,13 @@ fn without_drivers() -> Command {
 }
 
 fn listed(command: &mut Command) -> Vec<Value> {
-    let output = command.args(["devices", "--json"]).output().unwrap();
-    assert!(output.status.success());
-    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let value: Value = serde_json::from_slice(&succeeded(command).stdout).unwrap();
     value["backends"].as_array().unwrap().clone()
 }
 
 #[test]
 fn the_list_shows_backends_and_devices() {
-    let backends = listed(&mut Command::new(env!("CARGO_BIN_EXE_coin")));
+    let backends = listed(&mut COIN.command(["devices", "--json"]));
     let names: Vec<&str> = backends.iter().map(|backend| backend["backend"].as_str().unwrap()).collect();
     assert_eq!(names, ["cpu", "cuda", "metal", "rocm", "vulkan", "wgpu"]);
     assert_eq!(backends[0]["devices"][0]["device"], "cpu");
@@ -31,8 +33,7 @@ fn the_list_shows_backends_and_devices() {
         let devices = backend["devices"].as_array().unwrap();
         assert_eq!(devices.is_empty(), backend["why_none"].is_string(), "{backend}");
     }
-    let output = Command::new(env!("CARGO_BIN_EXE_coin")).arg("devices").output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
+    let text = COIN.printed(["devices"]);
     for backend in backends {
         let name = backend["backend"].as_str().unwrap();
         let state = match backend["in_this_build"].as_bool().unwrap() {
@@ -46,20 +47,18 @@ fn the_list_shows_backends_and_devices() {
 #[test]
 fn missing_devices_are_input_errors() {
     let present = coin::device::present();
-    for (backend, compiled) in coin::device::BACKENDS.into_iter().filter(|(name, _)| *name != "cpu") {
+    for backend in Backend::ALL.into_iter().filter(|backend| *backend != Backend::Cpu) {
         let name = format!("{backend}:4095");
         let out = tempfile::tempdir().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_coin"));
-        let output = command.args(["demo", "--device", &name, "--out"]).arg(out.path().join("out")).output().unwrap();
-        let message = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{message}");
-        let some = present.iter().any(|present| present.starts_with(backend));
-        let expected = match (compiled, some) {
+        let some = present.iter().any(|present| present.starts_with(backend.name()));
+        let expected = match (backend.is_compiled(), some) {
             (false, _) => format!("device `{name}` is not in this build; build with `--features {backend}`"),
             (true, true) => format!("device `{name}` does not exist; this machine has"),
             (true, false) => format!("device `{name}` is not available on this machine: "),
         };
-        assert!(message.contains(&expected) && !message.contains("panicked"), "{message}");
+        let mut demo = COIN.command(["demo", "--device", &name, "--out"]);
+        let message = refused(demo.arg(out.path().join("out")), &[&expected]);
+        assert!(!message.contains("panicked"), "{message}");
         assert!(!out.path().join("out").exists(), "{name} is rejected before anything is created");
     }
 }
@@ -67,12 +66,13 @@ fn missing_devices_are_input_errors() {
 #[cfg(all(feature = "wgpu", target_os = "linux"))]
 #[test]
 fn wgpu_without_a_driver_names_packages_to_install() {
-    let wgpu = listed(&mut without_drivers()).into_iter().find(|backend| backend["backend"] == "wgpu").unwrap();
+    let wgpu = listed(&mut without_drivers(&["devices", "--json"]))
+        .into_iter()
+        .find(|backend| backend["backend"] == "wgpu")
+        .unwrap();
     assert_eq!(wgpu["devices"], serde_json::json!([]));
     let out = tempfile::tempdir().unwrap();
-    let mut command = without_drivers();
-    let output = command.args(["demo", "--device", "wgpu", "--out"]).arg(out.path().join("out")).output().unwrap();
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(message.contains("mesa-vulkan-drivers") && !message.contains("panicked"), "{message}");
+    let mut demo = without_drivers(&["demo", "--device", "wgpu", "--out"]);
+    let message = refused(demo.arg(out.path().join("out")), &["mesa-vulkan-drivers"]);
+    assert!(!message.contains("panicked"), "{message}");
 }

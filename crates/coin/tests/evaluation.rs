@@ -1,4 +1,4 @@
-//! `coin eval` as a user runs it: killed and gone on with, with tasks of one's own, other scorers, demonstrations.
+//! `coin eval`: resuming after a kill, custom tasks, scorers, demonstrations, long prompts, servers.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,45 +7,24 @@ use std::time::{Duration, Instant};
 
 use coin::demo::World;
 use coin::eval::{Ledger, Record, Summary};
+use coin_testkit::{Coin, demo_base, refused, text, told, write_cola};
 
-fn base() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo-base")
-}
+const COIN: Coin = Coin::at(env!("CARGO_BIN_EXE_coin"));
 
 /// A GLUE folder with `rows` sentences of the demo world as CoLA, for both splits.
 fn glue(dir: &Path, rows: usize) -> PathBuf {
-    let folder = dir.join("glue/CoLA");
-    std::fs::create_dir_all(&folder).unwrap();
-    let line = |row: &coin::data::Instance| format!("w\t{}\t\t{}\n", row.label, row.fields["sentence"]);
-    let write = |name: &str, rows: Vec<coin::data::Instance>| {
-        std::fs::write(folder.join(name), rows.iter().map(line).collect::<String>()).unwrap();
-    };
-    write("dev.tsv", World::new(1).evaluation("cola", rows).unwrap());
-    write("train.tsv", World::new(1).training("cola", rows).unwrap());
-    dir.join("glue")
+    let (glue, world) = (dir.join("glue"), World::new(1));
+    for (name, rows) in [("dev.tsv", world.evaluation("cola", rows)), ("train.tsv", world.training("cola", rows))] {
+        write_cola(&glue, name, rows.unwrap().iter().map(|row| (row.label, &row.fields["sentence"])));
+    }
+    glue
 }
 
 fn eval(glue: &Path, out: &Path, more: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_coin"));
-    command.arg("eval").arg("--model").arg(base()).arg("--glue").arg(glue).arg("--out").arg(out);
+    let mut command = COIN.command(["eval", "--model"]);
+    command.arg(demo_base()).arg("--glue").arg(glue).arg("--out").arg(out);
     command.args(["--tasks", "cola"]).args(more).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
-}
-
-fn run(mut command: Command) -> String {
-    let output = command.output().unwrap();
-    let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{message}");
-    message
-}
-
-fn refused(mut command: Command, words: &[&str]) {
-    let output = command.output().unwrap();
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{message}");
-    for word in words {
-        assert!(message.contains(word), "{word}: {message}");
-    }
 }
 
 type Place = (String, String, usize, usize);
@@ -54,7 +33,7 @@ fn by_place(records: Vec<Record>) -> BTreeMap<Place, Record> {
     let place = |record: &Record| (record.task.clone(), record.level.clone(), record.instruction, record.row);
     let count = records.len();
     let map: BTreeMap<Place, Record> = records.into_iter().map(|record| (place(&record), record)).collect();
-    assert_eq!(map.len(), count, "an answer is there twice");
+    assert_eq!(map.len(), count, "an answer occurs twice");
     map
 }
 
@@ -65,7 +44,7 @@ fn killed_at_any_moment_it_loses_and_repeats_nothing() {
     let more = ["--batch-size", "8"];
     let whole = dir.path().join("whole");
     let start = Instant::now();
-    run(eval(&glue, &whole, &more));
+    told(&mut eval(&glue, &whole, &more));
     let takes = start.elapsed();
     let whole = by_place(Ledger::read(whole.join("ledger.jsonl")).unwrap());
 
@@ -77,7 +56,7 @@ fn killed_at_any_moment_it_loses_and_repeats_nothing() {
         // From before its first file to well into it.
         let share = (state >> 33) as f64 / (1u64 << 31) as f64;
         std::thread::sleep(takes.mul_f64(0.4 * share).min(Duration::from_secs(2)));
-        // SIGKILL: nothing is tidied up.
+        // SIGKILL: the process cannot clean up.
         child.kill().unwrap();
         let status = child.wait().unwrap();
         let bytes = std::fs::read(out.join("ledger.jsonl")).unwrap_or_default();
@@ -85,7 +64,7 @@ fn killed_at_any_moment_it_loses_and_repeats_nothing() {
         assert!(lines >= answered, "{lines} of {answered} answers are left");
         answered = lines;
         match status.success() {
-            // It was quicker than the signal: a new evaluation is begun.
+            // The evaluation finished before the signal; start another.
             true => {
                 finished += 1;
                 std::fs::remove_dir_all(&out).unwrap();
@@ -94,13 +73,13 @@ fn killed_at_any_moment_it_loses_and_repeats_nothing() {
             false => kills += 1,
         }
     }
-    run(eval(&glue, &out, &more));
+    told(&mut eval(&glue, &out, &more));
     println!("50 kills, {finished} evaluations finished between them");
     let records = by_place(Ledger::read(out.join("ledger.jsonl")).unwrap());
     assert_eq!(records.len(), whole.len());
     for (place, record) in records {
         let expected = &whole[&place];
-        // Another batch rounds a hidden state differently.
+        // A hidden state rounds differently in another batch.
         let cosines = record.cosine_to_clean.zip(expected.cosine_to_clean);
         assert!(cosines.is_none_or(|(a, b)| (a - b).abs() < 1e-5), "{record:?} {expected:?}");
         let alike = Record { cosine_to_clean: None, margin: None, ..record };
@@ -112,23 +91,23 @@ fn killed_at_any_moment_it_loses_and_repeats_nothing() {
 fn a_ledger_of_other_settings_is_refused_and_a_fresh_start_takes_its_place() {
     let dir = tempfile::tempdir().unwrap();
     let (glue, out) = (glue(dir.path(), 4), dir.path().join("out"));
-    run(eval(&glue, &out, &["--attacks", "clean"]));
-    assert!(run(eval(&glue, &out, &["--attacks", "clean"])).contains("24 answers are in"));
+    told(&mut eval(&glue, &out, &["--attacks", "clean"]));
+    assert!(told(&mut eval(&glue, &out, &["--attacks", "clean"])).contains("24 answers are in"));
     refused(
-        eval(&glue, &out, &["--attacks", "clean", "--full-decode"]),
+        &mut eval(&glue, &out, &["--attacks", "clean", "--full-decode"]),
         &["ledger.jsonl", "other settings", "--fresh"],
     );
-    run(eval(&glue, &out, &["--attacks", "clean", "--full-decode", "--fresh"]));
+    told(&mut eval(&glue, &out, &["--attacks", "clean", "--full-decode", "--fresh"]));
     assert_eq!(Ledger::read(out.join("ledger.jsonl")).unwrap().len(), 24);
     let mut torn = std::fs::read(out.join("ledger.jsonl")).unwrap();
     torn.extend_from_slice(b"{\"key\": \"");
     std::fs::write(out.join("ledger.jsonl"), torn).unwrap();
-    run(eval(&glue, &out, &["--attacks", "clean", "--full-decode"]));
+    told(&mut eval(&glue, &out, &["--attacks", "clean", "--full-decode"]));
     assert!(std::fs::read(out.join("ledger.jsonl")).unwrap().ends_with(b"}\n"));
 }
 
 #[test]
-fn a_task_of_ones_own_needs_no_code() {
+fn a_custom_task_needs_no_code() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("topic.toml");
     std::fs::write(
@@ -146,13 +125,13 @@ fn a_task_of_ones_own_needs_no_code() {
     )
     .unwrap();
     let command = |out: &str, more: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_coin"));
-        command.arg("eval").arg("--model").arg(base()).arg("--task-file").arg(&file).arg("--prompts").arg(&prompts);
+        let mut command = COIN.command(["eval", "--model"]);
+        command.arg(demo_base()).arg("--task-file").arg(&file).arg("--prompts").arg(&prompts);
         command.arg("--out").arg(dir.path().join(out)).args(more);
         command
     };
-    run(command("generated", &[]));
-    run(command("scored", &["--scorer", "likelihood"]));
+    told(&mut command("generated", &[]));
+    told(&mut command("scored", &["--scorer", "likelihood"]));
     let summary = Summary::read(dir.path().join("scored/summary.json")).unwrap();
     let cell = summary.runs[0].task("topic", "noisy").unwrap();
     assert_eq!((cell.group.as_str(), cell.examples, cell.measures.unparsable), ("topic", 3, 0.0));
@@ -161,12 +140,12 @@ fn a_task_of_ones_own_needs_no_code() {
     let records = Ledger::read(dir.path().join("scored/ledger.jsonl")).unwrap();
     assert!(records.iter().all(|record| record.likelihoods.as_ref().is_some_and(|words| words.len() == 2)));
 
-    refused(command("x", &["--attacks", "textfooler"]), &["prompts.json", "`textfooler`", "clean, noisy"]);
-    refused(command("x", &["--shots", "1"]), &["topic", "data.train"]);
+    refused(&mut command("x", &["--attacks", "textfooler"]), &["prompts.json", "`textfooler`", "clean, noisy"]);
+    refused(&mut command("x", &["--shots", "1"]), &["topic", "data.train"]);
     std::fs::write(dir.path().join("rows.csv"), "text,kind\nwho was it,NUM\n").unwrap();
-    refused(command("x", &[]), &["rows.csv:2", "unknown label `NUM`", "HUM, LOC"]);
+    refused(&mut command("x", &[]), &["rows.csv:2", "unknown label `NUM`", "HUM, LOC"]);
     std::fs::write(dir.path().join("rows.csv"), "words,kind\nwho was it,HUM\n").unwrap();
-    refused(command("x", &[]), &["rows.csv:1", "no column `text`"]);
+    refused(&mut command("x", &[]), &["rows.csv:1", "no column `text`"]);
     assert!(!dir.path().join("x").exists());
 }
 
@@ -179,7 +158,7 @@ fn system_text_and_demonstrations_are_evaluated_components() {
         std::fs::read_to_string(path).unwrap()
     };
     let out = dir.path().join("system");
-    run(eval(&glue, &out, &["--system", "Answer every question carefully.", "--component", "system"]));
+    told(&mut eval(&glue, &out, &["--system", "Answer every question carefully.", "--component", "system"]));
     assert!(input_of(&out, "clean", 0).contains("Answer every question carefully."));
     let changed = input_of(&out, "deepwordbug", 0);
     assert!(!changed.contains("Answer every question carefully.") && changed.contains("acceptable"));
@@ -187,21 +166,21 @@ fn system_text_and_demonstrations_are_evaluated_components() {
 
     let out = dir.path().join("shots");
     let more = ["--shots", "2", "--component", "demonstrations", "--attacks", "deepwordbug"];
-    run(eval(&glue, &out, &more));
+    told(&mut eval(&glue, &out, &more));
     let (clean, changed) = (input_of(&out, "clean", 2), input_of(&out, "deepwordbug", 2));
     assert_eq!(clean.matches("### Response:").count(), 3 * 6);
     assert_eq!(changed.matches("### Response:").count(), 3 * 6);
     assert_ne!(clean, changed);
-    refused(eval(&glue, &dir.path().join("x"), &["--component", "system"]), &["--system"]);
+    refused(&mut eval(&glue, &dir.path().join("x"), &["--component", "system"]), &["--system"]);
     let all = ["--shots", "6", "--shots-from", "validation"];
-    refused(eval(&glue, &dir.path().join("x"), &all), &["task `cola` has no examples"]);
+    refused(&mut eval(&glue, &dir.path().join("x"), &all), &["task `cola` has no examples"]);
 }
 
 #[test]
 fn no_example_is_shown_its_own_answer_and_instructions_place_the_input() {
     let dir = tempfile::tempdir().unwrap();
     let glue = glue(dir.path(), 6);
-    // Four of the training rows stand in the development file, too.
+    // Four of the training rows are also in the development file.
     let dev = std::fs::read_to_string(glue.join("CoLA/dev.tsv")).unwrap();
     let train = std::fs::read_to_string(glue.join("CoLA/train.tsv")).unwrap();
     let twins: String = dev.lines().take(4).chain(train.lines().take(2)).map(|line| format!("{line}\n")).collect();
@@ -212,34 +191,33 @@ fn no_example_is_shown_its_own_answer_and_instructions_place_the_input() {
     };
     set("Sentence: {content} Is it acceptable or unacceptable? { 'a': 1 }");
     let out = dir.path().join("out");
-    let with =
-        |more: &[&str], out: &Path| eval(&glue, out, &[&["--prompts", prompts.to_str().unwrap()], more].concat());
-    let message = run(with(&["--shots", "2"], &out));
-    assert!(message.contains("cola: 4 training rows are evaluated, too"), "{message}");
+    let with = |more: &[&str], out: &Path| eval(&glue, out, &[&["--prompts", text(&prompts)], more].concat());
+    let message = told(&mut with(&["--shots", "2"], &out));
+    assert!(message.contains("cola: 4 training rows are also evaluated"), "{message}");
     let texts = std::fs::read_to_string(out.join("results/cola/clean/len_7_2_shot_prompt0.csv")).unwrap();
     assert_eq!(texts.matches("Is it acceptable or unacceptable? { 'a': 1 }").count(), 3 * 6);
     for sentence in dev.lines().map(|line| line.split('\t').nth(3).unwrap()) {
         assert_eq!(texts.matches(&format!("Sentence: {sentence} Is it")).count(), 1, "{sentence}");
     }
-    refused(with(&["--shots", "3"], &dir.path().join("x")), &["3 demonstrations of 2 examples"]);
+    refused(&mut with(&["--shots", "3"], &dir.path().join("x")), &["3 demonstrations of 2 examples"]);
 
     set("Judge {sentence}, {premise}: ");
     let words = ["level `clean`", "task `cola`", "{premise}", "{content}, {sentence}"];
-    refused(with(&[], &dir.path().join("x")), &words);
+    refused(&mut with(&[], &dir.path().join("x")), &words);
     set("Judge {sentence}: ");
-    refused(with(&["--shots", "1"], &dir.path().join("x")), &["places the field {sentence}"]);
+    refused(&mut with(&["--shots", "1"], &dir.path().join("x")), &["places the field {sentence}"]);
 
     // The twin of a demonstration is not evaluated.
     set("Judge: ");
     std::fs::write(glue.join("CoLA/dev.tsv"), format!("{dev}{dev}")).unwrap();
     let out = dir.path().join("validation");
-    run(with(&["--shots", "2", "--shots-from", "validation"], &out));
+    told(&mut with(&["--shots", "2", "--shots-from", "validation"], &out));
     let texts = std::fs::read_to_string(out.join("results/cola/clean/len_7_2_shot_prompt0.csv")).unwrap();
     assert_eq!(texts.matches("### Response:").count(), 3 * 8, "{texts}");
 }
 
 #[test]
-fn prompts_beyond_the_context_follow_a_policy() {
+fn prompts_longer_than_the_context_are_refused_shortened_or_skipped() {
     let dir = tempfile::tempdir().unwrap();
     let glue = glue(dir.path(), 4);
     let file = glue.join("CoLA/dev.tsv");
@@ -248,9 +226,9 @@ fn prompts_beyond_the_context_follow_a_policy() {
     std::fs::write(&file, text).unwrap();
     let out = dir.path().join("out");
     let clean = ["--attacks", "clean", "--long-prompts"];
-    refused(eval(&glue, &out, &["--attacks", "clean"]), &["example 4", "too long for the model"]);
+    refused(&mut eval(&glue, &out, &["--attacks", "clean"]), &["example 4", "too long for the model"]);
     for (policy, answers, shortened, left_out) in [("shorten", 30, 6, 0), ("skip", 24, 0, 1)] {
-        run(eval(&glue, &out, &[&clean[..], &[policy, "--fresh"]].concat()));
+        told(&mut eval(&glue, &out, &[&clean[..], &[policy, "--fresh"]].concat()));
         let records = Ledger::read(out.join("ledger.jsonl")).unwrap();
         assert_eq!(records.len(), answers);
         assert_eq!(records.iter().filter(|record| record.shortened).count(), shortened);
@@ -263,7 +241,7 @@ fn prompts_beyond_the_context_follow_a_policy() {
 }
 
 #[test]
-fn what_was_asked_otherwise_is_not_taken_over_and_what_is_stale_goes() {
+fn answers_of_other_settings_are_not_reused_and_stale_results_are_removed() {
     let dir = tempfile::tempdir().unwrap();
     let (file, rows, prompts) = (dir.path().join("t.toml"), dir.path().join("rows.csv"), dir.path().join("p.json"));
     let task = |labels: &str| {
@@ -280,38 +258,38 @@ fn what_was_asked_otherwise_is_not_taken_over_and_what_is_stale_goes() {
     .unwrap();
     std::fs::write(&prompts, r#"{"clean": {"t": ["Judge: "]}, "noisy": {"t": ["Jdge: "]}}"#).unwrap();
     let command = |out: &str, more: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_coin"));
-        command.arg("eval").arg("--model").arg(base()).arg("--task-file").arg(&file).arg("--prompts").arg(&prompts);
+        let mut command = COIN.command(["eval", "--model"]);
+        command.arg(demo_base()).arg("--task-file").arg(&file).arg("--prompts").arg(&prompts);
         command.arg("--out").arg(dir.path().join(out)).args(more);
         command
     };
     let at = |path: &str| dir.path().join(path);
-    run(command("one", &["--representations", "t"]));
+    told(&mut command("one", &["--representations", "t"]));
     assert!(at("one/representations.safetensors").exists());
-    run(command("one", &["--fresh", "--samples", "30"]));
+    told(&mut command("one", &["--fresh", "--samples", "30"]));
     assert!(!at("one/representations.safetensors").exists() && at("one/summary.json").exists());
-    // Another reading of the answers, another class of an example: another evaluation.
+    // Other label words, or another class of an example, make another evaluation.
     std::fs::write(&file, task("['yes', 'no']")).unwrap();
-    refused(command("one", &["--samples", "30"]), &["other settings", "--fresh"]);
-    refused(command("one", &["--samples", "40"]), &["other settings", "--fresh"]);
+    refused(&mut command("one", &["--samples", "30"]), &["other settings", "--fresh"]);
+    refused(&mut command("one", &["--samples", "40"]), &["other settings", "--fresh"]);
     assert!(at("one/summary.json").exists() && at("one/results").exists(), "a refused folder stays as it is");
     std::fs::write(&file, task("['acceptable', 'unacceptable']")).unwrap();
     let flipped = std::fs::read_to_string(&rows).unwrap().replace(",a\n", ",b\n");
     std::fs::write(&rows, &flipped).unwrap();
-    refused(command("one", &["--samples", "30"]), &["had class 0 there and has 1 now"]);
+    refused(&mut command("one", &["--samples", "30"]), &["had class 0 there and has 1 now"]);
     std::fs::write(&file, task("['yes', 'yes']")).unwrap();
-    refused(command("x", &[]), &["the label `yes` twice"]);
+    refused(&mut command("x", &[]), &["the label `yes` twice"]);
 
-    // Other sentences under the same rows are not compared.
+    // Runs with different sentences in the same rows are not compared.
     std::fs::write(&file, task("['acceptable', 'unacceptable']")).unwrap();
     std::fs::write(&rows, flipped.replace(",b\n", ",a\n").replace("row", "line")).unwrap();
-    run(command("two", &["--samples", "30"]));
+    told(&mut command("two", &["--samples", "30"]));
     let report = |more: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_coin"));
-        command.arg("report").args([at("one"), at("two")]).arg("--out").arg(at("r.md")).args(more);
+        let mut command = COIN.command(["report"]);
+        command.args([at("one"), at("two")]).arg("--out").arg(at("r.md")).args(more);
         command
     };
-    let message = run(report(&["--name", "first", "--name", "second"]));
+    let message = told(&mut report(&["--name", "first", "--name", "second"]));
     assert!(
         message.contains("first and second are not compared: they were asked about different examples"),
         "{message}"
@@ -319,10 +297,10 @@ fn what_was_asked_otherwise_is_not_taken_over_and_what_is_stale_goes() {
     let page = std::fs::read_to_string(at("r.md")).unwrap();
     assert!(page.contains("first") && page.contains("second") && !page.contains("second compared with first"));
     std::fs::remove_file(at("two/summary.json")).unwrap();
-    refused(report(&[]), &["two: the evaluation is not finished"]);
+    refused(&mut report(&[]), &["two: the evaluation is not finished"]);
 }
 
-/// A server that answers every completion with ` acceptable`, but the first two with an error.
+/// A server that answers every completion with ` acceptable`, except the first two, which it answers with an error.
 fn server() -> String {
     use std::io::{BufRead, BufReader, Read, Write};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -351,18 +329,18 @@ fn server() -> String {
 }
 
 #[test]
-fn a_model_behind_a_server_is_evaluated_alike() {
+fn a_model_behind_a_server_is_evaluated() {
     let dir = tempfile::tempdir().unwrap();
     let (glue, out) = (glue(dir.path(), 5), dir.path().join("out"));
     let command = |more: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_coin"));
-        command.args(["eval", "--model", "served", "--tasks", "cola", "--attacks", "clean", "--glue"]).arg(&glue);
-        command.arg("--out").arg(&out).args(more).env("COIN_TEST_KEY", "sk-secret");
+        let mut command =
+            COIN.command(["eval", "--model", "served", "--tasks", "cola", "--attacks", "clean", "--glue"]);
+        command.arg(&glue).arg("--out").arg(&out).args(more).env("COIN_TEST_KEY", "sk-secret");
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     };
     let address = server();
-    let message = run(command(&[
+    let message = told(&mut command(&[
         "--endpoint",
         &address,
         "--key-env",
@@ -372,13 +350,13 @@ fn a_model_behind_a_server_is_evaluated_alike() {
         "--price-completion",
         "2",
     ]));
-    assert!(message.contains("32 requests, 2 of them again; 300 tokens sent, 60 written"), "{message}");
+    assert!(message.contains("32 requests, 2 of them retries; 300 tokens sent, 60 generated"), "{message}");
     let records = Ledger::read(out.join("ledger.jsonl")).unwrap();
     assert!(records.len() == 30 && records.iter().all(|record| record.pred == 1));
     for file in ["ledger.jsonl", "summary.json"] {
         assert!(!std::fs::read_to_string(out.join(file)).unwrap().contains("sk-secret"));
     }
-    refused(command(&["--endpoint", &address, "--key-env", "COIN_NO_SUCH_KEY"]), &["COIN_NO_SUCH_KEY"]);
-    refused(command(&["--endpoint", "http://10.0.0.1", "--key-env", "COIN_TEST_KEY"]), &["unencrypted"]);
-    refused(command(&["--endpoint", &address, "--parameter", "seed=x"]), &["--parameter seed=x"]);
+    refused(&mut command(&["--endpoint", &address, "--key-env", "COIN_NO_SUCH_KEY"]), &["COIN_NO_SUCH_KEY"]);
+    refused(&mut command(&["--endpoint", "http://10.0.0.1", "--key-env", "COIN_TEST_KEY"]), &["unencrypted"]);
+    refused(&mut command(&["--endpoint", &address, "--parameter", "seed=x"]), &["--parameter seed=x"]);
 }

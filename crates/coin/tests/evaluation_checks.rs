@@ -1,62 +1,33 @@
-//! What `coin eval`, `coin score` and `coin report` tell about their inputs: rows left out, prompts that lost their label words,
-//! thoughts, ledgers of two models; and progress where there is no terminal.
+//! Warnings and errors of `coin eval`, `coin score` and `coin report` about their inputs: unreadable rows, prompts that lost their
+//! label words, thoughts, ledgers of two models. Also progress without a terminal.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use coin::eval::{Ledger, Record, Summary};
+use coin_testkit::{Coin, demo_base, text, write_cola};
 
-fn base() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo-base")
-}
+const COIN: Coin = Coin::at(env!("CARGO_BIN_EXE_coin"));
 
-fn coin(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_coin")).args(arguments).output().unwrap()
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-/// Standard error of a command that succeeds.
-fn told(arguments: &[&str]) -> String {
-    let output = coin(arguments);
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{arguments:?}: {message}");
-    message
-}
-
-fn refused(arguments: &[&str], words: &[&str]) {
-    let output = coin(arguments);
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{message}");
-    for word in words {
-        assert!(message.contains(word), "{word}: {message}");
-    }
-}
-
-/// A GLUE folder with these lines as CoLA's development set.
-fn glue(dir: &Path, lines: &[&str]) -> PathBuf {
-    let folder = dir.join("glue/CoLA");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("dev.tsv"), lines.concat()).unwrap();
+/// A GLUE folder with these rows as CoLA's development set.
+fn glue(dir: &Path, rows: &[(&str, &str)]) -> PathBuf {
+    write_cola(&dir.join("glue"), "dev.tsv", rows.iter().copied());
     dir.join("glue")
 }
 
-const GOOD: [&str; 2] = ["w\t1\t\tThe boat sank.\n", "w\t0\t\tSank boat the.\n"];
+const GOOD: [(&str, &str); 2] = [("1", "The boat sank."), ("0", "Sank boat the.")];
 
 #[test]
 fn rows_that_cannot_be_read_are_left_out_on_request_and_counted() {
     let dir = tempfile::tempdir().unwrap();
-    let glue = glue(dir.path(), &[GOOD[0], "w\tgood\t\tNo class.\n", GOOD[1]]);
-    let (out, base) = (dir.path().join("out"), base());
+    let glue = glue(dir.path(), &[GOOD[0], ("good", "No class."), GOOD[1]]);
+    let (out, base) = (dir.path().join("out"), demo_base());
     let arguments =
         ["eval", "--model", text(&base), "--glue", text(&glue), "--tasks", "cola", "--attacks", "clean", "--out"];
     let arguments = [&arguments[..], &[text(&out)]].concat();
-    refused(&arguments, &["dev.tsv:2"]);
-    let message = told(&[&arguments[..], &["--skip-bad"]].concat());
+    COIN.refused(&arguments, &["dev.tsv:2"]);
+    let message = COIN.told(&[&arguments[..], &["--skip-bad"]].concat());
     assert!(message.contains("cola: line 2 left out") && message.contains("1 of 3 rows left out"), "{message}");
-    // No terminal: the progress is a line, with its rate.
+    // Without a terminal, progress is a line with the rate.
     let line = message.lines().find(|line| line.starts_with("evaluate: 12 of 12 in ")).unwrap();
     assert!(line.ends_with(" a second"), "{line}");
     let summary = Summary::read(out.join("summary.json")).unwrap();
@@ -66,32 +37,32 @@ fn rows_that_cannot_be_read_are_left_out_on_request_and_counted() {
 }
 
 #[test]
-fn prompts_made_elsewhere_are_checked() {
+fn prompts_of_a_file_are_checked() {
     let dir = tempfile::tempdir().unwrap();
-    let (glue, base) = (glue(dir.path(), &GOOD), base());
+    let (glue, base) = (glue(dir.path(), &GOOD), demo_base());
     let (clean, frozen, out) = (dir.path().join("clean.json"), dir.path().join("frozen.json"), dir.path().join("out"));
     let evaluate = |prompts: &Path| {
         let arguments =
             ["eval", "--model", text(&base), "--glue", text(&glue), "--tasks", "cola", "--fresh", "--prompts"];
-        let message = told(&[&arguments[..], &[text(prompts), "--out", text(&out)]].concat());
+        let message = COIN.told(&[&arguments[..], &[text(prompts), "--out", text(&out)]].concat());
         (message, Summary::read(out.join("summary.json")).unwrap().settings)
     };
     std::fs::write(&clean, r#"{"clean": {"cola": ["Decide whether the sentence is acceptable or unacceptable: ", "Judge the grammar: "]}}"#).unwrap();
-    told(&["perturb", "--attack", "deepwordbug", "--input", text(&clean), "--out", text(&frozen)]);
+    COIN.told(&["perturb", "--attack", "deepwordbug", "--input", text(&clean), "--out", text(&frozen)]);
     let (message, settings) = evaluate(&frozen);
     assert!(!message.contains("warning"), "{message}");
     assert_eq!(settings["prompts_check"]["recipe"], "verified");
 
-    // Someone edits the set: a label word goes, and one instruction is the clean one again.
+    // An edited set: one instruction lost a label word, another is identical to the clean one.
     let mut set: serde_json::Value = serde_json::from_slice(&std::fs::read(&frozen).unwrap()).unwrap();
     set["deepwordbug"]["cola"] =
         serde_json::json!(["Decide whether the sentence is accetable or unacceptable: ", "Judge the grammar: "]);
     std::fs::write(&frozen, set.to_string()).unwrap();
     let (message, settings) = evaluate(&frozen);
     for part in [
-        "level `deepwordbug`: 1 of 2 instructions do not hold the label words of the clean one, such as task `cola`, instruction 0",
-        "level `deepwordbug`: 1 of 2 instructions are the clean one, unchanged, such as task `cola`, instruction 1",
-        "is not the set that its recipe was written for",
+        "level `deepwordbug`: 1 of 2 instructions do not contain the label words of the clean one, such as task `cola`, instruction 0",
+        "level `deepwordbug`: 1 of 2 instructions are identical to the clean one, such as task `cola`, instruction 1",
+        "frozen.json does not match its recipe",
     ] {
         assert!(message.contains(part), "{part}: {message}");
     }
@@ -118,19 +89,19 @@ fn a_ledger_of_two_models_is_refused() {
         ledger.append(&[record("one", 0), record(second, 1)]).unwrap();
     };
     write("one");
-    told(&["score", text(&run), "--out", text(&run)]);
+    COIN.told(&["score", text(&run), "--out", text(&run)]);
     write("two");
     let words = ["ledger.jsonl:2: answered by the model `two`, line 1 by `one`"];
-    refused(&["score", text(&run), "--out", text(&out)], &words);
-    // What is named in a message is shown, not obeyed.
+    COIN.refused(&["score", text(&run), "--out", text(&out)], &words);
+    // Control characters in a message are escaped.
     write("\u{1b}[31m");
-    refused(&["score", text(&run), "--out", text(&out)], &["answered by the model `\\u{1b}[31m`"]);
+    COIN.refused(&["score", text(&run), "--out", text(&out)], &["answered by the model `\\u{1b}[31m`"]);
     write("two");
-    refused(&["report", text(&run), "--out", text(&dir.path().join("r.md"))], &words);
+    COIN.refused(&["report", text(&run), "--out", text(&dir.path().join("r.md"))], &words);
 }
 
 #[test]
-fn thoughts_are_read_again_from_a_ledger() {
+fn thoughts_in_a_ledger_are_scored_again() {
     let dir = tempfile::tempdir().unwrap();
     let record = |row, raw_pred: &str| Record {
         task: "cola".to_owned(),
@@ -145,7 +116,7 @@ fn thoughts_are_read_again_from_a_ledger() {
     let records: Vec<Record> = answers.iter().enumerate().map(|(row, answer)| record(row, answer)).collect();
     coin::eval::Ledger::create(dir.path().join("ledger.jsonl")).unwrap().append(&records).unwrap();
     for scorer in ["released", "normalizing"] {
-        told(&["score", text(dir.path()), "--scorer", scorer, "--out", text(dir.path())]);
+        COIN.told(&["score", text(dir.path()), "--scorer", scorer, "--out", text(dir.path())]);
         let summary = Summary::read(dir.path().join("summary.json")).unwrap();
         let measures = &summary.runs[0].tasks[0].measures;
         let third = 1.0 / 3.0;
@@ -154,7 +125,7 @@ fn thoughts_are_read_again_from_a_ledger() {
 }
 
 #[test]
-fn training_runs_are_called_as_the_report_is_told() {
+fn training_runs_have_the_given_names_in_a_report() {
     let dir = tempfile::tempdir().unwrap();
     let line = r#"{"step":0,"epoch":0.0,"lr":0.0,"loss":1.0,"loss_generation":1.0,"loss_contrastive":1.0,"loss_contrastive_scaled":1.0,"contrastive_accuracy":0.5,"similarity_positive":0.5,"similarity_negative":0.5,"grad_norm":1.0,"pairs":2,"supervised_tokens":4,"seconds":0.1}"#;
     let runs = ["a", "b"].map(|name| dir.path().join(name).join("coin"));
@@ -165,20 +136,19 @@ fn training_runs_are_called_as_the_report_is_told() {
     }
     let report = dir.path().join("report.md");
     let arguments = ["report", text(&runs[0]), text(&runs[1]), "--out", text(&report)];
-    refused(&arguments, &["there is a run `coin` already; --name"]);
-    told(&[&arguments[..], &["--name", "first", "--name", "second"]].concat());
+    COIN.refused(&arguments, &["there is already a run called `coin`; give --name"]);
+    COIN.told(&[&arguments[..], &["--name", "first", "--name", "second"]].concat());
     let page = std::fs::read_to_string(&report).unwrap();
     assert!(page.contains("| first | 0 |") && page.contains("| second | 0 |"), "{page}");
 }
 
 #[test]
-fn what_an_attack_leaves_unchanged_is_counted_and_named() {
+fn instructions_that_an_attack_leaves_unchanged_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     let (input, out) = (dir.path().join("in.json"), dir.path().join("out.json"));
     std::fs::write(&input, r#"{"cola": ["", "Is this good English? "]}"#).unwrap();
-    let output = coin(&["perturb", "--attack", "deepwordbug", "--input", text(&input), "--out", text(&out)]);
-    let printed = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success() && printed.contains("unchanged"), "{printed}");
+    let printed = COIN.printed(["perturb", "--attack", "deepwordbug", "--input", text(&input), "--out", text(&out)]);
+    assert!(printed.contains("unchanged"), "{printed}");
     assert!(printed.contains("deepwordbug left unchanged: cola 1 (empty)\n"), "{printed}");
     let audit = std::fs::read_to_string(dir.path().join("out.json.audit.jsonl")).unwrap();
     assert_eq!(audit.lines().filter(|line| line.contains("\"unchanged\":true")).count(), 1, "{audit}");

@@ -1,63 +1,34 @@
-//! Folders and files that commands write to: whose they are, who writes to them, and what a failure leaves.
+//! Output folders and files: foreign folders, locks, launchers, failed writes, unusual paths and signals.
 
 mod training;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use coin::core::output_folder::{MARKER, OutputFolder};
 use coin::demo::World;
 use coin::demo::{BASE_FILES, Demo};
 use coin::eval::folder;
+use coin_testkit::{Coin, demo_base, failed, printed, text, told, write_cola};
 use training::{run_file, train};
 
-fn base() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo-base")
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
+const COIN: Coin = Coin::at(env!("CARGO_BIN_EXE_coin"));
 
 fn coin(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_coin"));
-    command.args(arguments);
-    command
-}
-
-/// Runs a command that must fail with this exit code and one line that holds every word.
-#[track_caller]
-fn fails(mut command: Command, code: i32, words: &[&str]) {
-    let Output { status, stderr, .. } = command.output().unwrap();
-    let message = String::from_utf8(stderr).unwrap();
-    assert_eq!(status.code(), Some(code), "{command:?}: {message}");
-    for word in words {
-        assert!(message.contains(word), "{word}: {command:?}: {message}");
-    }
-    assert_eq!(message.trim().lines().count(), 1, "{command:?}: {message}");
-}
-
-#[track_caller]
-fn succeeds(mut command: Command) -> String {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    COIN.command(arguments)
 }
 
 /// A GLUE folder with a few sentences.
 fn glue(dir: &Path) -> PathBuf {
-    let folder = dir.join("glue/CoLA");
-    std::fs::create_dir_all(&folder).unwrap();
     let rows = World::new(1).evaluation("cola", 4).unwrap();
-    let lines = rows.iter().map(|row| format!("w\t{}\t\t{}\n", row.label, row.fields["sentence"]));
-    std::fs::write(folder.join("dev.tsv"), lines.collect::<String>()).unwrap();
+    write_cola(&dir.join("glue"), "dev.tsv", rows.iter().map(|row| (row.label, &row.fields["sentence"])));
     dir.join("glue")
 }
 
-/// An evaluation that takes a second.
+/// A short evaluation.
 fn eval(glue: &Path, out: &Path) -> Command {
-    let base = base();
+    let base = demo_base();
     let mut command = coin(&["eval", "--model", text(&base), "--glue", text(glue), "--tasks", "cola"]);
     command.args(["--attacks", "clean", "--intervals", "0", "--out"]).arg(out);
     command
@@ -66,11 +37,11 @@ fn eval(glue: &Path, out: &Path) -> Command {
 /// The adapter of a short training run.
 fn adapter(dir: &Path) -> PathBuf {
     let run = dir.join("run");
-    succeeds(train(&run_file(dir), &run, &["--set", "train.steps=1"]));
+    printed(&mut train(&run_file(dir), &run, &["--set", "train.steps=1"]));
     run.join("adapter")
 }
 
-/// Every file below a folder, with its content, and every folder.
+/// All files below a folder with their contents, and all folders.
 fn content(folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let mut all = BTreeMap::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -94,10 +65,10 @@ fn a_folder_that_is_not_this_programs_is_refused_and_stays_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let glue = glue(dir.path());
     let evaluated = dir.path().join("evaluated");
-    succeeds(eval(&glue, &evaluated));
+    printed(&mut eval(&glue, &evaluated));
     let refused = |name: &str, command: &dyn Fn(&Path) -> Command| {
         let out = dir.path().join("foreign");
-        // A folder of the name of a file is as foreign, and the other way round.
+        // A folder with the name of a file is foreign too, and vice versa.
         for is_folder in [false, true] {
             match is_folder {
                 true => {
@@ -110,7 +81,7 @@ fn a_folder_that_is_not_this_programs_is_refused_and_stays_as_it_is() {
                 }
             }
             let before = content(&out);
-            fails(command(&out), 2, &["--out", "foreign", name, "was not created by this program"]);
+            failed(&mut command(&out), 2, &["--out", "foreign", name, "was not created by this program"]);
             assert_eq!(content(&out), before, "{name}");
             std::fs::remove_dir_all(&out).unwrap();
         }
@@ -129,27 +100,27 @@ fn a_folder_that_is_not_this_programs_is_refused_and_stays_as_it_is() {
     for name in ["summary.json", "unseen_instruction_acc.csv"] {
         refused(name, &|out| coin(&["score", text(&evaluated), "--intervals", "0", "--out", text(out)]));
     }
-    // One inside the folder of a demo, too.
+    // A foreign folder inside the folder of a demo.
     let demo = dir.path().join("demo");
     std::fs::create_dir_all(demo.join("coin/adapter")).unwrap();
     std::fs::write(demo.join(MARKER), "").unwrap();
     let before = content(&demo);
-    fails(coin(&["demo", "--out", text(&demo)]), 2, &["demo/coin holds adapter"]);
+    failed(&mut coin(&["demo", "--out", text(&demo)]), 2, &["demo/coin holds adapter"]);
     assert_eq!(content(&demo), before);
 }
 
 #[test]
-fn other_files_in_the_folder_are_no_obstacle_and_results_are_replaced() {
+fn other_files_in_the_folder_are_kept_and_results_are_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let (glue, out) = (glue(dir.path()), dir.path().join("out"));
     std::fs::create_dir(&out).unwrap();
     std::fs::write(out.join("log.txt"), "mine").unwrap();
-    succeeds(eval(&glue, &out));
+    printed(&mut eval(&glue, &out));
     std::fs::write(out.join("results/stale.csv"), "").unwrap();
-    succeeds(eval(&glue, &out));
+    printed(&mut eval(&glue, &out));
     assert!(!out.join("results/stale.csv").exists());
-    // A score of it may stand in its folder.
-    succeeds(coin(&["score", text(&out), "--intervals", "0", "--out", text(&out)]));
+    // `coin score` may write to the folder of its ledger.
+    printed(&mut coin(&["score", text(&out), "--intervals", "0", "--out", text(&out)]));
     assert_eq!(std::fs::read_to_string(out.join("log.txt")).unwrap(), "mine");
 }
 
@@ -157,16 +128,16 @@ fn other_files_in_the_folder_are_no_obstacle_and_results_are_replaced() {
 fn two_processes_do_not_write_to_one_folder() {
     let dir = tempfile::tempdir().unwrap();
     let (glue, out) = (glue(dir.path()), dir.path().join("out"));
-    succeeds(eval(&glue, &out));
+    printed(&mut eval(&glue, &out));
     let before = content(&out);
     let held = OutputFolder::claim(&out, &[]).unwrap();
     let words = ["out", "another process is writing to this folder"];
-    fails(eval(&glue, &out), 2, &words);
-    fails(coin(&["score", text(&out), "--intervals", "0", "--out", text(&out)]), 2, &words);
-    fails(coin(&["demo", "--steps", "1", "--out", text(&out)]), 2, &words);
+    failed(&mut eval(&glue, &out), 2, &words);
+    failed(&mut coin(&["score", text(&out), "--intervals", "0", "--out", text(&out)]), 2, &words);
+    failed(&mut coin(&["demo", "--steps", "1", "--out", text(&out)]), 2, &words);
     assert_eq!(content(&out), before);
     drop(held);
-    succeeds(eval(&glue, &out));
+    printed(&mut eval(&glue, &out));
 }
 
 #[test]
@@ -175,7 +146,7 @@ fn processes_of_a_launcher_are_refused() {
     let (glue, out) = (glue(dir.path()), dir.path().join("out"));
     let launched = |mut command: Command, variable: &str| {
         command.env(variable, "2");
-        fails(command, 2, &[&format!("{variable}=2"), "coin train --ranks"]);
+        failed(&mut command, 2, &[&format!("{variable}=2"), "coin train --ranks"]);
     };
     for variable in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS", "WORLD_SIZE"] {
         launched(eval(&glue, &out), variable);
@@ -192,50 +163,50 @@ fn processes_of_a_launcher_are_refused() {
     ] {
         launched(coin(command), "WORLD_SIZE");
     }
-    // Ranks that are joined, what writes nothing, one process, and an allocation.
+    // Allowed: joined ranks, a command that does not write, one process, an allocation.
     let mut joined = coin(&["train", "--config", text(&config), "--ranks", "2", "--rank", "0", "--address", "x:1"]);
     joined.env("WORLD_SIZE", "2");
-    fails(joined, 2, &["run.toml"]);
-    let base = base();
+    failed(&mut joined, 2, &["run.toml"]);
+    let base = demo_base();
     let mut info = coin(&["model", "info", text(&base)]);
     info.env("WORLD_SIZE", "2");
-    succeeds(info);
+    printed(&mut info);
     let mut alone = eval(&glue, &out);
     alone.env("WORLD_SIZE", "1").env("SLURM_NTASKS", "8");
-    succeeds(alone);
+    printed(&mut alone);
 }
 
 #[test]
-fn a_file_to_write_is_no_result_in_a_folder_of_this_program() {
+fn an_output_file_must_not_be_a_result_in_a_folder_of_this_program() {
     let dir = tempfile::tempdir().unwrap();
     let (glue, out) = (glue(dir.path()), dir.path().join("out"));
-    succeeds(eval(&glue, &out));
+    printed(&mut eval(&glue, &out));
     let input = dir.path().join("prompts.json");
     std::fs::write(&input, r#"{"cola": ["Is it fine? "]}"#).unwrap();
     let perturb = |to: &Path| coin(&["perturb", "--attack", "checklist", "--input", text(&input), "--out", text(to)]);
     let before = content(&out);
     for name in ["ledger.jsonl", "summary.json", "prompts.json", "results/new.json", MARKER] {
-        fails(perturb(&out.join(name)), 2, &["--out", "is a result in", "choose another name"]);
+        failed(&mut perturb(&out.join(name)), 2, &["--out", "is a result in", "choose another name"]);
     }
     assert_eq!(content(&out), before);
-    // Another name is the user's, and so is a file that is no result, there or not; a report is made again.
+    // A file with another name may be written and replaced, and so may a report.
     for _ in 0..2 {
-        succeeds(perturb(&out.join("mine.json")));
-        succeeds(coin(&["report", text(&out), "--intervals", "0", "--out", text(&out.join("report.html"))]));
+        printed(&mut perturb(&out.join("mine.json")));
+        printed(&mut coin(&["report", text(&out), "--intervals", "0", "--out", text(&out.join("report.html"))]));
     }
-    // The files beside a set are files to write, too.
+    // The same checks apply to the files written next to a set.
     let set = dir.path().join("set.json");
     std::fs::create_dir(dir.path().join("set.json.audit.jsonl")).unwrap();
-    fails(perturb(&set), 2, &["--out", "set.json.audit.jsonl", "is a folder"]);
+    failed(&mut perturb(&set), 2, &["--out", "set.json.audit.jsonl", "is a folder"]);
     let recipe = dir.path().join("a.recipe.json");
     std::fs::copy(&input, &recipe).unwrap();
     let a = dir.path().join("a");
     let command = ["perturb", "--attack", "checklist", "--input", text(&recipe), "--out", text(&a)];
-    fails(coin(&command), 2, &["a.recipe.json", "is the --input"]);
+    failed(&mut coin(&command), 2, &["a.recipe.json", "is the --input"]);
 }
 
 #[test]
-fn a_merged_model_has_everything_of_its_base_but_the_weights() {
+fn a_merged_model_has_all_files_of_its_base_except_the_weights() {
     let dir = tempfile::tempdir().unwrap();
     let adapter = adapter(dir.path());
     let folder = dir.path().join("base");
@@ -267,7 +238,7 @@ fn a_merged_model_has_everything_of_its_base_but_the_weights() {
         std::fs::write(folder.join(name), "{}").unwrap();
     }
     for name in BASE_FILES {
-        std::fs::copy(base().join(name), folder.join(name)).unwrap();
+        std::fs::copy(demo_base().join(name), folder.join(name)).unwrap();
     }
     let merge = |out: &Path, more: &[&str]| {
         let mut command = coin(&["model", "merge", "--model", text(&folder), "--adapter", text(&adapter)]);
@@ -275,12 +246,12 @@ fn a_merged_model_has_everything_of_its_base_but_the_weights() {
         command
     };
     let out = dir.path().join("merged");
-    // Two at once: the second is told.
+    // Another process merges into the same folder.
     std::fs::create_dir(dir.path().join(".merged.partial")).unwrap();
     let held = OutputFolder::claim(&dir.path().join(".merged.partial"), &[]).unwrap();
-    fails(merge(&out, &[]), 2, &["another process"]);
+    failed(&mut merge(&out, &[]), 2, &["another process"]);
     drop(held);
-    succeeds(merge(&out, &[]));
+    printed(&mut merge(&out, &[]));
     let mut names: Vec<String> =
         std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
@@ -289,14 +260,14 @@ fn a_merged_model_has_everything_of_its_base_but_the_weights() {
     assert_eq!(names, expected);
     assert!(!dir.path().join(".merged.partial").exists());
     let before = content(&out);
-    fails(merge(&out, &[]), 2, &["--out", "merged is not empty, expected a new folder"]);
+    failed(&mut merge(&out, &[]), 2, &["--out", "merged is not empty, expected a new folder"]);
     assert_eq!(content(&out), before);
     let mut config: serde_json::Value =
         serde_json::from_slice(&std::fs::read(folder.join("config.json")).unwrap()).unwrap();
     config["max_position_embeddings"] = 0.into();
     std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
     let other = dir.path().join("other");
-    fails(merge(&other, &[]), 2, &["`max_position_embeddings` = 0", "at least 1"]);
+    failed(&mut merge(&other, &[]), 2, &["`max_position_embeddings` = 0", "at least 1"]);
     assert!(!other.exists());
 }
 
@@ -304,7 +275,7 @@ fn a_merged_model_has_everything_of_its_base_but_the_weights() {
 #[cfg(unix)]
 fn limited(units: usize, arguments: &[&str]) -> Command {
     let mut command = Command::new("sh");
-    command.args(["-c", &format!("ulimit -f {units}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_coin")]).args(arguments);
+    command.args(["-c", &format!("ulimit -f {units}; exec \"$0\" \"$@\""), COIN.path()]).args(arguments);
     command
 }
 
@@ -321,83 +292,83 @@ fn a_file_that_cannot_be_written_leaves_a_set_and_its_files_as_they_were() {
         ["perturb", "--attack", "checklist", "--input", text(input), "--out", text(&out)].map(str::to_owned)
     };
     let arguments = perturb(&short);
-    succeeds(coin(&arguments.each_ref().map(String::as_str)));
+    printed(&mut coin(&arguments.each_ref().map(String::as_str)));
     let before = content(dir.path());
     let arguments = perturb(&long);
-    // The recipe is small enough; the set, written last, is not.
-    fails(limited(8, &arguments.each_ref().map(String::as_str)), 1, &["set.json", "File too large"]);
+    // The recipe is below the limit; the set, which is written last, is not.
+    failed(&mut limited(8, &arguments.each_ref().map(String::as_str)), 1, &["set.json", "File too large"]);
     assert_eq!(content(dir.path()), before);
-    succeeds(coin(&["perturb", "--verify", text(&out)]));
+    printed(&mut coin(&["perturb", "--verify", text(&out)]));
 }
 
 #[cfg(unix)]
 #[test]
 fn a_merge_that_cannot_be_written_leaves_nothing_and_can_be_repeated() {
     let dir = tempfile::tempdir().unwrap();
-    let (adapter, base, out) = (adapter(dir.path()), base(), dir.path().join("merged"));
+    let (adapter, base, out) = (adapter(dir.path()), demo_base(), dir.path().join("merged"));
     let merge = ["model", "merge", "--model", text(&base), "--adapter", text(&adapter), "--out", text(&out)];
     let before = content(dir.path());
-    fails(limited(64, &merge), 1, &["File too large"]);
+    failed(&mut limited(64, &merge), 1, &["File too large"]);
     assert_eq!(content(dir.path()), before);
-    succeeds(coin(&merge));
-    succeeds(coin(&["model", "info", text(&out)]));
+    printed(&mut coin(&merge));
+    printed(&mut coin(&["model", "info", text(&out)]));
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn paths_that_are_not_utf8_and_names_that_a_terminal_would_obey() {
+fn paths_that_are_not_utf8_and_names_with_control_characters() {
     use std::os::unix::ffi::OsStrExt;
     let dir = tempfile::tempdir().unwrap();
     let glue = glue(dir.path());
     let odd = |name: &[u8]| dir.path().join(std::ffi::OsStr::from_bytes(name));
-    // Written into the settings of a summary.
+    // The path is written to the settings of a summary.
     let prompts = odd(b"prompts-\xff.json");
     std::fs::write(&prompts, r#"{"clean": {"cola": ["Is it 'acceptable' or 'unacceptable'? "]}}"#).unwrap();
     let out = odd(b"out-\xff");
     let mut command = eval(&glue, &out);
     command.arg("--prompts").arg(&prompts);
-    succeeds(command);
+    printed(&mut command);
     let summary = std::fs::read_to_string(out.join("summary.json")).unwrap();
     assert!(summary.contains("prompts-\u{fffd}.json"), "{summary}");
     let mut score = coin(&["score", "--intervals", "0"]);
     score.arg(&out).arg("--out").arg(odd(b"score-\xff"));
-    succeeds(score);
+    printed(&mut score);
     let mut report = coin(&["report", "--intervals", "0"]);
     report.arg(&out).arg("--out").arg(odd(b"report-\xff.html"));
-    succeeds(report);
+    printed(&mut report);
     let (input, set) = (odd(b"in-\xff.json"), odd(b"set-\xff.json"));
     std::fs::copy(&prompts, &input).unwrap();
     let mut perturb = coin(&["perturb", "--attack", "checklist"]);
     perturb.arg("--input").arg(&input).arg("--out").arg(&set);
-    succeeds(perturb);
-    // A run file is text, so the demo's cannot name it.
+    printed(&mut perturb);
+    // The demo's run files are text and cannot contain the path.
     let demo = odd(b"demo-\xff");
     let mut command = coin(&["demo", "--steps", "1", "--out"]);
     command.arg(&demo);
-    fails(command, 2, &["--out", "not UTF-8"]);
+    failed(&mut command, 2, &["--out", "not UTF-8"]);
     assert!(!demo.exists());
 
     let escape = odd(b"a\x1b]0;title\x07");
     let mut score = coin(&["score", "--intervals", "0"]);
     score.arg(&escape).args(["--out", "x"]);
-    fails(score, 2, &["a\\u{1b}]0;title\\u{7}"]);
+    failed(&mut score, 2, &["a\\u{1b}]0;title\\u{7}"]);
     let printed = {
         let mut report = coin(&["report", "--intervals", "0"]);
         report.arg(&out).arg("--out").arg(odd(b"\x1b[31m.html"));
-        succeeds(report)
+        printed(&mut report)
     };
     assert!(printed.contains("\\u{1b}[31m.html") && !printed.contains('\u{1b}'), "{printed}");
 }
 
-/// Starts a command, sends `signal` once `ready`, and returns its end: exit code and standard error.
+/// Starts a command, sends `signal` when `ready` returns true, and returns the exit code and standard error.
 #[cfg(unix)]
 fn signaled(mut command: Command, signal: &str, ready: impl Fn() -> bool) -> (Option<i32>, String) {
     use std::time::{Duration, Instant};
     let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let start = Instant::now();
     while !ready() {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be stopped");
-        assert!(start.elapsed() < Duration::from_secs(120), "nothing came");
+        assert!(child.try_wait().unwrap().is_none(), "the command ended before it could be stopped");
+        assert!(start.elapsed() < Duration::from_secs(120), "the command did not get ready");
         std::thread::sleep(Duration::from_millis(5));
     }
     assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
@@ -407,7 +378,7 @@ fn signaled(mut command: Command, signal: &str, ready: impl Fn() -> bool) -> (Op
 
 #[cfg(unix)]
 #[test]
-fn an_evaluation_that_a_signal_stops_says_what_is_kept_and_resumes() {
+fn an_evaluation_stopped_by_a_signal_reports_what_is_kept_and_resumes() {
     let dir = tempfile::tempdir().unwrap();
     let (glue, out) = (glue(dir.path()), dir.path().join("out"));
     let slow = |out: &Path| {
@@ -416,7 +387,7 @@ fn an_evaluation_that_a_signal_stops_says_what_is_kept_and_resumes() {
         command
     };
     let whole = dir.path().join("whole");
-    succeeds(slow(&whole));
+    printed(&mut slow(&whole));
     let lines = |out: &Path| std::fs::read_to_string(out.join("ledger.jsonl")).unwrap_or_default().lines().count();
     for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
         let (ended, message) = signaled(slow(&out), signal, || lines(&out) > 0);
@@ -431,20 +402,17 @@ fn an_evaluation_that_a_signal_stops_says_what_is_kept_and_resumes() {
     let (_, message) = signaled(slow(&out), "-INT", || lines(&out) > 0);
     assert!(message.contains("a second signal ends the program at once"), "{message}");
     let kept = lines(&out);
-    let mut again = slow(&out);
-    let output = again.output().unwrap();
-    assert!(output.status.success());
-    assert!(String::from_utf8_lossy(&output.stderr).contains(&format!("{kept} answers are in")));
+    assert!(told(&mut slow(&out)).contains(&format!("{kept} answers are in")));
     assert_eq!(lines(&out), lines(&whole));
 }
 
 #[cfg(unix)]
 #[test]
-fn a_demo_that_a_signal_stops_can_be_begun_again() {
+fn a_demo_stopped_by_a_signal_can_be_started_again() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("demo");
     let demo = |steps: &str| coin(&["demo", "--steps", steps, "--samples", "1", "--out", text(&out)]);
-    // While it trains, and while it evaluates.
+    // During training, and during evaluation.
     for (steps, file, signal, code) in
         [("500", "cit/metrics.jsonl", "-TERM", 143), ("1", "base/ledger.jsonl", "-INT", 130)]
     {
@@ -454,6 +422,6 @@ fn a_demo_that_a_signal_stops_can_be_begun_again() {
         assert!(message.contains("keeps what was written, without a summary"), "{message}");
         assert!(!out.join("summary.json").exists());
     }
-    succeeds(demo("1"));
+    printed(&mut demo("1"));
     assert!(out.join("summary.json").exists() && !out.join("cit/checkpoints").exists());
 }

@@ -1,10 +1,10 @@
-//! The engine answers as the plainest loop does: one prompt at a time, without batch, padding, shared prefix or early end.
+//! Compares the engine with a plain loop: one prompt at a time, without batches, padding, shared prefixes or early stopping.
 //!
-//! `COIN_EVAL_EXAMPLES` sets how many of CoLA's 1043 development sentences are asked under each of 30 instructions; 8 without
-//! it. A difference is a fault unless the row holds a near-tie; how many do is printed. `COIN_EVAL_ADAPTER` names an adapter of
-//! the real model to ask, with as many new tokens as `COIN_EVAL_NEW_TOKENS` says.
+//! `COIN_EVAL_EXAMPLES` is the number of CoLA's 1043 development sentences to evaluate under each of 30 instructions (default 8).
+//! Answers must be equal unless they contain a near-tie; the number of near-ties is printed. `COIN_EVAL_ADAPTER` names an adapter
+//! for the real model, and `COIN_EVAL_NEW_TOKENS` is its number of new tokens.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use burn::tensor::Device;
 use coin::data::glue::{self, Split};
@@ -17,13 +17,13 @@ use coin::eval::{Evaluation, InstructionSet, Ledger, Record};
 use coin::model::generate::{GenerateOptions, generate};
 use coin::model::{Llama, TextTokenizer, WeightFormat};
 use coin::model_folder;
-use coin_testkit::test_data;
+use coin_testkit::{demo_base, test_data};
 
 fn number(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
-/// A model folder, with what is needed to ask it.
+/// A model folder with an adapter and the number of new tokens.
 struct Asked {
     folder: PathBuf,
     adapter: Option<PathBuf>,
@@ -32,7 +32,7 @@ struct Asked {
 
 impl Asked {
     fn demo() -> Self {
-        Asked { folder: Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo-base"), adapter: None, new_tokens: 7 }
+        Asked { folder: demo_base(), adapter: None, new_tokens: 7 }
     }
 
     fn llama(&self) -> (Llama, TextTokenizer) {
@@ -51,7 +51,7 @@ impl Asked {
         evaluation.run(&mut model, &|_| Ok(examples.to_vec()), &mut ledger, &mut |_, _| ()).unwrap()
     }
 
-    /// Token ids and class of every answer, in the order of `records`.
+    /// The token ids and class of every answer, in the order of `records`.
     fn plain(&self, evaluation: &Evaluation, examples: &[Instance], records: &[Record]) -> Vec<(Vec<u32>, i64)> {
         let (llama, tokenizer) = self.llama();
         let plan = evaluation.plan(&|_| Ok(examples.to_vec())).unwrap();
@@ -73,7 +73,7 @@ impl Asked {
         records.iter().map(answer).collect()
     }
 
-    /// Asks in batches of several sizes, to the end and with early stopping, and one by one.
+    /// Compares the plain loop with batches of several sizes, with and without early stopping.
     fn compare(&self, name: &str, instructions: InstructionSet, task: &str, examples: &[Instance]) {
         let samples = examples.len();
         let base = Evaluation::new(vec![Task::named(task).unwrap()], instructions);
@@ -97,7 +97,7 @@ impl Asked {
         let parsed = plain.iter().filter(|(_, class)| *class >= 0).count();
         let tokens = |records: &[Record]| records.iter().map(|record| record.token_ids.len()).sum::<usize>();
         println!(
-            "{name}: {} answers are those of the plain loop; {} hold a near-tie; {parsed} parse; {} tokens, {} with early stopping",
+            "{name}: {} answers equal those of the plain loop; {} contain a near-tie; {parsed} parse; {} tokens, {} with early stopping",
             plain.len(),
             whole.iter().filter(|record| near(record)).count(),
             tokens(&whole),
@@ -118,7 +118,7 @@ fn cola(test: &str) -> Option<(Vec<Instance>, InstructionSet)> {
 fn the_demo_model_on_its_world() {
     let demo = Asked::demo();
     for task in ["cola", "mnli", "qqp"] {
-        // As many levels as an evaluation has.
+        // The number of levels of a usual evaluation.
         let mut evaluated = InstructionSet::demo();
         let clean = evaluated.level("clean").unwrap().clone();
         for level in ["deepwordbug", "textfooler", "checklist"] {

@@ -2,18 +2,12 @@
 //! perturbed instructions.
 
 use std::path::Path;
-use std::process::Command;
 
-use coin_testkit::test_folder;
+use coin_testkit::{Coin, succeeded, test_folder, text};
 use serde_json::Value;
 
 fn coin(arguments: &[&str]) {
-    let output = Command::new(env!("CARGO_BIN_EXE_coin")).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
+    succeeded(&mut Coin::at(env!("CARGO_BIN_EXE_coin")).command(arguments));
 }
 
 fn lines(path: &Path) -> Vec<Value> {

@@ -10,7 +10,7 @@ use coin::loss::Pooling;
 use coin::model::FloatType;
 use coin::train::RunConfig;
 use coin::train::config::{Objective, TrainPreset};
-use coin_testkit::test_folder;
+use coin_testkit::{Coin, stderr as error, test_folder, text};
 use serde_json::Value;
 
 fn root() -> PathBuf {
@@ -60,14 +60,6 @@ fn reproduce(out: &Path, variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new("bash");
     command.arg(root().join("scripts/reproduce.sh")).env("OUT", out).env("COIN", env!("CARGO_BIN_EXE_coin"));
     command.envs(variables.iter().copied()).output().unwrap()
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-fn error(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]
@@ -162,7 +154,7 @@ fn the_script_runs_from_data_to_the_report_and_resumes() {
 
 /// Runs the command. Returns its success and its standard error.
 fn coin(arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_coin")).args(arguments).output().unwrap();
+    let output = Coin::at(env!("CARGO_BIN_EXE_coin")).command(arguments).output().unwrap();
     (output.status.success(), error(&output))
 }
 

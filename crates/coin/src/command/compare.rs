@@ -15,7 +15,7 @@ use super::model_arguments::{ModelArguments, warn};
 use crate::failure::{Failure, OrFail, bad_input};
 use crate::progress;
 
-/// Tokens of an answer where labels are given, the released program's; and where the answer is open.
+/// Maximum length of an answer in tokens: with label words (the value of the released program), and without.
 const NEW_TOKENS: [usize; 2] = [7, 64];
 
 /// Arguments of `coin compare`.
@@ -23,16 +23,16 @@ const NEW_TOKENS: [usize; 2] = [7, 64];
 pub struct Arguments {
     #[command(flatten)]
     model: ModelArguments,
-    /// Another adapter whose answers are shown too, or `none` for the model alone; may be given several times.
+    /// Another adapter to compare with, or `none` for the model without an adapter. Can be repeated.
     #[arg(long, value_name = "ADAPTER")]
     beside: Vec<String>,
-    /// The text to work on. A space stands between instruction and input unless one of them brings white space.
+    /// The text to work on. It follows the instruction after a space, unless one of them has white space there.
     #[arg(long)]
     input: String,
-    /// A wording of the instruction; give it several times.
+    /// A wording of the instruction. Repeat it for several wordings.
     #[arg(long = "instruction", required = true)]
     instructions: Vec<String>,
-    /// Adds the first instruction perturbed by these attacks, comma separated; label words are kept.
+    /// Adds the first instruction perturbed by these attacks, comma separated. Label words are kept.
     #[arg(long, value_delimiter = ',')]
     attacks: Vec<String>,
     /// Seed of the perturbations.
@@ -41,14 +41,14 @@ pub struct Arguments {
     /// Label words whose probabilities are shown, comma separated.
     #[arg(long, value_delimiter = ',', conflicts_with = "task")]
     labels: Vec<String>,
-    /// A GLUE task whose label words these are.
+    /// A GLUE task whose label words are used.
     #[arg(long)]
     task: Option<String>,
-    /// Tokens generated at most; 7 with label words, 64 without.
+    /// Maximum number of generated tokens [default: 7 with label words, 64 without].
     #[arg(long)]
     max_new_tokens: Option<usize>,
-    /// The text given to the model, with {instruction} for instruction and input; what follows it introduces the answer. The
-    /// training template where absent.
+    /// The prompt's text, with {instruction} for instruction and input; the text after it introduces the answer [default: the
+    /// training template].
     #[arg(long)]
     template: Option<PromptTemplate>,
     /// Prints JSON.
@@ -56,10 +56,27 @@ pub struct Arguments {
     json: bool,
 }
 
-/// A wording with what it is called: `given`, or the attack that made it.
+/// A wording of the instruction.
 struct Wording {
-    origin: String,
+    origin: Origin,
     instruction: String,
+}
+
+/// The origin of a wording.
+enum Origin {
+    /// The user gave it.
+    Given,
+    /// The attack of this name made it.
+    Attack(String),
+}
+
+impl Origin {
+    fn name(&self) -> &str {
+        match self {
+            Origin::Given => "given",
+            Origin::Attack(name) => name,
+        }
+    }
 }
 
 /// One model's answers.
@@ -106,7 +123,7 @@ impl Arguments {
         Ok(())
     }
 
-    /// The task whose labels are told apart, if any.
+    /// The task whose label words are compared, if any.
     fn task(&self) -> Result<Option<Task>, Failure> {
         if let Some(name) = &self.task {
             return Task::named(name).map(Some).input();
@@ -116,7 +133,7 @@ impl Arguments {
         }
         let labels: Vec<String> = self.labels.iter().map(|word| word.trim().to_owned()).collect();
         if distinct(&labels).len() < labels.len() {
-            return bad_input("--labels: a word is there twice");
+            return bad_input("--labels: a word is given twice");
         }
         let read = |(class, word): (usize, &String)| LabelWord { word: word.to_lowercase(), class };
         let task = Task {
@@ -133,34 +150,34 @@ impl Arguments {
         Ok(Some(task))
     }
 
-    /// The instructions as given, then the first one perturbed.
+    /// The given instructions, then the perturbed versions of the first.
     fn wordings(&self, task: Option<&Task>) -> Result<Vec<Wording>, Failure> {
         if self.instructions.iter().any(|text| text.trim().is_empty()) {
-            return bad_input("--instruction: expected a text, found an empty one");
+            return bad_input("--instruction: expected text, found an empty instruction");
         }
-        let given = |text: &String| Wording { origin: "given".to_owned(), instruction: text.clone() };
+        let given = |text: &String| Wording { origin: Origin::Given, instruction: text.clone() };
         let mut wordings: Vec<Wording> = self.instructions.iter().map(given).collect();
         let attacks = distinct(&self.attacks).iter().map(|name| attack_named(name)).collect::<Result<Vec<_>, _>>();
         let attacks = attacks.input()?;
         if !attacks.is_empty() {
-            // Keyed as `coin perturb` keys the first instruction of a task, so that both make the same.
+            // The same keys as in `coin perturb` for the first instruction of a task, so both give the same result.
             let name = task.map_or("compare", |task| task.instructions.as_str()).to_owned();
             let clean = [(name.clone(), vec![self.instructions[0].clone()])].into();
             let kept: LabelWords = task.map(|task| (name.clone(), task.label_words())).into_iter().collect();
             let set = perturb_set(&clean, &attacks, &kept, self.seed).input()?;
             for attack in &attacks {
                 let made = set.instructions(attack.name(), &name).unwrap_or_default();
-                let named = |text: &String| Wording { origin: attack.name().to_owned(), instruction: text.clone() };
-                wordings.extend(made.iter().map(named));
+                let origin = || Origin::Attack(attack.name().to_owned());
+                wordings.extend(made.iter().map(|text| Wording { origin: origin(), instruction: text.clone() }));
             }
         }
         match wordings.len() {
-            1 => bad_input("there is one wording; give --instruction again, or --attacks"),
+            1 => bad_input("there is only one wording; repeat --instruction or use --attacks"),
             _ => Ok(wordings),
         }
     }
 
-    /// What is asked, each with its name: the model with its adapter, then those beside it.
+    /// The compared models with their names: the model with its adapter, then with each adapter of `--beside`.
     fn models(&self) -> Vec<(String, ModelArguments)> {
         let beside = self.beside.iter().map(|name| (name != "none").then(|| name.clone()));
         let adapters = std::iter::once(self.model.adapter.clone()).chain(beside);
@@ -172,7 +189,7 @@ impl Arguments {
     }
 
     fn to_json(&self, wordings: &[Wording], columns: &[Column]) -> serde_json::Value {
-        let wording = |wording: &Wording| json!({"origin": wording.origin, "instruction": wording.instruction});
+        let wording = |wording: &Wording| json!({"origin": wording.origin.name(), "instruction": wording.instruction});
         let column = |Column { model, fingerprint, found }: &Column| json!({"model": model, "fingerprint": fingerprint, "comparison": found});
         json!({
             "input": self.input,

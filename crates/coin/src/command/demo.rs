@@ -16,22 +16,22 @@ use crate::signals::Signals;
 /// Arguments of `coin demo`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Folder to write to.
+    /// Output folder.
     #[arg(long, default_value = "coin-demo")]
     out: PathBuf,
-    /// Seed of pairs, adapters, order, dropout, perturbations and examples.
+    /// Seed of pairs, adapters, order, dropout, perturbations and choice of examples.
     #[arg(long, default_value_t = 42)]
     seed: u64,
     /// Device to compute on.
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// Evaluates 300 examples a task, as the paper does, instead of 50.
+    /// Evaluates 300 examples per task, as in the paper, instead of 50.
     #[arg(long)]
     full: bool,
-    /// Optimiser steps of each run.
+    /// Optimizer steps of each training run [default: 200].
     #[arg(long)]
     steps: Option<usize>,
-    /// Examples a task.
+    /// Evaluation examples per task [default: 50].
     #[arg(long, conflicts_with = "full")]
     samples: Option<usize>,
 }
@@ -42,7 +42,9 @@ impl Arguments {
         let device = device_named(&self.device)?;
         if self.out.to_str().is_none() {
             let out = self.out.display();
-            return bad_input(format!("--out {out}: not UTF-8, which the run files in the folder have to be"));
+            return bad_input(format!(
+                "--out {out}: not UTF-8, but the run files in the folder contain this path as text"
+            ));
         }
         let mut demo = Demo::new(&self.out);
         demo.seed = self.seed;
@@ -55,7 +57,7 @@ impl Arguments {
             }
         }
         demo.check().with_context(|| format!("--out {}", self.out.display())).input()?;
-        // That the folder can be had is tried before the work; the demo claims it again itself.
+        // Fails before any work if the folder cannot be created or is locked; the demo claims it again.
         drop(claim_out_folder(&self.out, &Demo::WRITTEN)?);
         let signals = Signals::watch("stopping after this step or batch")?;
         let start = Instant::now();
@@ -86,7 +88,7 @@ impl Arguments {
         let Some(summary) = summary else {
             let out = self.out.display();
             return Err(signals.failure(&format!(
-                "before its end; {out} keeps what was written, without a summary, and the next coin demo begins again"
+                "before its end; {out} keeps what was written, without a summary, and the next coin demo starts from the beginning"
             )));
         };
         println!("{}", report::terminal(&summary));

@@ -6,10 +6,10 @@ use serde_json::json;
 
 use crate::failure::Failure;
 
-/// Flags of `coin devices`.
+/// Arguments of `coin devices`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// One JSON object for programs, in place of lines for people.
+    /// Prints a JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -24,7 +24,7 @@ impl Arguments {
                 .map(|state| {
                     let devices: Vec<_> = state.devices.iter().flatten().map(of_device).collect();
                     json!({
-                        "backend": state.name, "in_this_build": state.compiled, "devices": devices,
+                        "backend": state.backend.name(), "in_this_build": state.backend.is_compiled(), "devices": devices,
                         "why_none": state.devices.as_ref().err(),
                     })
                 })
@@ -33,11 +33,12 @@ impl Arguments {
             return Ok(());
         }
         for state in states {
-            match state.compiled {
-                true => println!("{:8} in this build", state.name),
-                false => println!("{:8} not in this build; add it with --features {}", state.name, state.name),
+            let (backend, compiled) = (state.backend, state.backend.is_compiled());
+            match compiled {
+                true => println!("{backend:8} in this build"),
+                false => println!("{backend:8} not in this build; add it with --features {backend}"),
             }
-            match (state.devices, state.compiled) {
+            match (state.devices, compiled) {
                 (Ok(found), _) => {
                     for Found { device, name, interface, kind, driver } in found {
                         let about = [kind, &interface, &driver].into_iter().filter(|text| !text.is_empty());
@@ -45,7 +46,7 @@ impl Arguments {
                     }
                 }
                 (Err(why), true) => println!("         no device on this machine: {why}"),
-                // What a backend that cannot be used would not find is of no interest.
+                // A backend that is not in the build could not use a device anyway.
                 (Err(_), false) => {}
             }
         }

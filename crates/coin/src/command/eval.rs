@@ -8,7 +8,7 @@ mod task_choice;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use coin::data::{Component, Task};
 use coin::eval::levels::CLEAN;
 use coin::eval::llama::LlamaModel;
@@ -26,74 +26,12 @@ use remote::RemoteArguments;
 use serde_json::json;
 use task_choice::TaskChoice;
 
+use super::choice::{choices, name};
 use super::model_arguments::{ModelArguments, warn};
 use super::{as_text, check_intervals, check_out_folder, claim_out_folder, distinct, shown};
 use crate::failure::{Failure, OrFail, bad_input};
 use crate::progress;
 use crate::signals::Signals;
-
-/// Whose details are followed.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum PresetName {
-    /// The same examples at every level, and the training marker.
-    Strict,
-    /// The released program's.
-    Paper,
-}
-
-impl From<PresetName> for Preset {
-    fn from(name: PresetName) -> Self {
-        match name {
-            PresetName::Strict => Preset::Strict,
-            PresetName::Paper => Preset::Paper,
-        }
-    }
-}
-
-/// How answers are read.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum ScorerName {
-    /// The released program's parser: the answer begins with a label word.
-    Released,
-    /// A label word anywhere in the answer, whatever its case and punctuation.
-    Normalizing,
-    /// The most likely label word.
-    Likelihood,
-    /// The most likely label word per token.
-    LikelihoodPerToken,
-}
-
-impl From<ScorerName> for AnswerParser {
-    fn from(name: ScorerName) -> Self {
-        match name {
-            ScorerName::Released => AnswerParser::Released,
-            ScorerName::Normalizing => AnswerParser::Normalizing,
-            ScorerName::Likelihood => AnswerParser::Likelihood,
-            ScorerName::LikelihoodPerToken => AnswerParser::LikelihoodPerToken,
-        }
-    }
-}
-
-/// What is done with prompts that are too long for the model.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum LongPromptsName {
-    /// Does not begin.
-    Refuse,
-    /// Cuts words off the input's end; counted.
-    Shorten,
-    /// Leaves the example out everywhere; counted.
-    Skip,
-}
-
-impl From<LongPromptsName> for LongPrompts {
-    fn from(name: LongPromptsName) -> Self {
-        match name {
-            LongPromptsName::Refuse => LongPrompts::Refuse,
-            LongPromptsName::Shorten => LongPrompts::Shorten,
-            LongPromptsName::Skip => LongPrompts::Skip,
-        }
-    }
-}
 
 /// Arguments of `coin eval`.
 #[derive(Debug, Args)]
@@ -104,41 +42,41 @@ pub struct Arguments {
     tasks: TaskChoice,
     #[command(flatten)]
     parts: PromptParts,
-    /// Folder to write to. An evaluation that was stopped goes on with the ledger it finds there.
+    /// Output folder. If it contains the ledger of the same evaluation, the evaluation resumes.
     #[arg(long)]
     out: PathBuf,
-    /// Begins anew, whatever the folder holds.
+    /// Starts again instead of resuming from the ledger in the output folder.
     #[arg(long)]
     fresh: bool,
     /// Examples per task.
     #[arg(long, default_value_t = 300)]
     samples: usize,
-    /// Seed of the choice of examples and demonstrations, and of perturbations made here.
+    /// Seed of the choice of examples and demonstrations, and of perturbations made by this command.
     #[arg(long, default_value_t = 42)]
     seed: u64,
-    /// Whose details are followed.
-    #[arg(long, value_enum, default_value_t = PresetName::Strict)]
-    preset: PresetName,
-    /// How answers are read.
-    #[arg(long, value_enum, default_value_t = ScorerName::Released)]
-    scorer: ScorerName,
+    /// Details of sampling and prompt format.
+    #[arg(long, value_parser = choices::<Preset>(), default_value = name(Preset::Strict))]
+    preset: Preset,
+    /// Method that reads a class from an answer.
+    #[arg(long, value_parser = choices::<AnswerParser>(), default_value = name(AnswerParser::Released))]
+    scorer: AnswerParser,
     /// Generates all tokens instead of stopping once the outcome is decided.
     #[arg(long)]
     full_decode: bool,
-    /// Tokens generated per prompt at most; 7 is the released program's. A tokenizer with few pieces needs more to
-    /// write a label word.
+    /// Maximum number of generated tokens per prompt; 7 is the value of the released program. A tokenizer with a small vocabulary
+    /// needs more for a label word.
     #[arg(long, default_value_t = 7)]
     max_new_tokens: usize,
-    /// What is done with prompts that are too long for the model.
-    #[arg(long, value_enum, default_value_t = LongPromptsName::Refuse)]
-    long_prompts: LongPromptsName,
-    /// Rows per batch at most.
+    /// Treatment of prompts that are too long for the model.
+    #[arg(long, value_parser = choices::<LongPrompts>(), default_value = name(LongPrompts::Refuse))]
+    long_prompts: LongPrompts,
+    /// Maximum number of prompts per batch.
     #[arg(long)]
     batch_size: Option<usize>,
-    /// Draws of the bootstrap behind 95 % intervals, 40 to 1,000,000; 0 for none.
+    /// Bootstrap draws for 95 % intervals, 40 to 1,000,000; 0 for none.
     #[arg(long, default_value_t = Bootstrap::default().replicates)]
     intervals: usize,
-    /// Tasks, comma separated, of whose prompts hidden states are kept: `representations.safetensors`, and maps in the report.
+    /// Tasks, comma separated, whose hidden states are saved in `representations.safetensors` and mapped in the report.
     #[arg(long, value_delimiter = ',')]
     representations: Vec<String>,
     #[command(flatten)]
@@ -152,21 +90,20 @@ impl Arguments {
         if self.batch_size == Some(0) {
             return bad_input("--batch-size must be at least 1");
         }
-        if self.remote.is_given() && !matches!(self.long_prompts, LongPromptsName::Refuse) {
-            return bad_input("--long-prompts: how long a prompt is, only the server knows");
+        if self.remote.is_given() && self.long_prompts != LongPrompts::Refuse {
+            return bad_input("--long-prompts: only the server knows the length of a prompt");
         }
-        if self.remote.is_chat() && !AnswerParser::from(self.scorer).generates() {
-            return bad_input("--scorer: a chat server tells no likelihoods of given words");
+        if self.remote.is_chat() && !self.scorer.generates() {
+            return bad_input("--scorer: a chat server does not return likelihoods of given words");
         }
         check_out_folder(&self.out, &folder::WRITTEN)?;
-        // A model that is not there is told before data are read.
+        // A missing model is reported before the data are read.
         let local = match self.remote.is_given() {
             true => None,
             false => Some((self.model.device()?, self.model.folders()?)),
         };
         let chosen = self.tasks.read(self.model.offline, self.parts.shots_from())?;
         let Built { instructions, context, examples } = self.parts.build(&chosen, self.seed)?;
-        let preset = Preset::from(self.preset);
         let checked = self.check_prompts(&instructions, &chosen)?;
         let evaluation = Evaluation {
             levels: self.parts.levels(&instructions),
@@ -174,22 +111,22 @@ impl Arguments {
             context,
             samples: self.samples,
             seed: self.seed,
-            preset,
-            marker: preset.marker().to_owned(),
-            parser: self.scorer.into(),
+            preset: self.preset,
+            marker: self.preset.marker().to_owned(),
+            parser: self.scorer,
             full_decode: self.full_decode,
             max_new_tokens: self.max_new_tokens,
-            long_prompts: self.long_prompts.into(),
-            // A server tells no hidden states.
+            long_prompts: self.long_prompts,
+            // A server does not return hidden states.
             hidden: !self.remote.is_given(),
             ..Evaluation::new(chosen.tasks.clone(), instructions)
         };
         let mut model = match (self.remote.model(&self.model.model)?, local) {
             (Some(remote), _) => Model::Remote(Box::new(remote)),
             (None, Some((device, folders))) => Model::Local(Box::new(self.open(&device, &folders)?)),
-            (None, None) => return bad_input("--model or --endpoint is needed"),
+            (None, None) => return bad_input("--model or --endpoint is required"),
         };
-        // Everything that can be wrong with the input is found before the first file is written.
+        // Every error in the input is found before the first file is written.
         let mut plan =
             evaluation.plan(&|task: &Task| Ok(examples.get(&task.name).cloned().unwrap_or_default())).input()?;
         plan.fit(model.get()).input()?;
@@ -199,10 +136,10 @@ impl Arguments {
             return bad_input(format!("--representations {stray}: the task is not evaluated"));
         }
         if plan.left_out() > 0 {
-            eprintln!("coin: warning: examples left out, as they are too long for the model: {}", plan.left_out());
+            eprintln!("coin: warning: examples left out because they are too long for the model: {}", plan.left_out());
         }
         let _held = claim_out_folder(&self.out, &folder::WRITTEN)?;
-        let signals = Signals::watch("stopping after this batch, whose answers are kept")?;
+        let signals = Signals::watch("stopping after this batch; its answers are kept")?;
         let mut kept = 0;
         let mut asked = Stoppable::new(model.get(), signals.stop());
         let answered = self.answer(&plan, &evaluation.tasks, &mut asked, &mut kept);
@@ -229,7 +166,7 @@ impl Arguments {
         self.write(&plan, &evaluation, &mut model, &chosen, checked, &records)
     }
 
-    /// What is wrong with the instructions of a file, if that is where the levels' instructions come from; told at once.
+    /// Checks the instructions of the prompts file, if the levels use them, and prints the warnings.
     fn check_prompts(&self, set: &InstructionSet, chosen: &task_choice::Chosen) -> Result<PromptCheck, Failure> {
         let Some(file) = self.parts.prompts().filter(|_| from_file(self.parts.component())) else {
             return Ok(PromptCheck::default());
@@ -239,7 +176,7 @@ impl Arguments {
         Ok(found)
     }
 
-    /// The model of a folder.
+    /// Loads the model in a folder.
     fn open(&self, device: &Device, (folder, adapter): &(PathBuf, Option<PathBuf>)) -> Result<LlamaModel, Failure> {
         let mut engine = model_folder::engine_options(device);
         engine.batch_size = self.batch_size.unwrap_or(engine.batch_size);
@@ -250,14 +187,14 @@ impl Arguments {
         Ok(model)
     }
 
-    /// What an evaluation that was stopped keeps, and how to resume it.
+    /// The part of a stopped evaluation's message that describes the kept answers and how to resume.
     fn what_is_kept(&self, kept: usize, total: usize) -> String {
         let ledger = self.out.join(folder::LEDGER);
         let fresh = if self.fresh { " without --fresh" } else { "" };
         format!("with {kept} of {total} answers, kept in {}; the same command{fresh} resumes there", ledger.display())
     }
 
-    /// Asks the model for the answers that the ledger lacks. `kept` is the number of those it holds.
+    /// Generates the answers that are missing in the ledger. Sets `kept` to the number of answers in the ledger.
     fn answer(
         &self,
         plan: &Plan<'_>,
@@ -268,10 +205,10 @@ impl Arguments {
         let path = self.out.join(folder::LEDGER);
         let mut ledger = if self.fresh { Ledger::create(path).work()? } else { Ledger::open(path).input()? };
         let there = ledger.found().len();
-        // A folder whose ledger is refused stays as it is.
+        // If the ledger is refused, the folder stays unchanged.
         match plan.accepts(&*model, &ledger) {
             Err(error @ coin::eval::EvalError::OtherLedger { .. }) => {
-                return bad_input(format!("{error} (--fresh begins anew, --out names another folder)"));
+                return bad_input(format!("{error} (use --fresh to start again, or another --out)"));
             }
             other => other.work()?,
         }
@@ -299,12 +236,12 @@ impl Arguments {
         checked: PromptCheck,
         records: &[Record],
     ) -> Result<(), Failure> {
-        let name = run_name(&self.model);
+        let title = run_name(&self.model);
         let run = match self.intervals {
-            0 => metrics::score_tasks(name, records, &evaluation.tasks),
+            0 => metrics::score_tasks(title, records, &evaluation.tasks),
             replicates => {
                 let bootstrap = Bootstrap { replicates, ..Bootstrap::default() };
-                statistics::score_with_intervals(name, records, &evaluation.tasks, bootstrap)
+                statistics::score_with_intervals(title, records, &evaluation.tasks, bootstrap)
             }
         };
         let run = run.work()?;
@@ -358,7 +295,7 @@ impl Arguments {
         let unfinished = records.iter().filter(|record| record.is_unfinished_thought()).count();
         if unfinished > 0 {
             warn(&[format!(
-                "{unfinished} of {} answers are thoughts that never end in {} tokens; --max-new-tokens gives them more",
+                "{unfinished} of {} answers are thoughts that do not end within {} tokens; raise --max-new-tokens",
                 records.len(),
                 evaluation.max_new_tokens
             )]);
@@ -368,7 +305,7 @@ impl Arguments {
         println!("{}", report::terminal(&summary));
         if near > 0 {
             println!(
-                "{near} answers hold a near-tie: two tokens whose logits differ by less than {}",
+                "{near} answers contain a near-tie: two tokens whose logits differ by less than {}",
                 metrics::NEAR_TIE
             );
         }
@@ -377,7 +314,7 @@ impl Arguments {
     }
 }
 
-/// The model that is asked.
+/// The evaluated model.
 enum Model {
     Local(Box<LlamaModel>),
     Remote(Box<OpenAiModel>),
@@ -399,7 +336,7 @@ impl Model {
     }
 }
 
-/// The adapter's run folder names a run, or else the model's.
+/// The name of the run: that of the adapter's run folder, otherwise that of the model.
 fn run_name(arguments: &ModelArguments) -> String {
     let folder = match &arguments.adapter {
         Some(adapter) => match Path::new(adapter) {
@@ -411,7 +348,7 @@ fn run_name(arguments: &ModelArguments) -> String {
     folder.file_name().map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-/// The instructions of a file, or our own.
+/// The instructions of a file, or the built-in ones.
 fn instruction_set(prompts: Option<&Path>) -> Result<InstructionSet, Failure> {
     match prompts {
         Some(path) => InstructionSet::read(path).input(),
@@ -427,7 +364,7 @@ fn with_clean(levels: &[String]) -> Vec<String> {
     levels
 }
 
-/// Whether levels change `component` by a file of prompts, or are made here.
+/// True if the levels of `component` come from the prompts file; otherwise this command perturbs it.
 fn from_file(component: Component) -> bool {
     component == Component::Instruction
 }

@@ -16,7 +16,8 @@ use coin::model::checkpoint::{self, NamedTensor, write_safetensors};
 use coin::model::generate::{GenerateOptions, generate};
 use coin::model::{FloatType, LlamaConfig, Quantization, Sampling, TextTokenizer, TokenBatch, adapter};
 
-use super::model_arguments::{FloatName, ModelArguments, folder};
+use super::choice::{choices, name};
+use super::model_arguments::{ModelArguments, folder};
 use super::{check_out, shown};
 use crate::failure::{Failure, OrFail, bad_input};
 
@@ -25,20 +26,20 @@ use crate::failure::{Failure, OrFail, bad_input};
 pub enum Command {
     /// Prints architecture, parameters, memory and special tokens.
     Info(Info),
-    /// Computes the logits of rows of token ids, for comparison with other programs.
+    /// Computes logits and hidden states of token ids, to compare them with another program.
     Forward(Forward),
     /// Continues a text.
     Generate(Generate),
-    /// Writes a model with an adapter's update inside its weights.
+    /// Merges an adapter into the weights of its model and writes the result.
     Merge(Merge),
 }
 
 /// Arguments of `coin model info`.
 #[derive(Debug, Args)]
 pub struct Info {
-    /// Model folder, or a name on the hub; weights are not fetched.
+    /// Model folder, or a name on the hub. Weights are not downloaded.
     model: String,
-    /// Takes a name on the hub from the cache, without network.
+    /// Uses only the cache for a name on the hub, without network access.
     #[arg(long)]
     offline: bool,
 }
@@ -51,7 +52,7 @@ pub struct Forward {
     /// JSON file with a list of lists of token ids.
     #[arg(long)]
     ids: PathBuf,
-    /// Safetensors file to write: logits, hidden, mask.
+    /// Safetensors file to write, with the tensors logits, hidden and mask.
     #[arg(long)]
     out: PathBuf,
 }
@@ -64,19 +65,19 @@ pub struct Generate {
     /// Text to continue.
     #[arg(long)]
     prompt: String,
-    /// Tokens to add at most.
+    /// Maximum number of new tokens.
     #[arg(long, default_value_t = 64)]
     max_new_tokens: usize,
-    /// Draws tokens instead of taking the most probable one; below 1 is sharper.
+    /// Samples tokens instead of choosing the most probable one; values below 1 sharpen the distribution.
     #[arg(long)]
     temperature: Option<f64>,
-    /// Draws from so many of the most probable tokens.
+    /// Samples from this number of most probable tokens.
     #[arg(long)]
     top_k: Option<usize>,
-    /// Draws from the most probable tokens that together reach this probability.
+    /// Samples from the most probable tokens that together reach this probability.
     #[arg(long)]
     top_p: Option<f64>,
-    /// Seed of the draws.
+    /// Seed of the sampling.
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
@@ -86,16 +87,16 @@ pub struct Generate {
 pub struct Merge {
     #[command(flatten)]
     model: ModelArguments,
-    /// Folder to write; it must be new or empty.
+    /// Output folder, which must be new or empty.
     #[arg(long)]
     out: PathBuf,
-    /// Number type of the written weights.
-    #[arg(long, value_enum, default_value_t = FloatName::F32)]
-    stored: FloatName,
+    /// Dtype of the written weights.
+    #[arg(long, value_parser = choices::<FloatType>(), default_value = name(FloatType::F32))]
+    stored: FloatType,
 }
 
 impl Command {
-    /// Whether it writes files.
+    /// True if the command writes files.
     pub fn writes(&self) -> bool {
         matches!(self, Command::Forward(_) | Command::Merge(_))
     }
@@ -232,19 +233,19 @@ impl Generate {
 impl Merge {
     fn run(self) -> Result<(), Failure> {
         if self.model.adapter.is_none() {
-            return bad_input("--adapter is needed: it names what is merged");
+            return bad_input("--adapter is required: it names the adapter to merge");
         }
         let named = || format!("--out {}", shown(&self.out));
         new_folder::check(&self.out).with_context(named).input()?;
         let (model, base) = self.model.open()?;
-        // Every id once, in rows as long as the model reads at most.
+        // Each of the first ids once, in rows that fit the model's context.
         let config = model.config();
         let ids: Vec<u32> = (0..config.vocab_size.min(512) as u32).collect();
         let rows: Vec<Vec<u32>> = ids.chunks(config.max_position_embeddings.min(128)).map(<[u32]>::to_vec).collect();
         let probe = TokenBatch::left_padded(&rows, 0, 1, &model.device()).work()?;
         let (merged, difference) = adapter::merge(model, &probe).work()?;
         let out = NewFolder::begin(&self.out).with_context(named).work()?;
-        checkpoint::save(&merged, &out.path(), self.stored.into()).with_context(named).work()?;
+        checkpoint::save(&merged, &out.path(), self.stored).with_context(named).work()?;
         copy_companions(&base, &out.path()).work()?;
         out.publish().with_context(named).work()?;
         println!("merged model written to {}", shown(&self.out));
@@ -256,9 +257,9 @@ impl Merge {
     }
 }
 
-/// Copies what describes the model of the folder `base` whatever its weights are: every file that holds no weights and that the
-/// merged model in `out` has not of its own. Hidden files and folders, such as `.git` and checkpoints of a training, are no part
-/// of the model, and neither are results of an evaluation that were written to its folder.
+/// Copies the other files of the model in the folder `base`, such as its tokenizer and license, to the merged model in `out`: all
+/// files except weights and files that `out` already has. Hidden files, folders (such as `.git` and training checkpoints) and
+/// results of an evaluation in the same folder are not part of the model.
 fn copy_companions(base: &Path, out: &Path) -> anyhow::Result<()> {
     let results: &[&str] = if base.join(output_folder::MARKER).exists() { &folder::WRITTEN } else { &[] };
     let reading = || format!("cannot read {}", base.display());
@@ -266,7 +267,7 @@ fn copy_companions(base: &Path, out: &Path) -> anyhow::Result<()> {
         let (from, name) = entry.map(|entry| (entry.path(), entry.file_name())).with_context(reading)?;
         let text = name.to_string_lossy();
         let to = out.join(&name);
-        // In the hub's cache the files are links.
+        // In the hub's cache, the files are links.
         let is_other = text.starts_with('.') || is_weight(&text) || results.contains(&&*text);
         if from.is_file() && !is_other && !to.exists() {
             let copied = std::fs::copy(&from, &to).and_then(|_| std::fs::File::open(&to)?.sync_all());

@@ -1,48 +1,19 @@
-//! The options by which every command names a model.
+//! The options for a model, shared by all commands that use one.
 
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use coin::hub::{Files, Hub, HubOptions, ProgressEvent, RepoKind, Source};
 use coin::model::{FloatType, Llama, Quantization, WeightFormat};
 use coin::model_folder;
 
+use super::choice::{choices, name};
 use super::device_named;
 use crate::failure::{Failure, OrFail};
 use crate::progress;
 
-/// A number type, as an option.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum FloatName {
-    /// 32 bits
-    F32,
-    /// 16 bits, small range
-    F16,
-    /// 16 bits, f32's range
-    Bf16,
-}
-
-impl From<FloatName> for FloatType {
-    fn from(name: FloatName) -> Self {
-        match name {
-            FloatName::F32 => FloatType::F32,
-            FloatName::F16 => FloatType::F16,
-            FloatName::Bf16 => FloatType::Bf16,
-        }
-    }
-}
-
-/// A packing, as an option.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum QuantizationName {
-    /// 8 bits a weight
-    Int8,
-    /// 4 bits a weight
-    Int4,
-}
-
-/// A model, an adapter, and how to compute with them.
+/// A model and an adapter, with their dtype and device.
 #[derive(Debug, Clone, Args)]
 pub struct ModelArguments {
     /// Model: a folder in Hugging Face's layout, or a name on the hub, such as `org/name` or `org/name@revision`.
@@ -51,28 +22,24 @@ pub struct ModelArguments {
     /// PEFT adapter: a folder, or a name on the hub.
     #[arg(long)]
     pub adapter: Option<String>,
-    /// Number type of weights and activations.
-    #[arg(long, value_enum, default_value_t = FloatName::F32)]
-    pub dtype: FloatName,
-    /// Packs the linear layers' weights.
-    #[arg(long, value_enum)]
-    pub quantize: Option<QuantizationName>,
+    /// Dtype of weights and activations.
+    #[arg(long, value_parser = choices::<FloatType>(), default_value = name(FloatType::F32))]
+    pub dtype: FloatType,
+    /// Quantizes the weights of the linear layers.
+    #[arg(long, value_parser = choices::<Quantization>())]
+    pub quantize: Option<Quantization>,
     /// Device to compute on.
     #[arg(long, default_value = "cpu")]
     pub device: String,
-    /// Takes names on the hub from the cache, without network.
+    /// Uses only the cache for names on the hub, without network access.
     #[arg(long)]
     pub offline: bool,
 }
 
 impl ModelArguments {
-    /// How the weights are kept.
+    /// The form of the weights in memory.
     pub fn format(&self) -> WeightFormat {
-        let quantization = self.quantize.map(|name| match name {
-            QuantizationName::Int8 => Quantization::Int8,
-            QuantizationName::Int4 => Quantization::Int4,
-        });
-        WeightFormat { dtype: self.dtype.into(), quantization }
+        WeightFormat { dtype: self.dtype, quantization: self.quantize }
     }
 
     /// The device.
@@ -80,14 +47,14 @@ impl ModelArguments {
         device_named(&self.device)
     }
 
-    /// The folders of model and adapter, fetched from the hub if need be.
+    /// The folders of model and adapter, downloaded from the hub if necessary.
     pub fn folders(&self) -> Result<(PathBuf, Option<PathBuf>), Failure> {
         let model = folder("--model", &self.model, Files::Model, self.offline)?;
         let adapter = self.adapter.as_deref().map(|name| folder("--adapter", name, Files::Adapter, self.offline));
         Ok((model, adapter.transpose()?))
     }
 
-    /// The model on the device, without autodiff, and its folder. Warnings go to standard error.
+    /// Loads the model onto the device, without autodiff, and returns it with its folder. Prints warnings to standard error.
     pub fn open(&self) -> Result<(Llama, PathBuf), Failure> {
         let device = self.device()?;
         let (folder, adapter) = self.folders()?;
@@ -104,18 +71,18 @@ pub fn warn(warnings: &[String]) {
     }
 }
 
-/// The folder that `text` names: itself, or the hub's files of that name. `option` is named in errors.
+/// Returns the folder called `text`: a local folder, or the files of that name on the hub. Errors name the `option`.
 pub fn folder(option: &str, text: &str, files: Files<'_>, offline: bool) -> Result<PathBuf, Failure> {
     folder_of(RepoKind::Model, option, text, files, offline)
 }
 
-/// The folder of data that `text` names: itself, or those files of the hub's data set of that name that `wanted` accepts.
+/// Returns the data folder called `text`: a local folder, or the files of that data set on the hub that `wanted` accepts.
 pub fn data_folder(option: &str, text: &str, wanted: &dyn Fn(&str) -> bool, offline: bool) -> Result<PathBuf, Failure> {
     folder_of(RepoKind::Dataset, option, text, Files::Matching(wanted), offline)
 }
 
 fn folder_of(kind: RepoKind, option: &str, text: &str, files: Files<'_>, offline: bool) -> Result<PathBuf, Failure> {
-    // What looks like a path is not looked for on the hub.
+    // A name that looks like a path is not searched on the hub.
     let is_path = text.starts_with(['.', '/', '~']) || text.ends_with('/') || text.matches('/').count() > 1;
     if is_path && !Path::new(text).is_dir() {
         return Err(Failure::Input(anyhow::anyhow!("{option} {text}: no such folder")));

@@ -15,31 +15,46 @@ use crate::failure::{Failure, OrFail, bad_input};
 /// Arguments of `coin report`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Folders of evaluations and demos (`summary.json`) and of training runs (`metrics.jsonl`), or such summaries; all are
+    /// Folders of evaluations and demos (`summary.json`) and of training runs (`metrics.jsonl`), or summary files. All are
     /// shown side by side.
     #[arg(required = true)]
     runs: Vec<PathBuf>,
-    /// What a run is called, once for each path; the run's own name where absent.
+    /// Name of a run in the report, given once for each path [default: the name in its summary].
     #[arg(long = "name")]
     names: Vec<String>,
-    /// File to write: HTML or Markdown by its ending.
+    /// File to write, .html or .md.
     #[arg(long)]
     out: PathBuf,
-    /// Draws of the bootstrap behind tests between runs, 40 to 1,000,000; 0 for none.
+    /// Bootstrap draws for tests between runs, 40 to 1,000,000; 0 for none.
     #[arg(long, default_value_t = Bootstrap::default().replicates)]
     intervals: usize,
+}
+
+/// The format of a report.
+enum Format {
+    Html,
+    Markdown,
+}
+
+impl Format {
+    /// The format that the ending of a file's name selects.
+    fn of(out: &Path) -> Result<Self, Failure> {
+        match out.extension().and_then(|ending| ending.to_str()) {
+            Some("html") => Ok(Format::Html),
+            Some("md") => Ok(Format::Markdown),
+            _ => bad_input(format!("--out {}: expected a name that ends in .html or .md", out.display())),
+        }
+    }
 }
 
 impl Arguments {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
-        if !matches!(self.out.extension().and_then(|ending| ending.to_str()), Some("html" | "md")) {
-            return bad_input(format!("--out {}: expected a name that ends in .html or .md", self.out.display()));
-        }
+        let format = Format::of(&self.out)?;
         check_out(&self.out, &[])?;
         check_intervals(self.intervals)?;
         if !self.names.is_empty() && self.names.len() != self.runs.len() {
-            return bad_input(format!("--name is there {} times for {} runs", self.names.len(), self.runs.len()));
+            return bad_input(format!("--name is given {} times for {} runs", self.names.len(), self.runs.len()));
         }
         let mut merged: Option<Summary> = None;
         let mut curves: Vec<Curve> = Vec::new();
@@ -63,13 +78,13 @@ impl Arguments {
             if !summary.exists() && path.join(folder::LEDGER).is_file() {
                 let path = path.display();
                 return bad_input(format!(
-                    "{path}: the evaluation is not finished; the same `coin eval` goes on with it, `coin score` reads what there is"
+                    "{path}: the evaluation is not finished; resume it with the same `coin eval`, or score its ledger with `coin score`"
                 ));
             }
             let mut summary = Summary::read(&summary).input()?;
             let several = summary.runs.len() > 1;
             for run in summary.runs.iter_mut().filter(|_| path.is_dir()) {
-                // A demo's runs have folders of their names.
+                // Each run of a demo has a folder with its name.
                 let folder = if several { path.join(&run.name) } else { path.clone() };
                 if let Some(name) = given {
                     run.name = if several { format!("{name}/{}", run.name) } else { name.clone() };
@@ -81,7 +96,7 @@ impl Arguments {
                 if is_taken(&run.name) {
                     return taken(path, &run.name);
                 }
-                // A curve is called as its run is, so that both have one color.
+                // A curve has the name of its run, so that both have the same color.
                 if folder != *path && folder.join(learning_curves::METRICS).is_file() {
                     curves.push(learning_curves::read(&folder, &run.name).input()?);
                 }
@@ -110,17 +125,17 @@ impl Arguments {
         if settings.len() > 1 {
             report.settings = settings;
         }
-        match self.out.extension().and_then(|ending| ending.to_str()) {
-            Some("html") => report.write_html(&self.out).work()?,
-            _ => report.write_markdown(&self.out).work()?,
+        match format {
+            Format::Html => report.write_html(&self.out).work()?,
+            Format::Markdown => report.write_markdown(&self.out).work()?,
         }
         println!("report written to {}", shown(&self.out));
         Ok(())
     }
 }
 
-/// The failure of a second run of one name.
+/// The failure for two runs with the same name.
 fn taken(path: &Path, name: &str) -> Result<(), Failure> {
     let path = path.display();
-    bad_input(format!("{path}: there is a run `{name}` already; --name, once for each path, tells them apart"))
+    bad_input(format!("{path}: there is already a run called `{name}`; give --name once for each path"))
 }

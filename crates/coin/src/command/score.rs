@@ -11,7 +11,7 @@ use coin::eval::{Bootstrap, Ledger, Record, Summary, metrics, statistics};
 use coin::report;
 use serde_json::json;
 
-use super::eval::ScorerName;
+use super::choice::choices;
 use super::model_arguments::warn;
 use super::{as_text, check_intervals, check_out_folder, claim_out_folder};
 use crate::failure::{Failure, OrFail, bad_input};
@@ -19,30 +19,30 @@ use crate::failure::{Failure, OrFail, bad_input};
 /// Arguments of `coin score`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Ledgers, or folders with one; each is compared with the one before it.
+    /// Ledgers, or folders that contain one. Each is compared with the previous one.
     #[arg(required = true)]
     ledgers: Vec<PathBuf>,
-    /// Folder to write `summary.json` and, for a single ledger, `unseen_instruction_acc.csv` to.
+    /// Output folder for `summary.json` and, for a single ledger, `unseen_instruction_acc.csv`.
     #[arg(long)]
     out: PathBuf,
-    /// Name of a run in tables, once for each ledger; the ledger's folder where absent.
+    /// Name of a run in tables, given once for each ledger [default: the ledger's folder].
     #[arg(long = "name")]
     names: Vec<String>,
-    /// Reads the answers anew with another scorer than they were read with.
-    #[arg(long, value_enum)]
-    scorer: Option<ScorerName>,
-    /// Draws of the bootstrap behind 95 % intervals and tests, 40 to 1,000,000; 0 for none.
+    /// Reads the answers again with another scorer.
+    #[arg(long, value_parser = choices::<AnswerParser>())]
+    scorer: Option<AnswerParser>,
+    /// Bootstrap draws for 95 % intervals and tests, 40 to 1,000,000; 0 for none.
     #[arg(long, default_value_t = Bootstrap::default().replicates)]
     intervals: usize,
     /// Seed of the bootstrap.
     #[arg(long, default_value_t = Bootstrap::default().seed)]
     seed: u64,
-    /// Definition of a task of your own; those of `tasks.json` beside a ledger are known.
+    /// Definition of a custom task, unless it is in the `tasks.json` next to the ledger. Can be repeated.
     #[arg(long = "task-file", value_name = "FILE")]
     task_files: Vec<PathBuf>,
 }
 
-/// What is written to the folder.
+/// The files that are written to the folder.
 const WRITTEN: [&str; 2] = ["summary.json", "unseen_instruction_acc.csv"];
 
 impl Arguments {
@@ -50,7 +50,7 @@ impl Arguments {
     pub fn run(self) -> Result<(), Failure> {
         check_intervals(self.intervals)?;
         if !self.names.is_empty() && self.names.len() != self.ledgers.len() {
-            return bad_input(format!("--name is there {} times for {} ledgers", self.names.len(), self.ledgers.len()));
+            return bad_input(format!("--name is given {} times for {} ledgers", self.names.len(), self.ledgers.len()));
         }
         check_out_folder(&self.out, &WRITTEN)?;
         let own = self.task_files.iter().map(TaskFile::read).collect::<Result<Vec<_>, _>>().input()?;
@@ -64,16 +64,14 @@ impl Arguments {
             let mut records = Ledger::read(path).input()?;
             warn(&uneven(path, &records));
             if let Some(scorer) = self.scorer {
-                read_anew(&mut records, scorer.into(), &tasks)?;
+                read_anew(&mut records, scorer, &tasks)?;
             }
             let folder = path.parent().and_then(|folder| folder.file_name());
             let name = self.names.get(index).cloned();
             let name = name.or_else(|| folder.map(|name| name.to_string_lossy().into_owned()));
             let name = name.unwrap_or_else(|| "run".to_owned());
             if evaluated.iter().any(|run: &Evaluated| run.name == name) {
-                return bad_input(format!(
-                    "two runs are called `{name}`; --name, once for each ledger, tells them apart"
-                ));
+                return bad_input(format!("two runs are called `{name}`; give --name once for each ledger"));
             }
             evaluated.push(Evaluated { name, records, tasks, texts: Default::default(), states: None });
         }
@@ -86,7 +84,7 @@ impl Arguments {
         let settings = json!({
             "command": "score",
             "ledgers": self.ledgers.iter().map(as_text).collect::<Vec<_>>(),
-            "scorer": self.scorer.map(AnswerParser::from),
+            "scorer": self.scorer,
             "intervals": self.intervals,
             "seed": self.seed,
         });
@@ -104,7 +102,7 @@ impl Arguments {
     }
 }
 
-/// Tasks whose levels have different numbers of answers, as a run that was stopped leaves them.
+/// Returns a warning for each task with different numbers of answers at its levels or instructions, as in a run that was stopped.
 fn uneven(path: &Path, records: &[Record]) -> Vec<String> {
     let mut counts: BTreeMap<&str, BTreeMap<(&str, usize), usize>> = BTreeMap::new();
     for record in records {
@@ -119,16 +117,19 @@ fn uneven(path: &Path, records: &[Record]) -> Vec<String> {
         answers.len() > 1 || levels.values().collect::<BTreeSet<_>>().len() > 1
     });
     let tell = |(task, _): (&&str, _)| {
-        format!("{}: task `{task}` has not as many answers everywhere; was the evaluation stopped?", path.display())
+        format!(
+            "{}: task `{task}` has different numbers of answers at its levels or instructions; was the evaluation stopped?",
+            path.display()
+        )
     };
     uneven.map(tell).collect()
 }
 
-/// Replaces the predictions by those of `parser`.
+/// Replaces the predictions with those of `parser`.
 fn read_anew(records: &mut [Record], parser: AnswerParser, tasks: &[Task]) -> Result<(), Failure> {
     for record in records {
         let Some(task) = tasks.iter().find(|task| task.name == record.task) else {
-            return bad_input(format!("task `{}` is not known; --task-file names its definition", record.task));
+            return bad_input(format!("unknown task `{}`; give its definition with --task-file", record.task));
         };
         record.read_again(task, parser).input()?;
     }

@@ -97,11 +97,11 @@ impl World {
     }
 
     fn draw(&self, task: &str, split: Split, count: usize) -> Result<Vec<Instance>, DataError> {
-        let task = Task::named(task)?;
-        (0..count).map(|row| self.instance(&task, split, row)).collect()
+        let (task, rule) = (Task::named(task)?, Rule::of(task)?);
+        (0..count).map(|row| self.instance(&task, rule, split, row)).collect()
     }
 
-    fn instance(&self, task: &Task, split: Split, row: usize) -> Result<Instance, DataError> {
+    fn instance(&self, task: &Task, rule: Rule, split: Split, row: usize) -> Result<Instance, DataError> {
         let label = row % task.labels.len();
         let split_name = match split {
             Split::Training => "training",
@@ -110,7 +110,7 @@ impl World {
         for attempt in 0..ATTEMPTS {
             let key = ["world", &task.name, split_name, &row.to_string(), &attempt.to_string()];
             let mut rng = keyed(self.seed, &key);
-            let fields = generate(&task.name, split, row, label, &mut rng);
+            let fields = rule.generate(split, row, label, &mut rng);
             if split_of(&fields) == split {
                 return Ok(Instance::new(&task.name, row, fields, label));
             }
@@ -119,20 +119,51 @@ impl World {
     }
 }
 
-fn generate(task: &str, split: Split, row: usize, label: usize, rng: &mut ChaCha8Rng) -> Fields {
-    match task {
-        "cola" => acceptability::cola(rng, label == 1),
-        "sst2" => sentiment::sst2(rng, label == 1),
-        "mrpc" => paraphrase::mrpc(rng, label == 1),
-        "qqp" => paraphrase::qqp(rng, label == 1),
-        "qnli" => answering::qnli(rng, label == 0),
-        "rte" => inference::rte(rng, label == 0),
-        "wnli" => coreference::wnli(rng, label == 1),
-        // `Task::named` accepts only the ten names, so this is mnli or one of its two halves.
-        _ => {
-            let mismatched = task == "mnli_mismatched" || (task == "mnli" && row % 2 == 1);
-            let domain = if split == Split::Evaluation && mismatched { Domain::Country } else { Domain::Town };
-            inference::mnli(rng, label, domain)
+/// The rule that generates the instances of a task.
+#[derive(Debug, Clone, Copy)]
+enum Rule {
+    Cola,
+    Sst2,
+    Mrpc,
+    Qqp,
+    Mnli,
+    MnliMatched,
+    MnliMismatched,
+    Qnli,
+    Rte,
+    Wnli,
+}
+
+impl Rule {
+    fn of(task: &str) -> Result<Self, DataError> {
+        Ok(match task {
+            "cola" => Rule::Cola,
+            "sst2" => Rule::Sst2,
+            "mrpc" => Rule::Mrpc,
+            "qqp" => Rule::Qqp,
+            "mnli" => Rule::Mnli,
+            "mnli_matched" => Rule::MnliMatched,
+            "mnli_mismatched" => Rule::MnliMismatched,
+            "qnli" => Rule::Qnli,
+            "rte" => Rule::Rte,
+            "wnli" => Rule::Wnli,
+            _ => return Err(DataError::Invalid(format!("the demo world has no rule for task `{task}`"))),
+        })
+    }
+
+    fn generate(self, split: Split, row: usize, label: usize, rng: &mut ChaCha8Rng) -> Fields {
+        let other_domain = if split == Split::Evaluation { Domain::Country } else { Domain::Town };
+        match self {
+            Rule::Cola => acceptability::cola(rng, label == 1),
+            Rule::Sst2 => sentiment::sst2(rng, label == 1),
+            Rule::Mrpc => paraphrase::mrpc(rng, label == 1),
+            Rule::Qqp => paraphrase::qqp(rng, label == 1),
+            Rule::Mnli if row % 2 == 1 => inference::mnli(rng, label, other_domain),
+            Rule::Mnli | Rule::MnliMatched => inference::mnli(rng, label, Domain::Town),
+            Rule::MnliMismatched => inference::mnli(rng, label, other_domain),
+            Rule::Qnli => answering::qnli(rng, label == 0),
+            Rule::Rte => inference::rte(rng, label == 0),
+            Rule::Wnli => coreference::wnli(rng, label == 1),
         }
     }
 }

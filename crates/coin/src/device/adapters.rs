@@ -10,15 +10,15 @@ mod compiled {
     use burn::tensor::wgpu::{WgpuBackend, WgpuInitError, wgpu};
     use burn::tensor::{Device, DeviceKind};
 
-    use super::super::Found;
+    use super::super::{Backend, Found};
 
     /// The adapters of a backend, in the order of their indices.
-    pub(crate) fn list(backend: &str) -> Result<Vec<Found>, String> {
+    pub(crate) fn list(backend: Backend) -> Result<Vec<Found>, String> {
         let adapters = adapters(backend);
         if adapters.is_empty() {
             return Err(match backend {
-                "metal" => "no Metal device was found".to_owned(),
-                "vulkan" => format!("no Vulkan driver was found{HINT}"),
+                Backend::Metal => "no Metal device was found".to_owned(),
+                Backend::Vulkan => format!("no Vulkan driver was found{HINT}"),
                 _ => format!("no Vulkan, Metal, DirectX 12 or OpenGL driver with compute support was found{HINT}"),
             });
         }
@@ -46,7 +46,7 @@ mod compiled {
     };
 
     /// Opens the device at `index`, or the device that the runtime prefers.
-    pub(crate) fn open(backend: &str, index: Option<usize>) -> Result<Device, String> {
+    pub(crate) fn open(backend: Backend, index: Option<usize>) -> Result<Device, String> {
         let kind = match index {
             None => DeviceKind::DefaultDevice,
             Some(index) => {
@@ -61,8 +61,8 @@ mod compiled {
             }
         };
         let interface = match backend {
-            "metal" => WgpuBackend::Metal,
-            "vulkan" => WgpuBackend::Vulkan,
+            Backend::Metal => WgpuBackend::Metal,
+            Backend::Vulkan => WgpuBackend::Vulkan,
             _ => WgpuBackend::Auto,
         };
         // Opened here, so that a failure is an error; burn would open it on first use and panic. A device can only be opened
@@ -77,7 +77,7 @@ mod compiled {
         let device = match options.init() {
             Ok(device) => device,
             // A program that uses this library may have opened it already.
-            Err(WgpuInitError::Registration { .. }) if backend == "wgpu" => Device::wgpu(kind),
+            Err(WgpuInitError::Registration { .. }) if backend == Backend::Wgpu => Device::wgpu(kind),
             Err(error) => return Err(error.to_string()),
         };
         opened.insert(key, device.clone());
@@ -86,13 +86,13 @@ mod compiled {
 
     /// Returns the adapters of a backend with burn's name for each: the index among adapters of the same type, or `None` if burn
     /// does not have a name for the type.
-    fn adapters(backend: &str) -> Vec<(wgpu::AdapterInfo, Option<DeviceKind>)> {
+    fn adapters(backend: Backend) -> Vec<(wgpu::AdapterInfo, Option<DeviceKind>)> {
         // The Vulkan loader does not reliably support creating and destroying instances on several threads at once.
         static PROBING: Mutex<()> = Mutex::new(());
         let _probing = PROBING.lock();
         let interfaces: &[wgpu::Backend] = match backend {
-            "metal" => &[wgpu::Backend::Metal],
-            "vulkan" => &[wgpu::Backend::Vulkan],
+            Backend::Metal => &[wgpu::Backend::Metal],
+            Backend::Vulkan => &[wgpu::Backend::Vulkan],
             _ if cfg!(target_os = "macos") => &[wgpu::Backend::Metal],
             _ => &[wgpu::Backend::Vulkan, wgpu::Backend::Dx12, wgpu::Backend::Gl],
         };
@@ -164,13 +164,13 @@ pub(super) use absent::{list, open};
 mod absent {
     use burn::tensor::Device;
 
-    use super::super::Found;
+    use super::super::{Backend, Found};
 
-    pub(crate) fn list(backend: &str) -> Result<Vec<Found>, String> {
+    pub(crate) fn list(backend: Backend) -> Result<Vec<Found>, String> {
         Err(format!("build with `--features {backend}` to list its adapters"))
     }
 
-    pub(crate) fn open(backend: &str, _index: Option<usize>) -> Result<Device, String> {
+    pub(crate) fn open(backend: Backend, _index: Option<usize>) -> Result<Device, String> {
         Err(format!("`{backend}` is not in this build"))
     }
 }

@@ -1,7 +1,5 @@
 //! Generation and log-likelihoods.
 
-use std::path::Path;
-
 use burn::tensor::{Tensor, TensorData};
 use coin::model::generate::{Continuation, GenerateOptions, generate, generate_each};
 use coin::model::score::{ScoreOptions, score_each};
@@ -104,7 +102,7 @@ fn equal(at: &Setting) -> Results {
 /// The demo's base model.
 fn wide(at: &Setting) -> Results {
     let mut results = Results::default();
-    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo-base");
+    let base = coin_testkit::demo_base();
     let model = checkpoint::load(&base, WeightFormat::default(), &at.device).unwrap().model;
     let rows: Vec<Vec<u32>> = (0..5u32)
         .map(|row| {

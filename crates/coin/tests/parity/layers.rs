@@ -1,7 +1,5 @@
 //! Layers, forward and backward.
 
-use std::path::Path;
-
 use burn::module::Param;
 use burn::optim::GradientsParams;
 use coin::model::ForwardContext;
@@ -267,7 +265,7 @@ fn cached(at: &Setting) -> Results {
 fn wide(at: &Setting) -> Results {
     let mut results = Results::default();
     let format = coin::model::WeightFormat { dtype: at.dtype, quantization: None };
-    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo-base");
+    let base = coin_testkit::demo_base();
     let model = coin::model::checkpoint::load(&base, format, &at.autodiff()).unwrap().model;
     let model = model.with_lora(&LoraConfig::default(), 9).unwrap();
     let rows: Vec<Vec<u32>> =

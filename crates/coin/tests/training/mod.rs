@@ -1,17 +1,21 @@
-//! Short runs of `coin train` on the demo's base.
+//! Short runs of `coin train` on the demo's base model.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The command of a run that writes to `out`.
+use coin_testkit::{Coin, demo_base};
+
+const COIN: Coin = Coin::at(env!("CARGO_BIN_EXE_coin"));
+
+/// The command for a run that writes to `out`.
 pub fn train(config: &Path, out: &Path, more: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_coin"));
-    command.args(["train", "--config"]).arg(config).arg("--set").arg(format!("out={}", out.display())).args(more);
+    let mut command = COIN.command(["train", "--config"]);
+    command.arg(config).arg("--set").arg(format!("out={}", out.display())).args(more);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-/// A run file for the demo's base: dropout, caching, a checkpoint after every step.
+/// Writes a run file for the demo's base model, with dropout, gradient caching and a checkpoint after every step.
 pub fn run_file(dir: &Path) -> PathBuf {
     let pairs = dir.join("pairs.jsonl");
     let lines = (0..24).map(|number| {
@@ -26,11 +30,10 @@ pub fn run_file(dir: &Path) -> PathBuf {
     });
     std::fs::write(&pairs, lines.collect::<String>()).unwrap();
     let config = dir.join("run.toml");
-    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo-base");
     let text = format!(
         "out = 'unset'\n[model]\npath = '{}'\n[data]\npairs = '{}'\n[train]\nsteps = 40\nbatch_pairs = 8\n\
          micro_batch_pairs = 4\nlearning_rate = 0.003\ncheckpoint_every = 1\n",
-        base.display(),
+        demo_base().display(),
         pairs.display()
     );
     std::fs::write(&config, text).unwrap();

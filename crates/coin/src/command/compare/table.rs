@@ -4,18 +4,18 @@ use coin::core::quote::printable;
 use coin::eval::wordings::{WordedAnswer, Wordings};
 use coin::report::Table;
 
-use super::{Column, Wording};
+use super::{Column, Origin, Wording};
 
 /// Columns of text.
 const WIDTH: usize = 100;
 
-/// More label words are not shown each for itself, but the most probable one.
+/// Maximum number of label words with a column each. If there are more, only the most probable one is shown.
 const LABELS: usize = 3;
 
-/// Rows and columns of a matrix at most.
+/// Maximum number of rows and columns of a matrix.
 const MATRIX: usize = 12;
 
-// Characters of a short answer, of a label word and of an attack's name.
+// Maximum width of an answer, a label word and an attack's name, in characters.
 const ANSWER: usize = 13;
 const LABEL: usize = 12;
 const ORIGIN: usize = 12;
@@ -24,7 +24,10 @@ const ORIGIN: usize = 12;
 pub fn text(input: &str, wordings: &[Wording], columns: &[Column]) -> String {
     let mut text = format!("input\n{}\ninstructions\n", wrapped(input, "   "));
     for (index, Wording { origin, instruction }) in wordings.iter().enumerate() {
-        let origin = if origin == "given" { String::new() } else { format!("({origin}) ") };
+        let origin = match origin {
+            Origin::Given => String::new(),
+            Origin::Attack(name) => format!("({name}) "),
+        };
         text.push_str(&wrapped(&format!("{origin}{instruction}"), &format!("{:>2} ", index + 1)));
     }
     for Column { model, found, .. } in columns {
@@ -55,7 +58,7 @@ fn answers(wordings: &[Wording], found: &Wordings) -> String {
     text
 }
 
-/// A row for each wording.
+/// The table with a row for each wording.
 fn grid(wordings: &[Wording], found: &Wordings) -> Table {
     let labels = &found.answers[0].probabilities;
     let mut columns: Vec<String> = vec!["wording".to_owned()];
@@ -72,7 +75,7 @@ fn grid(wordings: &[Wording], found: &Wordings) -> Table {
         columns.push("overlap".to_owned());
     }
     let row = |(index, (wording, answer)): (usize, (&Wording, &WordedAnswer))| {
-        let mut row = vec![format!("{} {}", index + 1, cut(&wording.origin, ORIGIN))];
+        let mut row = vec![format!("{} {}", index + 1, cut(wording.origin.name(), ORIGIN))];
         if !labels.is_empty() {
             row.push(cut(&answer.text, ANSWER));
             row.push(answer.label.as_ref().map_or("–".to_owned(), |label| cut(label, LABEL)));
@@ -87,7 +90,7 @@ fn grid(wordings: &[Wording], found: &Wordings) -> Table {
     Table { columns, rows: wordings.iter().zip(&found.answers).enumerate().map(row).collect() }
 }
 
-/// The label words' shares, and how much probability they have together.
+/// The shares of the label words, and the sum of their probabilities.
 fn probabilities(answer: &WordedAnswer) -> Vec<String> {
     let labels = &answer.probabilities;
     let mut cells: Vec<String> = match labels.len() <= LABELS {
@@ -113,7 +116,7 @@ fn square(rows: &[Vec<f64>]) -> Table {
     }
 }
 
-/// One line of at most `most` characters, with an ellipsis where it goes on; control characters are written out.
+/// The text as one line of at most `most` characters, with an ellipsis if it is cut. Control characters are escaped.
 fn cut(text: &str, most: usize) -> String {
     let line = printable(text).split_whitespace().collect::<Vec<_>>().join(" ");
     match line.chars().count() <= most {
@@ -122,7 +125,7 @@ fn cut(text: &str, most: usize) -> String {
     }
 }
 
-/// The same for a path, whose end matters.
+/// The same for a path, which is cut at its beginning.
 fn cut_front(text: &str, most: usize) -> String {
     let text = printable(text);
     let length = text.chars().count();
@@ -132,7 +135,7 @@ fn cut_front(text: &str, most: usize) -> String {
     }
 }
 
-/// Lines of at most [`WIDTH`] characters: the first after `head`, the others indented as far.
+/// The text in lines of at most [`WIDTH`] characters. The first follows `head`, the others are indented by its width.
 fn wrapped(text: &str, head: &str) -> String {
     let width = head.chars().count();
     let (mut lines, mut line) = (String::new(), head.to_owned());

@@ -1,5 +1,5 @@
-//! The perturbed instructions of a file, checked before they are evaluated. They may have been made anywhere: what a level does to
-//! an answer says little where it lost the words of the answer, or changed nothing.
+//! Checks the perturbed instructions of a file before they are evaluated. They may come from another program, and a level says
+//! little about a model if it lost label words or did not change the instruction.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,21 +12,21 @@ use coin::perturb::audit::AuditRecord;
 use coin::perturb::{PerturbError, Protected, files};
 use serde_json::{Value, json};
 
-/// What was found, by level. A level at which nothing was found is not named.
+/// The findings by level. Levels without findings are omitted.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct PromptCheck {
-    /// Instructions whose label words, placeholders or marker are not those of the clean one.
+    /// Number of instructions whose label words, placeholders or marker differ from those of the clean instruction.
     labels_changed: BTreeMap<String, usize>,
-    /// Instructions that are the clean ones.
+    /// Number of instructions that are identical to the clean instruction.
     unchanged: BTreeMap<String, usize>,
-    /// The recipe beside the file: `verified`, or why it does not fit. None where there is no recipe.
+    /// The state of the recipe next to the file: `verified`, or the reason why it does not match. `None` without a recipe.
     recipe: Option<String>,
 }
 
 impl PromptCheck {
-    /// Compares the instructions of `tasks` at `levels` with the clean ones, and the file they come from, if any, with its recipe.
+    /// Compares the instructions of `tasks` at `levels` with the clean ones, and their file, if any, with its recipe.
     ///
-    /// Returns what was found with a warning for every kind of fault.
+    /// Returns the findings and a warning for each kind of fault.
     pub fn new(
         set: &InstructionSet,
         tasks: &[Task],
@@ -50,17 +50,17 @@ impl PromptCheck {
                 ));
                 of.insert(level.clone(), count);
             };
-            tell("do not hold the label words of the clean one", &mut found.labels_changed, &|record| {
+            tell("do not contain the label words of the clean one", &mut found.labels_changed, &|record| {
                 !record.labels_intact
             });
-            tell("are the clean one, unchanged", &mut found.unchanged, &|record| record.unchanged);
+            tell("are identical to the clean one", &mut found.unchanged, &|record| record.unchanged);
         }
         if let Some(file) = file.filter(|file| files::recipe_path(file).is_file()) {
             found.recipe = Some(match files::verify(file) {
                 Ok(_) => "verified".to_owned(),
                 Err(PerturbError::Altered { differing, .. }) => {
                     warnings.push(format!(
-                        "{} is not the set that its recipe was written for: {differing} differ; `coin perturb --verify` says so too",
+                        "{} does not match its recipe: {differing} differ, as `coin perturb --verify` shows",
                         file.display()
                     ));
                     format!("altered: {differing}")
@@ -74,18 +74,19 @@ impl PromptCheck {
         Ok((found, warnings))
     }
 
-    /// As the summary's settings keep it.
+    /// The findings in the form of the summary's settings.
     pub fn to_json(&self) -> Value {
         json!({"labels_changed": self.labels_changed, "unchanged": self.unchanged, "recipe": self.recipe})
     }
 
-    /// Whether there is anything to keep.
+    /// True if there are no findings.
     pub fn is_empty(&self) -> bool {
         *self == PromptCheck::default()
     }
 }
 
-/// The instructions of `level` beside the clean ones. Tasks that share instructions, as the halves of mnli do, are taken once.
+/// Compares the instructions of `level` with the clean ones. Tasks that share instructions, as the halves of mnli do, are compared
+/// once.
 fn audit(set: &InstructionSet, tasks: &[Task], level: &str) -> Result<Vec<AuditRecord>, EvalError> {
     let mut words: BTreeMap<&str, (&Task, Vec<String>)> = BTreeMap::new();
     for task in tasks {
@@ -124,10 +125,10 @@ mod tests {
         assert_eq!(
             warnings,
             [
-                "level `semantic`: 1 of 3 instructions do not hold the label words of the clean one, such as task `cola`, \
+                "level `semantic`: 1 of 3 instructions do not contain the label words of the clean one, such as task `cola`, \
                  instruction 0: Is it good? ",
-                "level `semantic`: 1 of 3 instructions are the clean one, unchanged, such as task `cola`, instruction 1: Judge: ",
-                "level `typo`: 1 of 3 instructions do not hold the label words of the clean one, such as task `mnli`, \
+                "level `semantic`: 1 of 3 instructions are identical to the clean one, such as task `cola`, instruction 1: Judge: ",
+                "level `typo`: 1 of 3 instructions do not contain the label words of the clean one, such as task `mnli`, \
                  instruction 0: Entailmnet? ",
             ]
         );

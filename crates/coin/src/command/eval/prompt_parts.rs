@@ -1,10 +1,9 @@
-//! What prompts are made of beside the examples: instructions, system text and demonstrations, and which of them the levels
-//! change.
+//! The parts of a prompt other than the example: instruction, system text and demonstrations. Levels change one of them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use coin::core::quote::printable;
 use coin::data::glue::Split;
 use coin::data::{Component, Demonstration, Instance};
@@ -12,78 +11,54 @@ use coin::eval::InstructionSet;
 use coin::eval::context::{self, PromptContext};
 use coin::eval::levels::CLEAN;
 use coin::perturb::{Instructions, LabelWords, attack_named, perturb_set};
-
 use sha2::{Digest, Sha256};
 
 use super::task_choice::Chosen;
 use super::{from_file, instruction_set, with_clean};
+use crate::command::choice::{choices, name};
 use crate::failure::{Failure, OrFail, bad_input};
 
-/// A component of the prompt that can be perturbed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ComponentName {
-    /// The instructions, as the prompts file has them.
-    Instruction,
-    /// The system text, perturbed here.
-    System,
-    /// The inputs of the demonstrations, perturbed here.
-    Demonstrations,
-}
-
-/// Where demonstrations come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ShotsFrom {
-    /// The training split.
-    Train,
-    /// The validation split; the examples shown are not evaluated.
-    Validation,
-}
-
-/// The levels that are made here where none are named.
+/// The default levels of components that this command perturbs.
 const MADE_HERE: [&str; 3] = ["deepwordbug", "textfooler", "checklist"];
 
-/// The parts of a prompt.
+/// The options for the parts of a prompt.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Prompts")]
 pub struct PromptParts {
-    /// Instructions: {level: {task: [..]}}; our own at five levels where absent.
+    /// File of instructions, {level: {task: [..]}} [default: built-in instructions at five levels].
     #[arg(long)]
     prompts: Option<PathBuf>,
-    /// Levels, comma separated; all in the prompts file where absent. `clean` is always run.
+    /// Levels, comma separated [default: all levels of the prompts file]. `clean` is always evaluated.
     #[arg(long, value_delimiter = ',')]
     attacks: Vec<String>,
-    /// Which part of the prompt the levels change.
-    #[arg(long, value_enum, default_value_t = ComponentName::Instruction)]
-    component: ComponentName,
-    /// System text before everything else.
+    /// Part of the prompt that the levels change.
+    #[arg(long, value_parser = choices::<Component>(), default_value = name(Component::Instruction))]
+    component: Component,
+    /// System text at the beginning of every prompt.
     #[arg(long)]
     system: Option<String>,
-    /// Demonstrations per task, as many of each class as can be.
+    /// Demonstrations per prompt, balanced over the classes as far as possible.
     #[arg(long, default_value_t = 0)]
     shots: usize,
-    /// Where demonstrations come from.
-    #[arg(long, value_enum, default_value_t = ShotsFrom::Train)]
-    shots_from: ShotsFrom,
+    /// Split that demonstrations are drawn from.
+    #[arg(long, value_parser = choices::<Split>(), default_value = name(Split::Train))]
+    shots_from: Split,
 }
 
-/// What an evaluation asks, and with which examples.
+/// The parts of an evaluation's prompts.
 pub struct Built {
     /// The instructions.
     pub instructions: InstructionSet,
-    /// What stands around them, at every level.
+    /// System text and demonstrations, at every level.
     pub context: PromptContext,
-    /// The examples that are evaluated, by task.
+    /// The evaluated examples by task.
     pub examples: BTreeMap<String, Vec<Instance>>,
 }
 
 impl PromptParts {
-    /// Which component the levels change.
+    /// The component that the levels change.
     pub fn component(&self) -> Component {
-        match self.component {
-            ComponentName::Instruction => Component::Instruction,
-            ComponentName::System => Component::System,
-            ComponentName::Demonstrations => Component::Demonstrations,
-        }
+        self.component
     }
 
     /// The prompts file.
@@ -105,13 +80,12 @@ impl PromptParts {
         self.shots
     }
 
-    /// The split that demonstrations are drawn from, if any are.
+    /// The split that demonstrations are drawn from, or `None` without demonstrations.
     pub fn shots_from(&self) -> Option<Split> {
-        let split = if self.shots_from == ShotsFrom::Train { Split::Train } else { Split::Validation };
-        (self.shots > 0).then_some(split)
+        (self.shots > 0).then_some(self.shots_from)
     }
 
-    /// The levels that are run, `clean` first.
+    /// The evaluated levels, `clean` first.
     pub fn levels(&self, instructions: &InstructionSet) -> Vec<String> {
         match (self.attacks.is_empty(), from_file(self.component())) {
             (false, _) => with_clean(&self.attacks),
@@ -120,11 +94,11 @@ impl PromptParts {
         }
     }
 
-    /// Puts the parts together.
+    /// Reads, draws and perturbs the parts.
     pub fn build(&self, chosen: &Chosen, seed: u64) -> Result<Built, Failure> {
         match self.component {
-            ComponentName::System if self.system.is_none() => return bad_input("--component system needs --system"),
-            ComponentName::Demonstrations if self.shots == 0 => {
+            Component::System if self.system.is_none() => return bad_input("--component system needs --system"),
+            Component::Demonstrations if self.shots == 0 => {
                 return bad_input("--component demonstrations needs --shots");
             }
             _ => {}
@@ -136,8 +110,8 @@ impl PromptParts {
         let levels = self.levels(&instructions);
         if let Some(system) = &self.system {
             around.system.insert(CLEAN.to_owned(), system.clone());
-            if self.component == ComponentName::System {
-                // One text for all tasks, so that the words of all of them are kept.
+            if self.component == Component::System {
+                // One text serves all tasks, so the label words of all of them are kept.
                 let all = label_words.values().flatten().cloned().collect();
                 let clean = [("system".to_owned(), vec![system.clone()])].into();
                 let sets = perturbed(&clean, &levels, &[("system".to_owned(), all)].into(), seed)?;
@@ -152,12 +126,14 @@ impl PromptParts {
             for task in &chosen.tasks {
                 let there = &chosen.shown[&task.name];
                 let evaluated = examples.entry(task.name.clone()).or_default();
-                let of_training = self.shots_from == ShotsFrom::Train;
-                // No example may be shown with its answer, in whichever file it stands.
+                let of_training = self.shots_from == Split::Train;
+                // An evaluated example must not be shown with its answer, even if it is also in the training file.
                 let candidates = if of_training { context::without_twins(there, evaluated) } else { there.clone() };
                 if candidates.len() < there.len() {
                     let (twins, name) = (there.len() - candidates.len(), printable(&task.name));
-                    eprintln!("coin: {name}: {twins} training rows are evaluated, too, and make no demonstrations");
+                    eprintln!(
+                        "coin: {name}: {twins} training rows are also evaluated and are not used as demonstrations"
+                    );
                 }
                 let (shown, taken) = context::demonstrations(task, &candidates, self.shots, seed).input()?;
                 if !of_training {
@@ -167,7 +143,7 @@ impl PromptParts {
             }
             let inputs = |shown: &Vec<Demonstration>| shown.iter().map(|shown| shown.input.clone()).collect::<Vec<_>>();
             let texts: Instructions = clean.iter().map(|(task, shown)| (task.clone(), inputs(shown))).collect();
-            let levels = if self.component == ComponentName::Demonstrations { &levels[..] } else { &[] };
+            let levels = if self.component == Component::Demonstrations { &levels[..] } else { &[] };
             for (level, tasks) in perturbed(&texts, levels, &label_words, seed)? {
                 for (task, inputs) in tasks {
                     let answers = clean[&task].iter().map(|shown| shown.answer.clone());
@@ -180,7 +156,7 @@ impl PromptParts {
     }
 }
 
-/// `clean` and, for every other one of `levels`, its texts under the attack of that name.
+/// The clean texts and, for each other level in `levels`, the texts perturbed by the attack of that name.
 fn perturbed(
     clean: &Instructions,
     levels: &[String],

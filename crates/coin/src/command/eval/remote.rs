@@ -1,15 +1,17 @@
-//! A model behind a server.
+//! Models behind a server.
 
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use coin::core::quote::cut;
 use coin::eval::openai::{Api, ApiKey, OpenAiError, OpenAiModel, OpenAiOptions, Prices, Turns, Usage};
+use serde::Serialize;
 
 use crate::failure::{Failure, OrFail, bad_input};
 
 /// The protocol of a server.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
 enum ApiName {
     /// `/completions`: the model continues the prompt's text.
     Completions,
@@ -17,70 +19,70 @@ enum ApiName {
     Chat,
 }
 
-/// How a server is asked.
+/// The options for a server.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "A model behind a server (OpenAI's protocols)")]
 pub struct RemoteArguments {
-    /// The server's address, such as `http://localhost:8000`; --model is then the name it knows the model by.
+    /// Address of the server, such as `http://localhost:8000`. --model is then the model's name on the server.
     #[arg(long, conflicts_with_all = ["adapter", "dtype", "quantize", "device", "batch_size", "representations"])]
     endpoint: Option<String>,
-    /// The protocol.
+    /// Protocol of the server.
     #[arg(long, value_enum, default_value_t = ApiName::Completions, requires = "endpoint")]
     api: ApiName,
-    /// Environment variable with the key. `OPENAI_API_KEY` is read without being named for api.openai.com only.
+    /// Environment variable that contains the key [default: `OPENAI_API_KEY` for api.openai.com, none for other servers].
     #[arg(long, value_name = "VARIABLE", requires = "endpoint")]
     key_env: Option<String>,
-    /// Sends everything as one message of the user, demonstrations too.
+    /// Sends the whole prompt, including demonstrations, as one user message.
     #[arg(long, requires = "endpoint")]
     one_turn: bool,
-    /// Ends chat messages in the response marker.
+    /// Appends the response marker to chat messages.
     #[arg(long, requires = "endpoint")]
     send_marker: bool,
-    /// Requests under way at a time.
+    /// Maximum number of concurrent requests.
     #[arg(long, default_value_t = 8, requires = "endpoint")]
     concurrency: usize,
-    /// Requests in any minute at most.
+    /// Maximum number of requests per minute.
     #[arg(long, requires = "endpoint")]
     requests_per_minute: Option<f64>,
-    /// Tokens in a minute at most, sent and written.
+    /// Maximum number of tokens per minute, sent and generated.
     #[arg(long, requires = "endpoint")]
     tokens_per_minute: Option<f64>,
-    /// Seconds that one attempt may take.
+    /// Time limit of one attempt, in seconds.
     #[arg(long, default_value_t = 120, requires = "endpoint")]
     timeout: u64,
-    /// How often a request is sent before the run gives up.
+    /// Maximum number of attempts per request; after that, the run fails.
     #[arg(long, default_value_t = 6, requires = "endpoint")]
     attempts: u32,
     /// Price of a million tokens sent.
     #[arg(long, requires_all = ["endpoint", "price_completion"])]
     price_prompt: Option<f64>,
-    /// Price of a million tokens written.
+    /// Price of a million generated tokens.
     #[arg(long, requires = "price_prompt")]
     price_completion: Option<f64>,
-    /// What this run may spend at most, in the unit of the prices.
+    /// Maximum cost of this run, in the unit of the prices.
     #[arg(long, requires = "price_prompt")]
     budget: Option<f64>,
-    /// A further member of each request, as NAME=JSON; `null` leaves one of ours out.
+    /// Sets a member of each request's JSON object; `null` removes it. Can be repeated.
     #[arg(long = "parameter", value_name = "NAME=JSON", requires = "endpoint")]
     parameters: Vec<String>,
 }
 
 impl RemoteArguments {
-    /// Whether a server is named.
+    /// True if a server is given.
     pub fn is_given(&self) -> bool {
         self.endpoint.is_some()
     }
 
-    /// Whether it is asked by chat messages.
+    /// True if the server is given and its protocol is chat.
     pub fn is_chat(&self) -> bool {
         self.is_given() && matches!(self.api, ApiName::Chat)
     }
 
-    /// How it is asked, for the settings of a run.
+    /// The form of the requests, for the settings of a run.
     pub fn request(&self) -> Option<serde_json::Value> {
         self.is_given().then(|| {
             serde_json::json!({
-                "api": format!("{:?}", self.api).to_lowercase(),
+                "api": self.api,
                 "one_turn": self.one_turn,
                 "send_marker": self.send_marker,
                 "parameters": self.parameters,
@@ -88,25 +90,25 @@ impl RemoteArguments {
         })
     }
 
-    /// The server's address, as it was given.
+    /// The given address of the server.
     pub fn endpoint(&self) -> Option<&str> {
         self.endpoint.as_deref()
     }
 
-    /// The model called `name` at the server, if one is named.
+    /// The model called `name` on the server, or `None` if no server is given.
     pub fn model(&self, name: &str) -> Result<Option<OpenAiModel>, Failure> {
         let Some(endpoint) = &self.endpoint else { return Ok(None) };
         let api = match self.api {
             ApiName::Completions => Api::Completions,
             ApiName::Chat => Api::Chat(if self.one_turn { Turns::One } else { Turns::Many }),
         };
-        // The whole host: others may begin alike.
+        // The whole host is compared, because another host may begin with this name.
         let host = endpoint.strip_prefix("https://").and_then(|rest| rest.split(['/', ':', '?', '#']).next());
         let theirs = host == Some("api.openai.com");
         let key = match &self.key_env {
             Some(variable) => match ApiKey::from_env(variable).input()? {
                 Some(key) => Some(key),
-                None => return bad_input(format!("--key-env {variable}: there is no such environment variable")),
+                None => return bad_input(format!("--key-env {variable}: the environment variable is not set")),
             },
             None if theirs => ApiKey::from_env(ApiKey::VARIABLE).input()?,
             None => None,
@@ -130,7 +132,7 @@ impl RemoteArguments {
                 return bad_input(format!("--parameter {shown}: expected NAME=JSON"));
             };
             let value = coin::core::json::from_str(value)
-                .map_err(|error| anyhow::anyhow!("--parameter {shown}: {error}; text needs quotes"));
+                .map_err(|error| anyhow::anyhow!("--parameter {shown}: {error}; a JSON string needs quotes"));
             if options.parameters.insert(name.to_owned(), value.input()?).is_some() {
                 return bad_input(format!("--parameter {shown}: `{}` is given twice", cut(name)));
             }
@@ -142,7 +144,7 @@ impl RemoteArguments {
     }
 }
 
-/// The argument that sets the field `option` of the library.
+/// The argument that sets the library's field `option`.
 fn argument(option: &str) -> String {
     match option {
         "key" => "the key (--key-env)".to_owned(),
@@ -154,15 +156,15 @@ fn argument(option: &str) -> String {
     }
 }
 
-/// What was used, as a line.
+/// The usage as one line.
 pub fn describe(usage: &Usage) -> String {
     let Usage { requests, retries, prompt_tokens, completion_tokens, uncounted, cost, .. } = usage;
     let uncounted = match uncounted {
         0 => String::new(),
-        count => format!(" with {count} requests of unknown use at their most"),
+        count => format!(" (including the maximum for {count} requests of unknown usage)"),
     };
     let cost = cost.map_or(String::new(), |cost| format!(", cost {cost:.4}{uncounted}"));
     format!(
-        "{requests} requests, {retries} of them again; {prompt_tokens} tokens sent, {completion_tokens} written{cost}"
+        "{requests} requests, {retries} of them retries; {prompt_tokens} tokens sent, {completion_tokens} generated{cost}"
     )
 }

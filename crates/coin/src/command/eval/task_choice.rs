@@ -1,4 +1,4 @@
-//! Which tasks are evaluated, and their examples.
+//! The evaluated tasks and their examples.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,44 +13,44 @@ use crate::command::model_arguments::data_folder;
 use crate::command::pairs::say_skipped;
 use crate::failure::{Failure, OrFail, bad_input};
 
-/// Tasks of GLUE, and tasks of the user's own.
+/// The options for GLUE tasks and custom tasks.
 #[derive(Debug, Args)]
 pub struct TaskChoice {
-    /// GLUE folder, DIR/{CoLA,SST-2,..}/dev.tsv and other forms, or a data set on the hub, such as `nyu-mll/glue`.
+    /// GLUE folder with DIR/{CoLA,SST-2,..}/dev.tsv or another supported form, or a data set on the hub, such as `nyu-mll/glue`.
     #[arg(long)]
     glue: Option<String>,
-    /// Tasks of GLUE, comma separated; all ten where absent.
+    /// GLUE tasks, comma separated [default: all ten].
     #[arg(long, value_delimiter = ',', requires = "glue")]
     tasks: Vec<String>,
-    /// A task of your own: a TOML file with its definition and the place of its examples. May be given more than once.
+    /// TOML file that defines a custom task and names its data files. Can be repeated.
     #[arg(long = "task-file", value_name = "FILE")]
     task_files: Vec<PathBuf>,
-    /// Reports tasks of GLUE whose files are absent instead of failing.
+    /// Reports and leaves out GLUE tasks with missing files instead of failing.
     #[arg(long)]
     allow_missing: bool,
-    /// Leaves out rows of the data that cannot be read and counts them, instead of refusing the file.
+    /// Leaves out and counts data rows that cannot be read, instead of refusing the file.
     #[arg(long)]
     skip_bad: bool,
 }
 
 /// Tasks with their examples.
 pub struct Chosen {
-    /// The tasks, in the order in which they are run.
+    /// The tasks, in the order of evaluation.
     pub tasks: Vec<Task>,
-    /// The examples that are evaluated, by task.
+    /// The evaluated examples by task.
     pub examples: BTreeMap<String, Vec<Instance>>,
-    /// The examples that demonstrations are drawn from, by task, where demonstrations are asked for.
+    /// The examples that demonstrations are drawn from, by task. Empty without demonstrations.
     pub shown: BTreeMap<String, Vec<Instance>>,
-    /// The GLUE folder, as it was given.
+    /// The given GLUE folder or data set.
     pub glue: Option<String>,
-    /// The files of the user's own tasks.
+    /// The files of the custom tasks.
     pub task_files: Vec<PathBuf>,
-    /// How many rows of the evaluated split were left out, by task, where any were.
+    /// Number of rows of the evaluated split that were left out, by task. Tasks without such rows are omitted.
     pub skipped: BTreeMap<String, usize>,
 }
 
 impl Chosen {
-    /// Tells which rows of `task` were left out; those of the evaluated split are kept for the summary too.
+    /// Prints the rows of `task` that were left out, and counts those of the evaluated split for the summary.
     fn note_skipped(&mut self, task: &str, split: Split, report: &ReadReport) {
         say_skipped(task, report);
         if split == Split::Validation && report.skipped_count > 0 {
@@ -60,10 +60,10 @@ impl Chosen {
 }
 
 impl TaskChoice {
-    /// Reads the examples, and those of the split `shots_from` for demonstrations.
+    /// Reads the evaluated examples, and the examples of the split `shots_from` for demonstrations.
     pub fn read(&self, offline: bool, shots_from: Option<Split>) -> Result<Chosen, Failure> {
         if self.glue.is_none() && self.task_files.is_empty() {
-            return bad_input("--glue or --task-file is needed: they say what is evaluated");
+            return bad_input("--glue or --task-file is required: they name the tasks to evaluate");
         }
         let mut chosen = Chosen {
             tasks: Vec::new(),
@@ -81,7 +81,7 @@ impl TaskChoice {
             let name = file.task.name.clone();
             if chosen.examples.contains_key(&name) {
                 let (path, name) = (path.display(), cut(&name));
-                return bad_input(format!("--task-file {path}: there is a task `{name}` already"));
+                return bad_input(format!("--task-file {path}: there is already a task called `{name}`"));
             }
             let (examples, report) = file.instances_with(Split::Validation, &self.options()).input()?;
             chosen.note_skipped(&name, Split::Validation, &report);
@@ -126,7 +126,7 @@ impl TaskChoice {
                     chosen.note_skipped(&name, Split::Validation, &report);
                     if let Some(split) = shots_from {
                         let shown = glue::read_with(&data, &name, split, &self.options());
-                        let hint = "demonstrations come from the training split; --shots-from validation takes others";
+                        let hint = "demonstrations are drawn from the training split, or with --shots-from validation from the other";
                         let (shown, report) = shown.map_err(|error| anyhow::Error::new(error).context(hint)).input()?;
                         if split != Split::Validation {
                             chosen.note_skipped(&name, split, &report);

@@ -10,11 +10,13 @@ use clap::Args;
 use coin::data::Task;
 use coin::data::glue::{self, Split};
 use coin::eval::{LanguageModel, TaskAccuracy};
+use coin::model::{FloatType, Quantization};
 use coin::model_folder;
 use coin::perturb::search::{Search, SearchPlan, SearchRecord, SearchedSet, Step, json_lines, search_set};
 use coin::perturb::{Attack, Instructions, LabelWords, files};
 
-use crate::command::model_arguments::{FloatName, ModelArguments, QuantizationName, data_folder, warn};
+use crate::command::choice::{choices, name};
+use crate::command::model_arguments::{ModelArguments, data_folder, warn};
 use crate::failure::{Failure, OrFail, bad_input};
 use crate::progress;
 
@@ -29,11 +31,11 @@ pub struct SearchArguments {
     #[arg(long, requires = "model")]
     adapter: Option<String>,
     /// Number type of weights and activations.
-    #[arg(long, value_enum, default_value_t = FloatName::F32)]
-    dtype: FloatName,
+    #[arg(long, value_parser = choices::<FloatType>(), default_value = name(FloatType::F32))]
+    dtype: FloatType,
     /// Packs the linear layers' weights.
-    #[arg(long, value_enum, requires = "model")]
-    quantize: Option<QuantizationName>,
+    #[arg(long, value_parser = choices::<Quantization>(), requires = "model")]
+    quantize: Option<Quantization>,
     /// Device to compute on.
     #[arg(long, default_value = "cpu")]
     device: String,
