@@ -6,11 +6,8 @@ use std::process::{Command, Output};
 
 /// The binary of the command that is tested.
 ///
-/// Cargo gives its path to the integration tests of the package `coin` only, so each test file defines
-///
-/// ```ignore
-/// const COIN: Coin = Coin::at(env!("CARGO_BIN_EXE_coin"));
-/// ```
+/// Cargo gives its path only to the integration tests of the package `coin`, so each test file defines
+/// `const COIN: Coin = Coin::at(env!("CARGO_BIN_EXE_coin"));`.
 #[derive(Debug, Clone, Copy)]
 pub struct Coin(&'static str);
 
@@ -32,19 +29,25 @@ impl Coin {
         command
     }
 
-    /// As [`printed`], with these arguments.
+    /// Calls [`succeeded`] with these arguments.
     #[track_caller]
-    pub fn printed(self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> String {
-        printed(&mut self.command(arguments))
+    pub fn succeeded(self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) {
+        succeeded(&mut self.command(arguments));
     }
 
-    /// As [`told`], with these arguments.
+    /// Calls [`stdout_of`] with these arguments.
     #[track_caller]
-    pub fn told(self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> String {
-        told(&mut self.command(arguments))
+    pub fn stdout(self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> String {
+        stdout_of(&mut self.command(arguments))
     }
 
-    /// As [`refused`], with these arguments.
+    /// Calls [`stderr_of`] with these arguments.
+    #[track_caller]
+    pub fn stderr(self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> String {
+        stderr_of(&mut self.command(arguments))
+    }
+
+    /// Calls [`refused`] with these arguments.
     #[track_caller]
     pub fn refused(self, arguments: impl IntoIterator<Item: AsRef<OsStr>>, words: &[&str]) -> String {
         refused(&mut self.command(arguments), words)
@@ -64,13 +67,13 @@ pub fn succeeded(command: &mut Command) -> Output {
 
 /// Standard output of a command that must succeed; see [`succeeded`].
 #[track_caller]
-pub fn printed(command: &mut Command) -> String {
+pub fn stdout_of(command: &mut Command) -> String {
     stdout(&succeeded(command))
 }
 
 /// Standard error of a command that must succeed; see [`succeeded`].
 #[track_caller]
-pub fn told(command: &mut Command) -> String {
+pub fn stderr_of(command: &mut Command) -> String {
     stderr(&succeeded(command))
 }
 
