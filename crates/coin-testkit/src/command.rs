@@ -77,28 +77,43 @@ pub fn stderr_of(command: &mut Command) -> String {
     stderr(&succeeded(command))
 }
 
-/// Runs a command that must fail with this exit code, an empty standard output, and a single line on standard error that contains
-/// all `words`. Returns the line.
+/// Runs a command that must fail with this exit code and a single line on standard error that contains all `words`. Returns the
+/// line.
 ///
 /// # Panics
 /// If it does something else; the message contains its standard error.
 #[track_caller]
 pub fn failed(command: &mut Command, code: i32, words: &[&str]) -> String {
-    let output = run(command);
-    let message = stderr(&output).trim().to_owned();
-    assert_eq!(output.status.code(), Some(code), "{command:?}: {message}");
-    assert_eq!(stdout(&output), "", "{command:?}: standard output");
-    for word in words {
-        assert!(message.contains(word), "{command:?}: `{word}` is not in: {message}");
-    }
+    let message = stderr(&failure(command, code, words)).trim().to_owned();
     assert_eq!(message.lines().count(), 1, "{command:?}: {message}");
     message
 }
 
-/// Runs a command that must refuse its input: [`failed`] with exit code 2.
+/// Runs a command that must refuse its input: [`failed`] with exit code 2, and nothing on standard output.
 #[track_caller]
 pub fn refused(command: &mut Command, words: &[&str]) -> String {
-    failed(command, 2, words)
+    let output = failure(command, 2, words);
+    let message = stderr(&output).trim().to_owned();
+    assert_eq!((message.lines().count(), stdout(&output)), (1, String::new()), "{command:?}: {message}");
+    message
+}
+
+/// As [`refused`], for a command that prints notes about its input before it refuses it.
+#[track_caller]
+pub fn refused_after_notes(command: &mut Command, words: &[&str]) -> String {
+    stderr(&failure(command, 2, words))
+}
+
+/// Runs a command that must fail with this exit code and all `words` on standard error.
+#[track_caller]
+fn failure(command: &mut Command, code: i32, words: &[&str]) -> Output {
+    let output = run(command);
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(code), "{command:?}: {message}");
+    for word in words {
+        assert!(message.contains(word), "{command:?}: `{word}` is not in: {message}");
+    }
+    output
 }
 
 #[track_caller]

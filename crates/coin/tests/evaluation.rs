@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use coin::demo::World;
 use coin::eval::{Record, Summary, ledger};
-use coin_testkit::{Coin, demo_base, refused, stderr_of, succeeded, text, write_cola};
+use coin_testkit::{Coin, demo_base, refused, refused_after_notes, stderr_of, succeeded, text, write_cola};
 
 const COIN: Coin = Coin::at(env!("CARGO_BIN_EXE_coin"));
 
@@ -199,13 +199,13 @@ fn no_example_is_shown_its_own_answer_and_instructions_place_the_input() {
     for sentence in dev.lines().map(|line| line.split('\t').nth(3).unwrap()) {
         assert_eq!(texts.matches(&format!("Sentence: {sentence} Is it")).count(), 1, "{sentence}");
     }
-    refused(&mut with(&["--shots", "3"], &dir.path().join("x")), &["3 demonstrations of 2 examples"]);
+    refused_after_notes(&mut with(&["--shots", "3"], &dir.path().join("x")), &["3 demonstrations of 2 examples"]);
 
     set("Judge {sentence}, {premise}: ");
     let words = ["level `clean`", "task `cola`", "{premise}", "{content}, {sentence}"];
     refused(&mut with(&[], &dir.path().join("x")), &words);
     set("Judge {sentence}: ");
-    refused(&mut with(&["--shots", "1"], &dir.path().join("x")), &["places the field {sentence}"]);
+    refused_after_notes(&mut with(&["--shots", "1"], &dir.path().join("x")), &["places the field {sentence}"]);
 
     // The twin of a demonstration is not evaluated.
     set("Judge: ");
