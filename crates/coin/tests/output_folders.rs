@@ -81,7 +81,7 @@ fn a_folder_that_is_not_this_programs_is_refused_and_stays_as_it_is() {
                 }
             }
             let before = content(&out);
-            failed(&mut command(&out), 2, &["--out", "foreign", name, "this program did not make that folder"]);
+            failed(&mut command(&out), 2, &["--out", "foreign", name, "was not created by this program"]);
             assert_eq!(content(&out), before, "{name}");
             std::fs::remove_dir_all(&out).unwrap();
         }
@@ -105,7 +105,7 @@ fn a_folder_that_is_not_this_programs_is_refused_and_stays_as_it_is() {
     std::fs::create_dir_all(demo.join("coin/adapter")).unwrap();
     std::fs::write(demo.join(MARKER), "").unwrap();
     let before = content(&demo);
-    failed(&mut coin(&["demo", "--out", text(&demo)]), 2, &["demo/coin holds adapter"]);
+    failed(&mut coin(&["demo", "--out", text(&demo)]), 2, &["demo/coin contains adapter"]);
     assert_eq!(content(&demo), before);
 }
 
@@ -131,7 +131,7 @@ fn two_processes_do_not_write_to_one_folder() {
     succeeded(&mut eval(&glue, &out));
     let before = content(&out);
     let held = OutputFolder::claim(&out, &[]).unwrap();
-    let words = ["out", "another process writes to this folder"];
+    let words = ["out", "another process is writing to this folder"];
     failed(&mut eval(&glue, &out), 2, &words);
     failed(&mut coin(&["score", text(&out), "--intervals", "0", "--out", text(&out)]), 2, &words);
     failed(&mut coin(&["demo", "--steps", "1", "--out", text(&out)]), 2, &words);
