@@ -6,11 +6,8 @@ use std::process::{Command, Output};
 
 /// The binary of the command that is tested.
 ///
-/// Cargo gives its path to the integration tests of the package `coin` only, so each test file defines
-///
-/// ```ignore
-/// const COIN: Coin = Coin::at(env!("CARGO_BIN_EXE_coin"));
-/// ```
+/// Cargo gives its path only to the integration tests of the package `coin`, so each test file defines
+/// `const COIN: Coin = Coin::at(env!("CARGO_BIN_EXE_coin"));`.
 #[derive(Debug, Clone, Copy)]
 pub struct Coin(&'static str);
 
@@ -32,19 +29,25 @@ impl Coin {
         command
     }
 
-    /// As [`printed`], with these arguments.
+    /// Calls [`succeeded`] with these arguments.
     #[track_caller]
-    pub fn printed(self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> String {
-        printed(&mut self.command(arguments))
+    pub fn succeeded(self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) {
+        succeeded(&mut self.command(arguments));
     }
 
-    /// As [`told`], with these arguments.
+    /// Calls [`stdout_of`] with these arguments.
     #[track_caller]
-    pub fn told(self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> String {
-        told(&mut self.command(arguments))
+    pub fn stdout(self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> String {
+        stdout_of(&mut self.command(arguments))
     }
 
-    /// As [`refused`], with these arguments.
+    /// Calls [`stderr_of`] with these arguments.
+    #[track_caller]
+    pub fn stderr(self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> String {
+        stderr_of(&mut self.command(arguments))
+    }
+
+    /// Calls [`refused`] with these arguments.
     #[track_caller]
     pub fn refused(self, arguments: impl IntoIterator<Item: AsRef<OsStr>>, words: &[&str]) -> String {
         refused(&mut self.command(arguments), words)
@@ -64,38 +67,53 @@ pub fn succeeded(command: &mut Command) -> Output {
 
 /// Standard output of a command that must succeed; see [`succeeded`].
 #[track_caller]
-pub fn printed(command: &mut Command) -> String {
+pub fn stdout_of(command: &mut Command) -> String {
     stdout(&succeeded(command))
 }
 
 /// Standard error of a command that must succeed; see [`succeeded`].
 #[track_caller]
-pub fn told(command: &mut Command) -> String {
+pub fn stderr_of(command: &mut Command) -> String {
     stderr(&succeeded(command))
 }
 
-/// Runs a command that must fail with this exit code, an empty standard output, and a single line on standard error that contains
-/// all `words`. Returns the line.
+/// Runs a command that must fail with this exit code and a single line on standard error that contains all `words`. Returns the
+/// line.
 ///
 /// # Panics
 /// If it does something else; the message contains its standard error.
 #[track_caller]
 pub fn failed(command: &mut Command, code: i32, words: &[&str]) -> String {
-    let output = run(command);
-    let message = stderr(&output).trim().to_owned();
-    assert_eq!(output.status.code(), Some(code), "{command:?}: {message}");
-    assert_eq!(stdout(&output), "", "{command:?}: standard output");
-    for word in words {
-        assert!(message.contains(word), "{command:?}: `{word}` is not in: {message}");
-    }
+    let message = stderr(&failure(command, code, words)).trim().to_owned();
     assert_eq!(message.lines().count(), 1, "{command:?}: {message}");
     message
 }
 
-/// Runs a command that must refuse its input: [`failed`] with exit code 2.
+/// Runs a command that must refuse its input: [`failed`] with exit code 2, and nothing on standard output.
 #[track_caller]
 pub fn refused(command: &mut Command, words: &[&str]) -> String {
-    failed(command, 2, words)
+    let output = failure(command, 2, words);
+    let message = stderr(&output).trim().to_owned();
+    assert_eq!((message.lines().count(), stdout(&output)), (1, String::new()), "{command:?}: {message}");
+    message
+}
+
+/// As [`refused`], for a command that prints notes about its input before it refuses it.
+#[track_caller]
+pub fn refused_after_notes(command: &mut Command, words: &[&str]) -> String {
+    stderr(&failure(command, 2, words))
+}
+
+/// Runs a command that must fail with this exit code and all `words` on standard error.
+#[track_caller]
+fn failure(command: &mut Command, code: i32, words: &[&str]) -> Output {
+    let output = run(command);
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(code), "{command:?}: {message}");
+    for word in words {
+        assert!(message.contains(word), "{command:?}: `{word}` is not in: {message}");
+    }
+    output
 }
 
 #[track_caller]

@@ -6,6 +6,6 @@ mod command;
 mod material;
 mod test_data;
 
-pub use command::{Coin, failed, printed, refused, stderr, stdout, succeeded, text, told};
+pub use command::{Coin, failed, refused, refused_after_notes, stderr, stderr_of, stdout, stdout_of, succeeded, text};
 pub use material::{demo_base, demo_base_copy, write_cola};
 pub use test_data::{test_data, test_folder};

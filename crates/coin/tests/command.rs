@@ -80,7 +80,7 @@ fn a_perturbed_set_has_audit_and_recipe_and_is_reproducible() {
     let run = |name: &str| {
         let out = dir.path().join(name);
         let attacks = "deepwordbug,textfooler,checklist,semantic";
-        COIN.printed(["perturb", "--attack", attacks, "--input", text(&input), "--seed", "7", "--out", text(&out)]);
+        COIN.succeeded(["perturb", "--attack", attacks, "--input", text(&input), "--seed", "7", "--out", text(&out)]);
         std::fs::read_to_string(out).unwrap()
     };
     let first = run("a.json");
@@ -94,7 +94,7 @@ fn a_perturbed_set_has_audit_and_recipe_and_is_reproducible() {
     assert!(dir.path().join("a.json.audit.jsonl").exists() && dir.path().join("a.json.recipe.json").exists());
 
     let set = dir.path().join("a.json");
-    assert!(COIN.printed(&["perturb", "--verify", text(&set)]).contains("unchanged since it was written, with seed 7"));
+    assert!(COIN.stdout(&["perturb", "--verify", text(&set)]).contains("unchanged since it was written, with seed 7"));
     std::fs::write(&set, first.replacen("cceptable", "cceptabel", 1)).unwrap();
     COIN.refused(&["perturb", "--verify", text(&set)], &["a.json", "changed after it was written"]);
 
@@ -104,7 +104,7 @@ fn a_perturbed_set_has_audit_and_recipe_and_is_reproducible() {
     let mild = dir.path().join("mild.json");
     let severity = ["--attack", "textfooler", "--budget", "1words", "--component", "system"];
     let files = ["--input", text(&input), "--out", text(&mild)];
-    let table = COIN.printed(&[&["perturb"], &severity[..], &files[..]].concat());
+    let table = COIN.stdout(&[&["perturb"], &severity[..], &files[..]].concat());
     assert!(table.contains("textfooler") && table.contains("1 of 1"), "{table}");
     let audit = json(dir.path().join("mild.json.audit.jsonl"));
     assert_eq!(audit["words_changed"], 1);
@@ -129,7 +129,7 @@ fn a_search_hurts_the_model_it_is_aimed_at() {
     write_cola(dir.path(), "dev.tsv", rows);
     let command = ["perturb", "--attack", "deepwordbug,checklist", "--input", text(&input), "--out", text(&out)];
     let search = ["--model", text(&base), "--glue", text(dir.path()), "--queries", "12"];
-    let table = COIN.printed(&[&command[..], &search[..]].concat());
+    let table = COIN.stdout(&[&command[..], &search[..]].concat());
     assert!(table.contains("checklist cola 1: ") && table.contains("after 12 queries"), "{table}");
     let log = std::fs::read_to_string(dir.path().join("searched.json.search.jsonl")).unwrap();
     let scores: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -142,7 +142,7 @@ fn a_search_hurts_the_model_it_is_aimed_at() {
     let kept = set["checklist"]["cola"][0].as_str().unwrap();
     let line = scores.iter().find(|line| line["candidate"] == kept).unwrap();
     assert_eq!(line["score"].as_f64(), Some(lowest));
-    assert!(COIN.printed(&["perturb", "--verify", text(&out)]).contains("unchanged since it was written"));
+    assert!(COIN.stdout(&["perturb", "--verify", text(&out)]).contains("unchanged since it was written"));
     COIN.refused(&[&command[..], &["--model", text(&base)]].concat(), &["--glue"]);
 }
 
@@ -150,7 +150,7 @@ fn a_search_hurts_the_model_it_is_aimed_at() {
 fn a_short_demo_writes_all_its_results() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("demo");
-    let table = COIN.printed(["demo", "--out", text(&out), "--steps", "2", "--samples", "2"]);
+    let table = COIN.stdout(["demo", "--out", text(&out), "--steps", "2", "--samples", "2"]);
     let summary = json(out.join("summary.json"));
     assert_eq!((summary["schema"].as_str(), summary["version"].as_u64()), (Some("coin.summary"), Some(2)));
     let names: Vec<_> = summary["runs"].as_array().unwrap().iter().map(|run| run["name"].as_str().unwrap()).collect();
@@ -168,17 +168,17 @@ fn a_short_demo_writes_all_its_results() {
     }
     // Scoring the ledger gives the same numbers.
     let scored = dir.path().join("scored");
-    COIN.printed(["score", text(&out.join("coin/ledger.jsonl")), "--name", "coin", "--out", text(&scored)]);
+    COIN.succeeded(["score", text(&out.join("coin/ledger.jsonl")), "--name", "coin", "--out", text(&scored)]);
     let again = json(scored.join("summary.json"));
     assert_eq!(again["runs"][0], summary["runs"][2]);
     let report = dir.path().join("report.md");
-    COIN.printed(["report", text(&out), "--out", text(&report)]);
+    COIN.succeeded(["report", text(&out), "--out", text(&report)]);
     let page = std::fs::read_to_string(report).unwrap();
     assert!(page.contains("## By perturbation level") && page.contains("## Losses at the last step"), "{page}");
     // Training runs alone have learning curves.
     let report = dir.path().join("curves.html");
     let runs = [out.join("cit"), out.join("coin")];
-    COIN.printed(["report", text(&runs[0]), text(&runs[1]), "--out", text(&report)]);
+    COIN.succeeded(["report", text(&runs[0]), text(&runs[1]), "--out", text(&report)]);
     let page = std::fs::read_to_string(report).unwrap();
     assert!(page.contains("Learning curves") && page.matches("<polyline").count() == 10, "{page}");
 }
@@ -249,7 +249,7 @@ fn data_that_is_only_on_the_hub_is_not_fetched_offline() {
     let build =
         ["pairs", "build", "--data", "some-org/some-data", "--tasks", "cola", "--pairs", "4", "--out", text(&out)];
     succeeded(&mut offline(cache.path(), &build));
-    COIN.printed(["pairs", "check", text(&out)]);
+    COIN.succeeded(["pairs", "check", text(&out)]);
 }
 
 #[test]
@@ -261,11 +261,11 @@ fn pairs_are_checked_and_shown() {
     let head = "original_instruction,paraphrased_instruction,targets,task_name,keyword_data\n";
     let good = [row("Is it fine", "acceptable"), row("Was it fine", "unacceptable")].concat();
     std::fs::write(&file, format!("{head}{good}")).unwrap();
-    let report: Value = serde_json::from_str(&COIN.printed(&["pairs", "check", text(&file), "--json"])).unwrap();
+    let report: Value = serde_json::from_str(&COIN.stdout(&["pairs", "check", text(&file), "--json"])).unwrap();
     assert_eq!((report["pairs"].as_u64(), report["longest"].as_u64()), (Some(2), Some(30)));
-    let shown = COIN.printed(&["pairs", "inspect", text(&file), "--model", text(&base), "--count", "1"]);
+    let shown = COIN.stdout(&["pairs", "inspect", text(&file), "--model", text(&base), "--count", "1"]);
     assert!(shown.contains("pair 1, original") && shown.contains("x -100") && !shown.contains('\u{1b}'), "{shown}");
-    let line = COIN.printed(&["pairs", "inspect", text(&file), "--model", text(&base), "--count", "1", "--json"]);
+    let line = COIN.stdout(&["pairs", "inspect", text(&file), "--model", text(&base), "--count", "1", "--json"]);
     let token: Value = serde_json::from_str(line.lines().next().unwrap()).unwrap();
     let (ids, labels) = (token["ids"].as_array().unwrap(), token["labels"].as_array().unwrap());
     assert_eq!((ids.len(), labels[0].as_i64()), (labels.len(), Some(-100)));
@@ -294,8 +294,8 @@ fn pairs_of_one_instance_stay_on_one_side_of_the_split() {
     write_cola(&dir.path().join("glue"), "train.tsv", rows.iter().map(|row| (row.label, &row.fields["sentence"])));
     let (data, file) = (dir.path().join("glue"), dir.path().join("pairs.jsonl"));
     let build = ["pairs", "build", "--data", text(&data), "--tasks", "cola", "--pairs", "160", "--paraphrases", "2"];
-    COIN.printed(&[&build[..], &["--out", text(&file)]].concat());
-    let check = COIN.printed(&["pairs", "check", text(&file), "--validation-pairs", "40", "--json"]);
+    COIN.succeeded(&[&build[..], &["--out", text(&file)]].concat());
+    let check = COIN.stdout(&["pairs", "check", text(&file), "--validation-pairs", "40", "--json"]);
     let held = &serde_json::from_str::<Value>(&check).unwrap()["held_out"];
     assert!(held["leaking"].as_u64().unwrap() > 10, "{held}");
     assert_eq!(
@@ -312,7 +312,7 @@ fn pairs_of_one_instance_stay_on_one_side_of_the_split() {
     );
     std::fs::write(&run, settings).unwrap();
     let warned = |preset: &str| {
-        COIN.told(["train", "--config", text(&run), "--dry-run", "--set", &format!("train.preset={preset}")])
+        COIN.stderr(["train", "--config", text(&run), "--dry-run", "--set", &format!("train.preset={preset}")])
     };
     let leaking = format!(
         "{} of 40 held-out pairs are of instances that are trained on, so their loss is too low",
@@ -335,7 +335,7 @@ fn append_eos_trains_on_the_end_of_the_answer() {
     std::fs::write(&file, [pair("Is it fine", "acceptable"), pair("Was it fine", "unacceptable")].concat()).unwrap();
     let inspect = |more: &[&str]| -> Value {
         let all = ["pairs", "inspect", text(&file), "--model", text(&base), "--json"];
-        serde_json::from_str(COIN.printed(&[&all[..], more].concat()).lines().next().unwrap()).unwrap()
+        serde_json::from_str(COIN.stdout(&[&all[..], more].concat()).lines().next().unwrap()).unwrap()
     };
     let (plain, ending) = (inspect(&[]), inspect(&["--append-eos"]));
     let list = |row: &Value, key: &str| row[key].as_array().unwrap().clone();
@@ -384,16 +384,16 @@ fn a_merged_model_answers_as_the_model_with_its_adapter() {
         pairs.display()
     );
     std::fs::write(&config, toml).unwrap();
-    COIN.printed(&["train", "--config", text(&config)]);
+    COIN.succeeded(&["train", "--config", text(&config)]);
     let adapter = run.join("adapter");
     let merged = dir.path().join("merged");
     let report =
-        COIN.printed(&["model", "merge", "--model", text(&base), "--adapter", text(&adapter), "--out", text(&merged)]);
+        COIN.stdout(&["model", "merge", "--model", text(&base), "--adapter", text(&adapter), "--out", text(&merged)]);
     assert!(report.contains("largest difference of a logit"), "{report}");
     let generate = |more: &[&str]| {
         let prompt =
             ["model", "generate", "--prompt", "Is this sentence fine? the dog sleeps", "--max-new-tokens", "9"];
-        COIN.printed(&[&prompt, more].concat())
+        COIN.stdout(&[&prompt, more].concat())
     };
     let with_adapter = generate(&["--model", text(&base), "--adapter", text(&adapter)]);
     assert_eq!(generate(&["--model", text(&merged)]), with_adapter);
@@ -405,7 +405,7 @@ fn a_merged_model_answers_as_the_model_with_its_adapter() {
     let drawn = |seed: &str| generate(&["--model", text(&base), "--temperature", "3", "--top-k", "40", "--seed", seed]);
     assert_eq!(drawn("1"), drawn("1"));
     assert_ne!(drawn("1"), drawn("2"));
-    let info = COIN.printed(&["model", "info", text(&merged)]);
+    let info = COIN.stdout(&["model", "info", text(&merged)]);
     assert!(info.contains("`<s>` before a text") && info.contains("in int4"), "{info}");
 }
 

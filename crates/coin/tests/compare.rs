@@ -15,7 +15,7 @@ fn compare(arguments: &[&str]) -> Command {
 }
 
 fn printed(arguments: &[&str]) -> String {
-    coin_testkit::printed(&mut compare(arguments))
+    coin_testkit::stdout_of(&mut compare(arguments))
 }
 
 const FIRST: &str = "Is this sentence acceptable or unacceptable? ";

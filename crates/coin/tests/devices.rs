@@ -33,7 +33,7 @@ fn the_list_shows_backends_and_devices() {
         let devices = backend["devices"].as_array().unwrap();
         assert_eq!(devices.is_empty(), backend["why_none"].is_string(), "{backend}");
     }
-    let text = COIN.printed(["devices"]);
+    let text = COIN.stdout(["devices"]);
     for backend in backends {
         let name = backend["backend"].as_str().unwrap();
         let state = match backend["in_this_build"].as_bool().unwrap() {

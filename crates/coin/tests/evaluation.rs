@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use coin::demo::World;
 use coin::eval::{Ledger, Record, Summary};
-use coin_testkit::{Coin, demo_base, refused, text, told, write_cola};
+use coin_testkit::{Coin, demo_base, refused, refused_after_notes, stderr_of, succeeded, text, write_cola};
 
 const COIN: Coin = Coin::at(env!("CARGO_BIN_EXE_coin"));
 
@@ -44,7 +44,7 @@ fn killed_at_any_moment_it_loses_and_repeats_nothing() {
     let more = ["--batch-size", "8"];
     let whole = dir.path().join("whole");
     let start = Instant::now();
-    told(&mut eval(&glue, &whole, &more));
+    succeeded(&mut eval(&glue, &whole, &more));
     let takes = start.elapsed();
     let whole = by_place(Ledger::read(whole.join("ledger.jsonl")).unwrap());
 
@@ -73,7 +73,7 @@ fn killed_at_any_moment_it_loses_and_repeats_nothing() {
             false => kills += 1,
         }
     }
-    told(&mut eval(&glue, &out, &more));
+    succeeded(&mut eval(&glue, &out, &more));
     println!("50 kills, {finished} evaluations finished between them");
     let records = by_place(Ledger::read(out.join("ledger.jsonl")).unwrap());
     assert_eq!(records.len(), whole.len());
@@ -91,18 +91,18 @@ fn killed_at_any_moment_it_loses_and_repeats_nothing() {
 fn a_ledger_of_other_settings_is_refused_and_a_fresh_start_takes_its_place() {
     let dir = tempfile::tempdir().unwrap();
     let (glue, out) = (glue(dir.path(), 4), dir.path().join("out"));
-    told(&mut eval(&glue, &out, &["--attacks", "clean"]));
-    assert!(told(&mut eval(&glue, &out, &["--attacks", "clean"])).contains("24 answers are in"));
+    succeeded(&mut eval(&glue, &out, &["--attacks", "clean"]));
+    assert!(stderr_of(&mut eval(&glue, &out, &["--attacks", "clean"])).contains("24 answers are in"));
     refused(
         &mut eval(&glue, &out, &["--attacks", "clean", "--full-decode"]),
         &["ledger.jsonl", "other settings", "--fresh"],
     );
-    told(&mut eval(&glue, &out, &["--attacks", "clean", "--full-decode", "--fresh"]));
+    succeeded(&mut eval(&glue, &out, &["--attacks", "clean", "--full-decode", "--fresh"]));
     assert_eq!(Ledger::read(out.join("ledger.jsonl")).unwrap().len(), 24);
     let mut torn = std::fs::read(out.join("ledger.jsonl")).unwrap();
     torn.extend_from_slice(b"{\"key\": \"");
     std::fs::write(out.join("ledger.jsonl"), torn).unwrap();
-    told(&mut eval(&glue, &out, &["--attacks", "clean", "--full-decode"]));
+    succeeded(&mut eval(&glue, &out, &["--attacks", "clean", "--full-decode"]));
     assert!(std::fs::read(out.join("ledger.jsonl")).unwrap().ends_with(b"}\n"));
 }
 
@@ -130,8 +130,8 @@ fn a_custom_task_needs_no_code() {
         command.arg("--out").arg(dir.path().join(out)).args(more);
         command
     };
-    told(&mut command("generated", &[]));
-    told(&mut command("scored", &["--scorer", "likelihood"]));
+    succeeded(&mut command("generated", &[]));
+    succeeded(&mut command("scored", &["--scorer", "likelihood"]));
     let summary = Summary::read(dir.path().join("scored/summary.json")).unwrap();
     let cell = summary.runs[0].task("topic", "noisy").unwrap();
     assert_eq!((cell.group.as_str(), cell.examples, cell.measures.unparsable), ("topic", 3, 0.0));
@@ -158,7 +158,7 @@ fn system_text_and_demonstrations_are_evaluated_components() {
         std::fs::read_to_string(path).unwrap()
     };
     let out = dir.path().join("system");
-    told(&mut eval(&glue, &out, &["--system", "Answer every question carefully.", "--component", "system"]));
+    succeeded(&mut eval(&glue, &out, &["--system", "Answer every question carefully.", "--component", "system"]));
     assert!(input_of(&out, "clean", 0).contains("Answer every question carefully."));
     let changed = input_of(&out, "deepwordbug", 0);
     assert!(!changed.contains("Answer every question carefully.") && changed.contains("acceptable"));
@@ -166,7 +166,7 @@ fn system_text_and_demonstrations_are_evaluated_components() {
 
     let out = dir.path().join("shots");
     let more = ["--shots", "2", "--component", "demonstrations", "--attacks", "deepwordbug"];
-    told(&mut eval(&glue, &out, &more));
+    succeeded(&mut eval(&glue, &out, &more));
     let (clean, changed) = (input_of(&out, "clean", 2), input_of(&out, "deepwordbug", 2));
     assert_eq!(clean.matches("### Response:").count(), 3 * 6);
     assert_eq!(changed.matches("### Response:").count(), 3 * 6);
@@ -192,26 +192,26 @@ fn no_example_is_shown_its_own_answer_and_instructions_place_the_input() {
     set("Sentence: {content} Is it acceptable or unacceptable? { 'a': 1 }");
     let out = dir.path().join("out");
     let with = |more: &[&str], out: &Path| eval(&glue, out, &[&["--prompts", text(&prompts)], more].concat());
-    let message = told(&mut with(&["--shots", "2"], &out));
+    let message = stderr_of(&mut with(&["--shots", "2"], &out));
     assert!(message.contains("cola: 4 training rows are also evaluated"), "{message}");
     let texts = std::fs::read_to_string(out.join("results/cola/clean/len_7_2_shot_prompt0.csv")).unwrap();
     assert_eq!(texts.matches("Is it acceptable or unacceptable? { 'a': 1 }").count(), 3 * 6);
     for sentence in dev.lines().map(|line| line.split('\t').nth(3).unwrap()) {
         assert_eq!(texts.matches(&format!("Sentence: {sentence} Is it")).count(), 1, "{sentence}");
     }
-    refused(&mut with(&["--shots", "3"], &dir.path().join("x")), &["3 demonstrations of 2 examples"]);
+    refused_after_notes(&mut with(&["--shots", "3"], &dir.path().join("x")), &["3 demonstrations of 2 examples"]);
 
     set("Judge {sentence}, {premise}: ");
     let words = ["level `clean`", "task `cola`", "{premise}", "{content}, {sentence}"];
     refused(&mut with(&[], &dir.path().join("x")), &words);
     set("Judge {sentence}: ");
-    refused(&mut with(&["--shots", "1"], &dir.path().join("x")), &["places the field {sentence}"]);
+    refused_after_notes(&mut with(&["--shots", "1"], &dir.path().join("x")), &["places the field {sentence}"]);
 
     // The twin of a demonstration is not evaluated.
     set("Judge: ");
     std::fs::write(glue.join("CoLA/dev.tsv"), format!("{dev}{dev}")).unwrap();
     let out = dir.path().join("validation");
-    told(&mut with(&["--shots", "2", "--shots-from", "validation"], &out));
+    succeeded(&mut with(&["--shots", "2", "--shots-from", "validation"], &out));
     let texts = std::fs::read_to_string(out.join("results/cola/clean/len_7_2_shot_prompt0.csv")).unwrap();
     assert_eq!(texts.matches("### Response:").count(), 3 * 8, "{texts}");
 }
@@ -228,7 +228,7 @@ fn prompts_longer_than_the_context_are_refused_shortened_or_skipped() {
     let clean = ["--attacks", "clean", "--long-prompts"];
     refused(&mut eval(&glue, &out, &["--attacks", "clean"]), &["example 4", "too long for the model"]);
     for (policy, answers, shortened, left_out) in [("shorten", 30, 6, 0), ("skip", 24, 0, 1)] {
-        told(&mut eval(&glue, &out, &[&clean[..], &[policy, "--fresh"]].concat()));
+        succeeded(&mut eval(&glue, &out, &[&clean[..], &[policy, "--fresh"]].concat()));
         let records = Ledger::read(out.join("ledger.jsonl")).unwrap();
         assert_eq!(records.len(), answers);
         assert_eq!(records.iter().filter(|record| record.shortened).count(), shortened);
@@ -264,9 +264,9 @@ fn answers_of_other_settings_are_not_reused_and_stale_results_are_removed() {
         command
     };
     let at = |path: &str| dir.path().join(path);
-    told(&mut command("one", &["--representations", "t"]));
+    succeeded(&mut command("one", &["--representations", "t"]));
     assert!(at("one/representations.safetensors").exists());
-    told(&mut command("one", &["--fresh", "--samples", "30"]));
+    succeeded(&mut command("one", &["--fresh", "--samples", "30"]));
     assert!(!at("one/representations.safetensors").exists() && at("one/summary.json").exists());
     // Other label words, or another class of an example, make another evaluation.
     std::fs::write(&file, task("['yes', 'no']")).unwrap();
@@ -283,13 +283,13 @@ fn answers_of_other_settings_are_not_reused_and_stale_results_are_removed() {
     // Runs with different sentences in the same rows are not compared.
     std::fs::write(&file, task("['acceptable', 'unacceptable']")).unwrap();
     std::fs::write(&rows, flipped.replace(",b\n", ",a\n").replace("row", "line")).unwrap();
-    told(&mut command("two", &["--samples", "30"]));
+    succeeded(&mut command("two", &["--samples", "30"]));
     let report = |more: &[&str]| {
         let mut command = COIN.command(["report"]);
         command.args([at("one"), at("two")]).arg("--out").arg(at("r.md")).args(more);
         command
     };
-    let message = told(&mut report(&["--name", "first", "--name", "second"]));
+    let message = stderr_of(&mut report(&["--name", "first", "--name", "second"]));
     assert!(
         message.contains("first and second are not compared: they were asked about different examples"),
         "{message}"
@@ -340,7 +340,7 @@ fn a_model_behind_a_server_is_evaluated() {
         command
     };
     let address = server();
-    let message = told(&mut command(&[
+    let message = stderr_of(&mut command(&[
         "--endpoint",
         &address,
         "--key-env",

@@ -25,7 +25,7 @@ fn rows_that_cannot_be_read_are_left_out_on_request_and_counted() {
         ["eval", "--model", text(&base), "--glue", text(&glue), "--tasks", "cola", "--attacks", "clean", "--out"];
     let arguments = [&arguments[..], &[text(&out)]].concat();
     COIN.refused(&arguments, &["dev.tsv:2"]);
-    let message = COIN.told(&[&arguments[..], &["--skip-bad"]].concat());
+    let message = COIN.stderr(&[&arguments[..], &["--skip-bad"]].concat());
     assert!(message.contains("cola: line 2 left out") && message.contains("1 of 3 rows left out"), "{message}");
     // Without a terminal, progress is a line with the rate.
     let line = message.lines().find(|line| line.starts_with("evaluate: 12 of 12 in ")).unwrap();
@@ -44,11 +44,11 @@ fn prompts_of_a_file_are_checked() {
     let evaluate = |prompts: &Path| {
         let arguments =
             ["eval", "--model", text(&base), "--glue", text(&glue), "--tasks", "cola", "--fresh", "--prompts"];
-        let message = COIN.told(&[&arguments[..], &[text(prompts), "--out", text(&out)]].concat());
+        let message = COIN.stderr(&[&arguments[..], &[text(prompts), "--out", text(&out)]].concat());
         (message, Summary::read(out.join("summary.json")).unwrap().settings)
     };
     std::fs::write(&clean, r#"{"clean": {"cola": ["Decide whether the sentence is acceptable or unacceptable: ", "Judge the grammar: "]}}"#).unwrap();
-    COIN.told(&["perturb", "--attack", "deepwordbug", "--input", text(&clean), "--out", text(&frozen)]);
+    COIN.succeeded(&["perturb", "--attack", "deepwordbug", "--input", text(&clean), "--out", text(&frozen)]);
     let (message, settings) = evaluate(&frozen);
     assert!(!message.contains("warning"), "{message}");
     assert_eq!(settings["prompts_check"]["recipe"], "verified");
@@ -89,7 +89,7 @@ fn a_ledger_of_two_models_is_refused() {
         ledger.append(&[record("one", 0), record(second, 1)]).unwrap();
     };
     write("one");
-    COIN.told(&["score", text(&run), "--out", text(&run)]);
+    COIN.succeeded(&["score", text(&run), "--out", text(&run)]);
     write("two");
     let words = ["ledger.jsonl:2: answered by the model `two`, line 1 by `one`"];
     COIN.refused(&["score", text(&run), "--out", text(&out)], &words);
@@ -116,7 +116,7 @@ fn thoughts_in_a_ledger_are_scored_again() {
     let records: Vec<Record> = answers.iter().enumerate().map(|(row, answer)| record(row, answer)).collect();
     coin::eval::Ledger::create(dir.path().join("ledger.jsonl")).unwrap().append(&records).unwrap();
     for scorer in ["released", "normalizing"] {
-        COIN.told(&["score", text(dir.path()), "--scorer", scorer, "--out", text(dir.path())]);
+        COIN.succeeded(&["score", text(dir.path()), "--scorer", scorer, "--out", text(dir.path())]);
         let summary = Summary::read(dir.path().join("summary.json")).unwrap();
         let measures = &summary.runs[0].tasks[0].measures;
         let third = 1.0 / 3.0;
@@ -137,7 +137,7 @@ fn training_runs_have_the_given_names_in_a_report() {
     let report = dir.path().join("report.md");
     let arguments = ["report", text(&runs[0]), text(&runs[1]), "--out", text(&report)];
     COIN.refused(&arguments, &["there is already a run called `coin`; give --name"]);
-    COIN.told(&[&arguments[..], &["--name", "first", "--name", "second"]].concat());
+    COIN.succeeded(&[&arguments[..], &["--name", "first", "--name", "second"]].concat());
     let page = std::fs::read_to_string(&report).unwrap();
     assert!(page.contains("| first | 0 |") && page.contains("| second | 0 |"), "{page}");
 }
@@ -147,7 +147,7 @@ fn instructions_that_an_attack_leaves_unchanged_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     let (input, out) = (dir.path().join("in.json"), dir.path().join("out.json"));
     std::fs::write(&input, r#"{"cola": ["", "Is this good English? "]}"#).unwrap();
-    let printed = COIN.printed(["perturb", "--attack", "deepwordbug", "--input", text(&input), "--out", text(&out)]);
+    let printed = COIN.stdout(["perturb", "--attack", "deepwordbug", "--input", text(&input), "--out", text(&out)]);
     assert!(printed.contains("unchanged"), "{printed}");
     assert!(printed.contains("deepwordbug left unchanged: cola 1 (empty)\n"), "{printed}");
     let audit = std::fs::read_to_string(dir.path().join("out.json.audit.jsonl")).unwrap();

@@ -10,7 +10,7 @@ use coin::core::output_folder::{MARKER, OutputFolder};
 use coin::demo::World;
 use coin::demo::{BASE_FILES, Demo};
 use coin::eval::folder;
-use coin_testkit::{Coin, demo_base, failed, printed, text, told, write_cola};
+use coin_testkit::{Coin, demo_base, failed, stderr_of, stdout_of, succeeded, text, write_cola};
 use training::{run_file, train};
 
 const COIN: Coin = Coin::at(env!("CARGO_BIN_EXE_coin"));
@@ -37,7 +37,7 @@ fn eval(glue: &Path, out: &Path) -> Command {
 /// The adapter of a short training run.
 fn adapter(dir: &Path) -> PathBuf {
     let run = dir.join("run");
-    printed(&mut train(&run_file(dir), &run, &["--set", "train.steps=1"]));
+    succeeded(&mut train(&run_file(dir), &run, &["--set", "train.steps=1"]));
     run.join("adapter")
 }
 
@@ -65,7 +65,7 @@ fn a_folder_that_is_not_this_programs_is_refused_and_stays_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let glue = glue(dir.path());
     let evaluated = dir.path().join("evaluated");
-    printed(&mut eval(&glue, &evaluated));
+    succeeded(&mut eval(&glue, &evaluated));
     let refused = |name: &str, command: &dyn Fn(&Path) -> Command| {
         let out = dir.path().join("foreign");
         // A folder with the name of a file is foreign too, and vice versa.
@@ -105,7 +105,7 @@ fn a_folder_that_is_not_this_programs_is_refused_and_stays_as_it_is() {
     std::fs::create_dir_all(demo.join("coin/adapter")).unwrap();
     std::fs::write(demo.join(MARKER), "").unwrap();
     let before = content(&demo);
-    failed(&mut coin(&["demo", "--out", text(&demo)]), 2, &["demo/coin holds adapter"]);
+    failed(&mut coin(&["demo", "--out", text(&demo)]), 2, &["demo/coin contains adapter"]);
     assert_eq!(content(&demo), before);
 }
 
@@ -115,12 +115,12 @@ fn other_files_in_the_folder_are_kept_and_results_are_replaced() {
     let (glue, out) = (glue(dir.path()), dir.path().join("out"));
     std::fs::create_dir(&out).unwrap();
     std::fs::write(out.join("log.txt"), "mine").unwrap();
-    printed(&mut eval(&glue, &out));
+    succeeded(&mut eval(&glue, &out));
     std::fs::write(out.join("results/stale.csv"), "").unwrap();
-    printed(&mut eval(&glue, &out));
+    succeeded(&mut eval(&glue, &out));
     assert!(!out.join("results/stale.csv").exists());
     // `coin score` may write to the folder of its ledger.
-    printed(&mut coin(&["score", text(&out), "--intervals", "0", "--out", text(&out)]));
+    succeeded(&mut coin(&["score", text(&out), "--intervals", "0", "--out", text(&out)]));
     assert_eq!(std::fs::read_to_string(out.join("log.txt")).unwrap(), "mine");
 }
 
@@ -128,7 +128,7 @@ fn other_files_in_the_folder_are_kept_and_results_are_replaced() {
 fn two_processes_do_not_write_to_one_folder() {
     let dir = tempfile::tempdir().unwrap();
     let (glue, out) = (glue(dir.path()), dir.path().join("out"));
-    printed(&mut eval(&glue, &out));
+    succeeded(&mut eval(&glue, &out));
     let before = content(&out);
     let held = OutputFolder::claim(&out, &[]).unwrap();
     let words = ["out", "another process is writing to this folder"];
@@ -137,7 +137,7 @@ fn two_processes_do_not_write_to_one_folder() {
     failed(&mut coin(&["demo", "--steps", "1", "--out", text(&out)]), 2, &words);
     assert_eq!(content(&out), before);
     drop(held);
-    printed(&mut eval(&glue, &out));
+    succeeded(&mut eval(&glue, &out));
 }
 
 #[test]
@@ -170,17 +170,17 @@ fn processes_of_a_launcher_are_refused() {
     let base = demo_base();
     let mut info = coin(&["model", "info", text(&base)]);
     info.env("WORLD_SIZE", "2");
-    printed(&mut info);
+    succeeded(&mut info);
     let mut alone = eval(&glue, &out);
     alone.env("WORLD_SIZE", "1").env("SLURM_NTASKS", "8");
-    printed(&mut alone);
+    succeeded(&mut alone);
 }
 
 #[test]
 fn an_output_file_must_not_be_a_result_in_a_folder_of_this_program() {
     let dir = tempfile::tempdir().unwrap();
     let (glue, out) = (glue(dir.path()), dir.path().join("out"));
-    printed(&mut eval(&glue, &out));
+    succeeded(&mut eval(&glue, &out));
     let input = dir.path().join("prompts.json");
     std::fs::write(&input, r#"{"cola": ["Is it fine? "]}"#).unwrap();
     let perturb = |to: &Path| coin(&["perturb", "--attack", "checklist", "--input", text(&input), "--out", text(to)]);
@@ -191,8 +191,8 @@ fn an_output_file_must_not_be_a_result_in_a_folder_of_this_program() {
     assert_eq!(content(&out), before);
     // A file with another name may be written and replaced, and so may a report.
     for _ in 0..2 {
-        printed(&mut perturb(&out.join("mine.json")));
-        printed(&mut coin(&["report", text(&out), "--intervals", "0", "--out", text(&out.join("report.html"))]));
+        succeeded(&mut perturb(&out.join("mine.json")));
+        succeeded(&mut coin(&["report", text(&out), "--intervals", "0", "--out", text(&out.join("report.html"))]));
     }
     // The same checks apply to the files written next to a set.
     let set = dir.path().join("set.json");
@@ -251,7 +251,7 @@ fn a_merged_model_has_all_files_of_its_base_except_the_weights() {
     let held = OutputFolder::claim(&dir.path().join(".merged.partial"), &[]).unwrap();
     failed(&mut merge(&out, &[]), 2, &["another process"]);
     drop(held);
-    printed(&mut merge(&out, &[]));
+    succeeded(&mut merge(&out, &[]));
     let mut names: Vec<String> =
         std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
@@ -292,13 +292,13 @@ fn a_file_that_cannot_be_written_leaves_a_set_and_its_files_as_they_were() {
         ["perturb", "--attack", "checklist", "--input", text(input), "--out", text(&out)].map(str::to_owned)
     };
     let arguments = perturb(&short);
-    printed(&mut coin(&arguments.each_ref().map(String::as_str)));
+    succeeded(&mut coin(&arguments.each_ref().map(String::as_str)));
     let before = content(dir.path());
     let arguments = perturb(&long);
     // The recipe is below the limit; the set, which is written last, is not.
     failed(&mut limited(8, &arguments.each_ref().map(String::as_str)), 1, &["set.json", "File too large"]);
     assert_eq!(content(dir.path()), before);
-    printed(&mut coin(&["perturb", "--verify", text(&out)]));
+    succeeded(&mut coin(&["perturb", "--verify", text(&out)]));
 }
 
 #[cfg(unix)]
@@ -310,8 +310,8 @@ fn a_merge_that_cannot_be_written_leaves_nothing_and_can_be_repeated() {
     let before = content(dir.path());
     failed(&mut limited(64, &merge), 1, &["File too large"]);
     assert_eq!(content(dir.path()), before);
-    printed(&mut coin(&merge));
-    printed(&mut coin(&["model", "info", text(&out)]));
+    succeeded(&mut coin(&merge));
+    succeeded(&mut coin(&["model", "info", text(&out)]));
 }
 
 #[cfg(target_os = "linux")]
@@ -327,20 +327,20 @@ fn paths_that_are_not_utf8_and_names_with_control_characters() {
     let out = odd(b"out-\xff");
     let mut command = eval(&glue, &out);
     command.arg("--prompts").arg(&prompts);
-    printed(&mut command);
+    succeeded(&mut command);
     let summary = std::fs::read_to_string(out.join("summary.json")).unwrap();
     assert!(summary.contains("prompts-\u{fffd}.json"), "{summary}");
     let mut score = coin(&["score", "--intervals", "0"]);
     score.arg(&out).arg("--out").arg(odd(b"score-\xff"));
-    printed(&mut score);
+    succeeded(&mut score);
     let mut report = coin(&["report", "--intervals", "0"]);
     report.arg(&out).arg("--out").arg(odd(b"report-\xff.html"));
-    printed(&mut report);
+    succeeded(&mut report);
     let (input, set) = (odd(b"in-\xff.json"), odd(b"set-\xff.json"));
     std::fs::copy(&prompts, &input).unwrap();
     let mut perturb = coin(&["perturb", "--attack", "checklist"]);
     perturb.arg("--input").arg(&input).arg("--out").arg(&set);
-    printed(&mut perturb);
+    succeeded(&mut perturb);
     // The demo's run files are text and cannot contain the path.
     let demo = odd(b"demo-\xff");
     let mut command = coin(&["demo", "--steps", "1", "--out"]);
@@ -355,7 +355,7 @@ fn paths_that_are_not_utf8_and_names_with_control_characters() {
     let printed = {
         let mut report = coin(&["report", "--intervals", "0"]);
         report.arg(&out).arg("--out").arg(odd(b"\x1b[31m.html"));
-        printed(&mut report)
+        stdout_of(&mut report)
     };
     assert!(printed.contains("\\u{1b}[31m.html") && !printed.contains('\u{1b}'), "{printed}");
 }
@@ -387,7 +387,7 @@ fn an_evaluation_stopped_by_a_signal_reports_what_is_kept_and_resumes() {
         command
     };
     let whole = dir.path().join("whole");
-    printed(&mut slow(&whole));
+    succeeded(&mut slow(&whole));
     let lines = |out: &Path| std::fs::read_to_string(out.join("ledger.jsonl")).unwrap_or_default().lines().count();
     for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
         let (ended, message) = signaled(slow(&out), signal, || lines(&out) > 0);
@@ -402,7 +402,7 @@ fn an_evaluation_stopped_by_a_signal_reports_what_is_kept_and_resumes() {
     let (_, message) = signaled(slow(&out), "-INT", || lines(&out) > 0);
     assert!(message.contains("a second signal ends the program at once"), "{message}");
     let kept = lines(&out);
-    assert!(told(&mut slow(&out)).contains(&format!("{kept} answers are in")));
+    assert!(stderr_of(&mut slow(&out)).contains(&format!("{kept} answers are in")));
     assert_eq!(lines(&out), lines(&whole));
 }
 
@@ -422,6 +422,6 @@ fn a_demo_stopped_by_a_signal_can_be_started_again() {
         assert!(message.contains("keeps what was written, without a summary"), "{message}");
         assert!(!out.join("summary.json").exists());
     }
-    printed(&mut demo("1"));
+    succeeded(&mut demo("1"));
     assert!(out.join("summary.json").exists() && !out.join("cit/checkpoints").exists());
 }

@@ -101,13 +101,15 @@ impl Arguments {
             .collect::<Result<_, Failure>>()?;
         let device = self.model.device()?;
         let tokens = self.max_new_tokens.unwrap_or(NEW_TOKENS[usize::from(task.is_none())]);
+        // A missing folder is reported before any model is loaded.
+        let mut models = Vec::new();
+        for (name, arguments) in self.models() {
+            models.push((name, arguments.folders()?, arguments.format()));
+        }
         let mut columns = Vec::new();
-        let models = self.models();
         let bar = progress::bar("compare", models.len() as u64);
-        for (name, arguments) in models {
-            let (folder, adapter) = arguments.folders()?;
+        for (name, (folder, adapter), format) in models {
             let engine = model_folder::engine_options(&device);
-            let format = arguments.format();
             let opened = model_folder::for_evaluation(&folder, adapter.as_deref(), format, &device, engine);
             let (mut model, warnings) = opened.input()?;
             warn(&warnings);
