@@ -157,7 +157,7 @@ fn a_set_that_was_edited_is_refused() {
     );
     assert_eq!(with_recipe("{}"), "FILE.recipe.json: not a recipe: `version` is not a number");
     let unknown = with_recipe(&recipe.replacen('{', "{\"sed\": 5,", 1));
-    assert!(unknown.starts_with("FILE.recipe.json: no recipe: unknown field `sed`"), "{unknown}");
+    assert!(unknown.starts_with("FILE.recipe.json: not a recipe: unknown field `sed`"), "{unknown}");
     fs::remove_file(files::recipe_path(&path)).unwrap();
     assert!(message().starts_with("cannot access FILE.recipe.json"));
 }
