@@ -48,7 +48,7 @@ pub(super) fn decks(task: &Task, instances: &[Instance]) -> Result<Vec<Deck>, Da
 }
 
 /// Removes rows without a possible hard negative, because every row with another answer has the same fields. Returns their number.
-pub(super) fn take_out_hopeless(decks: &mut [Deck], instances: &[Instance]) -> usize {
+pub(super) fn remove_without_negative(decks: &mut [Deck], instances: &[Instance]) -> usize {
     let texts: Vec<BTreeSet<_>> =
         decks.iter().map(|deck| deck.rows.iter().map(|&row| &instances[row].fields).collect()).collect();
     let mut taken = 0;

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::seq::SliceRandom;
 
 use super::below;
-use super::deck::{decks, take_out_hopeless};
+use super::deck::{decks, remove_without_negative};
 use super::negatives::{Negatives, WordIndex};
 use super::report::BuildReport;
 use super::variation::Variation;
@@ -120,7 +120,7 @@ impl<'a> PairBuilder<'a> {
         }
         let mut decks = decks(task, instances)?;
         let answers = decks.iter().map(|deck| (deck.answer.clone(), deck.rows.len())).collect();
-        let without_negative = if decks.len() < 2 { 0 } else { take_out_hopeless(&mut decks, instances) };
+        let without_negative = if decks.len() < 2 { 0 } else { remove_without_negative(&mut decks, instances) };
         decks.retain(|deck| !deck.rows.is_empty());
         if decks.len() < 2 && without_negative > 0 {
             return Err(invalid(format!(

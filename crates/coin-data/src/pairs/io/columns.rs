@@ -107,7 +107,7 @@ fn keywords(text: &str) -> Result<BTreeMap<String, String>, String> {
     for (name, value) in entries {
         let name = name.into_text();
         if keywords.contains_key(&name) {
-            return Err(format!("the key `{}` occurs twice in one dictionary", cut(&name)));
+            return Err(format!("duplicate key `{}` in a dictionary", cut(&name)));
         }
         keywords.insert(name, value.into_text());
     }
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(text(" ").unwrap(), []);
         assert_eq!(text("None").unwrap(), []);
         assert_eq!(text("['a']").unwrap_err(), "expected a dictionary");
-        assert_eq!(text("{'a': 1, 'a': 2}").unwrap_err(), "the key `a` occurs twice in one dictionary");
+        assert_eq!(text("{'a': 1, 'a': 2}").unwrap_err(), "duplicate key `a` in a dictionary");
         let twice = text(r#"{"a": null, "a": "\ud83d\ude00"}"#).unwrap_err();
         assert!(twice.starts_with("duplicate key `a`"), "{twice}");
         assert_eq!(text("{'a': x}").unwrap_err(), "python literal, byte 6: unknown name `x`");
