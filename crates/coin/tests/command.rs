@@ -73,6 +73,23 @@ fn wrong_input_is_one_clear_line() {
 }
 
 #[test]
+fn a_tokenizer_that_would_panic_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = demo_base(dir.path());
+    let pairs = dir.path().join("pairs.jsonl");
+    let pair = serde_json::json!({"original_instruction": "Is it good? ", "paraphrased_instruction": "Good? ", "targets": "yes"});
+    std::fs::write(&pairs, format!("{pair}\n{pair}\n")).unwrap();
+    let path = base.join("tokenizer.json");
+    let mut tokenizer: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    for pattern in [serde_json::json!({"String": ""}), serde_json::json!({"Regex": "x*"})] {
+        tokenizer["normalizer"] = serde_json::json!({"type": "Replace", "pattern": pattern, "content": "a".repeat(50)});
+        std::fs::write(&path, tokenizer.to_string()).unwrap();
+        let inspect = ["pairs", "inspect", "--model", text(&base), text(&pairs)];
+        refused(&inspect, &["tokenizer.json", "its normalizer replaces", "matches the empty text"]);
+    }
+}
+
+#[test]
 fn a_corrupt_weight_file_and_an_empty_data_file_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let base = demo_base(dir.path());
