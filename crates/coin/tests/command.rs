@@ -73,6 +73,31 @@ fn wrong_input_is_one_clear_line() {
 }
 
 #[test]
+fn long_input_is_cut_in_messages() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = demo_base(dir.path());
+    let (input, out) = (dir.path().join("input"), dir.path().join("out"));
+    let long = "x".repeat(1_000_000);
+    let cut = |content: &str, arguments: &[&str]| {
+        std::fs::write(&input, content).unwrap();
+        let output = coin(arguments);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(!message.is_empty() && message.len() < 2_000, "{arguments:?}: {} bytes", message.len());
+        output.status.code()
+    };
+    let perturb = ["perturb", "--attack", "checklist", "--input", text(&input), "--out", text(&out)];
+    assert_eq!(cut(&format!("{{\"{long}\": 3}}"), &perturb), Some(2));
+    assert_eq!(cut(&format!("{{\"{long}\": [\"Is it good?\"]}}"), &perturb), Some(0));
+    let forward = ["model", "forward", "--model", text(&base), "--ids", text(&input), "--out", text(&out)];
+    assert_eq!(cut(&format!("[\"{long}\"]"), &forward), Some(2));
+    let report = ["report", text(&input), "--out", text(&out)];
+    assert_eq!(cut(&format!("{{\"schema\": \"{long}\", \"version\": 2}}"), &report), Some(2));
+    let train = ["train", "--config", text(&input)];
+    assert_eq!(cut(&format!("{long} = 1"), &train), Some(2));
+    assert_eq!(cut(&format!("out = {long}"), &train), Some(2));
+}
+
+#[test]
 fn a_tokenizer_that_would_panic_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let base = demo_base(dir.path());

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use coin::core::quote::cut;
 use coin::eval::folder::{self, Evaluated};
 use coin::eval::{Bootstrap, Summary};
 use coin::learning_curves;
@@ -121,6 +122,6 @@ impl Arguments {
 
 /// The failure of a second run of one name.
 fn taken(path: &Path, name: &str) -> Result<(), Failure> {
-    let path = path.display();
+    let (path, name) = (path.display(), cut(name));
     bad_input(format!("{path}: there is a run `{name}` already; --name, once for each path, tells them apart"))
 }

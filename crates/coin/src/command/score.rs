@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use coin::core::quote::cut;
 use coin::data::{Task, TaskFile};
 use coin::eval::folder::{self, Evaluated};
 use coin::eval::parser::AnswerParser;
@@ -119,7 +120,11 @@ fn uneven(path: &Path, records: &[Record]) -> Vec<String> {
         answers.len() > 1 || levels.values().collect::<BTreeSet<_>>().len() > 1
     });
     let tell = |(task, _): (&&str, _)| {
-        format!("{}: task `{task}` has not as many answers everywhere; was the evaluation stopped?", path.display())
+        format!(
+            "{}: task `{}` has not as many answers everywhere; was the evaluation stopped?",
+            path.display(),
+            cut(task)
+        )
     };
     uneven.map(tell).collect()
 }
