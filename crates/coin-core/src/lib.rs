@@ -8,6 +8,7 @@
 //! - [`model_files`]: the files of a model folder, and their fingerprint
 //! - [`address`]: server addresses, checked, and shown without passwords
 //! - [`quote`]: untrusted text, truncated and made printable for messages
+//! - [`panic`](mod@panic): panics of other crates as errors
 
 /// The README's example, compiled and run as a test.
 #[cfg(doctest)]
@@ -21,6 +22,7 @@ pub mod json;
 pub mod model_files;
 pub mod new_folder;
 pub mod output_folder;
+pub mod panic;
 pub mod quote;
 pub mod stream;
 

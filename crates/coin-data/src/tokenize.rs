@@ -7,10 +7,11 @@
 mod pair;
 
 use serde::{Deserialize, Serialize};
-use tokenizers::Tokenizer;
+use tokenizers::{Encoding, Tokenizer};
 
 pub use pair::{PairRow, TokenizedPairs, tokenize_pairs};
 
+use coin_core::panic::caught;
 use coin_core::quote::cut;
 
 use crate::DataError;
@@ -89,19 +90,22 @@ impl TokenizeOptions {
     ///
     /// # Errors
     /// [`DataError::Invalid`] if no token is supervised, if no token precedes the first supervised one (which is predicted
-    /// from it), if the target alone exceeds the limit, or if the tokenizer rejects the text.
+    /// from it), if the target alone exceeds the limit, or if the tokenizer rejects the text or panics.
     pub fn row(&self, tokenizer: &Tokenizer, prompt: &str, target: &str) -> Result<Option<TokenRow>, DataError> {
         let text = format!("{prompt}{target}");
-        let refused = |error: tokenizers::Error| {
-            DataError::Invalid(format!("cannot tokenize `{}`: {}", cut(&text), cut(&error.to_string())))
+        let refused = |fault: &str| DataError::Invalid(format!("cannot tokenize `{}`: {}", cut(&text), cut(fault)));
+        // The crate `tokenizers` panics on some texts, depending on the tokenizer's file.
+        let encoded = |encode: &dyn Fn() -> tokenizers::Result<Encoding>| {
+            let encoding = caught(encode).map_err(|fault| refused(&format!("the tokenizer fails: {fault}")))?;
+            encoding.map_err(|error| refused(&error.to_string()))
         };
-        let encoding = tokenizer.encode(text.as_str(), false).map_err(refused)?;
+        let encoding = encoded(&|| tokenizer.encode(text.as_str(), false))?;
         let own = self.bos.map_or(0, |bos| encoding.get_ids().iter().take_while(|id| **id == bos).count());
         let bos = self.bos.iter().count();
         let boundary = match self.boundary {
             Boundary::Offsets => encoding.get_offsets().iter().position(|&(_, end)| end > prompt.len()),
             Boundary::PromptAlone => {
-                let alone = tokenizer.encode_fast(prompt, false).map_err(refused)?.len();
+                let alone = encoded(&|| tokenizer.encode_fast(prompt, false))?.len();
                 (alone < encoding.len()).then_some(alone)
             }
         };
@@ -199,6 +203,22 @@ pub(crate) mod tests {
             assert_eq!(options.row(&tokenizer(), "is ", "yes").unwrap().unwrap().prompt, 1);
             let begun = TokenizeOptions { bos: Some(1), ..options };
             assert_eq!(begun.row(&tokenizer(), "", "yes").unwrap().unwrap().prompt, 1);
+        }
+    }
+
+    #[test]
+    fn a_panic_of_the_tokenizer_is_an_error() {
+        let byte_level = r#"{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true}"#;
+        let text = format!(
+            r#"{{"version": "1.0", "normalizer": {{"type": "Replace", "pattern": {{"String": ""}}, "content": "aaa"}},
+                "pre_tokenizer": {byte_level},
+                "model": {{"type": "WordLevel", "vocab": {{"[UNK]": 0}}, "unk_token": "[UNK]"}}}}"#
+        );
+        let tokenizer: Tokenizer = text.parse().unwrap();
+        for boundary in [Boundary::Offsets, Boundary::PromptAlone] {
+            let options = TokenizeOptions { boundary, ..OPTIONS };
+            let message = options.row(&tokenizer, "is it good ?", "yes").unwrap_err().to_string();
+            assert!(message.contains("cannot tokenize `is it good ?yes`: the tokenizer fails: "), "{message}");
         }
     }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use coin_analysis::AnalysisError;
 use coin_core::CoreError;
+use coin_core::quote::cut;
 use coin_data::DataError;
 
 use crate::ModelError;
@@ -31,7 +32,7 @@ pub enum EvalError {
         message: String,
     },
     /// A set of instructions lacks a perturbation level.
-    #[error("{path}: no instructions for level `{level}`, there are: {known}")]
+    #[error("{path}: no instructions for level `{}`, there are: {known}", cut(level))]
     MissingLevel {
         /// Where the set comes from.
         path: PathBuf,
@@ -41,7 +42,7 @@ pub enum EvalError {
         known: String,
     },
     /// A level of a set of instructions lacks a task.
-    #[error("{path}: level `{level}` has no instructions for task `{task}`, it has: {known}")]
+    #[error("{path}: level `{}` has no instructions for task `{}`, it has: {}", cut(level), cut(task), cut(known))]
     MissingTask {
         /// Where the set comes from.
         path: PathBuf,
@@ -53,7 +54,7 @@ pub enum EvalError {
         known: String,
     },
     /// A level has more or fewer instructions for a task than `clean`, so that they cannot be paired.
-    #[error("{path}: level `{level}`, task `{task}`: {found} instructions where `clean` has {expected}")]
+    #[error("{path}: level `{}`, task `{}`: {found} instructions where `clean` has {expected}", cut(level), cut(task))]
     InstructionCount {
         /// Where the set comes from.
         path: PathBuf,
@@ -67,7 +68,7 @@ pub enum EvalError {
         expected: usize,
     },
     /// The model failed on one batch of prompts.
-    #[error("task `{task}`, level `{level}`, instruction {instruction}: {source}")]
+    #[error("task `{}`, level `{}`, instruction {instruction}: {source}", cut(task), cut(level))]
     Model {
         /// The task.
         task: String,

@@ -115,7 +115,7 @@ pub fn tasks_beside(path: &Path) -> Result<Vec<Task>, EvalError> {
         Ok(json) => coin_core::json::from_slice(&json).map_err(|error| EvalError::Malformed {
             path,
             line: error.line(),
-            message: format!("no task definitions: {error}"),
+            message: format!("no task definitions: {}", coin_core::json::message(&error)),
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Task::glue()),
         Err(error) => Err(EvalError::io(path)(error)),

@@ -43,6 +43,9 @@ const GENERATION_CONFIG: &str = "generation_config.json";
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 const TOKENIZER: &str = "tokenizer.json";
 
+/// Texts that a tokenizer must encode without a panic.
+const TRIALS: [&str; 3] = ["a b", " Is it\n12?", "\u{e9} \u{6f22}\u{5b57}"];
+
 /// The keys of `tokenizer_config.json` that are used here.
 #[derive(Debug, Default, Deserialize)]
 struct TokenizerConfig {
@@ -120,8 +123,14 @@ impl TextTokenizer {
         if largest as usize >= config.vocab_size {
             return Err(malformed(format!("contains token id {largest}, but the model has {} ids", config.vocab_size)));
         }
+        // A panic depends on normalizer and pre-tokenizer together. An error of a text, such as an unknown word, is not one of the file.
+        for text in TRIALS {
+            tokenizer_file::guarded(|| drop(inner.encode(text, false)))
+                .map_err(|fault| malformed(format!("cannot encode `{}`: {fault}", cut(text))))?;
+        }
         // A post-processor may add tokens outside the vocabulary.
-        let around = [inner.encode("", true), inner.encode(("", ""), true)];
+        let around = tokenizer_file::guarded(|| [inner.encode("", true), inner.encode(("", ""), true)]);
+        let around = around.map_err(malformed)?;
         for encoding in around {
             let encoding = encoding.map_err(|error| malformed(cut(&error.to_string()).into_owned()))?;
             if let Some(id) = encoding.get_ids().iter().find(|id| **id as usize >= config.vocab_size) {
@@ -283,6 +292,33 @@ mod tests {
         let without = LlamaConfig { eos_token_ids: Vec::new(), ..llama };
         let named = [(TOKENIZER_CONFIG, json!({"eos_token": "hi", "pad_token": "<unk>"}))];
         assert_eq!(policy(Value::Null, &named, &without).eos, [3]);
+    }
+
+    #[test]
+    fn a_tokenizer_that_panics_is_rejected() {
+        let pattern = r" ?[\p{L}_]+| ?\p{N}| ?[^\s\p{L}\p{N}_]+|\n+|\s";
+        let read = |normalizer: Value, split: bool| {
+            let dir = folder(Value::Null, &[]);
+            let mut file: Value = serde_json::from_slice(&std::fs::read(dir.path().join(TOKENIZER)).unwrap()).unwrap();
+            file["normalizer"] = normalizer;
+            let split = split.then(
+                || json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false}),
+            );
+            let bytes =
+                json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false});
+            let steps: Vec<Value> = split.into_iter().chain([bytes]).collect();
+            file["pre_tokenizer"] = json!({"type": "Sequence", "pretokenizers": steps});
+            TextTokenizer::from_bytes(Path::new(TOKENIZER), file.to_string().as_bytes(), &tiny())
+        };
+        for normalizer in [
+            json!({"type": "Replace", "pattern": {"Regex": r"\A(?=.)"}, "content": "aaa"}),
+            json!({"type": "Prepend", "prepend": ""}),
+        ] {
+            let error = read(normalizer, true).unwrap_err().to_string();
+            assert!(error.starts_with("tokenizer.json: cannot encode `"), "{error}");
+            assert!(error.contains("`: the tokenizer fails: "), "{error}");
+        }
+        assert!(read(Value::Null, true).is_ok() && read(Value::Null, false).is_ok());
     }
 
     #[test]

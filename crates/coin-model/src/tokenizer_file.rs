@@ -1,11 +1,11 @@
 //! Safe reading of a `tokenizer.json` from an unknown source.
 //!
-//! The crate `tokenizers` trusts its file: a character map with an invalid offset panics when a text first reaches it, and a
-//! normalizer may make a text arbitrarily long.
+//! The crate `tokenizers` trusts its file: a character map with an invalid offset panics when a text first reaches it, text that is
+//! inserted between characters panics in some pre-tokenizers, and a normalizer may make a text arbitrarily long.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use coin_core::panic::caught;
 use coin_core::quote::cut;
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,6 +15,9 @@ use crate::ModelError;
 
 /// Maximum number of characters that the normalizer or decoder may produce from one. Unicode's compatibility forms produce up to 18.
 const MOST_GROWTH: usize = 64;
+
+/// Texts in which a pattern that matches the empty text does so between two characters, whatever else it matches.
+const SAMPLES: [&str; 3] = ["ab CD", "01 .,", "\u{e9}\u{e8} \u{6f22}\u{5b57}"];
 
 /// The parts of the file that are checked.
 #[derive(Deserialize)]
@@ -28,8 +31,8 @@ struct Parts {
 /// Reads the tokenizer from `bytes`, the content of the file at `path`.
 ///
 /// # Errors
-/// The file is damaged or has a duplicate key, or its normalizer or decoder could panic or produce more than [`MOST_GROWTH`]
-/// characters from one.
+/// The file is damaged or has a duplicate key, or its normalizer or decoder could panic, inserts text between characters, or produces
+/// more than [`MOST_GROWTH`] characters from one.
 pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Tokenizer, ModelError> {
     let malformed = |message: String| ModelError::Malformed { path: path.to_owned(), message };
     let parts: Parts = coin_core::json::from_slice(bytes).map_err(ModelError::malformed(path))?;
@@ -48,11 +51,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Tokenizer, ModelError> {
 
 /// Runs `work` with a tokenizer. A panic becomes an error with its message.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic");
-        format!("the tokenizer fails: {}", cut(text))
-    })
+    caught(work).map_err(|fault| format!("the tokenizer fails: {fault}"))
 }
 
 /// Returns the maximum number of characters that `part`, a normalizer or decoder, produces from one. The error is a clause about
@@ -64,9 +63,13 @@ fn growth(part: &Value) -> Result<usize, String> {
             let steps = [&part["normalizers"], &part["decoders"]].into_iter().filter_map(Value::as_array).flatten();
             steps.map(growth).try_fold(1, |product: usize, step| Ok(product.saturating_mul(step?)))
         }
+        Some("Replace") if length(&part["content"]) > 0 && matches_between(&part["pattern"]) => {
+            let pattern = part["pattern"]["Regex"].as_str().unwrap_or_default();
+            Err(format!("replaces the pattern `{}`, which matches the empty text between two characters", cut(pattern)))
+        }
         Some("Replace") => Ok(match &part["pattern"]["String"] {
             Value::String(pattern) => length(&part["content"]).div_ceil(pattern.chars().count().max(1)).max(1),
-            // A regular expression may match between two characters.
+            // A regular expression may match before or after a character.
             _ => (length(&part["content"]) + 1).max(1),
         }),
         Some("Prepend") => Ok((length(&part["prepend"]) + 1).max(1)),
@@ -76,6 +79,22 @@ fn growth(part: &Value) -> Result<usize, String> {
         }
         _ => Ok(1),
     }
+}
+
+/// True if `pattern` of a `Replace` matches the empty text between two characters. A pattern that does so at the start or end only, such
+/// as the `(?<!\n)^` of published files, does not. A pattern that is not valid is left to the crate `tokenizers`.
+fn matches_between(pattern: &Value) -> bool {
+    let pattern = match (&pattern["String"], &pattern["Regex"]) {
+        (Value::String(pattern), _) => return pattern.is_empty(),
+        (_, Value::String(pattern)) => fancy_regex::Regex::new(pattern),
+        _ => return false,
+    };
+    let inside = |pattern: &fancy_regex::Regex, text: &str| {
+        let mut matches = pattern.find_iter(text).map_while(Result::ok);
+        matches.any(|found| found.start() == found.end() && found.start() > 0 && found.end() < text.len())
+    };
+    pattern
+        .is_ok_and(|pattern| pattern.is_match("").unwrap_or(false) && SAMPLES.iter().any(|text| inside(&pattern, text)))
 }
 
 /// A character map of SentencePiece: the length in bytes of a double array, the array, and the texts to which its leaves point, each
@@ -224,13 +243,39 @@ mod tests {
             (many(7), "128 characters from one"),
             (many(70), "characters from one"),
             (replace("a", &"a".repeat(65)), "65 characters from one"),
-            (json!({"type": "Replace", "pattern": {"Regex": ""}, "content": "b".repeat(64)}), "65 characters from one"),
+            (
+                json!({"type": "Replace", "pattern": {"Regex": "a"}, "content": "b".repeat(64)}),
+                "65 characters from one",
+            ),
             (json!({"type": "Prepend", "prepend": "b".repeat(100_000)}), "100001 characters from one"),
             (map(1024, &"b".repeat(65)), "65 characters from one"),
         ] {
             let error = opened(normalizer).unwrap_err();
             assert!(error.contains(expected) && error.len() < 500, "{error}");
         }
+    }
+
+    #[test]
+    fn a_replacement_between_characters_is_rejected() {
+        let replace =
+            |pattern: Value, content: &str| json!({"type": "Replace", "pattern": pattern, "content": content});
+        let regex = |pattern: &str| json!({"Regex": pattern});
+        for pattern in [json!({"String": ""}), regex(""), regex("x*"), regex("[a-z]*"), regex(r"\w*"), regex("a|")] {
+            let sequence = json!({"type": "Sequence", "normalizers": [replace(pattern.clone(), "a")]});
+            let error = opened(sequence).unwrap_err();
+            let shown = format!("its normalizer replaces the pattern `{}`", pattern["Regex"].as_str().unwrap_or(""));
+            assert!(error.contains(&shown), "{error}");
+            let mut whole: Value = serde_json::from_str(&file(Value::Null)).unwrap();
+            whole["decoder"] = replace(pattern.clone(), "a");
+            let error = read(Path::new("tokenizer.json"), whole.to_string().as_bytes()).unwrap_err().to_string();
+            assert!(error.contains("its decoder replaces"), "{error}");
+            // Nothing is inserted.
+            assert!(opened(replace(pattern, "")).is_ok());
+        }
+        for pattern in [r"(?<!\n)^", "^", "$", r"\A(?=.)", "x+", ".*"] {
+            assert!(opened(replace(regex(pattern), "a")).is_ok(), "{pattern}");
+        }
+        assert!(opened(replace(regex("("), "a")).is_err());
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use coin_core::file::PartialFile;
+use coin_core::json::message;
+use coin_core::quote::cut;
 use serde_json::Value;
 
 use crate::audit::AuditRecord;
@@ -45,9 +47,9 @@ pub fn read_frozen(path: &Path) -> Result<FrozenSet, PerturbError> {
     let mut sets = BTreeMap::new();
     for (attack, value) in read_object(path)? {
         let Value::Object(tasks) = value else {
-            return Err(malformed(format!("`{attack}`: expected an object of tasks, found {}", kind(&value))));
+            return Err(malformed(format!("`{}`: expected an object of tasks, found {}", cut(&attack), kind(&value))));
         };
-        let tasks = instructions(tasks).map_err(|message| malformed(format!("`{attack}`: {message}")))?;
+        let tasks = instructions(tasks).map_err(|message| malformed(format!("`{}`: {message}", cut(&attack))))?;
         sets.insert(attack, tasks);
     }
     FrozenSet::new(sets).map_err(|error| malformed(error.to_string()))
@@ -113,7 +115,8 @@ pub fn read_recipe(path: &Path) -> Result<Recipe, PerturbError> {
         }
         None => return Err(malformed("not a recipe: `version` is not a number".to_owned())),
     }
-    serde_json::from_value(Value::Object(object)).map_err(|error| malformed(format!("not a recipe: {error}")))
+    serde_json::from_value(Value::Object(object))
+        .map_err(|error| malformed(format!("not a recipe: {}", message(&error))))
 }
 
 /// Reads the frozen set at `path` and its recipe, and checks that the set has the hashes in the recipe.
@@ -140,7 +143,9 @@ fn json<T: serde::Serialize>(path: &Path, value: &T) -> Result<Vec<u8>, PerturbE
 fn read_object(path: &Path) -> Result<serde_json::Map<String, Value>, PerturbError> {
     let malformed = |message: String| PerturbError::Malformed { path: path.to_owned(), message };
     let bytes = fs::read(path).map_err(|error| io(path, error))?;
-    match coin_core::json::from_slice(&bytes).map_err(|error| malformed(format!("invalid JSON: {error}")))? {
+    match coin_core::json::from_slice(&bytes)
+        .map_err(|error| malformed(format!("invalid JSON: {}", message(&error))))?
+    {
         Value::Object(object) => Ok(object),
         other => Err(malformed(format!("expected an object, found {}", kind(&other)))),
     }
@@ -150,14 +155,17 @@ fn instructions(tasks: serde_json::Map<String, Value>) -> Result<Instructions, S
     let mut result = Instructions::new();
     for (task, value) in tasks {
         let Value::Array(items) = value else {
-            return Err(format!("task `{task}`: expected a list of instructions, found {}", kind(&value)));
+            return Err(format!("task `{}`: expected a list of instructions, found {}", cut(&task), kind(&value)));
         };
         let texts: Result<Vec<String>, String> = items
             .into_iter()
             .enumerate()
             .map(|(index, item)| match item {
                 Value::String(text) => Ok(text),
-                other => Err(format!("task `{task}`, instruction {index}: expected text, found {}", kind(&other))),
+                other => {
+                    let (task, found) = (cut(&task), kind(&other));
+                    Err(format!("task `{task}`, instruction {index}: expected text, found {found}"))
+                }
             })
             .collect();
         result.insert(task, texts?);

@@ -50,6 +50,25 @@ fn both_input_forms() {
 }
 
 #[test]
+fn long_input_is_cut_in_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("in.json");
+    let long = "x".repeat(1_000_000);
+    for text in [
+        format!(r#"{{"{long}": 3}}"#),
+        format!(r#"{{"{long}": [3]}}"#),
+        format!(r#"{{"{long}": {{"{long}": 3}}}}"#),
+        format!(r#"{{"{long}": 1, "{long}": 2}}"#),
+    ] {
+        fs::write(&path, text).unwrap();
+        let messages = [files::read_clean(&path).unwrap_err(), files::read_frozen(&path).unwrap_err()];
+        for message in messages.map(|error| error.to_string()) {
+            assert!(message.len() < 1_000, "{}: {}", message.len(), &message[..300]);
+        }
+    }
+}
+
+#[test]
 fn bad_files_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("in.json");

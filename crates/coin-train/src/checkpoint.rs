@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Bytes;
 use coin_core::file::PARTIAL;
+use coin_core::json::message;
 use coin_core::output_folder::remove_partial;
 use coin_model::{Llama, LoraConfig, adapter};
 use serde::{Deserialize, Serialize};
@@ -191,7 +192,8 @@ pub(crate) fn check(out: &Path, dir: &Path) -> Result<(), TrainError> {
 pub(crate) fn read_state(dir: &Path) -> Result<(RunState, String), TrainError> {
     let path = dir.join(STATE);
     let text = coin_core::file::read_to_string(&path)?;
-    let state: RunState = serde_json::from_str(&text).map_err(|error| TrainError::checkpoint(&path, error))?;
+    let state: RunState =
+        serde_json::from_str(&text).map_err(|error| TrainError::checkpoint(&path, message(&error)))?;
     if state.version != VERSION {
         let message = format!("version {}, expected {VERSION}", state.version);
         return Err(TrainError::Checkpoint { path, message });

@@ -8,6 +8,7 @@ mod check;
 
 use std::path::{Path, PathBuf};
 
+use coin_core::quote::cut;
 use coin_data::PromptTemplate;
 use coin_data::tokenize::{Boundary, Truncation};
 use coin_loss::CoinLossConfig;
@@ -19,6 +20,9 @@ use crate::config::{DataTable, ModelTable, ObjectiveTable, TrainPreset, TrainTab
 
 /// Keys with a new name: the table, the old name and the new one.
 const RENAMED: [(&str, &str, &str); 1] = [("train", "checkpointing", "gradient_checkpointing")];
+
+/// Maximum number of characters of an error message of TOML that is shown whole. Lists of expected keys are shorter.
+const MOST_QUOTED: usize = 1_000;
 
 /// A run file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,10 +61,9 @@ impl RunConfig {
     /// See [`read`](Self::read).
     pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Self, TrainError> {
         let error = |origin: &str, message: String| TrainError::Config { origin: origin.to_owned(), message };
-        let mut table: toml::Table =
-            text.parse().map_err(|e: toml::de::Error| error(origin, e.to_string().trim().replace('\n', ", ")))?;
+        let mut table: toml::Table = text.parse().map_err(|e| error(origin, fault(&e, text)))?;
         for change in overrides {
-            let origin = format!("--set {change}");
+            let origin = format!("--set {}", cut(change));
             let Some((key, value)) = change.split_once('=') else {
                 return Err(error(&origin, "expected table.key=value".to_owned()));
             };
@@ -77,7 +80,7 @@ impl RunConfig {
                     .entry(part)
                     .or_insert_with(|| toml::Value::Table(toml::Table::new()))
                     .as_table_mut()
-                    .ok_or_else(|| error(&origin, format!("`{part}` is not a table")))?;
+                    .ok_or_else(|| error(&origin, format!("`{}` is not a table", cut(part))))?;
             }
             place.insert(last.to_owned(), value);
         }
@@ -86,8 +89,7 @@ impl RunConfig {
                 return Err(error(origin, format!("unknown field `{old}` in [{name}]: it is now `{new}`")));
             }
         }
-        let config: RunConfig =
-            table.try_into().map_err(|e: toml::de::Error| error(origin, e.to_string().trim().replace('\n', ", ")))?;
+        let config: RunConfig = table.try_into().map_err(|e| error(origin, fault(&e, text)))?;
         config.check(origin)?;
         Ok(config)
     }
@@ -135,6 +137,19 @@ impl RunConfig {
     }
 }
 
+/// Returns the message of `error` on one line. A message that quotes long input is cut; the place in `text` and the error remain.
+fn fault(error: &toml::de::Error, text: &str) -> String {
+    let whole = error.to_string().trim().replace('\n', ", ");
+    match (whole.chars().nth(MOST_QUOTED), error.span().and_then(|span| text.get(..span.start))) {
+        (None, _) => whole,
+        (Some(_), Some(before)) => {
+            let line = before.matches('\n').count() + 1;
+            format!("TOML parse error at line {line}: {}", cut(error.message()))
+        }
+        (Some(_), None) => cut(error.message()).into_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +169,27 @@ mod tests {
         assert_eq!((config.objective.temperature, config.objective.lambda), (0.05, 1000.0));
         let text = toml::to_string(&config).unwrap();
         assert_eq!(RunConfig::parse(&text, "resolved", &[]).unwrap(), config);
+    }
+
+    #[test]
+    fn long_input_is_cut_in_messages() {
+        let long = "x".repeat(1_000_000);
+        let messages = [
+            message(&format!("{RUN}[train]\n{long} = 1\n"), &[]),
+            message(&format!("{RUN}[train]\nseed = '{long}'\n"), &[]),
+            message(&format!("{RUN}[train]\nseed = {long}\n"), &[]),
+            message(&format!("{RUN}{long}"), &[]),
+            message(&format!("{RUN}[{long}]\n[{long}]\n"), &[]),
+            message(&format!("{RUN}[objective]\nkind = '{long}'\n"), &[]),
+            message(RUN, &[&long]),
+            message(RUN, &[&format!("out.{long}=1")]),
+            message(RUN, &[&format!("train.seed={long}")]),
+        ];
+        for message in messages {
+            assert!(message.len() < 2_000, "{}: {}", message.len(), &message[..300]);
+        }
+        let message = message(&format!("{RUN}seed = {long}\n"), &[]);
+        assert!(message.starts_with("run.toml: TOML parse error at line 6: "), "{message}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use coin_core::quote::cut;
 use coin_eval::Summary;
 use coin_report::{Curve, CurvePoint, HeldOutPoint};
 use coin_train::{TrainError, metrics};
@@ -73,7 +74,8 @@ pub fn settings_only(folder: &Path) -> Result<Summary, CurvesError> {
         Err(source) => return Err(CurvesError::Io { path, source }),
     };
     let malformed = |message: String| CurvesError::Malformed { path: path.clone(), message };
-    let settings: toml::Table = text.parse().map_err(|error: toml::de::Error| malformed(error.to_string()))?;
+    let unreadable = |error: toml::de::Error| malformed(cut(&error.to_string()).into_owned());
+    let settings: toml::Table = text.parse().map_err(unreadable)?;
     let settings = serde_json::to_value(settings).map_err(|error| malformed(error.to_string()))?;
     Ok(Summary::new(settings.as_object().cloned().unwrap_or_default(), Vec::new()))
 }

@@ -46,6 +46,48 @@ fn wrong_input_is_one_clear_line() {
 }
 
 #[test]
+fn long_input_is_cut_in_messages() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = demo_base_copy(dir.path());
+    let (input, out) = (dir.path().join("input"), dir.path().join("out"));
+    let long = "x".repeat(1_000_000);
+    let cut = |content: &str, arguments: &[&str]| {
+        std::fs::write(&input, content).unwrap();
+        let output = COIN.command(arguments).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(!message.is_empty() && message.len() < 2_000, "{arguments:?}: {} bytes", message.len());
+        output.status.code()
+    };
+    let perturb = ["perturb", "--attack", "checklist", "--input", text(&input), "--out", text(&out)];
+    assert_eq!(cut(&format!("{{\"{long}\": 3}}"), &perturb), Some(2));
+    assert_eq!(cut(&format!("{{\"{long}\": [\"Is it good?\"]}}"), &perturb), Some(0));
+    let forward = ["model", "forward", "--model", text(&base), "--ids", text(&input), "--out", text(&out)];
+    assert_eq!(cut(&format!("[\"{long}\"]"), &forward), Some(2));
+    let report = ["report", text(&input), "--out", text(&out)];
+    assert_eq!(cut(&format!("{{\"schema\": \"{long}\", \"version\": 2}}"), &report), Some(2));
+    let train = ["train", "--config", text(&input)];
+    assert_eq!(cut(&format!("{long} = 1"), &train), Some(2));
+    assert_eq!(cut(&format!("out = {long}"), &train), Some(2));
+}
+
+#[test]
+fn a_tokenizer_that_would_panic_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = demo_base_copy(dir.path());
+    let pairs = dir.path().join("pairs.jsonl");
+    let pair = serde_json::json!({"original_instruction": "Is it good? ", "paraphrased_instruction": "Good? ", "targets": "yes"});
+    std::fs::write(&pairs, format!("{pair}\n{pair}\n")).unwrap();
+    let path = base.join("tokenizer.json");
+    let mut tokenizer: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    for pattern in [serde_json::json!({"String": ""}), serde_json::json!({"Regex": "x*"})] {
+        tokenizer["normalizer"] = serde_json::json!({"type": "Replace", "pattern": pattern, "content": "a".repeat(50)});
+        std::fs::write(&path, tokenizer.to_string()).unwrap();
+        let inspect = ["pairs", "inspect", "--model", text(&base), text(&pairs)];
+        COIN.refused(inspect, &["tokenizer.json", "its normalizer replaces", "matches the empty text"]);
+    }
+}
+
+#[test]
 fn a_corrupt_weight_file_and_an_empty_data_file_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let base = demo_base_copy(dir.path());

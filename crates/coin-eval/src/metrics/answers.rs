@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use coin_core::quote::cut;
 use coin_data::{Metric, Task};
 
 use crate::EvalError;
@@ -99,7 +100,7 @@ impl<'a> Answers<'a> {
         });
         let tasks: Vec<_> = ordered.collect::<Result<_, EvalError>>()?;
         match tasks.is_empty() {
-            true => Err(EvalError::Invalid(format!("run `{name}` has no ledger record"))),
+            true => Err(EvalError::Invalid(format!("run `{}` has no ledger record", cut(name)))),
             false => Ok(Answers { tasks }),
         }
     }
@@ -160,6 +161,7 @@ fn columns<'a>(
         cell.windows(2).find(|pair| (pair[0].instruction, pair[0].row) == (pair[1].instruction, pair[1].row))
     {
         let Record { task, level, instruction, row, .. } = pair[0];
+        let (name, task, level) = (cut(name), cut(task), cut(level));
         return Err(EvalError::Invalid(format!(
             "run `{name}`: task `{task}`, level `{level}`, instruction {instruction}, row {row} is there more than once"
         )));
@@ -181,6 +183,8 @@ fn same_run(name: &str, first: &Record, record: &Record) -> Result<(), EvalError
         return Ok(());
     };
     let Record { task, level, instruction, row, .. } = record;
+    let (name, ours, theirs) = (cut(name), cut(ours), cut(theirs));
+    let (task, level) = (cut(task), cut(level));
     Err(EvalError::Invalid(format!(
         "run `{name}` was {what}, `{ours}` and `{theirs}` (task `{task}`, level `{level}`, instruction {instruction}, row {row})"
     )))
@@ -193,9 +197,11 @@ fn check_classes<'a>(name: &str, task: &Task, records: impl Iterator<Item = &'a 
     match records.into_iter().find(|record| !valid(record)) {
         None => Ok(()),
         Some(Record { level, instruction, row, pred, gold, .. }) => Err(EvalError::Invalid(format!(
-            "run `{name}`: task `{}`, level `{level}`, instruction {instruction}, row {row}: prediction {pred} and class \
+            "run `{}`: task `{}`, level `{}`, instruction {instruction}, row {row}: prediction {pred} and class \
              {gold}, but the task has {classes} classes",
-            task.name
+            cut(name),
+            cut(&task.name),
+            cut(level)
         ))),
     }
 }

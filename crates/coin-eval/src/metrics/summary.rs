@@ -7,6 +7,8 @@ mod measures;
 
 use std::path::Path;
 
+use coin_core::json;
+use coin_core::quote::cut;
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
@@ -142,10 +144,11 @@ impl Summary {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path).map_err(EvalError::io(path))?;
         let malformed = |line, message| EvalError::Malformed { path: path.to_owned(), line, message };
-        let no_summary = |error: serde_json::Error| malformed(error.line(), format!("no summary: {error}"));
-        let header: Header = coin_core::json::from_str(&text).map_err(no_summary)?;
+        let no_summary =
+            |error: serde_json::Error| malformed(error.line(), format!("no summary: {}", json::message(&error)));
+        let header: Header = json::from_str(&text).map_err(no_summary)?;
         if header.schema != SCHEMA || header.version != VERSION {
-            let found = format!("`{}` version {}", header.schema, header.version);
+            let found = format!("`{}` version {}", cut(&header.schema), header.version);
             return Err(malformed(0, format!("{found}, expected `{SCHEMA}` version {VERSION}")));
         }
         serde_json::from_str(&text).map_err(no_summary)
@@ -239,6 +242,16 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             let message = Summary::read(&path).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");
+        }
+        let long = "x".repeat(1_000_000);
+        for text in [
+            format!(r#"{{"schema": "{long}", "version": 2}}"#),
+            format!(r#"{{"schema": "coin.summary", "version": "{long}"}}"#),
+            format!(r#"{{"schema": "coin.summary", "version": 2, "{long}": 1, "{long}": 2}}"#),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let message = Summary::read(&path).unwrap_err().to_string();
+            assert!(message.len() < 700 && message.contains("summary.json"), "{}", message.len());
         }
     }
 }

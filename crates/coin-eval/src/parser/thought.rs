@@ -17,7 +17,7 @@
 use std::borrow::Cow;
 
 /// Beginnings and ends in lower case. The case of ASCII letters does not matter.
-const TAGS: [(&str, &str); 13] = [
+const TAGS: [(&str, &str); 16] = [
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
     ("<thought>", "</thought>"),
@@ -25,7 +25,10 @@ const TAGS: [(&str, &str); 13] = [
     ("<reason>", "</reason>"),
     ("<reasoning>", "</reasoning>"),
     ("<reflection>", "</reflection>"),
+    ("<analysis>", "</analysis>"),
+    ("<scratchpad>", "</scratchpad>"),
     ("<seed:think>", "</seed:think>"),
+    ("<|think|>", "<|/think|>"),
     ("[think]", "[/think]"),
     ("\u{25c1}think\u{25b7}", "\u{25c1}/think\u{25b7}"),
     ("<|begin_of_thought|>", "<|end_of_thought|>"),
@@ -35,6 +38,9 @@ const TAGS: [(&str, &str); 13] = [
 
 /// What tags begin with.
 const FIRST: [char; 3] = ['<', '[', '\u{25c1}'];
+
+/// The text of an answer whose only content is an unfinished thought that a server returns separately.
+pub(crate) const UNFINISHED: &str = TAGS[0].0;
 
 /// A text without its thoughts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,6 +193,9 @@ mod tests {
             ("<think>a</think>yes</think>no", "yes</think>no", false),
             ("a</think>yes</think>no", "yes</think>no", false),
             ("<think>a</thinking>yes", "", true),
+            ("<analysis>no</analysis>yes", "yes", false),
+            ("<scratchpad>no</scratchpad>yes", "yes", false),
+            ("<|think|>no<|/think|>yes", "yes", false),
         ] {
             let found = read(text, false);
             assert_eq!((found.answer.as_ref(), found.unfinished), (answer, unfinished), "{text}");

@@ -212,7 +212,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Record>, EvalError> {
         serde_json::from_slice(line).map_err(|error| EvalError::Malformed {
             path: path.to_owned(),
             line: index + 1,
-            message: format!("no ledger record: {error}"),
+            message: format!("no ledger record: {}", coin_core::json::message(&error)),
         })
     };
     lines.enumerate().map(read).collect()

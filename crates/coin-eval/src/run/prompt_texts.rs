@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use coin_core::quote::cut;
 use coin_data::Component;
 use serde::{Deserialize, Serialize};
 
@@ -70,7 +71,7 @@ impl PromptTexts {
         coin_core::json::from_str(&text).map_err(|error| EvalError::Malformed {
             path: path.to_owned(),
             line: error.line(),
-            message: format!("no texts of prompts: {error}"),
+            message: format!("no texts of prompts: {}", coin_core::json::message(&error)),
         })
     }
 
@@ -88,7 +89,7 @@ impl PromptTexts {
         self.contents.iter().find_map(|(task, rows)| {
             let theirs = other.contents.get(task)?;
             let differs = |(row, text): &(&usize, &String)| theirs.get(row).is_some_and(|other| other != *text);
-            rows.iter().find(differs).map(|(row, _)| format!("task `{task}`, row {row}"))
+            rows.iter().find(differs).map(|(row, _)| format!("task `{}`, row {row}", cut(task)))
         })
     }
 

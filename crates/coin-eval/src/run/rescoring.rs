@@ -1,5 +1,6 @@
 //! Answers of a ledger read again, without their model.
 
+use coin_core::quote::cut;
 use coin_data::Task;
 
 use super::ledger::Record;
@@ -28,8 +29,9 @@ impl AnswerParser {
     /// continuation that was written to its end or stopped by this parser itself.
     fn read(self, task: &Task, record: &Record) -> Result<i64, EvalError> {
         let refused = |what: &str| {
-            let (level, instruction, row) = (&record.level, record.instruction, record.row);
-            let place = format!("task `{}`, level `{level}`, instruction {instruction}, example {row}", task.name);
+            let (level, instruction, row) = (cut(&record.level), record.instruction, record.row);
+            let place =
+                format!("task `{}`, level `{level}`, instruction {instruction}, example {row}", cut(&task.name));
             Err(EvalError::Invalid(format!("{place}: {what}")))
         };
         let class = match (self.generates(), &record.likelihoods) {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use coin_core::quote::cut;
 use coin_data::{DataError, Instance, Prompt, Task};
 
 use super::ledger::{Ledger, Record};
@@ -129,7 +130,7 @@ impl Plan<'_> {
         let mut found = HashMap::new();
         for (line, record) in ledger.found().iter().enumerate() {
             if record.model != fingerprint {
-                let (line, theirs) = (line + 1, &record.model);
+                let (line, theirs) = (line + 1, cut(&record.model));
                 return other(format!("line {line} was answered by the model `{theirs}`, this one is `{fingerprint}`"));
             }
             if found.insert(place(record), record.clone()).is_some() {
@@ -336,6 +337,7 @@ fn place(record: &Record) -> Place {
 
 fn describe(record: &Record) -> String {
     let Record { task, level, instruction, row, .. } = record;
+    let (task, level) = (cut(task), cut(level));
     format!("task `{task}`, level `{level}`, instruction {instruction}, example {row}")
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use coin_core::quote::cut;
+
 use super::{mcnemar_clustered, mcnemar_exact};
 use crate::EvalError;
 use crate::metrics::answers::{Answers, right, shared};
@@ -33,8 +35,9 @@ impl Pairs {
                 for (column, other) in level.columns.iter().zip(&other.columns) {
                     for (answer, (before, after)) in column.answers.iter().zip(shared(column, other)) {
                         if before.gold != after.gold {
-                            let [a, b] = names;
+                            let [a, b] = names.map(cut);
                             let Record { task, level, row, .. } = before;
+                            let (task, level) = (cut(task), cut(level));
                             return Err(EvalError::Invalid(format!(
                                 "task `{task}`, level `{level}`, row {row}: class {} in run `{a}`, {} in run `{b}`",
                                 before.gold, after.gold

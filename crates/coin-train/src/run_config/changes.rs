@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use coin_core::quote::cut;
+
 use super::RENAMED;
 use crate::config::TrainPreset;
 use crate::{RunConfig, TrainError};
@@ -17,7 +19,8 @@ impl RunConfig {
     pub(crate) fn changes(&self, other: &str) -> Result<Vec<String>, TrainError> {
         let wrong = |message: String| TrainError::Config { origin: "resolved configuration".to_owned(), message };
         let ours = toml::Table::try_from(self).map_err(|error| wrong(error.to_string()))?;
-        let theirs: toml::Table = other.parse().map_err(|error: toml::de::Error| wrong(error.to_string()))?;
+        let theirs: toml::Table =
+            other.parse().map_err(|error: toml::de::Error| wrong(cut(&error.to_string()).into_owned()))?;
         let (ours, theirs) = (flat(&ours), flat(&theirs));
         let kept = ["out", "train.checkpoint_every", "train.keep_checkpoints"];
         let resources = ["train.gradient_checkpointing", "train.device"];
@@ -29,8 +32,8 @@ impl RunConfig {
         }
         let keys: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
         let differing = keys.into_iter().filter(|key| !free.contains(key) && ours.get(*key) != theirs.get(*key));
-        let say = |value: Option<&String>| value.cloned().unwrap_or_else(|| "not set".to_owned());
-        Ok(differing.map(|key| format!("{key} ({} -> {})", say(theirs.get(key)), say(ours.get(key)))).collect())
+        let say = |value: Option<&String>| value.map_or("not set".into(), |value| cut(value).into_owned());
+        Ok(differing.map(|key| format!("{} ({} -> {})", cut(key), say(theirs.get(key)), say(ours.get(key)))).collect())
     }
 }
 

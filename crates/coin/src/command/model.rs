@@ -181,7 +181,8 @@ impl Forward {
             .input()?;
         let rows: Vec<Vec<u32>> = serde_json::from_str(&text)
             .map_err(|error| {
-                anyhow::anyhow!("--ids {}: {error}, expected a list of lists of token ids", self.ids.display())
+                let (path, fault) = (self.ids.display(), coin::core::json::message(&error));
+                anyhow::anyhow!("--ids {path}: {fault}, expected a list of lists of token ids")
             })
             .input()?;
         let (model, _) = self.model.open()?;

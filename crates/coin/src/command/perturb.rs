@@ -86,6 +86,7 @@ impl Arguments {
             .keys()
             .map(|name| {
                 let mut words = Task::named(name).map(|task| task.label_words()).unwrap_or_else(|_| {
+                    let name = cut(name);
                     eprintln!("coin: `{name}` is not a known task: only the words of --protect are protected in it");
                     Default::default()
                 });

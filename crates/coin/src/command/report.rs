@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use coin::core::quote::cut;
 use coin::eval::folder::{self, Evaluated};
 use coin::eval::{Bootstrap, Summary};
 use coin::learning_curves;
@@ -136,6 +137,6 @@ impl Arguments {
 
 /// The failure for two runs with the same name.
 fn taken(path: &Path, name: &str) -> Result<(), Failure> {
-    let path = path.display();
+    let (path, name) = (path.display(), cut(name));
     bad_input(format!("{path}: there is already a run called `{name}`; give --name once for each path"))
 }

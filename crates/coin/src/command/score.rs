@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use coin::core::quote::cut;
 use coin::data::{Task, TaskFile};
 use coin::eval::folder::{self, Evaluated};
 use coin::eval::parser::AnswerParser;
@@ -118,8 +119,9 @@ fn uneven(path: &Path, records: &[Record]) -> Vec<String> {
     });
     let tell = |(task, _): (&&str, _)| {
         format!(
-            "{}: task `{task}` has different numbers of answers at its levels or instructions; was the evaluation stopped?",
-            path.display()
+            "{}: task `{}` has different numbers of answers at its levels or instructions; was the evaluation stopped?",
+            path.display(),
+            cut(task)
         )
     };
     uneven.map(tell).collect()

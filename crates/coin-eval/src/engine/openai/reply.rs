@@ -1,7 +1,8 @@
 //! What comes back: the text, how sure the model was, and what it cost.
 //!
-//! Only a chat message's `content` is its answer; reasoning beside it is not. An answer that the content filter or a refusal
-//! withheld is an empty text, and counted: it names no class.
+//! Only a chat message's `content` is its answer; separate reasoning is not. A message with reasoning and no content is an unfinished
+//! thought ([`thought::UNFINISHED`]). An answer that the content filter or a refusal withheld is an empty text, and counted: it names
+//! no class.
 
 use coin_core::quote::cut;
 use serde_json::Value;
@@ -9,6 +10,7 @@ use serde_json::Value;
 use super::OpenAiError;
 use super::error::start;
 use super::meter::Tokens;
+use crate::parser::thought;
 
 /// Tokens beyond which a count is an error of the server: no context is a thousandth as long.
 const MOST_TOKENS: u64 = 1 << 40;
@@ -53,14 +55,12 @@ impl Reply {
             Value::Null => ("text", &choice["text"]),
             message => ("content", &message["content"]),
         };
-        let reasoning = ["reasoning_content", "reasoning"]
-            .iter()
-            .any(|name| message[*name].as_str().is_some_and(|r| !r.is_empty()));
         let text = match text {
             _ if filtered => String::new(),
-            Value::Null | Value::String(_) if reasoning && text.as_str().unwrap_or_default().is_empty() => {
-                let fault = "reasoning and no content: allow more tokens or switch reasoning off".to_owned();
-                return Err(malformed(fault));
+            Value::Null | Value::String(_)
+                if text.as_str().unwrap_or_default().trim().is_empty() && has_reasoning(&value, choice) =>
+            {
+                thought::UNFINISHED.to_owned()
             }
             Value::String(text) => text.clone(),
             Value::Null => return Err(malformed(format!("a choice whose `{name}` is null or missing"))),
@@ -90,6 +90,13 @@ impl Reply {
     }
 }
 
+/// True if the message of `choice` has reasoning, or if its tokens ran out while the server counted reasoning that it does not show.
+fn has_reasoning(answer: &Value, choice: &Value) -> bool {
+    let is_text = |name: &str| choice["message"][name].as_str().is_some_and(|text| !text.is_empty());
+    let counted = answer["usage"]["completion_tokens_details"]["reasoning_tokens"].as_u64().unwrap_or(0) > 0;
+    is_text("reasoning_content") || is_text("reasoning") || counted && choice["finish_reason"] == "length"
+}
+
 /// The smallest difference between the two largest log-probabilities at any token, in either of the forms that servers
 /// use: a list of objects from token to number, or a list of tokens that each have a list.
 fn margin(log_probabilities: &Value) -> Option<f32> {
@@ -113,6 +120,7 @@ fn margin(log_probabilities: &Value) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parser::{AnswerParser, Unparsable};
     use serde_json::json;
 
     fn read(answer: Value) -> Result<Reply, String> {
@@ -154,12 +162,33 @@ mod tests {
         }));
         let reply = reply.unwrap();
         assert_eq!((reply.text.as_str(), reply.margin, reply.tokens), ("yes", Some(1.75), None));
-        for content in [json!(null), json!("")] {
-            let message = json!({"content": content, "reasoning": "let me think"});
-            let error = chat(json!({"message": message, "finish_reason": "length"})).unwrap_err();
-            assert!(error.contains("switch reasoning off"), "{error}");
-        }
         assert_eq!(chat(json!({"message": {"content": ""}})).unwrap().text, "");
+    }
+
+    #[test]
+    fn reasoning_without_content_is_an_unfinished_thought() {
+        let task = coin_data::Task::named("cola").unwrap();
+        let unfinished = |reply: Reply| {
+            let parsed = AnswerParser::Released.parse_after(&task, &reply.text, false);
+            (parsed.class, parsed.unparsable) == (None, Some(Unparsable::UnfinishedThought))
+        };
+        for content in [json!(null), json!(""), json!("\n")] {
+            for name in ["reasoning", "reasoning_content"] {
+                let message = json!({"content": content, name: "It is </think> acceptable"});
+                assert!(unfinished(chat(json!({"message": message, "finish_reason": "length"})).unwrap()), "{message}");
+            }
+            // Some servers count reasoning and do not return it.
+            let hidden = |reasoning: u64, finish: &str| {
+                read(json!({
+                    "choices": [{"message": {"content": content}, "finish_reason": finish}],
+                    "usage": {"completion_tokens_details": {"reasoning_tokens": reasoning}}
+                }))
+            };
+            assert!(unfinished(hidden(7, "length").unwrap()));
+            assert!(!hidden(0, "length").is_ok_and(unfinished) && !hidden(7, "stop").is_ok_and(unfinished));
+        }
+        let missing = chat(json!({"message": {"reasoning": "let me think"}, "finish_reason": "length"}));
+        assert!(unfinished(missing.unwrap()));
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! Several requests under way at a time, on threads; results are handed over as they come.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use coin_core::quote::cut;
+use coin_core::panic::caught;
 
 use crate::engine::model::ModelError;
 
@@ -71,11 +70,8 @@ pub(super) fn run<T: Send>(
                     if index >= count {
                         break;
                     }
-                    let result = catch_unwind(AssertUnwindSafe(|| work(index, stop))).unwrap_or_else(|panic| {
-                        let text = panic.downcast_ref::<&str>().copied();
-                        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-                        Err(OpenAiError::Panic { message: cut(text.unwrap_or("a panic without words")).into_owned() })
-                    });
+                    let result =
+                        caught(|| work(index, stop)).unwrap_or_else(|message| Err(OpenAiError::Panic { message }));
                     // At once, so that no thread begins another prompt before the failure has been read.
                     if result.is_err() {
                         stop.set();
@@ -119,6 +115,8 @@ pub(super) fn run<T: Send>(
 
 #[cfg(test)]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
     use super::*;
 
     fn fails() -> OpenAiError {

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use coin_core::quote::cut;
+
 use super::Record;
 use crate::EvalError;
 
@@ -43,19 +45,20 @@ pub(super) fn check(path: &Path, records: &[Record]) -> Result<(), EvalError> {
     for (line, record) in records.iter().enumerate() {
         let Record { model, task, level, instruction, row, gold, .. } = record;
         if *model != records[0].model {
-            let first = &records[0].model;
+            let (model, first) = (cut(model), cut(&records[0].model));
             return fault(
                 line,
                 format!("answered by the model `{model}`, line 1 by `{first}`: the ledger is of two runs"),
             );
         }
         if let Some(before) = answered.insert((cells.of((task, level)), *instruction, *row), line) {
+            let (task, level) = (cut(task), cut(level));
             let what = format!("task `{task}`, level `{level}`, instruction {instruction}, example {row}");
             return fault(line, format!("{what} is answered already in line {}", before + 1));
         }
         let (class, before) = *examples.entry((tasks.of((task, "")), *row)).or_insert((*gold, line));
         if class != *gold {
-            let what = format!("task `{task}`, example {row} has class {gold}");
+            let what = format!("task `{}`, example {row} has class {gold}", cut(task));
             return fault(line, format!("{what}, and class {class} in line {}", before + 1));
         }
     }
@@ -84,5 +87,17 @@ mod tests {
         assert!(twice.starts_with("ledger.jsonl:3: ") && twice.ends_with("is answered already in line 1"), "{twice}");
         let class = message(&[first, record("a", "semantic", 0, 0)]);
         assert_eq!(class, "ledger.jsonl:2: task `cola`, example 0 has class 0, and class 1 in line 1");
+    }
+
+    #[test]
+    fn long_input_is_cut_in_messages() {
+        let long = "x".repeat(1_000_000);
+        let first = Record { task: long.clone(), ..record(&long, &long, 0, 1) };
+        let others =
+            [record("b", "clean", 1, 0), first.clone(), Record { gold: 0, level: "clean".to_owned(), ..first.clone() }];
+        for other in others {
+            let message = check(Path::new("ledger.jsonl"), &[first.clone(), other]).unwrap_err().to_string();
+            assert!(message.starts_with("ledger.jsonl:2: ") && message.len() < 1_000, "{}", message.len());
+        }
     }
 }
