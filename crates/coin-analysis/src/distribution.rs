@@ -15,7 +15,7 @@ pub struct Distribution {
     pub mean: f64,
     /// Population standard deviation (divisor `count`).
     pub std: f64,
-    /// Minimum, 5 %, 25 %, median, 75 %, 95 % and maximum ([`QUANTILES`]), with linear interpolation as in numpy by default.
+    /// Minimum, 5 %, 25 %, median, 75 %, 95 % and maximum, with linear interpolation as in numpy by default.
     pub quantiles: [f64; 7],
 }
 

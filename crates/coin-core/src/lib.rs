@@ -1,7 +1,7 @@
 //! Helpers shared by the crates of the workspace. No tensors, models or tasks.
 //!
 //! - [`stream`]: seeded random streams that do not depend on order
-//! - [`file`]: atomic file writes
+//! - [`mod@file`]: atomic file writes
 //! - [`output_folder`]: folders of results, with a marker and a lock
 //! - [`new_folder`]: folders that are created atomically
 //! - [`json`]: JSON without duplicate keys

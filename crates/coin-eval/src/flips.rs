@@ -132,7 +132,7 @@ impl Flips {
     /// Counts the changed answers of `runs` (name and ledger, the compared pair last) and chooses at most `most` examples
     /// for every level, direction and compared run.
     ///
-    /// `texts` gives the instruction and the content of a record's prompt where they are known; see [`PromptTexts`]. Which
+    /// `texts` gives the instruction and the content of a record's prompt where they are known; see [`PromptTexts`](crate::PromptTexts). Which
     /// examples are chosen depends on the ledgers and on `seed`, not on the order of the records: tasks that were shown
     /// least come first, then chance decides. With one run, examples of that run are chosen.
     ///

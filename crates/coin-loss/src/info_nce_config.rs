@@ -24,7 +24,7 @@ pub enum Reduction {
     None,
 }
 
-/// Settings of [`InfoNce`].
+/// Settings of [`InfoNce`](crate::InfoNce).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct InfoNceConfig {
     /// Divides the similarities. Default 0.05 (the paper's).

@@ -10,7 +10,7 @@
 //! ([`Unparsable::UnfinishedThought`](super::Unparsable)).
 //!
 //! # Stopping early
-//! [`settled`] is the part of the answer that no further text changes, so a parser that is sure of its outcome on it is sure of
+//! `settled` is the part of the answer that no further text changes, so a parser that is sure of its outcome on it is sure of
 //! the whole. One case cannot be seen in advance: an end without a beginning. Where the prompt ends with the beginning, [`begun`]
 //! says so; a model that thinks without any beginning needs full decoding.
 
