@@ -172,6 +172,34 @@ fn training_runs_are_called_as_the_report_is_told() {
 }
 
 #[test]
+fn summaries_are_called_as_the_report_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = Record { task: "cola".to_owned(), level: "clean".to_owned(), ..Record::default() };
+    let files = ["a", "b"].map(|name| {
+        let folder = dir.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        let run = coin::eval::metrics::score("base", std::slice::from_ref(&record)).unwrap();
+        let file = folder.join("summary.json");
+        Summary::new(serde_json::Map::new(), vec![run]).write(&file).unwrap();
+        file
+    });
+    let report = dir.path().join("report.md");
+    let page = |more: &[&str]| {
+        told(&[&["report", text(&files[0]), text(&files[1]), "--out", text(&report)], more].concat());
+        std::fs::read_to_string(&report).unwrap()
+    };
+    let named = page(&["--name", "first", "--name", "second"]);
+    assert!(named.contains("| first | second |") && !named.contains("| base"), "{named}");
+    let unnamed = page(&[]);
+    assert!(unnamed.contains("| base | b |"), "{unnamed}");
+    let folder = dir.path().join("a");
+    for again in [&files[0], &folder] {
+        let arguments = ["report", text(&files[0]), text(again), "--name", "x", "--name", "y", "--out", text(&report)];
+        refused(&arguments, &["this summary is given twice"]);
+    }
+}
+
+#[test]
 fn what_an_attack_leaves_unchanged_is_counted_and_named() {
     let dir = tempfile::tempdir().unwrap();
     let (input, out) = (dir.path().join("in.json"), dir.path().join("out.json"));

@@ -45,8 +45,9 @@ impl Arguments {
         let mut curves: Vec<Curve> = Vec::new();
         let mut evaluated: Vec<Evaluated> = Vec::new();
         let mut settings = Vec::new();
+        let mut files: Vec<PathBuf> = Vec::new();
         for (index, path) in self.runs.iter().enumerate() {
-            let folder_name = path.file_name().map_or("run".to_owned(), |name| name.to_string_lossy().into_owned());
+            let folder_name = name_of(path);
             let given = self.names.get(index);
             let trained = path.join(learning_curves::METRICS).is_file();
             if trained {
@@ -66,9 +67,15 @@ impl Arguments {
                     "{path}: the evaluation is not finished; the same `coin eval` goes on with it, `coin score` reads what there is"
                 ));
             }
+            let read = std::fs::canonicalize(&summary).unwrap_or_else(|_| summary.clone());
             let mut summary = Summary::read(&summary).input()?;
+            if files.contains(&read) {
+                return bad_input(format!("{}: this summary is given twice", path.display()));
+            }
+            files.push(read);
             let several = summary.runs.len() > 1;
-            for run in summary.runs.iter_mut().filter(|_| path.is_dir()) {
+            for run in &mut summary.runs {
+                let old = run.name.clone();
                 // A demo's runs have folders of their names.
                 let folder = if several { path.join(&run.name) } else { path.clone() };
                 if let Some(name) = given {
@@ -80,6 +87,16 @@ impl Arguments {
                 }
                 if is_taken(&run.name) {
                     return taken(path, &run.name);
+                }
+                for comparison in &mut summary.comparisons {
+                    for name in [&mut comparison.before, &mut comparison.after] {
+                        if *name == old {
+                            name.clone_from(&run.name);
+                        }
+                    }
+                }
+                if !path.is_dir() {
+                    continue;
                 }
                 // A curve is called as its run is, so that both have one color.
                 if folder != *path && folder.join(learning_curves::METRICS).is_file() {
@@ -117,6 +134,16 @@ impl Arguments {
         println!("report written to {}", shown(&self.out));
         Ok(())
     }
+}
+
+/// The name of a folder, and of the folder of a `summary.json`; of a file of another name, its name without the ending.
+fn name_of(path: &Path) -> String {
+    let named = match path.parent() {
+        Some(parent) if path.ends_with("summary.json") && !path.is_dir() => parent.file_name(),
+        _ if path.is_dir() => path.file_name(),
+        _ => path.file_stem(),
+    };
+    named.map_or("run".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// The failure of a second run of one name.
