@@ -200,6 +200,23 @@ fn summaries_are_called_as_the_report_is_told() {
 }
 
 #[test]
+fn texts_made_here_are_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let (glue, base, out) = (glue(dir.path(), &GOOD), base(), dir.path().join("out"));
+    let arguments = ["eval", "--model", text(&base), "--glue", text(&glue), "--tasks", "cola", "--out", text(&out)];
+    let system =
+        |system| [&arguments[..], &["--component", "system", "--attacks", "textfooler", "--system", system]].concat();
+    refused(&system(" "), &["--system is empty"]);
+    let message = told(&system("the a"));
+    assert!(
+        message.contains("warning: level `textfooler`: 1 of 1 system texts are the clean one, unchanged: the a"),
+        "{message}"
+    );
+    let settings = Summary::read(out.join("summary.json")).unwrap().settings;
+    assert_eq!(settings["prompts_check"]["unchanged"], serde_json::json!({"textfooler": 1}));
+}
+
+#[test]
 fn what_an_attack_leaves_unchanged_is_counted_and_named() {
     let dir = tempfile::tempdir().unwrap();
     let (input, out) = (dir.path().join("in.json"), dir.path().join("out.json"));
