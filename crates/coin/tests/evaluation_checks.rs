@@ -217,6 +217,27 @@ fn texts_made_here_are_checked() {
 }
 
 #[test]
+fn pairs_without_keywords_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("pairs.jsonl");
+    let write = |keywords: &str| {
+        let line = |text: &str, target: &str| {
+            format!(
+                "{{\"original_instruction\": \"{text}\", \"paraphrased_instruction\": \"{text}?\", \"targets\": \"{target}\"{keywords}}}\n"
+            )
+        };
+        std::fs::write(&file, line("a", "yes") + &line("b", "no")).unwrap();
+        let output = coin(&["pairs", "check", text(&file), "--validation-pairs", "2"]);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let caveat = "2 pairs have no keywords: their instances are recognized by their texts only";
+    let found = write("");
+    assert!(found.contains(caveat), "{found}");
+    let found = write(", \"keywords\": {\"sentence\": \"x\"}");
+    assert!(found.contains("held out") && !found.contains("no keywords"), "{found}");
+}
+
+#[test]
 fn what_an_attack_leaves_unchanged_is_counted_and_named() {
     let dir = tempfile::tempdir().unwrap();
     let (input, out) = (dir.path().join("in.json"), dir.path().join("out.json"));
