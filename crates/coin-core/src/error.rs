@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::output_folder::MARKER;
+
 /// An error with a file or folder.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -25,7 +27,11 @@ pub enum CoreError {
         message: String,
     },
     /// An output folder that this program did not create contains files or folders with names that it would write.
-    #[error("{path} contains {found} but was not created by this program; choose another folder")]
+    #[error(
+        "{path} contains {found} but was not created by this program; choose another folder, or create an empty {MARKER} in it if \
+         these are copied results",
+        MARKER = MARKER
+    )]
     ForeignFolder {
         /// The folder.
         path: PathBuf,

@@ -128,7 +128,10 @@ mod tests {
         std::fs::write(folder.path().join("results/mine.csv"), "1").unwrap();
         let error = OutputFolder::claim(folder.path(), &NAMES).unwrap_err().to_string();
         assert!(
-            error.ends_with("contains results but was not created by this program; choose another folder"),
+            error.ends_with(
+                "contains results but was not created by this program; choose another folder, or create an empty .coin.lock in it \
+                 if these are copied results"
+            ),
             "{error}"
         );
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);

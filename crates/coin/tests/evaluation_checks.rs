@@ -143,6 +143,71 @@ fn training_runs_have_the_given_names_in_a_report() {
 }
 
 #[test]
+fn summaries_are_called_as_the_report_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = Record { task: "cola".to_owned(), level: "clean".to_owned(), ..Record::default() };
+    let files = ["a", "b"].map(|name| {
+        let folder = dir.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        let run = coin::eval::metrics::score("base", std::slice::from_ref(&record)).unwrap();
+        let file = folder.join("summary.json");
+        Summary::new(serde_json::Map::new(), vec![run]).write(&file).unwrap();
+        file
+    });
+    let report = dir.path().join("report.md");
+    let page = |more: &[&str]| {
+        COIN.succeeded([&["report", text(&files[0]), text(&files[1]), "--out", text(&report)], more].concat());
+        std::fs::read_to_string(&report).unwrap()
+    };
+    let named = page(&["--name", "first", "--name", "second"]);
+    assert!(named.contains("| first | second |") && !named.contains("| base"), "{named}");
+    let unnamed = page(&[]);
+    assert!(unnamed.contains("| base | b |"), "{unnamed}");
+    let folder = dir.path().join("a");
+    for again in [&files[0], &folder] {
+        let arguments = ["report", text(&files[0]), text(again), "--name", "x", "--name", "y", "--out", text(&report)];
+        COIN.refused(arguments, &["this summary is given twice"]);
+    }
+}
+
+#[test]
+fn texts_made_here_are_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let (glue, base, out) = (glue(dir.path(), &GOOD), demo_base(), dir.path().join("out"));
+    let arguments = ["eval", "--model", text(&base), "--glue", text(&glue), "--tasks", "cola", "--out", text(&out)];
+    let system =
+        |system| [&arguments[..], &["--component", "system", "--attacks", "textfooler", "--system", system]].concat();
+    COIN.refused(system(" "), &["--system is empty"]);
+    let message = COIN.stderr(system("the a"));
+    assert!(
+        message.contains("warning: level `textfooler`: 1 of 1 system texts are identical to the clean one: the a"),
+        "{message}"
+    );
+    let settings = Summary::read(out.join("summary.json")).unwrap().settings;
+    assert_eq!(settings["prompts_check"]["unchanged"], serde_json::json!({"textfooler": 1}));
+}
+
+#[test]
+fn pairs_without_keywords_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("pairs.jsonl");
+    let write = |keywords: &str| {
+        let line = |text: &str, target: &str| {
+            format!(
+                "{{\"original_instruction\": \"{text}\", \"paraphrased_instruction\": \"{text}?\", \"targets\": \"{target}\"{keywords}}}\n"
+            )
+        };
+        std::fs::write(&file, line("a", "yes") + &line("b", "no")).unwrap();
+        COIN.stdout(["pairs", "check", text(&file), "--validation-pairs", "2"])
+    };
+    let caveat = "2 pairs have no keywords: their instances are recognized by their texts only";
+    let found = write("");
+    assert!(found.contains(caveat), "{found}");
+    let found = write(", \"keywords\": {\"sentence\": \"x\"}");
+    assert!(found.contains("held out") && !found.contains("no keywords"), "{found}");
+}
+
+#[test]
 fn instructions_that_an_attack_leaves_unchanged_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     let (input, out) = (dir.path().join("in.json"), dir.path().join("out.json"));

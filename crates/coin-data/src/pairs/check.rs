@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::instances::InstanceGroups;
+use super::instances::{InstanceGroups, keywords_of_instance};
 use crate::Pair;
 
 /// Counts of the pairs of one task.
@@ -62,6 +62,10 @@ pub struct CheckReport {
     /// Number of groups of couples that share instances. The couples of a group must be held out together or not at all.
     #[serde(default)]
     pub groups: usize,
+    /// Number of pairs without keywords that identify their instance. It is recognized by their texts only, which misses inputs of fewer
+    /// than eight words.
+    #[serde(default)]
+    pub without_keywords: usize,
     /// Number of pairs in the largest group.
     #[serde(default)]
     pub largest_group: usize,
@@ -85,6 +89,7 @@ impl CheckReport {
                 pair;
             let counts = report.tasks.entry(pair.task.clone().unwrap_or_default()).or_default();
             counts.pairs += 1;
+            report.without_keywords += usize::from(keywords_of_instance(pair).next().is_none());
             *counts.answers.entry(target.clone()).or_default() += 1;
             report.duplicates += usize::from(!seen.insert((original, paraphrase, target)));
             if original == paraphrase {

@@ -144,7 +144,7 @@ fn runs_of_templates<P: Borrow<Pair>>(pairs: &[P], runs: &[Vec<u64>]) -> HashMap
 }
 
 /// The keywords of a pair that identify its instance.
-fn keywords_of_instance(pair: &Pair) -> impl Iterator<Item = (&String, &String)> {
+pub(crate) fn keywords_of_instance(pair: &Pair) -> impl Iterator<Item = (&String, &String)> {
     pair.keywords.iter().filter(|(name, _)| !OF_NO_INSTANCE.contains(&name.as_str()))
 }
 

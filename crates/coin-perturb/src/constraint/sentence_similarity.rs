@@ -216,6 +216,68 @@ mod tests {
         assert!((in_window(2, "cd", "x y").unwrap() - 3.0 / 42_f32.sqrt()).abs() < 1e-6);
     }
 
+    /// Records the lengths of the texts it encodes.
+    #[derive(Debug, Default)]
+    struct Recorder(std::sync::Mutex<Vec<usize>>);
+
+    impl SentenceEncoder for Recorder {
+        fn describe(&self) -> String {
+            "recorder".to_owned()
+        }
+
+        fn encode(&self, text: &str) -> Vec<f32> {
+            self.0.lock().unwrap().push(text.len());
+            SurfaceEncoder.encode(text)
+        }
+
+        fn is_additive(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn changes_are_checked_by_their_surroundings_in_every_script() {
+        let scripts = [
+            "lion",
+            "\u{e9}cole",
+            "\u{447}\u{438}\u{441}\u{43b}\u{43e}",
+            "\u{3b1}\u{3a3}",
+            "\u{5d3}\u{5d2}",
+            "\u{939}\u{93f}\u{928}",
+        ];
+        for (script, scope) in scripts
+            .into_iter()
+            .flat_map(|word| [Scope::Whole { min_words: 0 }, Scope::Window(3)].map(|scope| (word, scope)))
+        {
+            let encoder = Arc::new(Recorder::default());
+            let rule = SentenceSimilarity { at_least: 0.93, metric: Metric::Cosine, scope, encoder: encoder.clone() };
+            let clean = (0..100).map(|number| format!("{script}{number}, ")).collect::<String>();
+            let words: Vec<Range<usize>> =
+                clean.unicode_word_indices().map(|(start, word)| start..start + word.len()).collect();
+            let mut follower = rule.follow(&clean, &words).unwrap();
+            let (mut now, mut counts) = (clean.clone(), [0, 0]);
+            // Backwards, so that earlier words stay where they are.
+            for (index, word) in words.iter().cloned().enumerate().rev() {
+                let upper = now[word.clone()].to_uppercase();
+                let with = if index % 2 == 0 { "xyz" } else { &upper };
+                let after = [&now[..word.start], with, &now[word.end..]].concat();
+                encoder.0.lock().unwrap().clear();
+                let change = Replacement { index, before: &now, word: word.clone(), with };
+                let allowed = follower.allows(&change);
+                let longest = encoder.0.lock().unwrap().iter().copied().max();
+                assert!(longest.is_some_and(|longest| longest < 200), "{script}, {scope:?}: {longest:?}");
+                if allowed {
+                    follower.made(&change);
+                }
+                let change = Change { clean: &clean, before: &now, word, replacement: with, after: &after };
+                assert_eq!(allowed, rule.allows(&change), "{script}, {scope:?}, word {index}");
+                counts[usize::from(allowed)] += 1;
+                now = if allowed { after } else { now };
+            }
+            assert!(counts[0] > 0 && counts[1] > 0, "{script}, {scope:?}: {counts:?}");
+        }
+    }
+
     #[test]
     fn short_texts_pass() {
         let whole = |min_words| similarity(Scope::Whole { min_words }, Metric::Cosine, "ab cd", "cd", "xy");

@@ -13,7 +13,7 @@ pub trait SentenceEncoder: fmt::Debug + Send + Sync {
     fn encode(&self, text: &str) -> Vec<f32>;
 
     /// True if the vector of a text is exactly the sum of the vectors of its parts for every cut between a space or line feed
-    /// and an ASCII letter or digit. Default false.
+    /// and a letter or digit of any script that is not a combining mark. Default false.
     fn is_additive(&self) -> bool {
         false
     }

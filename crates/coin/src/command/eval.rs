@@ -18,6 +18,7 @@ use coin::eval::{
     Bootstrap, Evaluation, InstructionSet, LanguageModel, Ledger, LongPrompts, Plan, Preset, Record, Summary, folder,
     metrics, statistics,
 };
+use coin::perturb::audit::AuditRecord;
 use coin::stoppable::Stoppable;
 use coin::{model_folder, report};
 use prompt_check::PromptCheck;
@@ -103,8 +104,8 @@ impl Arguments {
             false => Some((self.model.device()?, self.model.folders()?)),
         };
         let chosen = self.tasks.read(self.model.offline, self.parts.shots_from())?;
-        let Built { instructions, context, examples } = self.parts.build(&chosen, self.seed)?;
-        let checked = self.check_prompts(&instructions, &chosen)?;
+        let Built { instructions, context, examples, made } = self.parts.build(&chosen, self.seed)?;
+        let checked = self.check_prompts(&instructions, &chosen, &made)?;
         let evaluation = Evaluation {
             levels: self.parts.levels(&instructions),
             component: self.parts.component(),
@@ -166,12 +167,19 @@ impl Arguments {
         self.write(&plan, &evaluation, &mut model, &chosen, checked, &records)
     }
 
-    /// Checks the instructions of the prompts file, if the levels use them, and prints the warnings.
-    fn check_prompts(&self, set: &InstructionSet, chosen: &task_choice::Chosen) -> Result<PromptCheck, Failure> {
-        let Some(file) = self.parts.prompts().filter(|_| from_file(self.parts.component())) else {
-            return Ok(PromptCheck::default());
+    /// Checks the instructions of a file or the texts `made` here, whichever the levels change, and warns of faults.
+    fn check_prompts(
+        &self,
+        set: &InstructionSet,
+        chosen: &task_choice::Chosen,
+        made: &[AuditRecord],
+    ) -> Result<PromptCheck, Failure> {
+        let (levels, component) = (self.parts.levels(set), self.parts.component());
+        let (found, warnings) = match self.parts.prompts() {
+            _ if !from_file(component) => PromptCheck::of_records(made, &levels, component),
+            Some(file) => PromptCheck::new(set, &chosen.tasks, &levels, Some(file)).input()?,
+            None => return Ok(PromptCheck::default()),
         };
-        let (found, warnings) = PromptCheck::new(set, &chosen.tasks, &self.parts.levels(set), Some(file)).input()?;
         warn(&warnings);
         Ok(found)
     }

@@ -290,6 +290,12 @@ fn print(report: &CheckReport) {
         "{} different instances; couples tied by common ones: {} groups, the largest of {} pairs",
         report.instances, report.groups, report.largest_group
     );
+    if report.without_keywords > 0 {
+        println!(
+            "{} pairs have no keywords: their instances are recognized by their texts only, which misses inputs of fewer than 8 words",
+            report.without_keywords
+        );
+    }
     // Couples and pairs are counted from 1 here, like lines.
     let list = |places: &[usize]| {
         let shown: Vec<String> = places.iter().take(10).map(|place| (place + 1).to_string()).collect();

@@ -61,8 +61,9 @@ impl Arguments {
         let mut curves: Vec<Curve> = Vec::new();
         let mut evaluated: Vec<Evaluated> = Vec::new();
         let mut settings = Vec::new();
+        let mut files: Vec<PathBuf> = Vec::new();
         for (index, path) in self.runs.iter().enumerate() {
-            let folder_name = path.file_name().map_or("run".to_owned(), |name| name.to_string_lossy().into_owned());
+            let folder_name = name_of(path);
             let given = self.names.get(index);
             let trained = path.join(learning_curves::METRICS).is_file();
             if trained {
@@ -82,9 +83,15 @@ impl Arguments {
                     "{path}: the evaluation is not finished; resume it with the same `coin eval`, or score its ledger with `coin score`"
                 ));
             }
+            let read = std::fs::canonicalize(&summary).unwrap_or_else(|_| summary.clone());
             let mut summary = Summary::read(&summary).input()?;
+            if files.contains(&read) {
+                return bad_input(format!("{}: this summary is given twice", path.display()));
+            }
+            files.push(read);
             let several = summary.runs.len() > 1;
-            for run in summary.runs.iter_mut().filter(|_| path.is_dir()) {
+            for run in &mut summary.runs {
+                let old = run.name.clone();
                 // Each run of a demo has a folder with its name.
                 let folder = if several { path.join(&run.name) } else { path.clone() };
                 if let Some(name) = given {
@@ -96,6 +103,16 @@ impl Arguments {
                 }
                 if is_taken(&run.name) {
                     return taken(path, &run.name);
+                }
+                for comparison in &mut summary.comparisons {
+                    for name in [&mut comparison.before, &mut comparison.after] {
+                        if *name == old {
+                            name.clone_from(&run.name);
+                        }
+                    }
+                }
+                if !path.is_dir() {
+                    continue;
                 }
                 // A curve has the name of its run, so that both have the same color.
                 if folder != *path && folder.join(learning_curves::METRICS).is_file() {
@@ -133,6 +150,16 @@ impl Arguments {
         println!("report written to {}", shown(&self.out));
         Ok(())
     }
+}
+
+/// The name of a folder, and of the folder of a `summary.json`; for another file, its name without the extension.
+fn name_of(path: &Path) -> String {
+    let named = match path.parent() {
+        Some(parent) if path.ends_with("summary.json") && !path.is_dir() => parent.file_name(),
+        _ if path.is_dir() => path.file_name(),
+        _ => path.file_stem(),
+    };
+    named.map_or("run".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// The failure for two runs with the same name.

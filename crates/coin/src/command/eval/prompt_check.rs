@@ -1,11 +1,11 @@
-//! Checks the perturbed instructions of a file before they are evaluated. They may come from another program, and a level says
-//! little about a model if it lost label words or did not change the instruction.
+//! Checks the perturbed parts of the prompts before they are evaluated. A level says little about a model if it lost label words or
+//! changed nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use coin::core::quote::cut;
-use coin::data::Task;
+use coin::data::{Component, Task};
 use coin::eval::levels::CLEAN;
 use coin::eval::{EvalError, InstructionSet};
 use coin::perturb::audit::AuditRecord;
@@ -33,28 +33,11 @@ impl PromptCheck {
         levels: &[String],
         file: Option<&Path>,
     ) -> Result<(PromptCheck, Vec<String>), EvalError> {
-        let (mut found, mut warnings) = (PromptCheck::default(), Vec::new());
+        let mut records = Vec::new();
         for level in levels.iter().filter(|level| *level != CLEAN) {
-            let records = audit(set, tasks, level)?;
-            let mut tell = |what: &str, of: &mut BTreeMap<String, usize>, at_fault: &dyn Fn(&AuditRecord) -> bool| {
-                let mut faulty = records.iter().filter(|record| at_fault(record));
-                let Some(first) = faulty.next() else { return };
-                let count = 1 + faulty.count();
-                warnings.push(format!(
-                    "level `{}`: {count} of {} instructions {what}, such as task `{}`, instruction {}: {}",
-                    cut(level),
-                    records.len(),
-                    cut(&first.task),
-                    first.index,
-                    cut(&first.perturbed)
-                ));
-                of.insert(level.clone(), count);
-            };
-            tell("do not contain the label words of the clean one", &mut found.labels_changed, &|record| {
-                !record.labels_intact
-            });
-            tell("are identical to the clean one", &mut found.unchanged, &|record| record.unchanged);
+            records.extend(audit(set, tasks, level)?);
         }
+        let (mut found, mut warnings) = PromptCheck::of_records(&records, levels, Component::Instruction);
         if let Some(file) = file.filter(|file| files::recipe_path(file).is_file()) {
             found.recipe = Some(match files::verify(file) {
                 Ok(_) => "verified".to_owned(),
@@ -72,6 +55,41 @@ impl PromptCheck {
             });
         }
         Ok((found, warnings))
+    }
+
+    /// Checks `records` of the texts of `component` at `levels`. Returns the counts and a warning for every kind of fault.
+    pub fn of_records(records: &[AuditRecord], levels: &[String], component: Component) -> (PromptCheck, Vec<String>) {
+        let noun = match component {
+            Component::System => "system text",
+            Component::Demonstrations => "demonstration",
+            _ => "instruction",
+        };
+        let (mut found, mut warnings) = (PromptCheck::default(), Vec::new());
+        for level in levels {
+            let records: Vec<&AuditRecord> = records.iter().filter(|record| record.attack == *level).collect();
+            let mut tell = |what: &str, of: &mut BTreeMap<String, usize>, at_fault: &dyn Fn(&AuditRecord) -> bool| {
+                let mut faulty = records.iter().filter(|record| at_fault(record));
+                let Some(first) = faulty.next() else { return };
+                let count = 1 + faulty.count();
+                // All tasks have the same system text.
+                let place = match component {
+                    Component::System => String::new(),
+                    _ => format!(", such as task `{}`, {noun} {}", cut(&first.task), first.index),
+                };
+                warnings.push(format!(
+                    "level `{}`: {count} of {} {noun}s {what}{place}: {}",
+                    cut(level),
+                    records.len(),
+                    cut(&first.perturbed)
+                ));
+                of.insert(level.clone(), count);
+            };
+            tell("do not contain the label words of the clean one", &mut found.labels_changed, &|record| {
+                !record.labels_intact
+            });
+            tell("are identical to the clean one", &mut found.unchanged, &|record| record.unchanged);
+        }
+        (found, warnings)
     }
 
     /// The findings in the form of the summary's settings.

@@ -10,6 +10,7 @@ use coin::data::{Component, Demonstration, Instance};
 use coin::eval::InstructionSet;
 use coin::eval::context::{self, PromptContext};
 use coin::eval::levels::CLEAN;
+use coin::perturb::audit::AuditRecord;
 use coin::perturb::{Instructions, LabelWords, attack_named, perturb_set};
 use sha2::{Digest, Sha256};
 
@@ -53,6 +54,8 @@ pub struct Built {
     pub context: PromptContext,
     /// The evaluated examples by task.
     pub examples: BTreeMap<String, Vec<Instance>>,
+    /// The texts that were perturbed here, each with its clean form; empty for the instructions of a file.
+    pub made: Vec<AuditRecord>,
 }
 
 impl PromptParts {
@@ -98,6 +101,9 @@ impl PromptParts {
     pub fn build(&self, chosen: &Chosen, seed: u64) -> Result<Built, Failure> {
         match self.component {
             Component::System if self.system.is_none() => return bad_input("--component system needs --system"),
+            Component::System if self.system.as_ref().is_some_and(|system| system.trim().is_empty()) => {
+                return bad_input("--system is empty; --component system needs a text that the levels can change");
+            }
             Component::Demonstrations if self.shots == 0 => {
                 return bad_input("--component demonstrations needs --shots");
             }
@@ -108,13 +114,15 @@ impl PromptParts {
         let mut around = PromptContext::default();
         let label_words: LabelWords = chosen.tasks.iter().map(|task| (task.name.clone(), task.label_words())).collect();
         let levels = self.levels(&instructions);
+        let mut made = Vec::new();
         if let Some(system) = &self.system {
             around.system.insert(CLEAN.to_owned(), system.clone());
             if self.component == Component::System {
                 // One text serves all tasks, so the label words of all of them are kept.
                 let all = label_words.values().flatten().cloned().collect();
                 let clean = [("system".to_owned(), vec![system.clone()])].into();
-                let sets = perturbed(&clean, &levels, &[("system".to_owned(), all)].into(), seed)?;
+                let (sets, records) = perturbed(&clean, &levels, &[("system".to_owned(), all)].into(), seed)?;
+                made = records;
                 around.system = sets
                     .into_iter()
                     .map(|(level, mut texts)| (level, texts.remove("system").unwrap_or_default().concat()))
@@ -144,7 +152,9 @@ impl PromptParts {
             let inputs = |shown: &Vec<Demonstration>| shown.iter().map(|shown| shown.input.clone()).collect::<Vec<_>>();
             let texts: Instructions = clean.iter().map(|(task, shown)| (task.clone(), inputs(shown))).collect();
             let levels = if self.component == Component::Demonstrations { &levels[..] } else { &[] };
-            for (level, tasks) in perturbed(&texts, levels, &label_words, seed)? {
+            let (sets, records) = perturbed(&texts, levels, &label_words, seed)?;
+            made.extend(records);
+            for (level, tasks) in sets {
                 for (task, inputs) in tasks {
                     let answers = clean[&task].iter().map(|shown| shown.answer.clone());
                     let shown = inputs.into_iter().zip(answers).map(|(input, answer)| Demonstration { input, answer });
@@ -152,21 +162,22 @@ impl PromptParts {
                 }
             }
         }
-        Ok(Built { instructions, context: around, examples })
+        Ok(Built { instructions, context: around, examples, made })
     }
 }
 
-/// The clean texts and, for each other level in `levels`, the texts perturbed by the attack of that name.
+/// The clean texts and, for each other level in `levels`, the texts perturbed by the attack of that name, with a record of each.
 fn perturbed(
     clean: &Instructions,
     levels: &[String],
     label_words: &LabelWords,
     seed: u64,
-) -> Result<BTreeMap<String, Instructions>, Failure> {
+) -> Result<(BTreeMap<String, Instructions>, Vec<AuditRecord>), Failure> {
     let attacks = levels.iter().filter(|level| *level != CLEAN).map(|level| attack_named(level));
     let attacks = attacks.collect::<Result<Vec<_>, _>>().input()?;
-    match attacks.is_empty() {
-        true => Ok([(CLEAN.to_owned(), clean.clone())].into()),
-        false => Ok(perturb_set(clean, &attacks, label_words, seed).input()?.sets().clone()),
+    if attacks.is_empty() {
+        return Ok(([(CLEAN.to_owned(), clean.clone())].into(), Vec::new()));
     }
+    let set = perturb_set(clean, &attacks, label_words, seed).input()?;
+    Ok((set.sets().clone(), set.audit(label_words)))
 }
