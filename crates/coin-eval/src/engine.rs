@@ -1,4 +1,4 @@
-//! Models: the trait that an evaluation sees, and what implements it.
+//! Language models: the trait that an evaluation uses, and its implementations.
 
 #[cfg(feature = "llama")]
 mod disjoint;

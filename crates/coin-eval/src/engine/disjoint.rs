@@ -1,24 +1,24 @@
-//! Log-likelihoods of words that begin alike, as events that exclude each other.
+//! Log-likelihoods of words with a common prefix, as mutually exclusive events.
 //!
-//! Where the tokens of one word begin another (`not`, `not_equivalent`), the probability of the shorter holds that of the longer,
-//! which could then never be chosen. So a word's probability is that of its tokens without those continuations that go on to
-//! a longer word: `p(A) - p(AB)`, and the events of all words are disjoint.
+//! If the tokens of one word are a prefix of another's (`not`, `not_equivalent`), the probability of the shorter word includes
+//! that of the longer, which could then never be chosen. A word's probability therefore excludes the continuations that form
+//! a longer word: `p(A) - p(AB)`. This makes the events of all words disjoint.
 
 use super::model::LogLikelihood;
 
-/// The log-likelihood of each of `words`, given as tokens, as events that exclude each other. `sums` are the
+/// Returns the log-likelihood of each of `words`, given as tokens, as mutually exclusive events. `sums` are the
 /// log-likelihoods of their tokens.
 pub(crate) fn disjoint(words: &[Vec<u32>], sums: &[f64]) -> Vec<LogLikelihood> {
     let longer = |word: &[u32], other: &[u32]| other.len() > word.len() && other.starts_with(word);
     let of_word = |(index, (word, &sum)): (usize, (&Vec<u32>, &f64))| {
-        // The shortest words that go on from this one; those that go on from them are part of their events.
+        // The shortest words that extend this one. Words that extend those are part of their events.
         let next = words.iter().zip(sums).enumerate().filter(|(other, (ids, _))| {
             let between = words.iter().any(|middle| longer(word, middle) && longer(middle, ids));
             let twice = words[..*other].contains(ids);
             index != *other && longer(word, ids) && !between && !twice
         });
         let taken: f64 = next.map(|(_, (_, other))| (other - sum).exp()).sum();
-        // What is left below rounding is not zero, only too small to be told.
+        // A remainder below rounding error is not zero, only too small to measure.
         LogLikelihood { sum: sum + (-taken).ln_1p().max(f64::EPSILON.ln()), tokens: word.len() }
     };
     words.iter().zip(sums).enumerate().map(of_word).collect()

@@ -1,7 +1,7 @@
-//! The LLaMA of `coin-model` behind the [`LanguageModel`] trait.
+//! [`LanguageModel`] for the LLaMA of `coin-model`.
 //!
-//! All prompts of one call run together: what they share at their beginning is computed once, what the prompts of one
-//! instruction share once more per instruction, and the rest in batches of similar length.
+//! All prompts of one call run together. The prefix that all of them share is computed once, the prefix that the prompts of
+//! one instruction share is computed once per instruction, and the rest runs in batches of similar length.
 
 use std::collections::HashMap;
 
@@ -13,14 +13,14 @@ use coin_model::{Llama, TextTokenizer};
 use super::disjoint::disjoint;
 use super::model::{Decided, Finished, FinishedLikelihoods, GenerateOptions, Generation, LanguageModel, ModelError};
 
-/// How a LLaMA is run. None of it changes an answer but where two logits are closer than rounding.
+/// Settings for running a LLaMA. They change an answer only where two logits differ by less than rounding error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineOptions {
-    /// Rows per batch at most.
+    /// The maximum number of rows in a batch.
     pub batch_size: usize,
-    /// Batches that run at once.
+    /// The number of batches that run at once.
     pub threads: usize,
-    /// Bytes that one batch may take; without it every batch has `batch_size` rows.
+    /// The maximum memory of one batch in bytes. If `None`, every batch has `batch_size` rows.
     pub memory: Option<usize>,
 }
 
@@ -44,7 +44,7 @@ impl LlamaModel {
     }
 }
 
-/// A group for each distinct instruction with what stands before it: prompts of one begin alike.
+/// Assigns a group to each distinct pair of system text and instruction. The prompts of a group share a prefix.
 fn groups(prompts: &[Prompt]) -> Vec<usize> {
     let mut known = HashMap::new();
     prompts
@@ -56,7 +56,7 @@ fn groups(prompts: &[Prompt]) -> Vec<usize> {
         .collect()
 }
 
-/// An error on the way through the engine: its own, or of whoever takes the results.
+/// An error that passes through the engine: from the engine itself, or from the callback that takes the results.
 struct Failed(ModelError);
 
 impl From<coin_model::ModelError> for Failed {
@@ -129,7 +129,7 @@ impl LanguageModel for LlamaModel {
     fn excess(&self, prompt: &Prompt, new_tokens: usize) -> Result<usize, ModelError> {
         let limit = self.model.config().max_position_embeddings;
         let text = prompt.render();
-        // A token stands for a byte at least, but for BOS and a leading space; twice that for a tokenizer that rewrites its text.
+        // A token covers at least one byte, except BOS and a leading space. Doubled for tokenizers that rewrite their text.
         if (2 * (text.len() + 4)).saturating_add(new_tokens) <= limit {
             return Ok(0);
         }
@@ -142,9 +142,9 @@ impl LanguageModel for LlamaModel {
 }
 
 impl LlamaModel {
-    /// The tokens before the first one in which the continuations may differ from the prompt, and each continuation's from
-    /// there on. A token may hold the end of the prompt and the beginning of a continuation, so that both are tokenized
-    /// together, and all continuations are cut at the same place.
+    /// Returns the tokens before the first one at which a continuation may differ from the prompt, and the remaining tokens
+    /// of each continuation. A token may span the end of the prompt and the beginning of a continuation, so both are
+    /// tokenized together, and all continuations are cut at the same position.
     fn cut(&self, prompt: &str, continuations: &[String]) -> Result<(Vec<u32>, Vec<Vec<u32>>), ModelError> {
         let alone = self.encode(prompt)?;
         let together = continuations

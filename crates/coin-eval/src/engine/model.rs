@@ -1,62 +1,62 @@
-//! What an evaluation needs of a model: prompts in, text in return, and a name for what produced it.
+//! The interface that an evaluation needs from a model: it takes prompts, returns text, and identifies itself.
 //!
-//! A fake model in a test, a LLaMA in this process and a model behind a network serve alike.
+//! A fake model in a test, a LLaMA in this process and a remote model all implement it.
 
 use std::error::Error;
 
 use coin_data::Prompt;
 use serde::{Deserialize, Serialize};
 
-/// What a model wrote after one prompt.
+/// The text a model generated after one prompt.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Generation {
-    /// The new tokens, without the prompt's; empty where the model does not tell them.
+    /// The new tokens, without the prompt's. Empty if the model does not report them.
     pub token_ids: Vec<u32>,
     /// The new tokens decoded: the continuation only, cut by token index rather than by searching for the prompt.
     pub text: String,
-    /// Whether the row was ended early, as its outcome was decided.
+    /// True if the row ended early because its outcome was decided.
     pub stopped: bool,
-    /// The smallest difference between the two largest logits at any new token; `None` where the model does not tell it.
+    /// The smallest difference between the two largest logits at any new token. `None` if the model does not report it.
     pub margin: Option<f32>,
-    /// Hidden state after the last norm at the last prompt token, `[d_model]`; `None` unless asked for.
+    /// The hidden state after the last norm at the last prompt token, `[d_model]`. `None` unless requested.
     pub hidden: Option<Vec<f32>>,
 }
 
-/// How to generate.
+/// Settings of generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GenerateOptions {
-    /// The most tokens to write after each prompt. 7 in the paper's evaluation.
+    /// The maximum number of tokens to generate after each prompt. 7 in the paper's evaluation.
     pub max_new_tokens: usize,
-    /// Whether to return [`Generation::hidden`].
+    /// True to return [`Generation::hidden`].
     pub hidden: bool,
 }
 
-/// How probable one continuation is after a prompt.
+/// The log-likelihood of one continuation after a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogLikelihood {
-    /// Natural logarithm of the probability of all its tokens.
+    /// The natural logarithm of the probability of all its tokens.
     pub sum: f64,
-    /// How many tokens it has.
+    /// The number of its tokens.
     pub tokens: usize,
 }
 
-/// What of a prompt's answer is already known.
+/// Returns true if the text generated so far already decides the outcome.
 pub type Decided<'a> = &'a (dyn Fn(&str) -> bool + Sync);
 
-/// Takes what a model has finished: each generation with the index of its prompt.
+/// Receives finished results: each generation with the index of its prompt.
 pub type Finished<'a> = &'a mut dyn FnMut(Vec<(usize, Generation)>) -> Result<(), ModelError>;
 
-/// Takes what a model has finished: the log-likelihood of each continuation with the index of its prompt.
+/// Receives finished results: the log-likelihood of each continuation with the index of its prompt.
 pub type FinishedLikelihoods<'a> = &'a mut dyn FnMut(Vec<(usize, Vec<LogLikelihood>)>) -> Result<(), ModelError>;
 
 /// A model that continues prompts greedily.
 pub trait LanguageModel {
-    /// Continues each of `prompts` and hands the results to `finished` batch by batch, in any order, each prompt's once.
+    /// Continues each of `prompts` and passes the results to `finished` batch by batch, in any order, once per prompt.
     ///
-    /// `decided` is given the text a row has so far and is true once no further token can change what is read
-    /// from it. A model may stop the row then; it need not ask after every token, nor at all. A caller who wants
-    /// every row decoded to its end passes `&|_| false`.
+    /// `decided` receives the text of a row so far and returns true once no further token can change the parsed
+    /// outcome. The model may then stop the row. It need not call `decided` after every token, or at all. To decode
+    /// every row to its end, pass `&|_| false`.
     ///
     /// # Errors
     /// [`ModelError`] if the model cannot run, or the error of `finished`, after which nothing more is generated.
@@ -68,14 +68,14 @@ pub trait LanguageModel {
         finished: Finished<'_>,
     ) -> Result<(), ModelError>;
 
-    /// The log-likelihood of each of `continuations` after each of `prompts`, handed to `finished` as in
+    /// Computes the log-likelihood of each of `continuations` after each of `prompts` and passes them to `finished` as in
     /// [`generate`](Self::generate).
     ///
-    /// All continuations of a prompt are conditioned on the same tokens. Where the tokens of one are the beginning of another's,
-    /// its likelihood is that of not going on to the other.
+    /// All continuations of a prompt are conditioned on the same tokens. If the tokens of one are a prefix of another's,
+    /// its likelihood excludes that of the longer one.
     ///
     /// # Errors
-    /// [`ModelError`] if the model cannot run, or does not tell likelihoods.
+    /// [`ModelError`] if the model cannot run or does not compute likelihoods.
     fn log_likelihoods(
         &mut self,
         prompts: &[Prompt],
@@ -86,8 +86,8 @@ pub trait LanguageModel {
         Err(ModelError::new("this model does not tell likelihoods"))
     }
 
-    /// How many tokens `prompt` with `new_tokens` after it is longer than what the model can take; 0 where it fits or the
-    /// model does not know.
+    /// Returns the number of tokens by which `prompt` followed by `new_tokens` exceeds the model's limit. 0 if it fits or
+    /// the model does not know its limit.
     ///
     /// # Errors
     /// [`ModelError`] if the prompt cannot be tokenized.
@@ -96,13 +96,13 @@ pub trait LanguageModel {
         Ok(0)
     }
 
-    /// A text that changes whenever the model's answers may: a hash of weights, adapter, tokenizer and precision.
+    /// Returns a text that changes whenever the model's answers may change: a hash of weights, adapter, tokenizer and precision.
     fn fingerprint(&self) -> String;
 
-    /// [`generate`](Self::generate), with one generation per prompt in the order of the prompts.
+    /// Like [`generate`](Self::generate), but returns one generation per prompt, in the order of the prompts.
     ///
     /// # Errors
-    /// As [`generate`](Self::generate), and if the model left a prompt out or answered one twice.
+    /// The errors of [`generate`](Self::generate), and [`ModelError`] if the model skips a prompt or answers one twice.
     fn generate_all(
         &mut self,
         prompts: &[Prompt],
@@ -114,10 +114,11 @@ pub trait LanguageModel {
         complete(all)
     }
 
-    /// [`log_likelihoods`](Self::log_likelihoods), with the log-likelihoods in the order of the prompts.
+    /// Like [`log_likelihoods`](Self::log_likelihoods), but returns the log-likelihoods in the order of the prompts.
     ///
     /// # Errors
-    /// As [`log_likelihoods`](Self::log_likelihoods), and if the model left a prompt out or answered one twice.
+    /// The errors of [`log_likelihoods`](Self::log_likelihoods), and [`ModelError`] if the model skips a prompt or answers
+    /// one twice.
     fn all_log_likelihoods(
         &mut self,
         prompts: &[Prompt],
@@ -129,7 +130,7 @@ pub trait LanguageModel {
     }
 }
 
-/// Puts results where they belong; refuses an index that is out of range or was there before.
+/// Stores each result at its index. Returns an error for an index that is out of range or repeated.
 fn place<T>(results: Vec<(usize, T)>, all: &mut [Option<T>]) -> Result<(), ModelError> {
     for (index, result) in results {
         match all.get_mut(index) {
@@ -146,7 +147,7 @@ fn complete<T>(all: Vec<Option<T>>) -> Result<Vec<T>, ModelError> {
     all.into_iter().enumerate().map(|(index, result)| result.ok_or_else(|| missing(index))).collect()
 }
 
-/// Why a model could not run.
+/// An error that kept a model from running.
 ///
 /// ```
 /// use coin_eval::ModelError;
@@ -162,12 +163,12 @@ pub struct ModelError {
 }
 
 impl ModelError {
-    /// An error of its own: `message` says what is at fault, in lower case and without a final dot.
+    /// Creates an error without a cause. `message` describes the fault, in lower case and without a final period.
     pub fn new(message: impl Into<String>) -> Self {
         ModelError { message: message.into(), source: None }
     }
 
-    /// An error caused by another: `message` says what was being done, and the cause's own text follows it.
+    /// Creates an error with a cause. `message` names the operation that failed, and the cause's text is appended to it.
     pub fn from_source(message: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let source = source.into();
         ModelError { message: format!("{}: {source}", message.into()), source: Some(source) }
