@@ -1,15 +1,15 @@
-//! A model behind a server that speaks OpenAI's protocols: vLLM, llama.cpp, Ollama, hosted ones.
+//! A model behind a server with an OpenAI-compatible API, such as vLLM, llama.cpp, Ollama or a hosted service.
 //!
-//! | part | what it does |
+//! | Module | Purpose |
 //! |---|---|
-//! | `options` | [`OpenAiOptions`]: which server and model, how to ask, how patiently; all defaults |
-//! | `request`, `reply` | prompts to `/completions` or `/chat/completions`, and what comes back |
+//! | `options` | [`OpenAiOptions`]: server, model, protocol, limits and timeouts, with all defaults |
+//! | `request`, `reply` | requests to `/completions` or `/chat/completions`, and their responses |
 //! | `echo` | log-likelihoods of continuations, from servers that echo a text with its log-probabilities |
-//! | `connection` | one question: paced, paid for, tried again |
-//! | `workers` | many of them at a time |
-//! | `pace`, `retry`, `meter` | rate limits; pauses; tokens, cost and budget |
+//! | `connection` | one request: paced, metered and retried |
+//! | `workers` | concurrent requests |
+//! | `pace`, `retry`, `meter` | rate limits; pauses between attempts; tokens, cost and budget |
 //!
-//! `docs/remote-models.md` says what is reproducible about a remote model, and what is not.
+//! `docs/remote-models.md` describes which results of a remote model are reproducible and which are not.
 
 mod connection;
 mod echo;
@@ -39,12 +39,12 @@ use crate::answer_key::answer_key;
 
 /// A model behind a server.
 ///
-/// Requests go out on several threads; what has come back is handed over at once, in the order of the prompts. A
-/// request that fails for good ends the run, but what others under way still bring is handed over first.
+/// Requests are sent on several threads. The results available at a time are passed on together, in the order of their
+/// prompts. A request that fails permanently ends the run, after the results of requests in flight are passed on.
 ///
-/// Each answer is written to its last token: `decided` is not asked, as the protocols stop at words and not at
-/// decisions. [`Generation::token_ids`] is empty, [`Generation::hidden`] is `None` even where asked for, and
-/// [`excess`](LanguageModel::excess) is 0, as only the server has the tokenizer.
+/// Every answer is generated to its last token. `decided` is never called, because the protocols can stop only at given
+/// words. [`Generation::token_ids`] is empty, [`Generation::hidden`] is `None` even if requested, and
+/// [`excess`](LanguageModel::excess) is 0, because only the server has the tokenizer.
 ///
 /// # Example
 /// A server that answers everything with `acceptable`:
@@ -84,15 +84,15 @@ pub struct OpenAiModel {
 }
 
 impl OpenAiModel {
-    /// The model that `options` describe. Sends nothing yet.
+    /// Creates the model that `options` describe. Sends no request.
     ///
     /// # Errors
-    /// [`OpenAiError::Option`] names the field that cannot be used.
+    /// [`OpenAiError::Option`], with the name of the invalid field.
     pub fn new(options: OpenAiOptions) -> Result<Self, OpenAiError> {
         Ok(OpenAiModel { connection: Connection::new(options)? })
     }
 
-    /// What has been used since [`new`](Self::new), failed runs included.
+    /// Returns the usage since [`new`](Self::new), including failed runs.
     pub fn usage(&self) -> Usage {
         self.connection.usage()
     }
@@ -147,9 +147,9 @@ impl LanguageModel for OpenAiModel {
         }
     }
 
-    /// The model's name, the address, and the first digits of the SHA-256 of these and of every setting that changes
-    /// a request. Not the key, and nothing that the server says of itself, which is known too late: a server may put
-    /// another model behind the same name.
+    /// Returns the model's name, the address, and the first digits of the SHA-256 of these and of every setting that
+    /// changes a request. The key is not included. Nor is anything that the server reports about itself, since that is
+    /// known too late: a server may serve another model under the same name.
     fn fingerprint(&self) -> String {
         let (options, url) = (self.connection.options(), self.connection.url());
         let chat = match options.api {

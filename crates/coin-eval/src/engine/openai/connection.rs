@@ -1,4 +1,4 @@
-//! One question to the server: paced, paid for, tried again where that may help.
+//! One request to the server: paced, metered, and retried where that may help.
 
 use std::io::Read;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,27 +17,27 @@ use super::retry::{back_off, is_passing, retry_after};
 use super::workers::Stop;
 use super::{OpenAiError, OpenAiOptions};
 
-/// The answer to a long text with the log-probabilities of all its tokens takes some megabytes.
+/// The largest answer accepted. The echo of a long text with the log-probabilities of all tokens takes some megabytes.
 const MAX_ANSWER_BYTES: u64 = 1 << 26;
 
-/// A server, and what it has been asked so far. Threads share it.
+/// A server, with its usage and rate limits so far. Shared between threads.
 #[derive(Debug)]
 pub(super) struct Connection {
     agent: Agent,
     url: String,
     options: OpenAiOptions,
     meter: Mutex<Meter>,
-    /// Of requests and of tokens.
+    /// The pace of requests and the pace of tokens.
     paces: Mutex<[Pace; 2]>,
     begun: Instant,
 }
 
-/// An attempt that brought no answer.
+/// A failed attempt.
 struct Failure {
     error: Box<OpenAiError>,
-    /// Whether another attempt may bring one.
+    /// True if another attempt may succeed.
     is_passing: bool,
-    /// How long the server asks to wait before it.
+    /// The time that the server asks to wait before the next attempt.
     wait: Option<Duration>,
     outcome: Outcome,
 }
@@ -85,7 +85,7 @@ impl Connection {
         self.meter().usage().clone()
     }
 
-    /// Sends `request`, the one of prompt `prompt`, until it is answered.
+    /// Sends `request`, for the prompt with index `prompt`, and retries it until it is answered or fails permanently.
     pub(super) fn ask(&self, request: &Request, prompt: usize, stop: &Stop) -> Result<Reply, OpenAiError> {
         let tokens = request.bound.prompt.div_ceil(4).saturating_add(request.bound.completion) as f64;
         let mut attempt = 0;
@@ -116,21 +116,21 @@ impl Connection {
                 });
             }
             if let Some(wait) = failure.wait {
-                // What one request is told holds for all of them.
+                // A wait that the server asks of one request applies to all of them.
                 self.paces()[0].pause(self.begun.elapsed().saturating_add(wait));
             }
             stop.wait(back_off(self.options.first_pause, self.options.longest_pause, prompt, attempt - 1))?;
         }
     }
 
-    /// How long a request of so many tokens has to wait.
+    /// Reserves a request of `tokens` tokens and returns how long it has to wait.
     fn leave(&self, tokens: f64) -> Duration {
         let now = self.begun.elapsed();
         let [requests, all] = &mut *self.paces();
         requests.take(now, 1.0).max(all.take(now, tokens))
     }
 
-    /// One attempt.
+    /// Makes one attempt.
     fn send(&self, request: &Request) -> Result<Reply, Failure> {
         let mut post = self.agent.post(&self.url).header(header::CONTENT_TYPE, "application/json");
         if let Some(key) = &self.options.key {
@@ -146,7 +146,7 @@ impl Connection {
         if (300..400).contains(&status) {
             return Err(Failure::lasting(OpenAiError::Redirect { url, status }, Outcome::Free));
         }
-        // The status of a refusal counts even where its text broke off.
+        // The status of an error response counts even if its text is incomplete.
         let answer = match read {
             Err(error) if status < 300 => return Err(self.broken(&ureq::Error::from(error))),
             _ => self.public(&String::from_utf8_lossy(&answer)),
@@ -167,7 +167,7 @@ impl Connection {
         })
     }
 
-    /// The failure of a connection.
+    /// Returns the failure for a connection error.
     fn broken(&self, error: &ureq::Error) -> Failure {
         let reason = match error {
             ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
@@ -191,13 +191,13 @@ impl Connection {
         }
     }
 
-    /// The failure that a status means.
+    /// Returns the failure for an error status.
     fn refused(&self, status: u16, headers: &HeaderMap, answer: &str) -> Failure {
         let url = self.url.clone();
         let value: Value = serde_json::from_str(answer).unwrap_or_default();
         let told = [&value["error"]["message"], &value["error"], &value["message"], &value["detail"]];
         let message = start(told.iter().find_map(|text| text.as_str()).unwrap_or(answer));
-        // An account without credit stays so: OpenAI says it with the status of too many requests.
+        // Retrying does not help an account without credit, which OpenAI reports with the status for too many requests.
         let is_spent = ["code", "type"].iter().any(|name| value["error"][*name] == "insufficient_quota");
         if !is_passing(status) || is_spent {
             return Failure::lasting(OpenAiError::Status { url, status, message }, Outcome::Free);
@@ -218,7 +218,7 @@ impl Connection {
         }
     }
 
-    /// What a server wrote, without the key.
+    /// Returns the server's text without the key.
     fn public(&self, text: &str) -> String {
         self.options.key.as_ref().map_or_else(|| text.to_owned(), |key| key.hide_in(text))
     }

@@ -1,11 +1,11 @@
-//! Log-likelihoods of continuations from texts whose tokens a server echoes with their log-probabilities.
+//! Log-likelihoods of continuations, from a server that echoes a text's tokens with their log-probabilities.
 //!
 //! `log p(continuation | prompt) = sum over its tokens t of log p(t | all tokens before it)`.
 //!
-//! A tokenizer sees prompt and continuation as one text, and a token may span the boundary: after `is it` the
+//! The tokenizer sees the prompt and the continuation as one text, and a token may span the boundary: after `is it`, the
 //! continuation ` fine` may be one token or share one. All continuations of a prompt are therefore conditioned on the
-//! same tokens: the longest run of tokens from the start that lie inside the prompt and are the same in all of them.
-//! What follows is summed, in each of them the same rest of the prompt with its continuation.
+//! same tokens: the longest prefix of tokens that lie inside the prompt and are the same for all continuations. The
+//! remaining tokens are summed. For every continuation they cover the same end of the prompt and the continuation.
 
 use coin_core::quote::cut;
 use serde_json::Value;
@@ -18,17 +18,17 @@ use super::reply::Reply;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Token {
     text: String,
-    /// Where it begins and ends, in characters of the text.
+    /// The start and end of the token, in characters of the text.
     start: usize,
     end: usize,
-    /// `None` at the first token, which nothing comes before.
+    /// `None` for the first token, which has no context.
     log_probability: Option<f64>,
 }
 
-/// The tokens of `sent` as `reply` tells them.
+/// Returns the tokens of `sent` as reported in `reply`.
 ///
 /// # Errors
-/// What is missing or wrong, as a clause.
+/// A clause that describes what is missing or wrong.
 pub(super) fn tokens(reply: &Reply, sent: &str) -> Result<Vec<Token>, String> {
     if !reply.text.starts_with(sent) {
         return Err("the answer does not repeat the text that was sent".to_owned());
@@ -53,14 +53,14 @@ pub(super) fn tokens(reply: &Reply, sent: &str) -> Result<Vec<Token>, String> {
         let shift = added(first, sent);
         offsets.iter_mut().for_each(|offset| *offset = offset.saturating_sub(shift));
     }
-    // The server counts what it wrote after the text; where it does not, that begins where the text ends.
+    // The server counts the tokens it generated after the text. Without a count, they begin where the text ends.
     let echoed = match reply.tokens {
         Some(counted) => texts.len().saturating_sub(usize::try_from(counted.completion).unwrap_or(usize::MAX)),
         None => offsets.iter().position(|offset| *offset == length).unwrap_or(offsets.len()),
     };
     let is_sorted = offsets.is_sorted();
     offsets.truncate(echoed);
-    // Offsets that count the names of byte tokens, such as `<0x0A>` for a line break, have run off by the last token.
+    // Offsets that count the names of byte tokens, such as `<0x0A>` for a line break, are wrong by the last token.
     let fits = |last: usize, text: &str| {
         let is_part = text.is_empty() || text.contains('\u{fffd}') || text.starts_with("bytes:");
         last <= length && (is_part || last + text.chars().count() == length)
@@ -80,8 +80,8 @@ pub(super) fn tokens(reply: &Reply, sent: &str) -> Result<Vec<Token>, String> {
         .collect())
 }
 
-/// How many characters of a text's first token are not in the text: a space that the tokenizer put before it, or all of a
-/// token such as `<s>`, which is shown by its name. They move the offsets of what follows.
+/// Counts the characters of a text's first token that are not in the text: a space that the tokenizer prepended, or all
+/// of a token such as `<s>`, which is shown by its name. They shift the offsets of the following tokens.
 fn added(first: &str, sent: &str) -> usize {
     let bare = first.trim_start();
     let extra = if sent.starts_with(first) {
@@ -94,11 +94,11 @@ fn added(first: &str, sent: &str) -> usize {
     extra.chars().count()
 }
 
-/// The likelihood of each continuation of the prompt of text `prompt`: `rows` are the tokens of the prompt with each of
-/// them after it.
+/// Returns the log-likelihood of each continuation of `prompt`. Each row of `rows` holds the tokens of the prompt followed
+/// by one continuation.
 ///
 /// # Errors
-/// Which token has no usable log-probability, as a clause.
+/// A clause that names the token without a usable log-probability.
 pub(super) fn likelihoods(rows: &[Vec<Token>], prompt: &str) -> Result<Vec<LogLikelihood>, String> {
     let boundary = prompt.chars().count();
     let Some(first) = rows.first() else { return Ok(Vec::new()) };
@@ -129,7 +129,7 @@ mod tests {
     use crate::engine::openai::meter::Tokens;
     use serde_json::json;
 
-    /// An echo of `pieces`, the last of them written by the server; the first has no log-probability.
+    /// An echo of `pieces`. The last piece is generated by the server; the first has no log-probability.
     fn echo(pieces: &[(&str, f64)]) -> Reply {
         let lengths: Vec<usize> = pieces.iter().map(|(piece, _)| piece.chars().count()).collect();
         let offsets: Vec<usize> = (0..pieces.len()).map(|index| lengths[..index].iter().sum()).collect();
@@ -143,7 +143,7 @@ mod tests {
         }
     }
 
-    /// As a client goes about it: the tokens of every answer, then the likelihoods.
+    /// Reads the tokens of every answer, then computes the likelihoods, as a client does.
     fn read(replies: &[Reply], sent: &[&str], prompt: &str) -> Result<Vec<LogLikelihood>, String> {
         let rows = replies.iter().zip(sent).map(|(reply, sent)| tokens(reply, sent)).collect::<Result<Vec<_>, _>>()?;
         likelihoods(&rows, prompt)
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_token_over_the_boundary_is_summed_for_all() {
-        // The prompt is `x: a`: with `b` its last letter is part of a token, with `c` it is one of its own.
+        // The prompt is `x: a`. Before `b` its last letter is part of a longer token; before `c` it is a separate token.
         let replies = [
             echo(&[("x", 0.0), (":", -1.0), (" ab", -3.0), ("!", -9.0)]),
             echo(&[("x", 0.0), (":", -1.0), (" a", -0.5), ("c", -1.5), ("!", -9.0)]),
@@ -185,12 +185,12 @@ mod tests {
 
     #[test]
     fn characters_are_counted_and_the_beginning_has_a_name() {
-        // As a server with a token for the beginning shows it: its name is no part of the text.
+        // A server that shows a beginning-of-text token, whose name is not part of the text.
         let mut reply = echo(&[("<s>", 0.0), ("Süß", -1.0), (":", -2.0), (" ja", -0.5), ("!", -9.0)]);
         reply.text = "Süß: ja!".to_owned();
         let sent = ["Süß: ja"];
         assert_eq!(read(&[reply], &sent, "Süß:").unwrap(), [LogLikelihood { sum: -0.5, tokens: 1 }]);
-        // And one whose tokenizer puts a space before the text.
+        // A server whose tokenizer prepends a space to the text.
         let mut reply = echo(&[(" Süß", 0.0), (":", -2.0), (" ja", -0.25), ("!", -9.0)]);
         reply.text = "Süß: ja!".to_owned();
         assert_eq!(read(&[reply], &sent, "Süß:").unwrap(), [LogLikelihood { sum: -0.25, tokens: 1 }]);
@@ -203,7 +203,7 @@ mod tests {
         let sent = ["a:☺"];
         reply.tokens = Some(Tokens { prompt: 3, cached: 0, completion: 1 });
         assert_eq!(read(&[reply], &sent, "a:").unwrap(), [LogLikelihood { sum: -1.5, tokens: 2 }]);
-        // A server that wrote nothing after it.
+        // A server that generated nothing after the text.
         let mut exact = echo(&[("a:", 0.0), ("☺", -1.0)]);
         exact.tokens = Some(Tokens { prompt: 2, cached: 0, completion: 0 });
         assert_eq!(read(&[exact], &sent, "a:").unwrap(), [LogLikelihood { sum: -1.0, tokens: 1 }]);

@@ -1,4 +1,4 @@
-//! A server's address: checked once, then the addresses of its protocols.
+//! The validated address of a server, and the URLs of its protocols.
 
 use coin_core::address::{Address, public};
 use coin_core::quote::cut;
@@ -6,7 +6,7 @@ use ureq::http::Uri;
 
 use super::{Api, OpenAiError};
 
-/// An address without user, password, query or slash at its end.
+/// An address without user, password, query or trailing slash.
 #[derive(Debug)]
 pub(super) struct Endpoint {
     base: String,
@@ -15,7 +15,7 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     /// # Errors
-    /// [`OpenAiError::Option`], without repeating what may be a secret.
+    /// [`OpenAiError::Option`]. The message does not repeat text that may be a secret.
     pub(super) fn parse(text: &str) -> Result<Self, OpenAiError> {
         let fault = |reason: String| OpenAiError::Option { option: "endpoint", reason };
         if text.contains(['@', '?', '#']) {
@@ -30,12 +30,12 @@ impl Endpoint {
             path => path,
         };
         let base = format!("{}{path}", address.origin());
-        // Whatever else the library that sends does not take.
+        // Rejects anything else that the HTTP library does not accept.
         base.parse::<Uri>().map_err(|error| unusable(&error.to_string()))?;
         Ok(Endpoint { base, address })
     }
 
-    /// The address that requests of `api` go to.
+    /// Returns the URL for requests of `api`.
     pub(super) fn url(&self, api: Api) -> String {
         match api {
             Api::Completions => format!("{}/completions", self.base),
@@ -43,17 +43,17 @@ impl Endpoint {
         }
     }
 
-    /// Whether nobody on the way can read what is sent.
+    /// True if the connection cannot be read in transit.
     pub(super) fn is_private(&self) -> bool {
         self.address.is_private()
     }
 
-    /// Whether the server runs on this machine.
+    /// True if the server runs on this machine.
     pub(super) fn is_this_machine(&self) -> bool {
         self.address.is_loopback()
     }
 
-    /// The server's name.
+    /// Returns the server's host name.
     pub(super) fn host(&self) -> &str {
         self.address.host()
     }

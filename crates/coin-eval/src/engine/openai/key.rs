@@ -1,4 +1,4 @@
-//! The key to a server: a text that is never printed.
+//! The access key of a server, which is never printed.
 
 mod hiding;
 
@@ -7,8 +7,8 @@ use std::fmt;
 
 use super::OpenAiError;
 
-/// An access key. It is sent to the server and shown nowhere: not in `Debug`, not in an error, and not where an answer repeats
-/// it, unless it is shorter than eight characters.
+/// An access key. It is sent to the server and never shown: not in `Debug` output, not in errors, and not where an answer
+/// repeats it, unless it is shorter than eight characters.
 ///
 /// ```
 /// use coin_eval::openai::ApiKey;
@@ -22,13 +22,13 @@ use super::OpenAiError;
 pub struct ApiKey(String);
 
 impl ApiKey {
-    /// The variable that OpenAI's own clients read.
+    /// The environment variable that OpenAI's clients read.
     pub const VARIABLE: &'static str = "OPENAI_API_KEY";
 
-    /// The key `text`, without white space around it.
+    /// Creates a key from `text`, without surrounding white space.
     ///
     /// # Errors
-    /// [`OpenAiError::Option`] if it is empty or has a character that no key has.
+    /// [`OpenAiError::Option`] if it is empty or contains a character that is not valid in a key.
     pub fn new(text: &str) -> Result<Self, OpenAiError> {
         let text = text.trim();
         let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
@@ -40,18 +40,18 @@ impl ApiKey {
         Err(OpenAiError::Option { option: "key", reason: reason.to_owned() })
     }
 
-    /// The key in the environment variable `name`; `None` where it is unset or empty.
+    /// Reads the key from the environment variable `name`. Returns `None` if it is unset or empty.
     ///
-    /// Name a variable of its own for every provider: a key goes to whatever address the options name.
+    /// Use a separate variable for every provider, since the key is sent to whatever address the options name.
     ///
     /// # Errors
-    /// As [`new`](Self::new), with the variable's name.
+    /// The errors of [`new`](Self::new), with the variable's name.
     pub fn from_env(name: &str) -> Result<Option<Self>, OpenAiError> {
         ApiKey::from_variable(name, std::env::var_os(name))
     }
 
     fn from_variable(name: &str, value: Option<OsString>) -> Result<Option<Self>, OpenAiError> {
-        // What is no UTF-8 becomes a replacement character, which no key has.
+        // Invalid UTF-8 becomes a replacement character, which is not valid in a key.
         let value = value.unwrap_or_default().to_string_lossy().into_owned();
         if value.trim().is_empty() {
             return Ok(None);
@@ -60,12 +60,12 @@ impl ApiKey {
         ApiKey::new(&value).map(Some).map_err(|_| OpenAiError::Option { option: "key", reason })
     }
 
-    /// The value of the header `Authorization`.
+    /// Returns the value of the `Authorization` header.
     pub(super) fn header(&self) -> String {
         format!("Bearer {}", self.0)
     }
 
-    /// `text` without the key in it, in whatever form a server repeats what it was sent; see [`hiding`].
+    /// Returns `text` with the key hidden, in every form in which a server may repeat it. See [`hiding`].
     pub(super) fn hide_in(&self, text: &str) -> String {
         hiding::hide(&self.0, text)
     }

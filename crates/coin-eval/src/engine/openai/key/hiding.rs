@@ -1,13 +1,13 @@
-//! A key in text that came from a server, in every form in which text travels.
+//! Hides a key in text from a server, in every encoding in which it may appear.
 //!
-//! Each character may stand as it is, behind backslashes (`\/`), as an escape of JSON (`\u002f`, also in JSON within JSON), of an
-//! address (`%2F`) or of a page (`&#47;`, `&#x2f;`). The key may also be part of a text in Base64, such as the header of a
-//! request: which digits then stand for it depends on where it begins, in three ways.
+//! Each character may appear literally, after backslashes (`\/`), as a JSON escape (`\u002f`, also in JSON within JSON), as a
+//! URL escape (`%2F`) or as an HTML entity (`&#47;`, `&#x2f;`). The key may also be part of a Base64 text, such as a request
+//! header. Its Base64 digits then depend on its position in the text, with three possible alignments.
 
-/// A shorter key is no secret, and its text may well be an answer: some servers want any key, such as `none`.
+/// Shorter keys are not hidden. They are not secrets, and may be ordinary words: some servers accept any key, such as `none`.
 const SHORTEST: usize = 8;
 
-/// `text` with `(hidden)` wherever it holds `key`.
+/// Replaces each occurrence of `key` in `text` with `(hidden)`.
 pub(super) fn hide(key: &str, text: &str) -> String {
     if key.len() < SHORTEST {
         return text.to_owned();
@@ -21,7 +21,7 @@ pub(super) fn hide(key: &str, text: &str) -> String {
         let found =
             if begins[usize::from(bytes[at])] { forms.iter().find_map(|form| spelled(bytes, at, form)) } else { None };
         match found {
-            // A form is of ASCII, so that it begins and ends between characters.
+            // A form is ASCII, so it begins and ends at character boundaries.
             Some(end) => {
                 hidden.push_str(&text[copied..at]);
                 hidden.push_str("(hidden)");
@@ -34,7 +34,7 @@ pub(super) fn hide(key: &str, text: &str) -> String {
     hidden
 }
 
-/// Where `form` ends, if it is spelled out from byte `at` on.
+/// Returns the end of `form` if it is spelled out starting at byte `at`.
 fn spelled(bytes: &[u8], mut at: usize, form: &[u8]) -> Option<usize> {
     for expected in form {
         at = character(bytes, at, *expected)?;
@@ -42,7 +42,7 @@ fn spelled(bytes: &[u8], mut at: usize, form: &[u8]) -> Option<usize> {
     Some(at)
 }
 
-/// Where the character `expected` ends, if one of its spellings stands at byte `at`.
+/// Returns the end of the character `expected` if one of its spellings starts at byte `at`.
 fn character(bytes: &[u8], at: usize, expected: u8) -> Option<usize> {
     let rest = bytes.get(at..)?;
     if *rest.first()? == expected {
@@ -72,11 +72,11 @@ fn character(bytes: &[u8], at: usize, expected: u8) -> Option<usize> {
     }
 }
 
-/// The digits that stand for `key` alone where it is part of a text in Base64, in both of its alphabets.
+/// Returns the Base64 digits that encode only bits of `key` within a longer text, in both alphabets.
 fn in_base64(key: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     const DIGITS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let bits: Vec<bool> = key.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1)).collect();
-    // The first digit may begin 0, 2 or 4 bits behind the beginning of the key.
+    // The first digit may begin 0, 2 or 4 bits after the beginning of the key.
     let of = move |skipped: usize, more: [u8; 2]| {
         let value = |digit: &[bool]| digit.iter().fold(0, |value, bit| 2 * value + usize::from(*bit));
         let digit = |digit: &[bool]| DIGITS.get(value(digit)).copied().unwrap_or_else(|| more[value(digit) - 62]);
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_part_of_base64_is_hidden() {
-        // `printf 'Bearer sk-a/B+9=z' | base64` and with one and two characters before it.
+        // `printf 'Bearer sk-a/B+9=z' | base64`, also with one and two characters before it.
         for text in ["QmVhcmVyIHNrLWEvQis5PXo=", "OkJlYXJlciBzay1hL0IrOT16", "YTpCZWFyZXIgc2stYS9CKzk9eg=="] {
             let hidden = hide(KEY, text);
             assert!(hidden.contains("(hidden)") && hidden.len() < text.len(), "{text}: {hidden}");
