@@ -1,4 +1,4 @@
-//! From a plan to a ledger of answers, and what else asks a model.
+//! Running a plan into a ledger of answers, and the other modules that query a model.
 
 pub(crate) mod accuracy;
 pub(crate) mod ledger;

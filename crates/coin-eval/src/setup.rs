@@ -1,4 +1,4 @@
-//! What is set before a run: instructions, examples, context, settings.
+//! The inputs of a run: instructions, examples, context, settings.
 
 pub mod context;
 pub(crate) mod instructions;

@@ -1,5 +1,5 @@
-//! The accuracy of a model on some examples of one task, under any instruction: what a search for a worse instruction
-//! asks for again and again.
+//! The accuracy of a model on some examples of one task, under any instruction. A search for a worse instruction
+//! computes it repeatedly.
 
 use coin_data::{DataError, Instance, Prompt, Task};
 
@@ -48,11 +48,11 @@ pub struct TaskAccuracy {
 }
 
 impl TaskAccuracy {
-    /// At most `samples` of `instances`, those that an evaluation under preset `strict` with this seed takes. Seven tokens
-    /// are generated, as the paper does.
+    /// Takes at most `samples` of `instances`: the same ones as an evaluation under preset `strict` with this seed. Seven
+    /// tokens are generated, as in the paper.
     ///
     /// # Errors
-    /// There is no example, one lacks a field, or the task's label words cannot be told apart ([`AnswerParser::check`]).
+    /// There are no examples, one lacks a field, or the task's label words cannot be distinguished ([`AnswerParser::check`]).
     pub fn new(task: Task, instances: &[Instance], samples: usize, seed: u64) -> Result<Self, EvalError> {
         if samples == 0 {
             return Err(EvalError::Invalid("samples must be at least 1".to_owned()));
@@ -66,13 +66,13 @@ impl TaskAccuracy {
         Ok(TaskAccuracy { task, examples, options: GenerateOptions { max_new_tokens: 7, hidden: false } })
     }
 
-    /// The same with another number of tokens generated at most.
+    /// Sets the largest number of tokens to generate.
     pub fn with_max_new_tokens(mut self, tokens: usize) -> Self {
         self.options.max_new_tokens = tokens;
         self
     }
 
-    /// The share of examples that `model` answers rightly under `instruction`, from 0 to 1.
+    /// Returns the share of examples that `model` answers correctly under `instruction`, from 0 to 1.
     ///
     /// # Errors
     /// [`EvalError::Model`] if the model fails; [`EvalError::Data`] for a placeholder that the task does not have.
@@ -80,7 +80,7 @@ impl TaskAccuracy {
         Ok(self.of_each(model, &[instruction.to_owned()])?.into_iter().next().unwrap_or_default())
     }
 
-    /// As [`of`](Self::of) for each of `instructions`, asked in one call, so that the model can run them side by side.
+    /// Like [`of`](Self::of) for each of `instructions`, in one call, so that the model can batch them.
     ///
     /// # Errors
     /// As [`of`](Self::of).
@@ -118,7 +118,7 @@ mod tests {
     use crate::ModelError;
     use crate::engine::model::{Decided, Finished};
 
-    /// Says `acceptable` where instruction and input have an even number of bytes together.
+    /// Answers `acceptable` if the lengths of instruction and input in bytes add up to an even number.
     #[derive(Default)]
     struct Counting {
         calls: usize,
@@ -152,12 +152,12 @@ mod tests {
         let accuracy = TaskAccuracy::new(Task::named("cola").unwrap(), &rows, 300, 42).unwrap();
         let mut model = Counting::default();
         let candidates = ["ab", "abc", "abcd"].map(str::to_owned);
-        // Of the inputs' lengths 1 to 5 two are even and three are odd.
+        // Of the input lengths 1 to 5, two are even and three are odd.
         assert_eq!(accuracy.of_each(&mut model, &candidates).unwrap(), [0.4, 0.6, 0.4]);
         assert_eq!(model.calls, 1);
         assert_eq!(accuracy.of(&mut model, "abc").unwrap(), 0.6);
         assert_eq!(accuracy.of_each(&mut model, &[]).unwrap(), [0.0; 0]);
-        // A place for the input, and one for what there is not.
+        // A placeholder for the input, and an unknown one.
         assert_eq!(accuracy.of(&mut model, "{content}a").unwrap(), 0.4);
         let message = accuracy.of(&mut model, "{premise}").unwrap_err().to_string();
         assert!(message.contains("unknown placeholder {premise}"), "{message}");

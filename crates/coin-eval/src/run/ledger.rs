@@ -1,7 +1,7 @@
 //! The ledger: one JSON line for every answer of an evaluation.
 //!
-//! All metrics are computed from it, so a run can be scored again without its model, and a run that was killed goes on
-//! behind the last whole line. The form is described in `docs/formats.md`.
+//! All metrics are computed from it, so a run can be scored again without its model, and a run that was killed resumes
+//! after the last complete line. The format is described in `docs/formats.md`.
 
 mod one_run;
 
@@ -19,7 +19,7 @@ use crate::parser::{AnswerParser, Unparsable};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// Names the answer by what produced it; see [`answer_key`](fn@crate::answer_key).
+    /// Identifies the answer by what produced it; see [`answer_key`](fn@crate::answer_key).
     pub key: String,
     /// The fingerprint of the model.
     pub model: String,
@@ -27,77 +27,78 @@ pub struct Record {
     pub task: String,
     /// The perturbation level, such as `clean`.
     pub level: String,
-    /// Which of the level's instructions, from 0.
+    /// Index of the instruction within the level, from 0.
     pub instruction: usize,
     /// The example's row number in its data set.
     pub row: usize,
-    /// How the answer was read.
+    /// The parser that read the answer.
     #[serde(rename = "scorer")]
     pub parser: AnswerParser,
     /// The decoded continuation; empty where label words were scored.
     pub raw_pred: String,
-    /// The continuation's tokens, where the model tells them.
+    /// The continuation's tokens, where the model reports them.
     pub token_ids: Vec<u32>,
-    /// Whether generation ended early, as the outcome was decided.
+    /// True if generation stopped early because the outcome was decided.
     pub stopped: bool,
-    /// The smallest difference between the two largest logits at any new token, where the model tells it. One below rounding
-    /// is a near-tie: another batch size may choose another token.
+    /// The smallest difference between the two largest logits at any new token, where the model reports it. A margin below
+    /// rounding error is a near-tie: another batch size may choose another token.
     pub margin: Option<f32>,
-    /// Whether the input was shortened, as the prompt did not fit into the model's context.
+    /// True if the input was shortened because the prompt did not fit into the model's context.
     pub shortened: bool,
-    /// The likelihood of each of the task's label words, by class, where the answer was scored and not generated.
+    /// The likelihood of each of the task's label words, by class, where the answer was scored instead of generated.
     pub likelihoods: Option<Vec<LogLikelihood>>,
     /// The class read from the answer; -1 if it names none.
     pub pred: i64,
-    /// Why the answer names no class, where more is known than that no label word was found; absent otherwise.
+    /// Why the answer names no class, if more is known than that no label word was found; absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unparsable: Option<Unparsable>,
     /// The example's class.
     pub gold: usize,
     /// Cosine of the hidden states (after the last norm, last prompt token) under this instruction and under the
-    /// clean one it was made from; `None` at level `clean` and where hidden states were not asked for.
+    /// clean one it was made from; `None` at level `clean` and where hidden states were not requested.
     pub cosine_to_clean: Option<f32>,
 }
 
 impl Record {
-    /// Whether the answer is a thought that never ended.
+    /// True if the answer is a thought that never ended.
     pub fn is_unfinished_thought(&self) -> bool {
         self.unparsable == Some(Unparsable::UnfinishedThought)
     }
 }
 
-/// A ledger being written. No second process can write it meanwhile.
+/// A ledger open for writing. No other process can write it at the same time.
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
     file: File,
-    /// Bytes of whole lines.
+    /// Length of the complete lines in bytes.
     length: u64,
-    /// What the file held when it was opened.
+    /// The records in the file when it was opened.
     found: Vec<Record>,
-    /// A last line without its line feed, and whether the file is still as it was found.
+    /// The bytes to write after the complete lines: a last record whose newline was missing, or nothing. `Some` until the
+    /// file is repaired.
     tail: Option<Vec<u8>>,
 }
 
 impl Ledger {
-    /// A new ledger at `path`; what the file held is gone.
+    /// Creates an empty ledger at `path`, erasing what the file held.
     ///
     /// # Errors
-    /// [`EvalError::Io`], also if another process is writing it.
+    /// [`EvalError::Io`], also if another process is writing the file.
     pub fn create(path: impl Into<PathBuf>) -> Result<Ledger, EvalError> {
         let mut ledger = Ledger::lock(path.into())?;
         ledger.cut(0)?;
         Ok(ledger)
     }
 
-    /// The ledger at `path`, to go on with; a new one where there is no file.
+    /// Opens the ledger at `path` to resume it, or creates one if there is no file.
     ///
-    /// A last line that was torn off is cut away, and one that lacks but its line feed is given it, but not before
-    /// [`repair`](Self::repair) or the first [`append`](Self::append).
+    /// A truncated last line is dropped and a missing newline is added by [`repair`](Self::repair) or by the first
+    /// [`append`](Self::append), whichever comes first.
     ///
     /// # Errors
-    /// [`EvalError::Io`], also if another process is writing it; [`EvalError::Malformed`] with the line if a whole line is no
-    /// record.
+    /// [`EvalError::Io`], also if another process is writing the file; [`EvalError::Malformed`] with the line if a complete line
+    /// is not a record.
     pub fn open(path: impl Into<PathBuf>) -> Result<Ledger, EvalError> {
         let mut ledger = Ledger::lock(path.into())?;
         let mut bytes = Vec::new();
@@ -114,7 +115,7 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Cuts away what was torn off, so that the next line begins a line.
+    /// Drops a truncated last line, or adds its missing newline, so that the next record starts on a new line.
     ///
     /// # Errors
     /// [`EvalError::Io`].
@@ -126,7 +127,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// What the file held when it was opened.
+    /// Returns the records that the file held when it was opened.
     pub fn found(&self) -> &[Record] {
         &self.found
     }
@@ -140,12 +141,12 @@ impl Ledger {
                 let source = std::io::Error::other("another process is writing it");
                 Err(EvalError::Io { path, source })
             }
-            // A file system without locks is no reason not to evaluate.
+            // A file system without locks should not prevent an evaluation.
             Err(std::fs::TryLockError::Error(_)) => Ok(Ledger { path, file, length: 0, found: Vec::new(), tail: None }),
         }
     }
 
-    /// Leaves the first `length` bytes.
+    /// Truncates the file to its first `length` bytes.
     fn cut(&mut self, length: u64) -> Result<(), EvalError> {
         let cut = self.file.set_len(length).and_then(|()| self.file.seek(SeekFrom::Start(length)));
         cut.map_err(EvalError::io(&self.path))?;
@@ -153,7 +154,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Appends `records` and waits until the system has them on disk. If it fails, none of them is there.
+    /// Appends `records` and waits until they are on disk. If it fails, none of them is kept.
     ///
     /// # Errors
     /// [`EvalError::Io`].
@@ -168,7 +169,7 @@ impl Ledger {
         match self.file.write_all(&lines).and_then(|()| self.file.sync_data()) {
             Ok(()) => self.length += lines.len() as u64,
             Err(source) => {
-                // The first error is the one to tell.
+                // Report the first error.
                 let _ = self.cut(self.length);
                 return Err(EvalError::Io { path: self.path.clone(), source });
             }
@@ -176,17 +177,17 @@ impl Ledger {
         Ok(())
     }
 
-    /// Where the ledger is.
+    /// The path of the ledger file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Reads the ledger of one run. A last line that was torn off, as a killed run leaves it, is passed over.
+    /// Reads the ledger of one run. A truncated last line, as a killed run leaves it, is skipped.
     ///
     /// # Errors
-    /// [`EvalError::Io`] if the file cannot be read; [`EvalError::Malformed`] with the line if a line is no record or does not
-    /// belong to the run of the first (another model, an answer that is there already, another class of an example), or if there
-    /// is no record.
+    /// [`EvalError::Io`] if the file cannot be read; [`EvalError::Malformed`] with the line if a line is not a record or does
+    /// not belong to the same run as the first line (another model, a duplicate answer, another class for an example), or if
+    /// there are no records.
     pub fn read(path: impl AsRef<Path>) -> Result<Vec<Record>, EvalError> {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(EvalError::io(path))?;
@@ -204,7 +205,7 @@ impl Ledger {
     }
 }
 
-/// The records of whole lines.
+/// Parses complete lines into records.
 fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Record>, EvalError> {
     let lines = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let lines = lines.split(|byte| *byte == b'\n').filter(|_| !bytes.is_empty());
@@ -286,7 +287,7 @@ mod tests {
         let first = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
         for length in first..=whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();
-            // Without its line feed a line is still whole.
+            // A line that is only missing its newline still counts as complete.
             let there = if length + 1 >= whole.len() { 2 } else { 1 };
             assert_eq!(Ledger::read(&path).unwrap().len(), there, "{length}");
             let mut ledger = Ledger::open(&path).unwrap();

@@ -1,7 +1,7 @@
-//! Every prompt of an evaluation, before it runs: tasks, examples, levels and instructions, cut into units.
+//! All prompts of an evaluation before it runs: tasks, examples, levels and instructions, divided into units.
 //!
-//! A unit is one task, level and instruction over at most [`UNIT`] examples: what a model is handed at once, so that it
-//! computes the instruction's prefix once and sorts by length. Prompts are rendered unit by unit, and the memory they take does
+//! A unit is one task, level and instruction over at most [`UNIT`] examples. The model receives a unit in one call, so it
+//! computes the instruction's prefix once and sorts by length. Prompts are rendered unit by unit, so the memory they take does
 //! not grow with the number of examples.
 
 use std::collections::{BTreeSet, HashSet};
@@ -15,20 +15,21 @@ use crate::levels::CLEAN;
 use crate::setup::sampling;
 use crate::setup::settings::{Evaluation, LongPrompts, Preset};
 
-/// The most examples of a unit. More of the paper's 300 would gain nothing, and hidden states are kept for as many.
+/// Maximum number of examples in a unit. It exceeds the paper's 300, so a larger value would gain nothing there, and hidden
+/// states are kept for this many examples.
 pub const UNIT: usize = 1024;
 
 /// The prompts of an evaluation; made by [`Evaluation::plan`].
 #[derive(Debug, Clone)]
 pub struct Plan<'a> {
     pub(crate) evaluation: &'a Evaluation,
-    /// `clean` first.
+    /// The levels, `clean` first.
     pub(crate) levels: Vec<&'a str>,
     tasks: Vec<PlannedTask<'a>>,
     left_out: usize,
 }
 
-/// A task with its examples, sampled.
+/// A task with its sampled examples.
 #[derive(Debug, Clone)]
 struct PlannedTask<'a> {
     task: &'a Task,
@@ -44,14 +45,14 @@ pub struct Unit<'p> {
     pub task: &'p Task,
     /// The level.
     pub level: &'p str,
-    /// Which of the level's instructions, from 0.
+    /// Index of the instruction within the level, from 0.
     pub instruction: usize,
     /// The examples.
     pub examples: &'p [Instance],
 }
 
 impl Unit<'_> {
-    /// An error of the model on this unit.
+    /// Wraps a model error with this unit's task, level and instruction.
     pub(crate) fn failed(&self, source: ModelError) -> EvalError {
         EvalError::Model {
             task: self.task.name.clone(),
@@ -62,7 +63,7 @@ impl Unit<'_> {
     }
 }
 
-/// A prompt as the model gets it.
+/// A prompt as the model receives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fitted {
     pub prompt: Prompt,
@@ -70,11 +71,11 @@ pub(crate) struct Fitted {
 }
 
 impl Evaluation {
-    /// Every prompt of the evaluation. `instances` gives all examples of a task.
+    /// Plans every prompt of the evaluation. `instances` returns all examples of a task.
     ///
     /// # Errors
-    /// Instructions, system text or demonstrations that are missing at a level, examples that cannot be read or rendered, a row
-    /// twice, a setting outside its domain.
+    /// Instructions, system text or demonstrations that are missing at a level, examples that cannot be read or rendered, a
+    /// duplicate row, or a setting outside its domain.
     pub fn plan(&self, instances: &dyn Fn(&Task) -> Result<Vec<Instance>, DataError>) -> Result<Plan<'_>, EvalError> {
         Plan::new(self, instances)
     }
@@ -127,7 +128,7 @@ impl<'a> Plan<'a> {
         Ok(plan)
     }
 
-    /// The level whose texts a component has when `level` is run: `level` itself for the one that is perturbed.
+    /// The level whose texts a component uses when `level` is run: `level` itself for the perturbed component, else `clean`.
     fn level_of<'b>(&self, component: Component, level: &'b str) -> &'b str {
         if self.evaluation.component == component { level } else { CLEAN }
     }
@@ -136,27 +137,27 @@ impl<'a> Plan<'a> {
         self.evaluation.instructions.get(self.level_of(Component::Instruction, level), task)
     }
 
-    /// Which part of the prompt the levels change.
+    /// The part of the prompt that the levels change.
     pub fn component(&self) -> Component {
         self.evaluation.component
     }
 
-    /// The most tokens that are written after each prompt.
+    /// Maximum number of tokens generated after each prompt.
     pub fn max_new_tokens(&self) -> usize {
         self.evaluation.max_new_tokens
     }
 
-    /// How many answers there will be.
+    /// Total number of answers.
     pub fn total(&self) -> usize {
         self.units().map(|unit| unit.examples.len()).sum()
     }
 
-    /// How many examples were left out, as a prompt with them is too long for the model ([`LongPrompts::Skip`]).
+    /// Number of examples left out because one of their prompts is too long for the model ([`LongPrompts::Skip`]).
     pub fn left_out(&self) -> usize {
         self.left_out
     }
 
-    /// All units in the order in which they are run: task, examples, instruction, level (`clean` first).
+    /// All units in the order in which they run: by task, examples, instruction, then level (`clean` first).
     pub fn units(&self) -> impl Iterator<Item = Unit<'_>> {
         self.tasks.iter().flat_map(move |planned| {
             let most = planned.examples.iter().map(Vec::len).max().unwrap_or(0);
@@ -172,10 +173,10 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// The prompt of one of a unit's examples, whatever its length.
+    /// Builds the prompt of one of a unit's examples, regardless of its length.
     ///
     /// # Errors
-    /// A field is missing, or a text at this level; a plan has been checked for both.
+    /// A field is missing, or this level lacks a text. A plan has already been checked for both.
     pub fn prompt(&self, unit: &Unit<'_>, example: &Instance) -> Result<Prompt, EvalError> {
         let context = &self.evaluation.context;
         let instruction = &self.instructions(unit.task, unit.level)?[unit.instruction];
@@ -186,7 +187,7 @@ impl<'a> Plan<'a> {
         Ok(prompt.with_demonstrations(shown.to_vec())?)
     }
 
-    /// The prompt that `record` answers; the one before it was shortened, if it was. `None` if the plan has none.
+    /// Returns the prompt that `record` answers, before any shortening. `None` if the plan does not contain it.
     pub fn input_text(&self, record: &Record) -> Option<String> {
         let planned = self.tasks.iter().find(|planned| planned.task.name == record.task)?;
         let level = self.levels.iter().position(|level| *level == record.level)?;
@@ -197,18 +198,18 @@ impl<'a> Plan<'a> {
         (instruction < planned.instructions).then(|| self.prompt(&unit, example).ok())?.map(|prompt| prompt.render())
     }
 
-    /// Where `record` stands in the plan: task, level, instruction, row.
+    /// The position of `record` in the plan: task, level, instruction, row.
     pub(crate) fn order(&self, record: &Record) -> (usize, usize, usize, usize) {
         let task = self.tasks.iter().position(|planned| planned.task.name == record.task);
         let level = self.levels.iter().position(|level| *level == record.level);
         (task.unwrap_or(usize::MAX), level.unwrap_or(usize::MAX), record.instruction, record.row)
     }
 
-    /// Finds prompts that are too long for `model` before it runs, and does with them what
-    /// [`Evaluation::long_prompts`] says.
+    /// Finds prompts that are too long for `model` before it runs, and handles them according to
+    /// [`Evaluation::long_prompts`].
     ///
     /// # Errors
-    /// [`EvalError::Model`] if a prompt cannot be tokenized, or is too long and refused, or would be too long without any input;
+    /// [`EvalError::Model`] if a prompt cannot be tokenized, is too long and refused, or would be too long even without input;
     /// [`EvalError::Invalid`] if no example of a task is left.
     pub fn fit(&mut self, model: &dyn LanguageModel) -> Result<(), EvalError> {
         let mut too_long: HashSet<(String, usize)> = HashSet::new();
@@ -247,7 +248,7 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// The prompts of a unit as `model` gets them.
+    /// The prompts of a unit as `model` receives them.
     pub(crate) fn prompts(&self, model: &dyn LanguageModel, unit: &Unit<'_>) -> Result<Vec<Fitted>, EvalError> {
         let fitted = |example: &Instance| {
             let prompt = self.prompt(unit, example)?;
@@ -270,14 +271,14 @@ impl<'a> Plan<'a> {
         model.excess(prompt, new_tokens).map_err(|source| unit.failed(source))
     }
 
-    /// The prompt with as many words of its input as fit, from the first on.
+    /// Truncates the prompt's input to as many of its first words as fit.
     fn shorten(&self, model: &dyn LanguageModel, unit: &Unit<'_>, prompt: Prompt) -> Result<Prompt, EvalError> {
         let ends: Vec<usize> = prompt.input.split_whitespace().map(|word| end_of(&prompt.input, word)).collect();
         let with = |words: usize| {
             let end = words.checked_sub(1).map_or(0, |last| ends[last]);
             Prompt { input: prompt.input[..end].to_owned(), ..prompt.clone() }
         };
-        // The largest number of words that fits; `fits` does, `over` does not.
+        // Binary search for the largest number of words that fits: `fits` does, `over` does not.
         let (mut fits, mut over) = (None, ends.len() + 1);
         while fits.map_or(0, |fits| fits + 1) < over {
             let middle = (fits.unwrap_or(0) + over) / 2;
@@ -296,12 +297,12 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Where `word`, a part of `text`, ends in it, in bytes.
+/// Byte offset of the end of `word` in `text`, of which it is a slice.
 fn end_of(text: &str, word: &str) -> usize {
     word.as_ptr() as usize - text.as_ptr() as usize + word.len()
 }
 
-/// Refuses what would make the ledger ambiguous: no example, a row twice, a class that the task does not have.
+/// Rejects what would make the ledger ambiguous: no examples, a duplicate row, a class that the task does not have.
 fn check(task: &Task, instances: &[Instance]) -> Result<(), EvalError> {
     if instances.is_empty() {
         return Err(EvalError::Invalid(format!("task `{}` has no examples", task.name)));

@@ -1,4 +1,4 @@
-//! What the prompts of a ledger say: a ledger keeps numbers of instructions and rows only.
+//! The texts of a ledger's prompts. The ledger itself stores only instruction indices and row numbers.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::ledger::Record;
 use super::plan::Plan;
 use crate::EvalError;
 
-/// The two parts of a prompt that differ between records.
+/// The two parts of a prompt that vary between records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PromptText {
     /// The instruction.
@@ -20,7 +20,7 @@ pub struct PromptText {
     pub content: String,
 }
 
-/// The instruction and the content behind each record of a ledger, as `prompts.json` keeps them.
+/// The instruction and content of each record of a ledger, as stored in `prompts.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PromptTexts {
@@ -31,8 +31,8 @@ pub struct PromptTexts {
 }
 
 impl PromptTexts {
-    /// The texts of every prompt of `plan`, but for what was cut off where it was too long. The instruction is the component
-    /// that the levels change: the system text or the demonstrations' inputs where they are perturbed.
+    /// Collects the texts of every prompt of `plan`, before any shortening. The instruction is the component
+    /// that the levels change: the system text or the demonstrations' inputs if those are perturbed.
     ///
     /// # Errors
     /// As [`Plan::prompt`].
@@ -61,7 +61,7 @@ impl PromptTexts {
         Ok(texts)
     }
 
-    /// Reads a file.
+    /// Reads the texts from a file.
     ///
     /// # Errors
     /// [`EvalError::Io`]; [`EvalError::Malformed`] with the line.
@@ -75,7 +75,7 @@ impl PromptTexts {
         })
     }
 
-    /// Writes a file, the whole or nothing.
+    /// Writes the texts to a file atomically.
     ///
     /// # Errors
     /// [`EvalError::Io`].
@@ -84,7 +84,7 @@ impl PromptTexts {
         coin_core::file::replace(path, |file| Ok(serde_json::to_writer(file, self)?)).map_err(EvalError::io(path))
     }
 
-    /// A task and row that both know, but with different contents.
+    /// Returns a task and row that both contain, but with different contents.
     pub fn contradicts(&self, other: &PromptTexts) -> Option<String> {
         self.contents.iter().find_map(|(task, rows)| {
             let theirs = other.contents.get(task)?;
@@ -93,7 +93,7 @@ impl PromptTexts {
         })
     }
 
-    /// The texts of `record`'s prompt.
+    /// Returns the texts of `record`'s prompt.
     pub fn get(&self, record: &Record) -> Option<PromptText> {
         let instruction = self.instructions.get(&record.task)?.get(&record.level)?.get(record.instruction)?.clone();
         let content = self.contents.get(&record.task)?.get(&record.row)?.clone();

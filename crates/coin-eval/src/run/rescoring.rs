@@ -1,4 +1,4 @@
-//! Answers of a ledger read again, without their model.
+//! Rescoring: reads a ledger's answers again, without the model.
 
 use coin_core::quote::cut;
 use coin_data::Task;
@@ -11,8 +11,8 @@ impl Record {
     /// Reads the answer again with `parser` and replaces what was read from it.
     ///
     /// # Errors
-    /// [`EvalError::Invalid`] if the record does not hold what this parser reads: likelihoods, or a continuation that was
-    /// written to its end or stopped by this parser itself.
+    /// [`EvalError::Invalid`] if the record does not hold what this parser needs: likelihoods, or a continuation that was
+    /// generated to its end or stopped early by this same parser.
     pub fn read_again(&mut self, task: &Task, parser: AnswerParser) -> Result<(), EvalError> {
         self.pred = parser.read(task, self)?;
         self.unparsable = parser.unparsable(task, self);
@@ -22,11 +22,11 @@ impl Record {
 }
 
 impl AnswerParser {
-    /// Reads a record again, without its model: the prediction that this scorer makes, -1 for none.
+    /// Reads a record again, without its model. Returns this scorer's prediction, or -1 if it makes none.
     ///
     /// # Errors
-    /// [`EvalError::Invalid`] if the record does not hold what this scorer reads: likelihoods, or for a parser a
-    /// continuation that was written to its end or stopped by this parser itself.
+    /// [`EvalError::Invalid`] if the record does not hold what this scorer needs: likelihoods, or for a parser a
+    /// continuation that was generated to its end or stopped early by this same parser.
     fn read(self, task: &Task, record: &Record) -> Result<i64, EvalError> {
         let refused = |what: &str| {
             let (level, instruction, row) = (cut(&record.level), record.instruction, record.row);
@@ -50,9 +50,9 @@ impl AnswerParser {
         Ok(class.map_or(-1, |class| class as i64))
     }
 
-    /// The reason for which `record` names no class, as [`read`](Self::read) reads it.
+    /// The reason why [`read`](Self::read) finds no class in `record`.
     fn unparsable(self, task: &Task, record: &Record) -> Option<Unparsable> {
-        // Only the run knows whether the prompt began the thought; an answer that was one to its end still is.
+        // Only the run knows whether the prompt began the thought, so an answer recorded as an unfinished thought remains one.
         self.parse_after(task, &record.raw_pred, record.is_unfinished_thought()).unparsable
     }
 }

@@ -1,4 +1,4 @@
-//! Running a plan: the model is asked what the ledger does not hold yet, and every batch is written before the next.
+//! Runs a plan: the model answers the prompts that the ledger does not hold yet, and each batch is written before the next.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +14,7 @@ use crate::levels::CLEAN;
 use crate::parser::thought;
 use crate::setup::settings::{Evaluation, Preset};
 
-/// Names an answer within an evaluation: task, level, instruction, row.
+/// Identifies an answer within an evaluation: task, level, instruction, row.
 type Place = (String, String, usize, usize);
 
 /// Hidden states under one clean instruction, by row.
@@ -25,7 +25,7 @@ struct CleanStates {
 }
 
 impl CleanStates {
-    /// Forgets the states of another task or instruction.
+    /// Drops the states if they belong to another task or instruction.
     fn turn_to(&mut self, unit: &Unit<'_>) {
         let of = Some((unit.task.name.clone(), unit.instruction));
         if self.of != of {
@@ -34,7 +34,7 @@ impl CleanStates {
     }
 }
 
-/// A run under way.
+/// A run in progress.
 struct Run<'r, 'l> {
     plan: &'r Plan<'r>,
     ledger: &'l mut Ledger,
@@ -44,7 +44,7 @@ struct Run<'r, 'l> {
     clean: CleanStates,
 }
 
-/// The prompts of a unit that are still to be answered, each with its record, but for the answer.
+/// The unanswered prompts of a unit, each with its record, which lacks only the answer.
 #[derive(Default)]
 struct Open {
     prompts: Vec<Prompt>,
@@ -55,7 +55,7 @@ impl Evaluation {
     /// Plans, fits the prompts to `model`, and runs it; see [`Plan::fit`] and [`Plan::run`].
     ///
     /// # Errors
-    /// As [`plan`](Self::plan), [`Plan::fit`] and [`Plan::run`]. What is wrong with the input is found before anything is
+    /// As [`plan`](Self::plan), [`Plan::fit`] and [`Plan::run`]. Errors in the input are found before anything is
     /// generated.
     pub fn run(
         &self,
@@ -74,12 +74,12 @@ impl Plan<'_> {
     /// Asks `model` for every answer that `ledger` does not hold, appends the answers batch by batch, and returns all records,
     /// sorted by task, level, instruction and row.
     ///
-    /// `progress` is called after each batch with the number of answers there are and the number there will be.
+    /// `progress` is called after each batch with the number of answers so far and the total.
     ///
     /// # Errors
-    /// [`EvalError::OtherLedger`] if the ledger holds an answer of another evaluation: another model, prompt or setting, or one
-    /// that this plan does not ask for. Then [`EvalError::Model`] if the model fails, and [`EvalError::Io`] if the ledger
-    /// cannot be written; what was answered before is in the ledger.
+    /// [`EvalError::OtherLedger`] if the ledger holds an answer of another evaluation: another model, prompt or setting, or an
+    /// answer that this plan does not request. After that, [`EvalError::Model`] if the model fails, and [`EvalError::Io`] if the ledger
+    /// cannot be written; earlier answers remain in the ledger.
     pub fn run(
         &self,
         model: &mut dyn LanguageModel,
@@ -111,7 +111,7 @@ impl Plan<'_> {
         Ok(records)
     }
 
-    /// Whether [`run`](Self::run) would go on with `ledger`; changes nothing.
+    /// Checks that [`run`](Self::run) would resume `ledger`. Changes nothing.
     ///
     /// # Errors
     /// [`EvalError::OtherLedger`], as [`run`](Self::run).
@@ -119,7 +119,7 @@ impl Plan<'_> {
         self.found(model, &model.fingerprint(), ledger).map(drop)
     }
 
-    /// What the ledger holds, once it is certain that all of it belongs to this plan and model.
+    /// Returns the ledger's records after checking that all of them belong to this plan and model.
     fn found(
         &self,
         model: &dyn LanguageModel,
@@ -164,7 +164,7 @@ impl Plan<'_> {
         Ok(found)
     }
 
-    /// The unit's prompts with their records, but for the answers.
+    /// The unit's prompts with their records, which lack only the answers.
     fn records_of(
         &self,
         model: &dyn LanguageModel,
@@ -176,7 +176,7 @@ impl Plan<'_> {
             true => format!("max_new_tokens={} full_decode={}", evaluation.max_new_tokens, evaluation.full_decode),
             false => "labels".to_owned(),
         };
-        // What an answer is read by is part of what was asked: other label words, another key.
+        // The words that answers are parsed with are part of the request: other label words give another key.
         let words: Vec<String> =
             unit.task.verbalizer.iter().map(|entry| format!("{}={}", entry.word, entry.class)).collect();
         let (labels, words) = (unit.task.labels.join(","), words.join(","));
@@ -226,7 +226,7 @@ impl Run<'_, '_> {
             self.complete_clean_states(model, unit, &open.records)?;
         }
         let clean = std::mem::take(&mut self.clean);
-        // A prompt may end with the beginning of a thought, which the continuation then does not show.
+        // A prompt may end with the opening of a thought; the continuation then does not contain it.
         let begins = |(prompt, record): (&Prompt, &Record)| thought::begun(&prompt.render()).then_some(record.row);
         let begun: HashSet<usize> = open.prompts.iter().zip(&open.records).filter_map(begins).collect();
         let any_begun = !begun.is_empty();
@@ -255,8 +255,8 @@ impl Run<'_, '_> {
         outcome
     }
 
-    /// Runs `ask`, which hands over finished answers with how they fill their record in, and appends the records. A state that
-    /// filling in returns is kept as one under the clean instruction.
+    /// Runs `ask`, which passes on finished answers with a function that fills in their records, and appends the records. A state
+    /// that this function returns is kept as the state under the clean instruction.
     fn collect<T>(
         &mut self,
         unit: &Unit<'_>,
@@ -295,7 +295,7 @@ impl Run<'_, '_> {
         }
     }
 
-    /// The states under the clean instruction that the answers `open` are compared with, computed where the clean answers
+    /// Computes the missing states under the clean instruction for the rows of `open`. They are missing if the clean answers
     /// were already in the ledger.
     fn complete_clean_states(
         &mut self,
@@ -325,10 +325,10 @@ impl Run<'_, '_> {
     }
 }
 
-/// Takes finished answers and how one fills its record in.
+/// Takes finished answers and the function that fills each into its record.
 type Hand<'a, T> = dyn FnMut(Vec<(usize, T)>, Fill<'_, T>) -> Result<(), ModelError> + 'a;
 
-/// Fills an answer into its record; returns the hidden state that is to be kept.
+/// Fills an answer into its record and returns the hidden state to keep.
 type Fill<'a, T> = &'a dyn Fn(&mut Record, T) -> Option<Vec<f32>>;
 
 fn place(record: &Record) -> Place {
@@ -341,7 +341,7 @@ fn describe(record: &Record) -> String {
     format!("task `{task}`, level `{level}`, instruction {instruction}, example {row}")
 }
 
-/// Cosine of two hidden states; `None` if one is zero, or their sizes differ.
+/// Cosine of two hidden states; `None` if one is zero or their sizes differ.
 fn cosine(clean: &[f32], other: &[f32]) -> Option<f32> {
     if clean.len() != other.len() {
         return None;

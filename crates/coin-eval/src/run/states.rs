@@ -9,13 +9,13 @@ use super::plan::Plan;
 use crate::EvalError;
 use crate::engine::model::{GenerateOptions, LanguageModel, ModelError};
 
-/// Hands the hidden state at the last prompt token of every prompt of the tasks called `tasks` to `writer`, task after task.
+/// Passes the hidden state at the last prompt token of every prompt of the tasks named in `tasks` to `writer`, task by task.
 ///
-/// `records` are the answers to the same prompts, for the class that was read from each; without any, states have none.
-/// `progress` is told how many states there are, and how many there will be.
+/// `records` are the answers to the same prompts; each state is labeled with the class read from its answer, if there is one.
+/// `progress` is called with the number of states so far and the total.
 ///
 /// # Errors
-/// [`EvalError::Invalid`] for a task that is not in the plan, [`EvalError::Model`] if the model fails or tells no hidden states,
+/// [`EvalError::Invalid`] for a task that is not in the plan, [`EvalError::Model`] if the model fails or returns no hidden states,
 /// [`EvalError::Analysis`] if the states cannot be written.
 pub fn collect_states(
     plan: &Plan<'_>,

@@ -1,7 +1,7 @@
-//! One input under several wordings of an instruction: the answers side by side.
+//! Compares a model's answers to one input under several wordings of an instruction.
 //!
-//! This is the case that Contrastive Instruction Tuning sets out from (Yan et al. 2024, figure 1): wordings that mean the same get
-//! different answers. Three numbers say how far two wordings i and j agree:
+//! This is the case that motivates Contrastive Instruction Tuning (Yan et al. 2024, figure 1): wordings with the same meaning get
+//! different answers. Three numbers measure how far two wordings i and j agree:
 //!
 //! ```text
 //! share(word)  = p(word | prompt) / sum over label words of p(. | prompt)      where there are label words
@@ -9,7 +9,7 @@
 //! overlap(i, j) = |W_i and W_j| / |W_i or W_j|                                 W: the different words of the answer (Jaccard 1912)
 //! ```
 //!
-//! All three are ours; the paper shows the answers alone, and compares hidden states on a map.
+//! All three are this project's; the paper shows only the answers, and compares hidden states on a map.
 
 use std::collections::BTreeSet;
 
@@ -21,17 +21,18 @@ use crate::engine::model::{GenerateOptions, LanguageModel, ModelError};
 use crate::parser::{AnswerParser, thought};
 use coin_analysis::cosine;
 
-/// How probable a label word is after a prompt.
+/// The probability of a label word after a prompt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LabelProbability {
     /// The label word.
     pub word: String,
-    /// Natural logarithm of the probability of all its tokens; minus infinity becomes the least f64, which JSON can hold.
+    /// Natural logarithm of the probability of all its tokens; minus infinity becomes the lowest finite f64, because
+    /// JSON cannot hold it.
     pub log_likelihood: f64,
     /// That probability, from 0 to 1.
     pub probability: f64,
-    /// The probability over the sum of all label words', from 0 to 1; they add up to 1.
+    /// The probability divided by the sum over all label words, from 0 to 1; the shares add up to 1.
     pub share: f64,
 }
 
@@ -41,9 +42,9 @@ pub struct LabelProbability {
 pub struct WordedAnswer {
     /// The new text, decoded to its end.
     pub text: String,
-    /// The label that the released program's parser reads from it; none where it names no label, or there are none.
+    /// The label that the released program's parser reads from the text; `None` if it names no label or there are no labels.
     pub label: Option<String>,
-    /// The label words in the task's order; empty without a task.
+    /// The probabilities of the label words, in the task's order; empty without a task.
     pub probabilities: Vec<LabelProbability>,
 }
 
@@ -53,22 +54,22 @@ pub struct WordedAnswer {
 pub struct Wordings {
     /// The answers, in the order of the prompts.
     pub answers: Vec<WordedAnswer>,
-    /// The cosine of each two prompts' hidden states, `[n, n]`; none where the model tells none, or one is zero.
+    /// The cosines between all pairs of prompts' hidden states, `[n, n]`; `None` if the model returns no states, or one is zero.
     pub cosines: Option<Vec<Vec<f64>>>,
-    /// The word overlap of each two answers, `[n, n]`; see [`overlap`].
+    /// The word overlap of all pairs of answers, `[n, n]`; see [`overlap`].
     pub overlaps: Vec<Vec<f64>>,
-    /// The share of the pairs of wordings with the same answer: the same label where there are label words (none counts as a
-    /// label), else the same text but for white space.
+    /// The share of pairs of wordings with the same answer: the same label if there are label words (no label counts as a
+    /// label), else the same text up to white space.
     pub agreement: f64,
 }
 
-/// Asks `model` each of `prompts`, which are the wordings of one request, for at most `max_new_tokens` tokens.
+/// Has `model` answer each of `prompts`, the wordings of one request, with at most `max_new_tokens` tokens.
 ///
-/// With a `task`, answers are parsed and the probabilities of its label words told.
+/// With a `task`, also parses the answers and computes the probabilities of the task's label words.
 ///
 /// # Errors
-/// [`EvalError::Invalid`] if there are fewer than two prompts, `max_new_tokens` is 0, or a prompt is too long or the model fails
-/// (the prompt is named by its number, from 1).
+/// [`EvalError::Invalid`] if there are fewer than two prompts, `max_new_tokens` is 0, a prompt is too long (it is named by its
+/// number, from 1), or the model fails.
 ///
 /// ```
 /// use coin_data::{Prompt, Task};
@@ -149,7 +150,7 @@ pub fn compare(
     Ok(Wordings { agreement: agreement(&answers, task.is_some()), answers, cosines, overlaps })
 }
 
-/// Probabilities of the label words from their log-likelihoods, without underflow of the shares.
+/// Computes the probabilities of the label words from their log-likelihoods, without underflow in the shares.
 fn shares(words: &[String], sums: &[f64]) -> Vec<LabelProbability> {
     let sums: Vec<f64> = sums.iter().map(|sum| sum.max(f64::MIN)).collect();
     let largest = sums.iter().copied().fold(f64::MIN, f64::max);
@@ -163,8 +164,8 @@ fn shares(words: &[String], sums: &[f64]) -> Vec<LabelProbability> {
     words.iter().zip(sums).map(of).collect()
 }
 
-/// The share of the different words of two texts that both have, from 0 to 1; 1 where neither has any. Words are runs of letters
-/// and digits in lower case.
+/// Returns the share of the distinct words of two texts that occur in both, from 0 to 1; 1 if neither text has words. Words are
+/// runs of letters and digits, in lower case.
 ///
 /// ```
 /// use coin_eval::wordings::overlap;
@@ -201,7 +202,7 @@ mod tests {
     use crate::engine::model::{Decided, Finished, FinishedLikelihoods};
     use crate::{Generation, LogLikelihood};
 
-    /// Says what its prompts' instructions say; the state's angle is the prompt's number.
+    /// Echoes the instruction of each prompt; the angle of the state is the prompt's number.
     struct Echo {
         limit: usize,
     }

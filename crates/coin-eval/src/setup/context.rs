@@ -1,4 +1,4 @@
-//! What stands around instruction and input: system text and demonstrations, by perturbation level.
+//! The parts of a prompt around instruction and input: system text and demonstrations, by perturbation level.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -11,7 +11,7 @@ use crate::levels::CLEAN;
 
 /// System text and demonstrations of an evaluation.
 ///
-/// Where a component is perturbed, every level that is run must be there; else `clean` is enough and used at all levels.
+/// A perturbed component needs an entry for every level that is run; any other needs only `clean`, which is used at all levels.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PromptContext {
     /// The text before everything else, by level; empty for none.
@@ -46,8 +46,8 @@ fn found<'a, T>(levels: &'a BTreeMap<String, T>, level: &str, what: &str) -> Res
     })
 }
 
-/// Those of `instances` that have the content of none of `others`, compared by fields: a training file may hold rows of the development
-/// file, and an example must not be shown the answer to itself.
+/// Returns the `instances` whose content, compared by fields, does not occur in `others`. A training file may contain rows of the
+/// development file, and a prompt must not demonstrate the answer to its own example.
 ///
 /// ```
 /// use coin_data::Instance;
@@ -61,11 +61,11 @@ pub fn without_twins(instances: &[Instance], others: &[Instance]) -> Vec<Instanc
     instances.iter().filter(|instance| !contents.contains(&instance.content_key())).cloned().collect()
 }
 
-/// `count` of `instances` as demonstrations of `task`, with the examples taken: as many of each class as can be, chosen by `seed`
-/// whatever the order of `instances`, and mixed.
+/// Chooses `count` of `instances` as demonstrations of `task`, and returns them with the examples they were made from. Classes are
+/// balanced as far as possible. The choice and the shuffled order depend on `seed`, not on the order of `instances`.
 ///
 /// # Errors
-/// There are too few, or one cannot be rendered.
+/// There are too few instances, or one cannot be rendered.
 ///
 /// ```
 /// use coin_data::{Instance, Task};
@@ -99,7 +99,7 @@ pub fn demonstrations(
     }
     let mut chosen = Vec::with_capacity(count);
     while chosen.len() < count {
-        // The classes take turns; one that has no more is passed over.
+        // The classes take turns; an exhausted class is skipped.
         for class in &mut by_class {
             chosen.extend(class.pop().filter(|_| chosen.len() < count));
         }
@@ -112,7 +112,7 @@ pub fn demonstrations(
     Ok((shown.collect::<Result<_, EvalError>>()?, chosen.into_iter().cloned().collect()))
 }
 
-/// Demonstrations at level `clean` alone.
+/// Puts `demonstrations` at level `clean` only.
 pub fn clean(demonstrations: Vec<Demonstration>) -> BTreeMap<String, Vec<Demonstration>> {
     [(CLEAN.to_owned(), demonstrations)].into()
 }
@@ -134,7 +134,7 @@ mod tests {
         let mut all = rows(&[0, 0, 0, 0, 1, 1, 1, 2]);
         let (shown, taken) = demonstrations(&task, &all, 6, 1).unwrap();
         let count = |word: &str| shown.iter().filter(|shown| shown.answer == word).count();
-        // The only contradiction is taken; its next turn goes to the others.
+        // The only contradiction is taken; its next turn passes to the other classes.
         assert_eq!([count("entailment"), count("neutral"), count("contradiction")], [3, 2, 1]);
         all.reverse();
         assert_eq!(demonstrations(&task, &all, 6, 1).unwrap(), (shown.clone(), taken));

@@ -1,8 +1,8 @@
 //! The instructions of an evaluation: for each perturbation level, a list for each task.
 //!
-//! The file form is `{"clean": {"cola": ["..", ..], ..}, "deepwordbug": {..}, ..}`, which is also what frozen sets of
-//! perturbed instructions are written in. Level `clean` is always there, and the i-th instruction of a level is the
-//! i-th clean one, perturbed.
+//! The file format is `{"clean": {"cola": ["..", ..], ..}, "deepwordbug": {..}, ..}`. Frozen sets of perturbed
+//! instructions use it too. Level `clean` is always present, and the i-th instruction of a level is the i-th clean one,
+//! perturbed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use coin_data::{LONGEST_NAME, Task, places_input};
 use crate::EvalError;
 use crate::levels::CLEAN;
 
-/// Task name to its instructions.
+/// Maps a task name to its instructions.
 pub type TaskInstructions = BTreeMap<String, Vec<String>>;
 
 /// Instructions by level and task.
@@ -32,12 +32,12 @@ impl InstructionSet {
     }
 
     /// Instructions for the ten GLUE tasks, six for each, at the paper's five levels. The clean and semantic ones were written
-    /// for this project, the others made from the clean ones by `coin perturb` with seed 42 and frozen.
+    /// for this project; the others were made from the clean ones by `coin perturb` with seed 42 and frozen.
     pub fn glue() -> InstructionSet {
         InstructionSet::parse(include_str!("../../instructions/glue.json"), "glue.json").expect("built-in set is valid")
     }
 
-    /// Reads a file.
+    /// Reads a set from a file.
     ///
     /// # Errors
     /// As [`InstructionSet::parse`], and [`EvalError::Core`] if the file cannot be read.
@@ -46,13 +46,13 @@ impl InstructionSet {
         InstructionSet::parse(&read_to_string(path)?, path)
     }
 
-    /// A set from JSON; `origin` is what error messages call it.
+    /// Parses a set from JSON. Error messages refer to it as `origin`.
     ///
     /// # Errors
-    /// [`EvalError::Malformed`] with the line if the text has another form, a key twice, an empty list or instruction, or a level
-    /// whose name is no plain file name;
-    /// [`EvalError::MissingLevel`] if there is no level `clean`; [`EvalError::MissingTask`] if a level has a task that
-    /// `clean` lacks; [`EvalError::InstructionCount`] if it has more or fewer instructions for one.
+    /// [`EvalError::Malformed`] with the line if the text has another format, a duplicate key, an empty list or instruction, or a
+    /// level whose name is not a plain file name; [`EvalError::MissingLevel`] if there is no level `clean`;
+    /// [`EvalError::MissingTask`] if a level has a task that `clean` lacks; [`EvalError::InstructionCount`] if a level has more
+    /// or fewer instructions for a task than `clean`.
     pub fn parse(json: &str, origin: impl Into<PathBuf>) -> Result<InstructionSet, EvalError> {
         let origin = origin.into();
         let levels: BTreeMap<String, TaskInstructions> = json::from_str(json).map_err(|error| {
@@ -67,7 +67,7 @@ impl InstructionSet {
         Ok(set)
     }
 
-    /// The same set with `level` added or replaced, such as perturbations made from the clean instructions.
+    /// Returns the set with `level` added or replaced, such as perturbations of the clean instructions.
     ///
     /// # Errors
     /// As [`InstructionSet::parse`] for the level.
@@ -95,7 +95,8 @@ impl InstructionSet {
         Ok(self)
     }
 
-    /// The instructions of `task` at `level`; those of [`Task::instructions`], so mnli's for its two halves.
+    /// Returns the instructions of `task` at `level`. They are looked up by [`Task::instructions`], so both halves of mnli use
+    /// mnli's.
     ///
     /// # Errors
     /// [`EvalError::MissingLevel`] or [`EvalError::MissingTask`]; [`EvalError::Malformed`] if an instruction has a placeholder
@@ -118,7 +119,7 @@ impl InstructionSet {
         Ok(instructions)
     }
 
-    /// All instructions of `level`.
+    /// Returns all instructions of `level`.
     ///
     /// # Errors
     /// [`EvalError::MissingLevel`].
@@ -130,20 +131,20 @@ impl InstructionSet {
         })
     }
 
-    /// The levels there are: those of [`LEVELS`](crate::levels::LEVELS) in their order, then others by name.
+    /// The levels of the set: those of [`LEVELS`](crate::levels::LEVELS) in their order, then others by name.
     pub fn level_names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.levels.keys().map(String::as_str).collect();
         names.sort_by_key(|name| crate::levels::LEVELS.iter().position(|level| level == name).unwrap_or(usize::MAX));
         names
     }
 
-    /// The set as JSON in the form that [`InstructionSet::parse`] reads.
+    /// The set as JSON in the format that [`InstructionSet::parse`] reads.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!(self.levels)
     }
 
     fn check(&self, level: &str, tasks: &TaskInstructions) -> Result<(), EvalError> {
-        // Results are written to files of the level's name.
+        // Results are written to files named after the level.
         let shown = cut(level);
         if !is_plain_name(level) || level.len() > LONGEST_NAME {
             let message = format!(

@@ -1,17 +1,17 @@
-//! Which examples of a task are evaluated.
+//! Choice of the examples of a task that are evaluated.
 //!
-//! Every example has a priority drawn from a stream of its own, keyed by seed, task, row and (under preset
-//! `paper`) level; the `count` smallest are taken. So the choice does not depend on the order in which examples
-//! are read, and a larger sample holds every example of a smaller one.
+//! Each example has a priority drawn from a separate stream, keyed by seed, task, row and (under preset
+//! `paper`) level; the `count` examples with the smallest priorities are taken. The choice therefore does not depend on the
+//! order in which examples are read, and a larger sample contains every example of a smaller one.
 
 use coin_core::stream;
 use coin_data::{Instance, Task};
 use rand::RngCore;
 
-/// `count` of `instances`, or all where there are no more, in the order of their rows.
+/// Samples `count` of `instances`, or all if there are not more, in the order of their rows.
 ///
-/// `level` is `None` where all levels share their examples (preset `strict`), or the level's name where each draws
-/// its own (preset `paper`, as the released program does).
+/// `level` is `None` if all levels share their examples (preset `strict`), or the level's name if each level draws
+/// separate examples (preset `paper`, as the released program does).
 ///
 /// ```
 /// use coin_data::{Instance, Task};
@@ -32,7 +32,7 @@ pub fn sample(instances: &[Instance], count: usize, seed: u64, task: &Task, leve
     chosen.into_iter().cloned().collect()
 }
 
-/// A number drawn for the example `row` and what it may be chosen for.
+/// A random number for the example `row`, keyed also by the `purpose` of the choice.
 pub(crate) fn priority(seed: u64, purpose: &str, task: &Task, row: usize, level: Option<&str>) -> u64 {
     let row = row.to_string();
     match level {

@@ -1,6 +1,6 @@
-//! What is evaluated, and how: the settings of an evaluation.
+//! The settings of an evaluation.
 //!
-//! [`Evaluation::plan`] turns them into a [`Plan`](crate::Plan), which knows every prompt and runs.
+//! [`Evaluation::plan`] turns them into a [`Plan`](crate::Plan), which contains every prompt and can be run.
 
 use coin_data::{Component, RELEASED_EVALUATION_MARKER, TRAINING_MARKER, Task};
 use serde::{Deserialize, Serialize};
@@ -10,14 +10,14 @@ use super::instructions::InstructionSet;
 use crate::levels::LEVELS;
 use crate::parser::AnswerParser;
 
-/// Whether the released program's quirks are reproduced or fixed.
+/// Choice between reproducing and fixing the released program's quirks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
-    /// The same examples at every level, and the training marker. The default; ours.
+    /// The same examples at every level, and the training marker. The default, and this project's choice.
     #[default]
     Strict,
-    /// Each level draws its own examples, and the marker has no line breaks: the released program.
+    /// Each level draws its own examples, and the marker does not have line breaks, as in the released program.
     Paper,
 }
 
@@ -31,51 +31,52 @@ impl Preset {
     }
 }
 
-/// What is done with a prompt that is too long for the model.
+/// The handling of a prompt that is too long for the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LongPrompts {
-    /// The evaluation does not begin. The default.
+    /// The evaluation does not start. The default.
     #[default]
     Refuse,
-    /// The input loses words at its end until the prompt fits; [`Record::shortened`](crate::Record::shortened) tells where.
+    /// Words are removed from the end of the input until the prompt fits; [`Record::shortened`](crate::Record::shortened) marks
+    /// the answers affected.
     Shorten,
     /// The example is left out at every level and instruction, so that they still share their examples;
     /// [`Plan::left_out`](crate::Plan::left_out) counts them.
     Skip,
 }
 
-/// What to evaluate, and how.
+/// Settings of an evaluation: what to evaluate, and how.
 #[derive(Debug, Clone)]
 pub struct Evaluation {
-    /// The tasks, in the order in which they are run.
+    /// The tasks, in the order in which they run.
     pub tasks: Vec<Task>,
-    /// The perturbation levels. `clean` is run first whatever its place, as cosines refer to it.
+    /// The perturbation levels. `clean` always runs first, because cosines are computed against it.
     pub levels: Vec<String>,
-    /// The instructions of every level; only those of `clean` are used where another component is perturbed.
+    /// The instructions of every level; only those of `clean` are used if another component is perturbed.
     pub instructions: InstructionSet,
-    /// Which part of the prompt the levels change.
+    /// The part of the prompt that the levels change.
     pub component: Component,
     /// System text and demonstrations.
     pub context: PromptContext,
-    /// The most examples per task. 300 in the paper.
+    /// Maximum number of examples per task. 300 in the paper.
     pub samples: usize,
-    /// Seed of the choice of examples.
+    /// Seed for the choice of examples.
     pub seed: u64,
-    /// Which examples levels share.
+    /// The preset, which decides whether levels share their examples.
     pub preset: Preset,
     /// The marker between prompt and answer; [`Preset::marker`] unless set otherwise.
     pub marker: String,
-    /// How answers are read.
+    /// The parser that reads the answers.
     pub parser: AnswerParser,
-    /// The most tokens to write. 7 in the paper.
+    /// Maximum number of tokens to generate. 7 in the paper.
     pub max_new_tokens: usize,
-    /// Always writes all tokens instead of stopping once the outcome is decided. The outcome is the same.
+    /// Always generates all tokens instead of stopping once the outcome is decided. The outcome is the same.
     pub full_decode: bool,
-    /// What is done with prompts that are too long for the model.
+    /// The handling of prompts that are too long for the model.
     pub long_prompts: LongPrompts,
-    /// Whether to compare hidden states with those under the clean instruction (preset `strict` only, as `paper` has
-    /// other examples at every level, and only where answers are generated).
+    /// True to compare hidden states with those under the clean instruction (preset `strict` only, because `paper` has
+    /// different examples at every level, and only where answers are generated).
     pub hidden: bool,
 }
 

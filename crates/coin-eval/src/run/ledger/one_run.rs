@@ -1,4 +1,4 @@
-//! The lines of a ledger are of one run: one model, every answer once, one class for each example.
+//! Checks that all lines of a ledger belong to one run: one model, each answer once, one class per example.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,10 +8,10 @@ use coin_core::quote::cut;
 use super::Record;
 use crate::EvalError;
 
-/// The numbers of names, in the order in which they first come.
+/// Assigns numbers to names, in the order of first appearance.
 ///
-/// Lines of one cell stand together in a ledger, so most names are those of the line before and need no search: a ledger of 90,000
-/// lines is checked in a small part of the time that it takes to read.
+/// Lines of one cell are adjacent in a ledger, so most names equal those of the previous line and need no lookup: checking a ledger
+/// of 90,000 lines takes a small fraction of the time that reading it takes.
 struct Numbers<'a> {
     known: HashMap<(&'a str, &'a str), usize>,
     last: Option<((&'a str, &'a str), usize)>,
@@ -35,7 +35,7 @@ impl<'a> Numbers<'a> {
     }
 }
 
-/// Refuses records that would make a run of two, with the line at fault.
+/// Rejects records that belong to two different runs, and names the offending line.
 pub(super) fn check(path: &Path, records: &[Record]) -> Result<(), EvalError> {
     let fault =
         |line: usize, message: String| Err(EvalError::Malformed { path: path.to_owned(), line: line + 1, message });

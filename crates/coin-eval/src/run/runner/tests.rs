@@ -6,7 +6,7 @@ use crate::setup::instructions::InstructionSet;
 use crate::setup::settings::LongPrompts;
 use coin_data::{DataError, Instance, Task};
 
-/// Answers `acceptable` to prompts with `please`, and the right word with a quote otherwise; writes letter by letter.
+/// Answers `acceptable` to prompts with `please`, and otherwise the correct word with a quote; writes letter by letter.
 struct Fake {
     calls: usize,
     fails_at: Option<usize>,
@@ -36,7 +36,7 @@ impl LanguageModel for Fake {
             let hidden = options.hidden.then(|| vec![1.0, if please { 1.0 } else { 0.0 }]);
             Generation { token_ids: vec![0; text.len()], text, hidden, ..Generation::default() }
         };
-        // One answer at a time, the last first.
+        // One answer at a time, starting with the last.
         for (index, prompt) in prompts.iter().enumerate().rev() {
             if self.fails_at == Some(0) {
                 return Err(failure());
@@ -170,7 +170,7 @@ fn a_run_that_broke_anywhere_goes_on_and_ends_alike() {
         let progress = &mut |done, _| asked = asked.max(done);
         assert_eq!(evaluation().run(&mut model, &instances, &mut ledger, progress).unwrap(), whole);
         assert_eq!((asked, Ledger::read(&path).unwrap().len()), (16, 16));
-        // A finished evaluation asks nothing.
+        // A finished evaluation does not query the model.
         drop(ledger);
         let (mut ledger, mut model) = (Ledger::open(&path).unwrap(), Fake { calls: 0, fails_at: Some(0) });
         assert_eq!(evaluation().run(&mut model, &instances, &mut ledger, &mut |_, _| ()).unwrap(), whole);
@@ -218,7 +218,7 @@ fn label_words_can_be_scored_instead() {
     let records = run(&Evaluation { parser: AnswerParser::Likelihood, ..evaluation() }).0;
     assert!(records.iter().all(|record| record.pred == record.gold as i64 && record.raw_pred.is_empty()));
     assert_eq!(records[0].likelihoods.as_ref().unwrap().len(), 2);
-    // Per token the longer word wins a tie of sums, whatever the input.
+    // If the sums are tied, the longer word has the higher likelihood per token, for any input.
     let records = run(&Evaluation { parser: AnswerParser::LikelihoodPerToken, ..evaluation() }).0;
     assert!(records.iter().any(|record| record.gold == 1) && records.iter().any(|record| record.pred == 0));
 }
@@ -241,7 +241,7 @@ fn long_prompts_are_refused_shortened_or_left_out() {
         plan.fit(&model)?;
         Ok((plan.run(&mut model, &mut ledger, &mut |_, _| ())?, plan.left_out()))
     };
-    // 20 words fit: `Judge: ` and the marker have 3, the answer 7, so that ten are left.
+    // 20 words fit: `Judge: ` and the marker take 3, the answer takes 7, so ten are left.
     let message = go(&evaluation(LongPrompts::Refuse)).unwrap_err().to_string();
     assert!(message.contains("the prompt of example 3 is 1 tokens too long"), "{message}");
     let (records, left_out) = go(&evaluation(LongPrompts::Shorten)).unwrap();
