@@ -1,4 +1,4 @@
-//! The one error type of this crate.
+//! The error type of this crate.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use coin_data::DataError;
 
 use crate::ModelError;
 
-/// What can go wrong in an evaluation: every variant names the file, line, level or task at fault.
+/// An error in an evaluation. Every variant names the file, line, level or task at fault.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvalError {
@@ -18,7 +18,7 @@ pub enum EvalError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// A file does not have the form that was expected.
@@ -26,45 +26,45 @@ pub enum EvalError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Line, counted from 1; 0 where the whole file is meant.
+        /// Line number, counted from 1. 0 refers to the whole file.
         line: usize,
-        /// What was found and what was expected.
+        /// The content found and the content expected.
         message: String,
     },
     /// A set of instructions lacks a perturbation level.
     #[error("{path}: no instructions for level `{}`, there are: {known}", cut(level))]
     MissingLevel {
-        /// Where the set comes from.
+        /// Source of the set.
         path: PathBuf,
-        /// The level asked for.
+        /// The requested level.
         level: String,
-        /// The levels there are, comma separated.
+        /// The available levels, comma-separated.
         known: String,
     },
     /// A level of a set of instructions lacks a task.
     #[error("{path}: level `{}` has no instructions for task `{}`, it has: {}", cut(level), cut(task), cut(known))]
     MissingTask {
-        /// Where the set comes from.
+        /// Source of the set.
         path: PathBuf,
         /// The level.
         level: String,
-        /// The task asked for.
+        /// The requested task.
         task: String,
-        /// The tasks there are, comma separated.
+        /// The available tasks, comma-separated.
         known: String,
     },
     /// A level has more or fewer instructions for a task than `clean`, so that they cannot be paired.
     #[error("{path}: level `{}`, task `{}`: {found} instructions where `clean` has {expected}", cut(level), cut(task))]
     InstructionCount {
-        /// Where the set comes from.
+        /// Source of the set.
         path: PathBuf,
         /// The level.
         level: String,
         /// The task.
         task: String,
-        /// How many it has.
+        /// Number of instructions at this level.
         found: usize,
-        /// How many `clean` has.
+        /// Number of instructions at `clean`.
         expected: usize,
     },
     /// The model failed on one batch of prompts.
@@ -74,35 +74,35 @@ pub enum EvalError {
         task: String,
         /// The level.
         level: String,
-        /// Which of the level's instructions, from 0.
+        /// Index of the instruction within the level, from 0.
         instruction: usize,
-        /// What the model said.
+        /// The error of the model.
         source: ModelError,
     },
-    /// A ledger holds answers of another evaluation than the one that is to go on with it.
+    /// A ledger holds answers of a different evaluation, so this evaluation cannot resume from it.
     #[error("{path}: {message}; begin anew or choose another place")]
     OtherLedger {
         /// The ledger.
         path: PathBuf,
-        /// What differs.
+        /// The difference between the two evaluations.
         message: String,
     },
-    /// From hidden states or their file.
+    /// Hidden states, or their file, caused an error.
     #[error(transparent)]
     Analysis(#[from] AnalysisError),
-    /// From a file or an output folder.
+    /// A file or an output folder caused an error.
     #[error(transparent)]
     Core(#[from] CoreError),
     /// The examples could not be read or rendered.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// A setting or value outside its domain.
+    /// A setting or value is outside its domain.
     #[error("{0}")]
     Invalid(String),
 }
 
 impl EvalError {
-    /// An [`Io`](EvalError::Io) error for `path`; for use with `map_err`.
+    /// An [`Io`](EvalError::Io) error for `path`, for use with `map_err`.
     pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| EvalError::Io { path, source }

@@ -1,14 +1,15 @@
 //! Answers that change when the instruction is perturbed, and which of two models changes them.
 //!
-//! For every (task, instruction number, row) that was answered both at level `clean` and at a perturbed level, the two
-//! answers are compared. An answer *breaks* if it is right under the clean instruction and wrong under the perturbed
-//! one; it is *repaired* if it is the other way round. Both are counted, as perturbations also mend answers by chance.
+//! The two answers to every (task, instruction number, row) that was answered both at level `clean` and at a perturbed
+//! level are compared. An answer *breaks* if it is right under the clean instruction and wrong under the perturbed one.
+//! It is *repaired* in the opposite case. Both are counted, because perturbations also correct answers by chance.
 //!
-//! Two runs are compared where the comparison is fair: breaks among the prompts that **both** answer rightly under the
-//! clean instruction, repairs among those that both answer wrongly. Which run breaks alone is counted both ways, so that
-//! no table or example favors a run. These are the discordant pairs of McNemar's test (McNemar 1947), here by level.
+//! Two runs are compared only where the comparison is fair: breaks among the prompts that **both** answer correctly under
+//! the clean instruction, repairs among those that both answer incorrectly. Changes in only one run are counted for each
+//! of the two runs, so that no table or example favors a run. These are the discordant pairs of McNemar's test (McNemar
+//! 1947), here by level.
 //!
-//! Preset `paper` draws other examples at every level, so only rows drawn twice can be compared there.
+//! The preset `paper` draws different examples at every level, so only rows drawn at both levels can be compared there.
 
 mod choice;
 mod difference;
@@ -23,7 +24,7 @@ use crate::levels::{self, CLEAN};
 use crate::run::ledger::Record;
 use crate::run::prompt_texts::PromptText;
 
-/// What a perturbed instruction did to an answer.
+/// The effect of a perturbed instruction on an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
     /// Right under the clean instruction, wrong under the perturbed one.
@@ -32,7 +33,7 @@ pub enum Change {
     Repaired,
 }
 
-/// How often answers of one run changed at one level.
+/// Counts of the changed answers of one run at one level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlipCounts {
     /// The run.
@@ -41,18 +42,18 @@ pub struct FlipCounts {
     pub level: String,
     /// Prompts that were answered at level `clean` and at this level.
     pub pairs: usize,
-    /// Of these, right under the clean instruction.
+    /// Pairs that are right under the clean instruction.
     pub right_clean: usize,
-    /// Of these, right under the clean instruction and wrong under the perturbed one.
+    /// Pairs that are right under the clean instruction and wrong under the perturbed one.
     pub broken: usize,
-    /// Of these, wrong under the clean instruction and right under the perturbed one.
+    /// Pairs that are wrong under the clean instruction and right under the perturbed one.
     pub repaired: usize,
 }
 
-/// How two runs share the changes among prompts that both could have changed.
+/// Changes in two runs, among the prompts where the answers of both could have changed this way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Split {
-    /// Prompts that both runs answer alike (both rightly, or both wrongly) under the clean instruction.
+    /// Prompts that both runs answer correctly, or both incorrectly, under the clean instruction.
     pub pairs: usize,
     /// Only the first run's answer changes.
     pub first_only: usize,
@@ -62,18 +63,18 @@ pub struct Split {
     pub both: usize,
 }
 
-/// Two runs at one level.
+/// Comparison of two runs at one level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contrast {
     /// The perturbed level.
     pub level: String,
-    /// Among prompts that both runs answer rightly under the clean instruction.
+    /// Among prompts that both runs answer correctly under the clean instruction.
     pub broken: Split,
-    /// Among prompts that both runs answer wrongly under the clean instruction.
+    /// Among prompts that both runs answer incorrectly under the clean instruction.
     pub repaired: Split,
 }
 
-/// What one run answered to the clean and to the perturbed prompt.
+/// The answers of one run to the clean and to the perturbed prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answers {
     /// The run.
@@ -91,21 +92,21 @@ pub struct Flip {
     pub task: String,
     /// The perturbed level.
     pub level: String,
-    /// Which of the level's instructions, from 0.
+    /// Index of the instruction within the level, from 0.
     pub instruction: usize,
     /// The example's row number in its data set.
     pub row: usize,
     /// The example's class.
     pub gold: usize,
-    /// What happened.
+    /// The kind of change.
     pub change: Change,
-    /// The run whose answer changed; the compared other one's did not.
+    /// The run whose answer changed. The answer of the run it is compared with did not.
     pub run: String,
-    /// The clean prompt's texts, where they are known.
+    /// The texts of the clean prompt, if known.
     pub clean: Option<PromptText>,
-    /// The perturbed prompt's texts, where they are known.
+    /// The texts of the perturbed prompt, if known.
     pub perturbed: Option<PromptText>,
-    /// What every run answered, in the order of the runs; without runs that were not asked.
+    /// The answers of every run, in the order of the runs, except runs without an answer to this prompt.
     pub answers: Vec<Answers>,
 }
 
@@ -114,7 +115,7 @@ pub struct Flip {
 pub struct Flips {
     /// A row for every level and run.
     pub counts: Vec<FlipCounts>,
-    /// The two runs that are compared, the last one second; none if there is only one.
+    /// The two runs that are compared, in order. `None` if there is only one run.
     pub compared: Option<(String, String)>,
     /// A row for every level, if there are two runs to compare.
     pub contrasts: Vec<Contrast>,
@@ -122,7 +123,7 @@ pub struct Flips {
     pub examples: Vec<Flip>,
 }
 
-/// Where an answer belongs: task, instruction, row.
+/// Task, instruction and row of an answer.
 type Place<'a> = (&'a str, usize, usize);
 
 /// The answers of one run at one level.
@@ -132,9 +133,9 @@ impl Flips {
     /// Counts the changed answers of `runs` (name and ledger, the compared pair last) and chooses at most `most` examples
     /// for every level, direction and compared run.
     ///
-    /// `texts` gives the instruction and the content of a record's prompt where they are known; see [`PromptTexts`](crate::PromptTexts). Which
-    /// examples are chosen depends on the ledgers and on `seed`, not on the order of the records: tasks that were shown
-    /// least come first, then chance decides. With one run, examples of that run are chosen.
+    /// `texts` returns the instruction and the content of a record's prompt, if known; see [`PromptTexts`](crate::PromptTexts). The
+    /// choice of examples depends on the ledgers and on `seed`, not on the order of the records. Tasks shown least often
+    /// come first; ties are broken at random. With one run, the examples are from that run.
     ///
     /// ```
     /// use coin_eval::{Record, flips::Flips};
@@ -226,7 +227,7 @@ fn by_level(records: &[Record]) -> BTreeMap<&str, Answered<'_>> {
     levels
 }
 
-/// Whether the answers at `place` are right under the clean and under the perturbed instruction; none if one is missing.
+/// Returns whether the answers at `place` are right under the clean and under the perturbed instruction. `None` if one is missing.
 fn outcome(run: &BTreeMap<&str, Answered>, level: &str, place: &Place) -> Option<(bool, bool)> {
     Some((right(run.get(CLEAN)?.get(place)?), right(run.get(level)?.get(place)?)))
 }
@@ -265,8 +266,8 @@ fn contrast(level: &str, first: &BTreeMap<&str, Answered>, second: &BTreeMap<&st
     contrast
 }
 
-/// Places where the answer of `own` changes; with another run, only those where its answer is the same under the clean
-/// instruction and stays.
+/// Places where the answer of `own` changes. With another run, only those where the other run's answer is equally right or
+/// wrong under the clean instruction and does not change.
 fn candidates<'a>(
     level: &str,
     change: Change,

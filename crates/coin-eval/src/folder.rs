@@ -1,4 +1,4 @@
-//! The folder of an evaluation: written while it runs, read back to score and report it.
+//! The folder of an evaluation. It is written during the run and read back for scoring and reporting.
 
 mod results;
 
@@ -26,23 +26,23 @@ const TASKS: &str = "tasks.json";
 /// The texts of the prompts.
 const PROMPTS: &str = "prompts.json";
 
-/// Hidden states, where they were asked for.
+/// Hidden states, if they were requested.
 const STATES: &str = "representations.safetensors";
 
-/// Where the metrics are.
+/// The metrics.
 const SUMMARY: &str = "summary.json";
 
-/// Accuracies in the released program's form.
+/// Accuracies, in the released program's format.
 const ACCURACIES: &str = "unseen_instruction_acc.csv";
 
-/// Folder of the answers in the released program's form.
+/// Folder of the answers, in the released program's format.
 const RESULTS: &str = "results";
 
-/// What `coin eval` writes, replaces and removes in its folder.
+/// The files and folders that `coin eval` writes, replaces and removes in its folder.
 pub const WRITTEN: [&str; 7] = [LEDGER, TASKS, PROMPTS, STATES, SUMMARY, ACCURACIES, RESULTS];
 
-/// Prepares the folder for answers of `plan`: what an earlier evaluation derived from its ledger goes, and the definitions of the
-/// tasks and the texts of the prompts are written.
+/// Prepares the folder for answers of `plan`: removes files that an earlier evaluation derived from its ledger, and writes the
+/// task definitions and the prompt texts.
 ///
 /// # Errors
 /// A file cannot be removed or written.
@@ -62,8 +62,8 @@ pub fn begin(folder: &Path, plan: &Plan<'_>, tasks: &[Task]) -> Result<(), EvalE
     PromptTexts::of(plan)?.write(folder.join(PROMPTS))
 }
 
-/// Writes what follows from all answers: result files in the released layout, accuracies. `shots` is the number of
-/// demonstrations.
+/// Writes the files that need all answers: result files in the released layout, and accuracies. `shots` is the number
+/// of demonstrations.
 ///
 /// # Errors
 /// A file cannot be written.
@@ -79,7 +79,7 @@ pub fn finish(
     write_accuracies(folder, run)
 }
 
-/// Results of an earlier evaluation must not stand beside this one's.
+/// Removes the results of an earlier evaluation, so that they do not mix with the new ones.
 fn remove_results(folder: &Path) -> Result<(), EvalError> {
     let old = folder.join(RESULTS);
     match old.is_dir() {
@@ -91,7 +91,7 @@ fn remove_results(folder: &Path) -> Result<(), EvalError> {
 /// Computes and writes the hidden states of `tasks`; see [`collect_states`].
 ///
 /// # Errors
-/// As there.
+/// As [`collect_states`].
 pub fn write_states(
     folder: &Path,
     plan: &Plan<'_>,
@@ -105,10 +105,10 @@ pub fn write_states(
     Ok(writer.finish()?)
 }
 
-/// The definitions of the tasks in the ledger `path`, from the file beside it; GLUE's where there is none.
+/// Returns the task definitions for the ledger `path`, from the file in the same folder, or GLUE's if there is no such file.
 ///
 /// # Errors
-/// The file is there and cannot be read.
+/// The file exists but cannot be read.
 pub fn tasks_beside(path: &Path) -> Result<Vec<Task>, EvalError> {
     let path = path.parent().unwrap_or(Path::new("")).join(TASKS);
     match std::fs::read(&path) {
@@ -122,7 +122,7 @@ pub fn tasks_beside(path: &Path) -> Result<Vec<Task>, EvalError> {
     }
 }
 
-/// What one run of a summary left in its folder.
+/// The contents of the folder of one run of a summary.
 #[derive(Debug, Clone)]
 pub struct Evaluated {
     /// The run's name in the summary.
@@ -141,7 +141,7 @@ impl Evaluated {
     /// Reads the folder of one run, or `None` if it holds no ledger.
     ///
     /// # Errors
-    /// A file is there and cannot be read.
+    /// A file exists but cannot be read.
     pub fn read(folder: &Path, name: &str) -> Result<Option<Evaluated>, EvalError> {
         let path = folder.join(LEDGER);
         if !path.is_file() {
@@ -158,7 +158,8 @@ impl Evaluated {
     }
 }
 
-/// Compares each of `runs` with the one before it, as far as they share prompts. Returns what was left out, and why.
+/// Compares each of `runs` with the previous one on the prompts they share. Returns the comparisons that were left out, with
+/// the reason.
 pub fn compare(summary: &mut Summary, runs: &[Evaluated], bootstrap: Bootstrap) -> Vec<String> {
     let mut left_out = Vec::new();
     for pair in runs.windows(2) {
@@ -179,7 +180,7 @@ pub fn compare(summary: &mut Summary, runs: &[Evaluated], bootstrap: Bootstrap) 
         };
         match compared {
             Ok(comparison) => summary.comparisons.push(comparison),
-            // They stand side by side all the same.
+            // The report still shows both runs side by side.
             Err(reason) => left_out.push(format!("{} and {} are not compared: {reason}", before.name, after.name)),
         }
     }

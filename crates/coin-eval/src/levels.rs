@@ -2,8 +2,8 @@
 //!
 //! A level is named by its attack, as in the released program's result folders.
 
-/// The instruction as it was written.
+/// The original instruction, without perturbation.
 pub const CLEAN: &str = "clean";
 
-/// The five levels of the paper's evaluation in its order: clean, then character, word, sentence and semantic.
+/// The five levels of the paper's evaluation, in its order: clean, character, word, sentence and semantic.
 pub const LEVELS: [&str; 5] = [CLEAN, "deepwordbug", "textfooler", "checklist", "semantic"];

@@ -1,24 +1,25 @@
 //! Robustness evaluation of instruction-tuned models.
 //!
-//! A model is asked the same questions under instructions that are clean or perturbed at four levels; what counts is
-//! how accurate it is, and how much that depends on the wording. The parts, in the order in which a run uses them:
+//! A model answers the same questions under clean instructions and under instructions perturbed at four levels. The
+//! evaluation measures its accuracy, and how much the accuracy depends on the wording. The parts, in the order in which
+//! a run uses them:
 //!
 //! | | |
 //! |---|---|
 //! | [`InstructionSet`], [`context`] | clean and perturbed instructions by level and task; system text and demonstrations |
-//! | [`sample`] | which examples of a task are evaluated |
-//! | [`Evaluation`], [`Plan`] | what is evaluated and how; every prompt of it, and the run: what the ledger lacks is asked of the model |
+//! | [`sample`] | draws the examples of a task that are evaluated |
+//! | [`Evaluation`], [`Plan`] | the settings of an evaluation; its prompts, and the run, which asks the model for answers missing from the ledger |
 //! | [`LanguageModel`] | the trait that a model implements; `llama` and `openai` under features of these names |
-//! | [`parser`] | from what a model says to a class, and when generation may stop |
-//! | [`Ledger`] | one line for each answer; everything below needs only these |
+//! | [`parser`] | reads a class from a model's answer, and decides when generation may stop |
+//! | [`Ledger`] | one line per answer; everything below needs only these records |
 //! | [`metrics`], [`Summary`] | accuracy, spread, change from clean, robustness; `summary.json` |
 //! | [`statistics`] | intervals of a run, tests between two runs |
 //! | [`flips`] | answers that change with the wording, and examples of them |
 //! | [`collect_states`] | hidden states of the prompts, for `coin-analysis` |
-//! | [`folder`] | the files that an evaluation leaves, among them the released program's CSV layout |
+//! | [`folder`] | the files that an evaluation writes, including those in the released program's CSV layout |
 //! | [`wordings`] | one input under several wordings, side by side |
 //!
-//! `coin-report` shows the numbers: tables for a terminal, a page as HTML or Markdown.
+//! `coin-report` presents the numbers as tables for a terminal, or as an HTML or Markdown page.
 //!
 //! # Example
 //! A model that always answers `acceptable`, on four sentences and two instructions:

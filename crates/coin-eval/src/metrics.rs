@@ -1,4 +1,4 @@
-//! Metrics from ledger records alone. `docs/metrics.md` gives the formulas.
+//! Metrics computed from ledger records alone. `docs/metrics.md` gives the formulas.
 
 pub(crate) mod aggregation;
 pub(crate) mod answers;
@@ -21,22 +21,23 @@ pub use summary::{
     Measures, PValue, SCHEMA, TaskComparison, TaskSummary, VERSION,
 };
 
-/// A generation whose margin is below this is a near-tie: another batch size, or another order of the sums, may choose
-/// another token. Ours; logits of size 10 in f32 are rounded to 1e-6, and sums over a model's width to some 1e-5.
+/// A generation with a margin below this value is a near-tie: a different batch size or summation order may choose
+/// another token. The value is this project's choice: f32 logits of size 10 are rounded to 1e-6, and sums over a model's
+/// width to about 1e-5.
 pub const NEAR_TIE: f32 = 1e-4;
 
 /// Scores one run of the built-in tasks, without intervals.
 ///
-/// Tasks and levels come in the order of [`Task::glue`] and [`LEVELS`](crate::levels::LEVELS), others after them by name.
-/// A task that is none of the ten is its own group and is measured by its accuracy.
+/// Tasks and levels are in the order of [`Task::glue`] and [`LEVELS`](crate::levels::LEVELS), followed by others sorted by name.
+/// A task other than the ten built-in ones forms its own group and is measured by accuracy.
 ///
 /// # Errors
-/// [`EvalError::Invalid`] if there is no record, or two of the same task, level, instruction and row.
+/// [`EvalError::Invalid`] if there are no records, or two for the same task, level, instruction and row.
 pub fn score(name: impl Into<String>, records: &[Record]) -> Result<RunSummary, EvalError> {
     score_tasks(name, records, &Task::glue())
 }
 
-/// Scores one run of `tasks`, without intervals; their order, groups and metrics are those of `tasks`.
+/// Scores one run of `tasks`, without intervals. `tasks` determines the order, groups and metrics.
 ///
 /// # Errors
 /// As [`score`].
@@ -57,7 +58,7 @@ pub fn score_tasks(name: impl Into<String>, records: &[Record], tasks: &[Task]) 
     Ok(measure(name, &answers, &Aggregation::new(&answers)))
 }
 
-/// Every measure of a run, without intervals.
+/// Computes every measure of a run, without intervals.
 pub(crate) fn measure(name: String, answers: &Answers, aggregation: &Aggregation) -> RunSummary {
     let mut tasks: Vec<TaskSummary> = answers.cells().map(|(task, level)| cell::summary(task, level)).collect();
     let accuracies: Vec<f64> = tasks.iter().map(|cell| cell.measures.accuracy).collect();
@@ -92,7 +93,7 @@ pub(crate) fn measure(name: String, answers: &Answers, aggregation: &Aggregation
     RunSummary { name, bootstrap: None, tasks, levels, groups }
 }
 
-/// Means over cells or rows; without changes, which the aggregation tells, and intervals.
+/// Averages cells or rows. Changes, which the aggregation computes, and intervals are left empty.
 fn average<'a>(members: impl ExactSizeIterator<Item = &'a Measures> + Clone) -> Measures {
     let over = |value: fn(&Measures) -> f64| mean(members.clone().map(value));
     let over_some = |value: fn(&Measures) -> Option<f64>| mean_of_some(members.clone().map(value));
@@ -123,7 +124,7 @@ mod tests {
     use super::*;
     use crate::levels::CLEAN;
 
-    /// Records of one instruction: `right` of `all` answers right, `unread` of the wrong ones unparsable.
+    /// Records of one instruction: `right` of `all` answers are right, and `unread` of the wrong ones are unparsable.
     fn records(task: &str, level: &str, instruction: usize, right: usize, unread: usize, all: usize) -> Vec<Record> {
         let record = |row: usize| Record {
             task: task.to_owned(),
@@ -197,7 +198,7 @@ mod tests {
         close(run.groups[4].measures.accuracy, 0.4);
     }
 
-    /// Two instructions over five examples of class 1, 0, 1, 0, 1, whose answers are written out.
+    /// Two instructions with explicit answers to five examples of class 1, 0, 1, 0, 1.
     #[test]
     fn robustness_by_hand() {
         let answer = |level: &str, instruction: usize, row: usize, pred: i64| Record {
@@ -227,7 +228,7 @@ mod tests {
         assert_eq!((clean.worst_instruction, clean.spread, clean.worst_case), (0.8, 1.0 - 0.8, 0.8));
         close(clean.consistency.unwrap(), 0.8);
         assert_eq!((clean.clean_consistency, clean.drop_rate, clean.matthews), (None, None, None));
-        // Instruction 0: TP 2, FP 0, FN 1; instruction 1: all right.
+        // Instruction 0: TP 2, FP 0, FN 1; instruction 1: all correct.
         close(clean.f1.unwrap(), (4.0 / 5.0 + 1.0) / 2.0);
 
         let semantic = &run.tasks[1].measures;
@@ -235,7 +236,7 @@ mod tests {
         close(semantic.worst_instruction, 0.4);
         close(semantic.spread, 0.2);
         close(semantic.worst_case, 0.4);
-        // Rows 0 and 1 alike; row 2 is unparsable twice, which is no agreement.
+        // Rows 0 and 1 agree. Row 2 is unparsable twice, which does not count as agreement.
         close(semantic.consistency.unwrap(), 0.4);
         // Instruction 0: rows 0, 1, 4; instruction 1: rows 0, 1, 3.
         close(semantic.clean_consistency.unwrap(), 0.6);
@@ -271,7 +272,7 @@ mod tests {
         let json = serde_json::to_string(&run).unwrap();
         assert!(json.contains("\"unfinished_thoughts\":0.25"));
         assert_eq!(serde_json::from_str::<RunSummary>(&json).unwrap(), run);
-        // A summary without any is as it was before there was this measure.
+        // A summary without unfinished thoughts has the same format as before this measure existed.
         ledger[1].unparsable = None;
         let json = serde_json::to_string(&score("cit", &ledger).unwrap()).unwrap();
         assert!(!json.contains("unfinished_thoughts"));

@@ -1,4 +1,4 @@
-//! Which changed answers are shown: few, fixed by a seed, and from as many tasks as possible.
+//! Choice of the changed answers to show: a few, determined by a seed, from as many tasks as possible.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +19,8 @@ impl<'a> Choice<'a> {
         Choice { most, seed, shown: BTreeMap::new() }
     }
 
-    /// At most `most` of `candidates`: each time from a task that was shown least, which and which of its prompts by the
-    /// stream of `key` and the prompt.
+    /// Chooses at most `most` of `candidates`, each time from one of the tasks shown least often. The random stream keyed by
+    /// `key` and the prompt decides between such tasks and between the prompts of a task.
     pub(super) fn choose(&mut self, key: &[&str], candidates: Vec<Place<'a>>) -> Vec<Place<'a>> {
         let rank = |(task, instruction, row): &Place| {
             let (instruction, row) = (instruction.to_string(), row.to_string());

@@ -1,17 +1,17 @@
 //! The word-level difference of two texts.
 //!
-//! Texts are cut into words and the white space between them; a longest common subsequence is kept, the rest is deleted or
-//! inserted. White space alone between two changes joins them, so that a rewritten sentence reads as one change and not as one
-//! for each word.
+//! Texts are split into words and the white space between them. A longest common subsequence is kept, and the rest is deleted or
+//! inserted. Two changes separated only by white space are joined, so that a rewritten sentence reads as one change and not as
+//! one per word.
 //!
-//! The subsequence is found by the plain table, whose size is the product of the two lengths: instructions have tens of words.
-//! Where it would have more than [`LARGEST`] cells, what both texts begin and end with is kept, and if what is between is still
-//! too long, all of it counts as replaced: true, but coarser than it could be.
+//! The subsequence is found with the standard table, whose size is the product of the two lengths; instructions have tens of
+//! words. If the table would have more than [`LARGEST`] cells, the common beginning and end of both texts are kept. If the middle
+//! is still too long, all of it counts as replaced. The result is correct, but coarser than necessary.
 
-/// The most cells of a table: two texts of some 1,000 words, 16 MiB.
+/// Maximum number of cells in a table: two texts of about 1,000 words, 16 MiB.
 const LARGEST: usize = 1 << 22;
 
-/// A stretch of the difference, with the white space that is part of it.
+/// A part of the difference, including its white space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part<'a> {
     /// In both texts.
@@ -23,7 +23,7 @@ pub enum Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    /// The stretch's text.
+    /// Returns the text of this part.
     pub fn text(&self) -> &'a str {
         match self {
             Part::Same(text) | Part::Deleted(text) | Part::Inserted(text) => text,
@@ -31,8 +31,8 @@ impl<'a> Part<'a> {
     }
 }
 
-/// The difference from `before` to `after`, deletions ahead of insertions at the same place. The texts of `Same` and `Deleted` are
-/// `before` in order, those of `Same` and `Inserted` are `after`.
+/// Computes the difference from `before` to `after`. At the same place, deletions precede insertions. The texts of `Same` and
+/// `Deleted` concatenate to `before`, those of `Same` and `Inserted` to `after`.
 ///
 /// ```
 /// use coin_eval::flips::{Part, difference};
@@ -63,7 +63,7 @@ pub fn difference<'a>(before: &'a str, after: &'a str) -> Vec<Part<'a>> {
     parts.into_parts(before, after)
 }
 
-/// Adds the difference of `first` and `second` by the table of their common subsequences.
+/// Adds the difference of `first` and `second`, using the table of their common subsequences.
 fn align(first: &[&str], second: &[&str], parts: &mut Stretches) {
     // longest[i * width + j]: length of the longest common subsequence of first[i..] and second[j..].
     let width = second.len() + 1;
@@ -93,13 +93,13 @@ fn align(first: &[&str], second: &[&str], parts: &mut Stretches) {
 
 type Range = std::ops::Range<usize>;
 
-/// Byte ranges of both texts, by turns the same and changed.
+/// Byte ranges of both texts, alternating between unchanged and changed.
 #[derive(Default)]
 struct Stretches {
-    /// How far each text is done, in bytes.
+    /// Number of bytes processed in each text.
     done: (usize, usize),
     closed: Vec<(bool, Range, Range)>,
-    /// White space after a change: part of it if another change follows.
+    /// White space after a change. It becomes part of the change if another change follows.
     gap: Option<(Range, Range)>,
 }
 
@@ -127,7 +127,7 @@ impl Stretches {
         self.changed(before, after);
     }
 
-    /// The next so many bytes of each text.
+    /// Consumes the next `old` and `new` bytes of the two texts and returns their ranges.
     fn advance(&mut self, old: usize, new: usize) -> (Range, Range) {
         let (from, to) = self.done;
         self.done = (from + old, to + new);
@@ -141,7 +141,7 @@ impl Stretches {
         self.push(false, before, after);
     }
 
-    /// Lengthens the last stretch or begins another.
+    /// Extends the last range or begins a new one.
     fn push(&mut self, same: bool, before: Range, after: Range) {
         match self.closed.last_mut() {
             Some((last, old, new)) if *last == same => (old.end, new.end) = (before.end, after.end),
@@ -164,7 +164,7 @@ impl Stretches {
     }
 }
 
-/// Words and the white space between them, in order and complete.
+/// Splits `text` into words and the white space between them, without losing anything.
 fn pieces(text: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = text;
@@ -201,11 +201,11 @@ mod tests {
     #[test]
     fn long_texts_are_compared_within_bounds() {
         let text = |words: std::ops::Range<usize>| words.map(|word| format!("w{word} ")).collect::<String>();
-        // Without a word in common the table would have 1.6e9 cells.
+        // The texts have no word in common, so the table would have 1.6e9 cells.
         let (before, after) = (text(0..20_000), text(20_000..40_000));
         let (old, new) = (before.trim_end(), after.trim_end());
         assert_eq!(difference(old, new), [Part::Deleted(old), Part::Inserted(new)]);
-        // One change in as many words is found, as both ends are alike.
+        // A single change in texts of the same length is found, because both ends match.
         let changed = before.replacen("w10000 ", "other ", 1);
         let parts = difference(&before, &changed);
         assert_eq!(parts[1..3], [Part::Deleted("w10000"), Part::Inserted("other")]);

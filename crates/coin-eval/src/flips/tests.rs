@@ -1,6 +1,6 @@
 use super::*;
 
-/// Answers at level clean and at level checklist, one letter for each row: `r`ight or `w`rong.
+/// Answers at levels `clean` and `checklist`, one letter per row: `r`ight or `w`rong.
 fn ledger(task: &str, clean: &str, perturbed: &str) -> Vec<Record> {
     let at = |level: &str, letters: &str| {
         let record = |(row, letter): (usize, char)| Record {
@@ -30,8 +30,8 @@ fn counts_by_hand() {
         repaired,
     };
     assert_eq!(flips.counts, [counts("cit", 4, 3, 2), counts("coin", 4, 2, 1)]);
-    // Rows 0 to 2 are right for both: row 1 breaks for both, row 2 for cit alone. Rows 4 and 5 are wrong for both: row 5
-    // is repaired for both, row 4 for cit alone. Rows 3 and 6 start differently and are no fair comparison.
+    // Rows 0 to 2 are right for both: row 1 breaks for both, row 2 only for cit. Rows 4 and 5 are wrong for both: row 5
+    // is repaired for both, row 4 only for cit. Rows 3 and 6 differ under the clean instruction and cannot be compared fairly.
     let expected = Contrast {
         level: "checklist".to_owned(),
         broken: Split { pairs: 3, first_only: 1, second_only: 0, both: 1 },

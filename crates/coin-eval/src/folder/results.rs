@@ -1,8 +1,8 @@
-//! Result files in the released program's layout, so that its post-processing reads ours.
+//! Result files in the released program's layout, so that its post-processing can read them.
 //!
-//! `results/{task}/{attack}/len_7_0_shot_prompt{i}.csv` has a row for each example (`index`, `input_text`, `raw_pred`,
-//! `pred`, `gt`); `unseen_instruction_acc.csv` has one for each task and attack. `docs/formats.md` names the
-//! differences.
+//! `results/{task}/{attack}/len_7_0_shot_prompt{i}.csv` has a row per example (`index`, `input_text`, `raw_pred`,
+//! `pred`, `gt`); `unseen_instruction_acc.csv` has a row per task and attack. `docs/formats.md` lists the
+//! differences from the released files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,10 +11,10 @@ use crate::EvalError;
 use crate::metrics::summary::RunSummary;
 use crate::run::ledger::Record;
 
-/// Writes the result files of `records` under `folder`, which is made if need be.
+/// Writes the result files of `records` under `folder`, which is created if it does not exist.
 ///
-/// `input_text` gives the prompt behind a record, see [`Plan::input_text`](crate::Plan::input_text); it is left empty where
-/// there is none. `max_new_tokens` and the number of demonstrations, `shots`, are in the files' names.
+/// `input_text` returns the prompt of a record; see [`Plan::input_text`](crate::Plan::input_text). Without a prompt the column
+/// is left empty. `max_new_tokens` and the number of demonstrations, `shots`, are part of the file names.
 ///
 /// # Errors
 /// [`EvalError::Io`].
@@ -43,8 +43,8 @@ pub fn write_examples(
     Ok(())
 }
 
-/// Writes `folder/unseen_instruction_acc.csv`: for each task and attack the accuracy of each instruction, their mean
-/// (`avg`) and population standard deviation (`avg_std`), all in per cent with two decimals.
+/// Writes `folder/unseen_instruction_acc.csv`: for each task and attack, the accuracy of each instruction, their mean
+/// (`avg`) and their population standard deviation (`avg_std`), all in percent with two decimals.
 ///
 /// # Errors
 /// [`EvalError::Io`].

@@ -1,4 +1,4 @@
-//! Which cells (a task at a level) are averaged into which rows of a summary: levels, groups, and the average over levels.
+//! Assignment of cells (a task at a level) to the rows of a summary: levels, groups, and the average over levels.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use super::answers::{Answers, order};
 use super::summary::AVERAGE;
 use crate::levels::{CLEAN, LEVELS};
 
-/// Order of the task groups in tables; others follow by name.
+/// Order of the task groups in tables. Others follow, sorted by name.
 const GROUPS: [&str; 4] = ["sentiment", "nli", "paraphrase", "grammar"];
 
 /// The cells and rows of a summary, in its order.
@@ -27,15 +27,15 @@ pub(crate) struct Cell<'a> {
 
 /// A mean over cells or rows.
 pub(crate) struct Row<'a> {
-    /// The group; none where all tasks are meant.
+    /// The group, or `None` for all tasks.
     pub group: Option<&'a str>,
     pub level: &'a str,
-    /// How many tasks.
+    /// Number of tasks.
     pub tasks: usize,
     pub of: Of,
 }
 
-/// What a row is the mean of.
+/// The values that a row averages.
 pub(crate) enum Of {
     /// The cells of one level.
     Cells(Vec<usize>),
@@ -61,7 +61,7 @@ impl<'a> Aggregation<'a> {
         Aggregation { cells, rows }
     }
 
-    /// The rows of a value that the cells have.
+    /// Computes the rows of a value given for each cell.
     pub fn rows_of(&self, cells: &[f64]) -> Vec<f64> {
         let mut values: Vec<f64> = Vec::with_capacity(self.rows.len());
         for row in &self.rows {
@@ -73,14 +73,14 @@ impl<'a> Aggregation<'a> {
         values
     }
 
-    /// The cells' changes from level `clean`.
+    /// Computes the cells' changes from level `clean`.
     pub fn cell_changes(&self, cells: &[f64]) -> Vec<Option<f64>> {
         let change = |(cell, value): (&Cell, &f64)| cell.clean.map(|clean| value - cells[clean]);
         self.cells.iter().zip(cells).map(change).collect()
     }
 
-    /// The rows' changes from level `clean`: a level's is the mean over the tasks that have it, that of the average the
-    /// difference of two rows, as a task may lack a level.
+    /// Computes the rows' changes from level `clean`. The change of a level is the mean over the tasks that have one. The change
+    /// of the average is the difference of two rows, because a task may lack a level.
     pub fn row_changes(&self, cells: &[f64], rows: &[f64]) -> Vec<Option<f64>> {
         let of_cells = self.cell_changes(cells);
         let change = |(row, value): (&Row, &f64)| match &row.of {
@@ -105,13 +105,13 @@ fn add_rows<'a>(rows: &mut Vec<Row<'a>>, cells: &[Cell<'a>], group: Option<&'a s
     rows.push(Row { group, level: AVERAGE, tasks: tasks.len(), of });
 }
 
-/// The arithmetic mean, in f64; 0 of nothing, which no caller asks for.
+/// The arithmetic mean, in f64. Returns 0 for no values, which no caller passes.
 pub(crate) fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     let count = values.len().max(1) as f64;
     values.sum::<f64>() / count
 }
 
-/// The mean of the values that are there.
+/// The mean of the values that are present. `None` if there are none.
 pub(crate) fn mean_of_some(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
     let (sum, count) = values.flatten().fold((0.0, 0usize), |(sum, count), value| (sum + value, count + 1));
     (count > 0).then(|| sum / count as f64)

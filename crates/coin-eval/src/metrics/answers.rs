@@ -1,4 +1,4 @@
-//! The records of one run, ordered by task, level, instruction and example: what metrics and statistics are computed on.
+//! The records of one run, ordered by task, level, instruction and example. Metrics and statistics are computed from them.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,9 @@ use crate::EvalError;
 use crate::levels::{CLEAN, LEVELS};
 use crate::run::ledger::Record;
 
-/// One run.
+/// The answers of one run.
 pub(crate) struct Answers<'a> {
-    /// In the order of the task definitions, others after them by name.
+    /// In the order of the task definitions, followed by others sorted by name.
     pub tasks: Vec<TaskAnswers<'a>>,
 }
 
@@ -20,18 +20,18 @@ pub(crate) struct TaskAnswers<'a> {
     pub task: &'a str,
     pub group: &'a str,
     pub metrics: &'a [Metric],
-    /// The rows of any level, ascending; elsewhere a row is named by its place in this list.
+    /// The rows of all levels, ascending. A place of a row is an index into this list.
     pub rows: Vec<usize>,
-    /// The instructions of any level, ascending; elsewhere an instruction is named by its place in this list.
+    /// The instructions of all levels, ascending. A place of an instruction is an index into this list.
     pub instructions: Vec<usize>,
-    /// In the order of [`LEVELS`], others after them by name.
+    /// In the order of [`LEVELS`], followed by others sorted by name.
     pub levels: Vec<LevelAnswers<'a>>,
 }
 
 /// One task at one level.
 pub(crate) struct LevelAnswers<'a> {
     pub level: &'a str,
-    /// Ascending by instruction; none is empty.
+    /// Ascending by instruction. No column is empty.
     pub columns: Vec<Column<'a>>,
 }
 
@@ -39,24 +39,24 @@ pub(crate) struct LevelAnswers<'a> {
 pub(crate) struct Column<'a> {
     /// Place of the instruction in [`TaskAnswers::instructions`].
     pub instruction: usize,
-    /// Place of the row in [`TaskAnswers::rows`], ascending, and what was answered.
+    /// Place of the row in [`TaskAnswers::rows`], ascending, and the answer.
     pub answers: Vec<(usize, &'a Record)>,
 }
 
 /// A level and its records, in any order.
 type NamedCell<'a> = (&'a str, Vec<&'a Record>);
 
-/// Whether the answer is the example's class.
+/// Returns true if the answer is the example's class.
 pub(crate) fn right(record: &Record) -> bool {
     usize::try_from(record.pred).is_ok_and(|class| class == record.gold)
 }
 
 impl<'a> Answers<'a> {
-    /// Orders `records`. `tasks` say the groups and metrics; a task that is none of them is its own group and is measured
-    /// by its accuracy.
+    /// Orders `records`. `tasks` determines the groups and metrics. A task that it does not contain forms its own group and
+    /// is measured by accuracy.
     ///
-    /// Refuses records of two models or read by two scorers, and records of which two are of the same task, level, instruction
-    /// and row: their shares would be counted twice. Refuses classes that a known task does not have.
+    /// Rejects records of different models or scorers, and two records of the same task, level, instruction and row, which
+    /// would count twice. Rejects classes that a known task does not have.
     pub fn new(
         name: &str,
         records: impl IntoIterator<Item = &'a Record>,
@@ -68,7 +68,7 @@ impl<'a> Answers<'a> {
         let mut first: Option<&Record> = None;
         for record in records {
             same_run(name, first.get_or_insert(record), record)?;
-            // A ledger has a cell's records in succession: most need no search.
+            // The records of a cell are consecutive in a ledger, so most need no search.
             if cells.get(place).is_none_or(|(task, level, _)| *task != record.task || *level != record.level) {
                 place = *places.entry((&record.task, &record.level)).or_insert(cells.len());
                 if place == cells.len() {
@@ -105,27 +105,27 @@ impl<'a> Answers<'a> {
         }
     }
 
-    /// Every task and level.
+    /// Iterates over every task and level.
     pub fn cells(&self) -> impl Iterator<Item = (&TaskAnswers<'a>, &LevelAnswers<'a>)> {
         self.tasks.iter().flat_map(|task| task.levels.iter().map(move |level| (task, level)))
     }
 }
 
 impl<'a> TaskAnswers<'a> {
-    /// The level `clean`.
+    /// Returns the level `clean`.
     pub fn clean(&self) -> Option<&LevelAnswers<'a>> {
         self.levels.iter().find(|level| level.level == CLEAN)
     }
 }
 
 impl<'a> LevelAnswers<'a> {
-    /// All answers, by instruction.
+    /// Iterates over all answers, by instruction.
     pub fn records(&self) -> impl Iterator<Item = &'a Record> {
         self.columns.iter().flat_map(|column| &column.answers).map(|(_, record)| *record)
     }
 }
 
-/// The answers of two columns to the same rows.
+/// Iterates over the answers of two columns to the same rows.
 pub(crate) fn shared<'a, 'b>(
     a: &'b Column<'a>,
     b: &'b Column<'a>,
@@ -137,7 +137,7 @@ pub(crate) fn shared<'a, 'b>(
     })
 }
 
-/// The place of `name` among `known`; after all of them if it is none.
+/// Returns the position of `name` in `known`, or the length of `known` if it is not in it.
 pub(crate) fn order(known: &[&str], name: &str) -> usize {
     known.iter().position(|known| *known == name).unwrap_or(known.len())
 }
@@ -173,7 +173,7 @@ fn columns<'a>(
     Ok(cell.chunk_by(|a, b| a.instruction == b.instruction).map(column).collect())
 }
 
-/// Refuses `record` where another model answered or another scorer read it than `first`.
+/// Rejects `record` if its model or its scorer differs from that of `first`.
 fn same_run(name: &str, first: &Record, record: &Record) -> Result<(), EvalError> {
     let (what, ours, theirs) = if record.model != first.model {
         ("answered by two models", first.model.as_str(), record.model.as_str())
@@ -190,7 +190,7 @@ fn same_run(name: &str, first: &Record, record: &Record) -> Result<(), EvalError
     )))
 }
 
-/// Refuses a class that `task` does not have.
+/// Rejects a class that `task` does not have.
 fn check_classes<'a>(name: &str, task: &Task, records: impl Iterator<Item = &'a Record>) -> Result<(), EvalError> {
     let classes = task.labels.len();
     let valid = |record: &Record| record.gold < classes && record.pred < classes as i64 && record.pred >= -1;

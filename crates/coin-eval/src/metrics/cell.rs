@@ -1,4 +1,4 @@
-//! What is measured of one task at one level.
+//! Measures of one task at one level.
 
 use coin_data::Metric;
 
@@ -8,8 +8,8 @@ use super::summary::{Measures, TaskSummary};
 use super::{NEAR_TIE, classification, consistency};
 use crate::levels::CLEAN;
 
-/// Accuracy of each instruction, then what is measured over instructions; without what is relative to level `clean` but
-/// the consistency with it.
+/// Computes the accuracy of each instruction and the measures over instructions. Of the measures relative to level `clean`,
+/// only the consistency with it is computed here.
 pub(super) fn summary(task: &TaskAnswers, level: &LevelAnswers) -> TaskSummary {
     let accuracies: Vec<f64> = level.columns.iter().map(accuracy).collect();
     let lowest = accuracies.iter().copied().fold(f64::INFINITY, f64::min);

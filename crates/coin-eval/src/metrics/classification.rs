@@ -1,11 +1,11 @@
-//! F1 and the Matthews correlation of answers, an unparsable answer (-1) being a class of its own that is never right.
+//! F1 and the Matthews correlation of answers. An unparsable answer (-1) is a separate class that is never right.
 //!
-//! F1 is that of class 1, as GLUE reports it for MRPC and QQP. The correlation is the one for several classes, R_K of
-//! Gorodkin (2004), which for two classes is Matthews' (1975).
+//! F1 is that of class 1, as GLUE reports it for MRPC and QQP. The correlation is the multi-class R_K of Gorodkin (2004),
+//! which for two classes equals that of Matthews (1975).
 
 use std::collections::BTreeMap;
 
-/// 2 TP / (2 TP + FP + FN) of class 1 over pairs of an example's class and the class answered; 0 where neither has it.
+/// Computes 2 TP / (2 TP + FP + FN) of class 1 over pairs (example's class, answered class). Returns 0 if class 1 occurs in neither.
 ///
 /// ```
 /// // One true positive, one false positive, one false negative; the unparsable answer is a false negative too.
@@ -19,11 +19,11 @@ pub fn f1(answers: impl IntoIterator<Item = (usize, i64)>) -> f64 {
         gold += usize::from(class == 1);
         answered += usize::from(answer == 1);
     }
-    // 2 TP + FP + FN is the number of golds and of answers together.
+    // 2 TP + FP + FN is the number of gold labels of class 1 plus the number of answers of class 1.
     if gold + answered == 0 { 0.0 } else { 2.0 * hits as f64 / (gold + answered) as f64 }
 }
 
-/// The Matthews correlation over pairs of an example's class and the class answered; 0 where all examples or all
+/// Computes the Matthews correlation over pairs (example's class, answered class). Returns 0 if all examples or all
 /// answers are of one class.
 ///
 /// With s pairs, c of them right, t_k examples of class k and p_k answers of class k:

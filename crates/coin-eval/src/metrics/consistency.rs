@@ -1,19 +1,19 @@
-//! How often two instructions get the same class for the same example.
+//! Agreement between instructions: how often two of them get the same class for the same example.
 //!
-//! An unparsable answer (-1) agrees with nothing, not with another one either: what the two say may be anything.
+//! An unparsable answer (-1) never agrees, not even with another unparsable answer, because the two texts may differ.
 
 use super::aggregation::mean_of_some;
 use super::answers::{LevelAnswers, shared};
 use crate::run::ledger::Record;
 
-/// Mean over pairs of instructions of the share of shared examples with the same class.
+/// Mean over pairs of instructions of the fraction of their common examples with the same class.
 pub(super) fn between_instructions(level: &LevelAnswers) -> Option<f64> {
     let columns = &level.columns;
     let others = |place: usize| columns[place + 1..].iter().map(move |other| (&columns[place], other));
     mean_of_some((0..columns.len()).flat_map(others).map(|(a, b)| share(shared(a, b))))
 }
 
-/// Share of answers, over all instructions, with the same class as under the clean one of the same number.
+/// Fraction of answers, over all instructions, with the same class as under the clean instruction of the same number.
 pub(super) fn with_clean(level: &LevelAnswers, clean: &LevelAnswers) -> Option<f64> {
     share(level.columns.iter().flat_map(|column| {
         let same = clean.columns.iter().find(|other| other.instruction == column.instruction);

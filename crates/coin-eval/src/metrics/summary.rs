@@ -16,13 +16,13 @@ use crate::EvalError;
 pub use comparison::{Comparison, Difference, GroupComparison, LevelComparison, McNemar, PValue, TaskComparison};
 pub use measures::{Bootstrap, Interval, Measures};
 
-/// What [`Summary::schema`] holds.
+/// The value of [`Summary::schema`].
 pub const SCHEMA: &str = "coin.summary";
 
 /// The schema's version.
 pub const VERSION: u32 = 2;
 
-/// The name of the row that averages over all levels, clean among them.
+/// The name of the row that averages over all levels, including `clean`.
 pub const AVERAGE: &str = "average";
 
 /// One task at one level.
@@ -34,11 +34,11 @@ pub struct TaskSummary {
     pub group: String,
     /// The level.
     pub level: String,
-    /// How many different examples were evaluated.
+    /// Number of distinct examples that were evaluated.
     pub examples: usize,
     /// Accuracy of each instruction.
     pub accuracies: Vec<f64>,
-    /// Over the instructions.
+    /// Measures over the instructions.
     #[serde(flatten)]
     pub measures: Measures,
 }
@@ -48,7 +48,7 @@ pub struct TaskSummary {
 pub struct LevelSummary {
     /// The level.
     pub level: String,
-    /// How many tasks.
+    /// Number of tasks.
     pub tasks: usize,
     /// Means over the tasks.
     #[serde(flatten)]
@@ -62,7 +62,7 @@ pub struct GroupSummary {
     pub group: String,
     /// The level.
     pub level: String,
-    /// How many tasks.
+    /// Number of tasks.
     pub tasks: usize,
     /// Means over the tasks.
     #[serde(flatten)]
@@ -72,15 +72,15 @@ pub struct GroupSummary {
 /// One evaluated model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
-    /// What the run is called, such as `base`, `cit` or `coin`.
+    /// Name of the run, such as `base`, `cit` or `coin`.
     pub name: String,
-    /// How the intervals were drawn; none where there are none.
+    /// Settings of the bootstrap. `None` if there are no intervals.
     pub bootstrap: Option<Bootstrap>,
     /// A cell for every task and level.
     pub tasks: Vec<TaskSummary>,
     /// A row for every level, [`AVERAGE`] last.
     pub levels: Vec<LevelSummary>,
-    /// A row for every group and level, [`AVERAGE`] last of each group.
+    /// A row for every group and level, [`AVERAGE`] last within each group.
     pub groups: Vec<GroupSummary>,
 }
 
@@ -110,16 +110,16 @@ pub struct Summary {
     pub version: u32,
     /// Version of the program that wrote it.
     pub tool_version: String,
-    /// The resolved settings of the run, as the program that ran it names them.
+    /// The resolved settings of the run, under the names that the program uses.
     pub settings: serde_json::Map<String, serde_json::Value>,
-    /// The runs, in the order in which they are compared: the change shown is the last minus the one before.
+    /// The runs, in the order in which they are compared: the change shown is the last run minus the previous one.
     pub runs: Vec<RunSummary>,
-    /// Tests between two of the runs; empty where none was asked for.
+    /// Tests between two of the runs. Empty if none were requested.
     pub comparisons: Vec<Comparison>,
 }
 
 impl Summary {
-    /// A summary of `runs` by this version of the program, without comparisons.
+    /// Creates a summary of `runs` with this version of the program, without comparisons.
     pub fn new(settings: serde_json::Map<String, serde_json::Value>, runs: Vec<RunSummary>) -> Self {
         Summary {
             schema: SCHEMA.to_owned(),
@@ -134,7 +134,7 @@ impl Summary {
     /// Reads `path`.
     ///
     /// # Errors
-    /// [`EvalError::Io`] if it cannot be read; [`EvalError::Malformed`] if it is no summary, or of another version.
+    /// [`EvalError::Io`] if it cannot be read; [`EvalError::Malformed`] if it is not a summary, or has another version.
     pub fn read(path: impl AsRef<Path>) -> Result<Summary, EvalError> {
         #[derive(Deserialize)]
         struct Header {
@@ -154,7 +154,7 @@ impl Summary {
         serde_json::from_str(&text).map_err(no_summary)
     }
 
-    /// Writes `path`; a reader sees either what was there before or the whole new file.
+    /// Writes `path` atomically: a reader sees either the previous file or the complete new one.
     ///
     /// # Errors
     /// [`EvalError::Io`] if it cannot be written.
@@ -166,30 +166,30 @@ impl Summary {
             .map_err(EvalError::io(path.as_ref()))
     }
 
-    /// The comparison of the run called `after` with that called `before`.
+    /// The comparison of the run named `after` with the run named `before`.
     pub fn comparison(&self, before: &str, after: &str) -> Option<&Comparison> {
         self.comparisons.iter().find(|comparison| comparison.before == before && comparison.after == after)
     }
 
-    /// The levels of any run, in the order of the first that has them, [`AVERAGE`] last.
+    /// The levels of all runs, in order of first appearance, [`AVERAGE`] last.
     pub fn levels(&self) -> Vec<&str> {
         let mut names = distinct(self.runs.iter().flat_map(|run| &run.levels).map(|row| row.level.as_str()));
         names.sort_by_key(|name| *name == AVERAGE);
         names
     }
 
-    /// The groups of any run, in the order of the first that has them.
+    /// The groups of all runs, in order of first appearance.
     pub fn groups(&self) -> Vec<&str> {
         distinct(self.runs.iter().flat_map(|run| &run.groups).map(|row| row.group.as_str()))
     }
 
-    /// The tasks of any run, in the order of the first that has them.
+    /// The tasks of all runs, in order of first appearance.
     pub fn tasks(&self) -> Vec<&str> {
         distinct(self.runs.iter().flat_map(|run| &run.tasks).map(|cell| cell.task.as_str()))
     }
 }
 
-/// Names in the order in which they first come, each once.
+/// Distinct names, in order of first appearance.
 pub(crate) fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut seen = Vec::new();
     for name in names {

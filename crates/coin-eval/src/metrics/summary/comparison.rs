@@ -1,4 +1,4 @@
-//! What two runs differ in, on the generations that both have. `docs/metrics.md` gives the tests.
+//! Differences between two runs, on the generations that both have. `docs/metrics.md` describes the tests.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,19 +11,19 @@ pub struct Comparison {
     pub before: String,
     /// Name of the run it is subtracted from.
     pub after: String,
-    /// How intervals and bootstrap p-values were drawn.
+    /// Settings of the bootstrap for intervals and p-values.
     pub bootstrap: Bootstrap,
-    /// How many (task, level, instruction, row) both runs have; only these are compared.
+    /// Number of (task, level, instruction, row) that both runs have. Only these are compared.
     pub common: usize,
-    /// How many only `before` has.
+    /// Number that only `before` has.
     pub only_before: usize,
-    /// How many only `after` has.
+    /// Number that only `after` has.
     pub only_after: usize,
     /// A cell for every task and level. P-values are adjusted over all of them.
     pub tasks: Vec<TaskComparison>,
-    /// A row for every level, [`AVERAGE`](super::AVERAGE) last. P-values are adjusted over the levels without it.
+    /// A row for every level, [`AVERAGE`](super::AVERAGE) last. P-values are adjusted over the levels, excluding the average.
     pub levels: Vec<LevelComparison>,
-    /// A row for every group and level, [`AVERAGE`](super::AVERAGE) last of each group. P-values are not adjusted.
+    /// A row for every group and level, [`AVERAGE`](super::AVERAGE) last within each group. P-values are not adjusted.
     pub groups: Vec<GroupComparison>,
 }
 
@@ -53,7 +53,7 @@ pub struct TaskComparison {
     pub group: String,
     /// The level.
     pub level: String,
-    /// What differs.
+    /// The difference between the runs.
     #[serde(flatten)]
     pub difference: Difference,
 }
@@ -63,9 +63,9 @@ pub struct TaskComparison {
 pub struct LevelComparison {
     /// The level.
     pub level: String,
-    /// How many tasks.
+    /// Number of tasks.
     pub tasks: usize,
-    /// What differs.
+    /// The difference between the runs.
     #[serde(flatten)]
     pub difference: Difference,
 }
@@ -77,9 +77,9 @@ pub struct GroupComparison {
     pub group: String,
     /// The level.
     pub level: String,
-    /// How many tasks.
+    /// Number of tasks.
     pub tasks: usize,
-    /// What differs.
+    /// The difference between the runs.
     #[serde(flatten)]
     pub difference: Difference,
 }
@@ -91,38 +91,38 @@ pub struct Difference {
     pub accuracy: f64,
     /// Its interval.
     pub accuracy_interval: Interval,
-    /// Of no difference of accuracy, by the bootstrap.
+    /// Bootstrap p-value of no difference in accuracy.
     pub accuracy_p: PValue,
     /// Difference of the standard deviations over instructions.
     pub std: f64,
     /// Its interval.
     pub std_interval: Interval,
-    /// Of no difference of the standard deviations, by the bootstrap.
+    /// Bootstrap p-value of no difference in the standard deviations.
     pub std_p: PValue,
     /// Tests on the pairs of answers on which the runs disagree.
     pub mcnemar: McNemar,
 }
 
-/// Pairs of answers, one of each run to the same prompt, of which one is right and the other wrong.
+/// Pairs of answers to the same prompt, one from each run, where one is right and the other is wrong.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct McNemar {
     /// Right in `after` only.
     pub gained: usize,
     /// Right in `before` only.
     pub lost: usize,
-    /// Exact binomial test of `gained` against `lost`, as if all pairs were independent: those of one example are not.
+    /// Exact binomial test of `gained` against `lost`. It treats all pairs as independent, although pairs of one example are not.
     pub exact_p: PValue,
-    /// Chi-square statistic (one degree of freedom) for pairs clustered by example; 0 where the runs agree.
+    /// Chi-square statistic (one degree of freedom) for pairs clustered by example. 0 if the runs agree.
     pub clustered_statistic: f64,
-    /// Its p-value.
+    /// P-value of the clustered statistic.
     pub clustered_p: PValue,
 }
 
 /// A two-sided p-value.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PValue {
-    /// Of this test alone.
+    /// The unadjusted p-value.
     pub value: f64,
-    /// Adjusted by Holm's procedure over the tests of the same kind in the same list; none where the list is no family.
+    /// The p-value adjusted by Holm's procedure over the tests of the same kind in the same list. `None` if the list is not adjusted.
     pub holm: Option<f64>,
 }

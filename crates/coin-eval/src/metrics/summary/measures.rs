@@ -1,53 +1,53 @@
-//! What is measured of a task at a level, of a level or of a group. `docs/metrics.md` gives the formulas.
+//! Measures of a task at a level, of a level, or of a group. `docs/metrics.md` gives the formulas.
 
 use serde::{Deserialize, Serialize};
 
-/// What is measured of a cell (a task at a level), a level or a group.
+/// Measures of a cell (a task at a level), a level or a group.
 ///
-/// A level's and a group's values are the means over its tasks, those of [`AVERAGE`](super::AVERAGE) the means over the
-/// levels; a mean of optional values leaves out what has none. Only [`shortened`](Measures::shortened) is a sum.
+/// The values of a level or a group are means over its tasks. The values of [`AVERAGE`](super::AVERAGE) are means over the
+/// levels. A mean of optional values skips missing ones. Only [`shortened`](Measures::shortened) is a sum.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Measures {
-    /// Mean over instructions of the share of right answers.
+    /// Mean over instructions of the fraction of right answers.
     pub accuracy: f64,
-    /// 95 % bootstrap interval of `accuracy`; none where no interval was asked for.
+    /// 95 % bootstrap interval of `accuracy`. `None` if no interval was requested.
     pub accuracy_interval: Option<Interval>,
     /// Population standard deviation of accuracy over a task's instructions.
     pub std: f64,
-    /// Accuracy under the instruction with the lowest.
+    /// Accuracy under the instruction with the lowest accuracy.
     pub worst_instruction: f64,
-    /// Highest minus lowest accuracy of an instruction.
+    /// Highest minus lowest accuracy over the instructions.
     pub spread: f64,
-    /// Share of examples that are answered right under every instruction.
+    /// Fraction of examples that are answered right under every instruction.
     pub worst_case: f64,
-    /// Share of generations that name no class.
+    /// Fraction of generations that do not name a class.
     pub unparsable: f64,
-    /// Share of generations that are a thought without an end; part of `unparsable`. Written only where it is not 0.
+    /// Fraction of generations that consist of a thought without an end; included in `unparsable`. Written only if it is not 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unfinished_thoughts: f64,
-    /// Share of generations whose margin is below [`NEAR_TIE`](crate::metrics::NEAR_TIE), of those that have one; none
-    /// where none has.
+    /// Fraction of generations with a margin below [`NEAR_TIE`](crate::metrics::NEAR_TIE), among those that have a margin.
+    /// `None` if no generation has one.
     pub near_ties: Option<f64>,
-    /// How many prompts were shortened: a sum, over tasks and levels too.
+    /// Number of shortened prompts. Also summed over tasks and levels.
     pub shortened: usize,
-    /// Mean cosine of hidden states to those under the clean instruction; none at level `clean`.
+    /// Mean cosine of hidden states to those under the clean instruction. `None` at level `clean`.
     pub cosine: Option<f64>,
-    /// Accuracy minus that at level `clean`; none where `clean` was not run.
+    /// Accuracy minus the accuracy at level `clean`. `None` if `clean` was not run.
     pub change: Option<f64>,
-    /// 95 % bootstrap interval of `change`; none at level `clean` and where no interval was asked for.
+    /// 95 % bootstrap interval of `change`. `None` at level `clean`, or if no interval was requested.
     pub change_interval: Option<Interval>,
-    /// Performance drop rate, 1 - accuracy / accuracy at level `clean`; none at level `clean`, and where that was not
-    /// run or its accuracy is 0.
+    /// Performance drop rate, 1 - accuracy / accuracy at level `clean`. `None` at level `clean`, and if `clean`
+    /// was not run or has accuracy 0.
     pub drop_rate: Option<f64>,
-    /// Mean over pairs of instructions of the share of examples that both give the same class; none where there is one
-    /// instruction.
+    /// Mean over pairs of instructions of the fraction of examples that get the same class under both. `None` if there is
+    /// only one instruction.
     pub consistency: Option<f64>,
-    /// Share of answers with the same class as under the clean instruction of the same number for the same example;
-    /// none at level `clean`, and where no example is shared with it.
+    /// Fraction of answers with the same class as under the clean instruction of the same number for the same example.
+    /// `None` at level `clean`, and if no example is shared with it.
     pub clean_consistency: Option<f64>,
-    /// Mean over instructions of F1 of class 1; none for tasks that do not name it among their metrics.
+    /// Mean over instructions of F1 of class 1. `None` for tasks that do not list it among their metrics.
     pub f1: Option<f64>,
-    /// Mean over instructions of the Matthews correlation; none for tasks that do not name it among their metrics.
+    /// Mean over instructions of the Matthews correlation. `None` for tasks that do not list it among their metrics.
     pub matthews: Option<f64>,
 }
 
@@ -55,7 +55,7 @@ fn is_zero(share: &f64) -> bool {
     *share == 0.0
 }
 
-/// The ends of an interval, both in the unit of what it is of.
+/// The ends of an interval, in the unit of the estimated value.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// The lower end.
@@ -64,17 +64,17 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// How intervals were drawn.
+/// Settings of the bootstrap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bootstrap {
-    /// How many times the examples and the instructions were drawn again.
+    /// Number of times the examples and the instructions are resampled.
     pub replicates: usize,
     /// Seed of the draws.
     pub seed: u64,
 }
 
 impl Default for Bootstrap {
-    /// 1000 replicates, seed 42; both ours.
+    /// 1000 replicates and seed 42, both chosen by this project.
     fn default() -> Self {
         Bootstrap { replicates: 1000, seed: 42 }
     }
