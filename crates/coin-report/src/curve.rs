@@ -1,24 +1,24 @@
-//! Learning curves: what a run measured while it was trained.
+//! Learning curves: the values that a run measured during training.
 
-/// What one run measured while it was trained.
+/// The learning curve of one run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Curve {
-    /// The run's name; the color is that of the run of this name in the summary.
+    /// The run's name. The curve has the color of the run with this name in the summary.
     pub run: String,
-    /// In the order of the steps.
+    /// The points in step order.
     pub points: Vec<CurvePoint>,
-    /// Evaluations on held-out pairs, in the order of the steps; may be empty.
+    /// Evaluations on held-out pairs, in step order. May be empty.
     pub held_out: Vec<HeldOutPoint>,
 }
 
-/// What one optimizer step measured on its own batch.
+/// The values of one optimizer step, measured on its batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CurvePoint {
     /// The step, from 0.
     pub step: u64,
     /// Generation loss, in nats per token.
     pub loss_generation: f64,
-    /// Contrastive loss before its weight, in nats; none where the run has none, or the step no negative.
+    /// Contrastive loss before weighting, in nats. None if the run does not have this loss or the step has no negatives.
     pub loss_contrastive: Option<f64>,
     /// Share of pairs whose positive ranks first.
     pub accuracy: Option<f64>,
@@ -31,10 +31,10 @@ pub struct CurvePoint {
 /// One evaluation on held-out pairs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HeldOutPoint {
-    /// Optimizer steps done before it.
+    /// Number of optimizer steps completed before the evaluation.
     pub step: u64,
     /// Generation loss, in nats per token.
     pub loss_generation: f64,
-    /// Share of pairs whose positive ranks first; none where no pair has a negative.
+    /// Share of pairs whose positive ranks first. None if no pair has a negative.
     pub accuracy: Option<f64>,
 }

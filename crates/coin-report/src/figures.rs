@@ -1,4 +1,4 @@
-//! The page's drawings, as SVG.
+//! The page's figures, as SVG.
 
 pub(crate) mod bars;
 pub(crate) mod cosine;

@@ -1,4 +1,4 @@
-//! Reports of robustness evaluations: tables for a terminal, as Markdown and as HTML, figures, and the page that holds them.
+//! Reports of robustness evaluations: tables for a terminal, as Markdown and as HTML, figures, and the page that contains them.
 //!
 //! | | |
 //! |---|---|
@@ -6,7 +6,7 @@
 //! | [`Report`] | one page, as HTML or Markdown: [`Report::write_html`], [`Report::write_markdown`] |
 //! | [`Curve`] | learning curves, for the page |
 //! | [`tables`] | a builder for each table; a [`Table`] is rendered as text, as Markdown or as HTML |
-//! | [`level_title`], [`group_title`] | what levels and task groups are called |
+//! | [`level_title`], [`group_title`] | display names of levels and task groups |
 //!
 //! The numbers come from `coin-eval` and `coin-analysis`; nothing is measured here.
 
@@ -15,7 +15,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-// The tests' synthetic runs are shared with the tests in `tests/`, which see this crate from outside.
+// The synthetic runs are shared with the tests in `tests/`, which use this crate from outside.
 #[cfg(test)]
 extern crate self as coin_report;
 

@@ -1,4 +1,4 @@
-//! Text made safe for HTML and SVG, and the box that content scrolls in.
+//! Escaping of text for HTML and SVG, and a scrolling box for wide content.
 
 use coin_core::quote::printable;
 
@@ -8,7 +8,7 @@ pub(crate) fn escape(text: &str) -> String {
     printable(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// Content that scrolls sideways in a box of its own; `label` is what a screen reader says.
+/// Wraps content in a box that scrolls sideways. Screen readers read `label`.
 pub(crate) fn scroll(label: &str, content: &str) -> String {
     format!("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{}\">\n{content}</div>\n", escape(label))
 }

@@ -1,8 +1,8 @@
 //! The report as a page: its sections, as HTML and as Markdown.
 //!
 //! The HTML page needs no other file and no script: its style and its figures (SVG) are part of it. It follows the reader's
-//! light or dark scheme, fits a phone, and prints. Changes are shown as they are, whichever run they favor. `docs/report.md`
-//! says what each part shows and how to read it.
+//! light or dark scheme, fits a phone screen, and can be printed. Gains and losses are shown alike, whichever run they favor.
+//! `docs/report.md` describes each part and how to read it.
 
 #[cfg(test)]
 mod contrast;
@@ -23,15 +23,15 @@ impl Report {
     /// Writes the report as one self-contained HTML page.
     ///
     /// # Errors
-    /// [`ReportError::Empty`] if there is neither run nor curve; [`ReportError::Io`] if the file cannot be written.
+    /// [`ReportError::Empty`] if there is neither a run nor a curve, and [`ReportError::Io`] if the file cannot be written.
     pub fn write_html(&self, path: impl AsRef<Path>) -> Result<(), ReportError> {
         self.write(path.as_ref(), html::page)
     }
 
-    /// Writes the report as Markdown: the tables and the examples, without figures.
+    /// Writes the tables and examples of the report as Markdown, without figures.
     ///
     /// # Errors
-    /// As [`write_html`](Self::write_html).
+    /// The same as for [`write_html`](Self::write_html).
     pub fn write_markdown(&self, path: impl AsRef<Path>) -> Result<(), ReportError> {
         self.write(path.as_ref(), markdown::page)
     }
@@ -110,7 +110,7 @@ mod tests {
             assert!(!line.starts_with("# y") && !line.starts_with("## level"), "{line}");
             for (at, mark) in line.match_indices(['<', '`', '*']) {
                 let alone = mark == "<" && line[at + 1..].starts_with(' ');
-                // Examples are set in bold by the report itself.
+                // The report itself sets the headings of examples in bold.
                 let ours = mark == "*" && line.starts_with("- **");
                 assert!(alone || ours || line[..at].ends_with('\\'), "{line}");
             }

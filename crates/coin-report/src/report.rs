@@ -1,4 +1,4 @@
-//! What a report shows.
+//! The contents of a report.
 
 use coin_analysis::StateMap;
 use coin_eval::Summary;
@@ -7,7 +7,7 @@ use serde_json::{Map as JsonMap, Value};
 
 use crate::curve::Curve;
 
-/// Everything a report can show. All but the summary may be empty; what is empty has no section.
+/// The contents of a report. Every part except the summary may be empty, and empty parts are omitted from the page.
 ///
 /// ```
 /// use coin_eval::Summary;
@@ -27,20 +27,20 @@ use crate::curve::Curve;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// The metrics; one without runs gives a report of curves alone.
+    /// The metrics. A summary without runs gives a report of curves only.
     pub summary: Summary,
-    /// What was measured in training.
+    /// Learning curves of the training runs.
     pub curves: Vec<Curve>,
-    /// Answers that change under perturbed instructions, of the same runs as the summary's.
+    /// Answers that change under perturbed instructions, for the same runs as the summary.
     pub flips: Flips,
     /// Maps of hidden states.
     pub maps: Vec<StateMap>,
-    /// Name and settings of several runs, shown side by side; where empty, the summary's settings are shown.
+    /// Names and settings of several runs, shown side by side. If empty, the summary's settings are shown.
     pub settings: Vec<(String, JsonMap<String, Value>)>,
 }
 
 impl Report {
-    /// A report of `summary` alone.
+    /// Creates a report with only `summary`.
     pub fn new(summary: Summary) -> Report {
         Report { summary, curves: Vec::new(), flips: Flips::default(), maps: Vec::new(), settings: Vec::new() }
     }

@@ -1,4 +1,4 @@
-//! What a report shows of evaluated runs beside their summary.
+//! Reports from the folders of evaluated runs: examples and maps in addition to the summary.
 
 use std::collections::BTreeSet;
 
@@ -11,23 +11,23 @@ use crate::curve::Curve;
 use crate::error::ReportError;
 use crate::report::Report;
 
-/// Examples of changed answers that a report shows at most for a level, direction and run.
+/// Maximum number of examples of changed answers for a level, direction and run.
 const EXAMPLES: usize = 3;
 
-/// Hidden states that a map is made of at most.
+/// Maximum number of hidden states in a map.
 const STATES_SHOWN: usize = 1500;
 
-/// Fewer states make no map.
+/// Minimum number of states for a map.
 const FEWEST_STATES: usize = 30;
 
 impl Report {
-    /// A report of `summary` and `curves` with everything that the folders of `runs` give beside them: examples of changed
-    /// answers, and maps of hidden states.
+    /// Creates a report of `summary` and `curves`, with examples of changed answers and maps of hidden states from the folders of
+    /// `runs`.
     ///
     /// # Errors
     /// [`ReportError::Analysis`] if hidden states cannot be mapped.
     pub fn of_runs(summary: Summary, curves: Vec<Curve>, runs: &[Evaluated]) -> Result<Report, ReportError> {
-        // Answers about different examples are no answers to the same prompt.
+        // If the runs disagree about the examples, their answers are not to the same prompts, so only the last run is shown.
         let last = &runs[runs.len().saturating_sub(1)..];
         let alike = runs.windows(2).all(|pair| pair[0].texts.contradicts(&pair[1].texts).is_none());
         let named: Vec<(&str, &[Record])> =
@@ -49,7 +49,7 @@ impl Report {
     }
 }
 
-/// The states of one task that are mapped: those under the first instruction at each level, as in the paper's figure, of as many
+/// Returns the states of one task to map: those under the first instruction at each level, as in the paper's figure, for as many
 /// examples as can be shown.
 fn shown(states: &Representations, task: &str) -> Representations {
     let first = states.only(|label| label.task == task && label.instruction == 0);

@@ -8,18 +8,18 @@ pub(crate) use html::Cells;
 pub(crate) use markdown::markdown_text;
 pub(crate) use text::one_line;
 
-/// Head of the column with the change of the standard deviation.
+/// Header of the column with the change of the standard deviation.
 pub(crate) const STD_CHANGE: &str = "± change";
 
-/// Set before the name of a setting that is not the same in all runs.
+/// Prefix of the name of a setting that differs between runs.
 pub(crate) const DIFFERS: &str = "≠ ";
 
-/// A table: the first column holds names, the others values.
+/// A table with names in the first column and values in the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
-    /// Column heads.
+    /// Column headers.
     pub columns: Vec<String>,
-    /// Rows of as many cells as there are columns.
+    /// Rows. Each has as many cells as there are columns.
     pub rows: Vec<Vec<String>>,
 }
 

@@ -20,11 +20,11 @@ pub use robustness::{reliability, robustness, robustness_by_level, task_metrics}
 pub(crate) use settings::settings;
 pub(crate) use training::last_steps;
 
-/// Where a table is shown, for tables that differ there.
+/// The place where a table is shown, for tables that differ between places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// On a terminal: every number in a column of its own.
+    /// A terminal: every number has a separate column.
     Terminal,
-    /// On a page: intervals and adjusted p-values in brackets, which the HTML page sets below their value.
+    /// A page: intervals and adjusted p-values are in brackets, which the HTML page puts below their value.
     Page,
 }

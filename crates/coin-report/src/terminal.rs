@@ -8,8 +8,8 @@ use crate::tables::{
     task_metrics,
 };
 
-/// What fits a terminal: levels, groups, intervals, the test of the last two runs, tasks by level; for a single run its robustness
-/// and its tasks' own metrics too. The report has the rest.
+/// Returns the tables that fit a terminal: levels, groups, intervals, the test of the last two runs, and tasks by level. For a single
+/// run, its robustness and the metrics of its tasks are included. The report contains the rest.
 pub fn terminal(summary: &Summary) -> String {
     let mut text = format!(
         "accuracy in %, mean ± standard deviation over instructions, by perturbation level\n{}\n\

@@ -1,6 +1,6 @@
-//! What levels and task groups are called in tables and plots.
+//! Display names of levels and task groups in tables and plots.
 
-/// What a level is called: the kind of change for the paper's five, else the name itself.
+/// Returns the display name of a level: the kind of change for the paper's five levels, and the name itself for others.
 ///
 /// ```
 /// assert_eq!(coin_report::level_title("textfooler"), "word");
@@ -15,7 +15,7 @@ pub fn level_title(level: &str) -> &str {
     }
 }
 
-/// What a task group is called.
+/// Returns the display name of a task group.
 ///
 /// ```
 /// assert_eq!(coin_report::group_title("nli"), "natural language inference");
@@ -27,7 +27,7 @@ pub fn group_title(group: &str) -> &str {
     }
 }
 
-/// Names in the order in which they first come, each once.
+/// Returns the distinct names in order of first appearance.
 pub(crate) fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut seen = Vec::new();
     for name in names {

@@ -1,9 +1,9 @@
-//! The report in a real browser: Chromium renders the page without a network and says nothing on its console, in light and
-//! dark and at a phone's width, and prints it.
+//! Tests of the report in a real browser. Chromium renders the page without a network and without console messages, in the light
+//! and dark schemes and at the width of a phone, and prints it.
 //!
-//! The browser is `COIN_CHROMIUM`, or the first of `chromium`, `chromium-browser`, `google-chrome` on the path. Where there is
-//! none the tests say that they are skipped, and fail if both `CI` and `COIN_REQUIRE_CHROMIUM=1` are set.
-//! `COIN_KEEP_REPORT` names a folder in which page, Markdown, pictures and PDF are left for a look.
+//! The browser is `COIN_CHROMIUM`, or the first of `chromium`, `chromium-browser`, `google-chrome` on the path. Without a browser
+//! the tests report that they are skipped, or fail if both `CI` and `COIN_REQUIRE_CHROMIUM=1` are set. `COIN_KEEP_REPORT` names a
+//! folder in which the page, Markdown, pictures and PDF are kept for inspection.
 
 mod synthetic;
 
@@ -14,27 +14,27 @@ use std::time::{Duration, Instant};
 
 use coin_report::Report;
 
-/// How long the browser may take for one page; it needs a few seconds.
+/// Time limit of the browser for one page, which takes a few seconds.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// A browser and a folder for its profile and what it writes.
+/// A browser and a folder for its profile and output.
 struct Browser {
     program: PathBuf,
     folder: tempfile::TempDir,
 }
 
-/// What the browser made of a page.
+/// The browser's output for a page.
 struct Seen {
     /// The document after rendering.
     dom: String,
-    /// Everything on the console: a page without scripts has nothing to say.
+    /// All console messages. A page without scripts should not produce any.
     console: Vec<String>,
-    /// Requests to the network that the page made; the browser's own are not among them.
+    /// Network requests made by the page, without those of the browser itself.
     requests: Vec<String>,
 }
 
 impl Browser {
-    /// The browser, or none where `test` is skipped.
+    /// Finds the browser. Returns `None` if `test` is skipped.
     fn find(test: &str) -> Option<Browser> {
         let on_path = |name: &str| {
             let path = std::env::var_os("PATH")?;
@@ -54,11 +54,11 @@ impl Browser {
         Some(Browser { program, folder: tempfile::tempdir().unwrap() })
     }
 
-    /// Opens `page` with `arguments`; gives standard output and standard error.
+    /// Opens `page` with `arguments` and returns standard output and standard error.
     fn open(&self, page: &Path, arguments: &[String]) -> (String, String) {
         let [out, log] = ["stdout", "stderr"].map(|name| self.folder.path().join(name));
         let mut child = Command::new(&self.program)
-            // The sandbox refuses to run as root, as in many containers; the page is our own.
+            // The sandbox is off, because it refuses to run as root, as in many containers. The page is trusted.
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"])
             .args([
                 "--disable-background-networking",
@@ -92,12 +92,12 @@ impl Browser {
         (out, log)
     }
 
-    /// The document, the console and the network.
+    /// Returns the document, the console messages and the network requests of `page`.
     fn look(&self, page: &Path) -> Seen {
         let path = self.folder.path().join("network.json");
         let (dom, log) = self.open(page, &["--dump-dom".to_owned(), format!("--log-net-log={}", path.display())]);
         let console = log.lines().filter(|line| line.contains("CONSOLE")).map(str::to_owned).collect();
-        // An event on each line; one that begins a request names who asked for it, and the browser itself is no origin.
+        // Each line is an event. The start of a request names its initiator, which is "not an origin" for the browser itself.
         let network = fs::read_to_string(path).unwrap();
         let of_page =
             |line: &&str| line.contains(r#""initiator":""#) && !line.contains(r#""initiator":"not an origin""#);
@@ -106,7 +106,7 @@ impl Browser {
         Seen { dom, console, requests }
     }
 
-    /// A picture of the page's top, `dark` or light.
+    /// Takes a picture of the top of the page, `dark` or light.
     fn picture(&self, page: &Path, dark: bool, [width, height]: [u32; 2]) -> Vec<u8> {
         let path = self.folder.path().join("picture.png");
         // Blink's numbering of schemes: 0 is dark, 1 is light.
@@ -118,7 +118,7 @@ impl Browser {
         fs::read(path).unwrap()
     }
 
-    /// The page printed.
+    /// Prints the page to PDF.
     fn pdf(&self, page: &Path) -> Vec<u8> {
         let path = self.folder.path().join("page.pdf");
         self.open(page, &["--no-pdf-header-footer".to_owned(), format!("--print-to-pdf={}", path.display())]);
@@ -126,7 +126,7 @@ impl Browser {
     }
 }
 
-/// The one check of a page: it is rendered, asks nothing of the network, and the console is silent.
+/// Checks that a page is rendered, makes no network requests and writes nothing to the console.
 fn check(seen: &Seen, headings: &[&str]) -> Result<(), String> {
     if !seen.console.is_empty() {
         return Err(seen.console.join("\n"));
@@ -182,7 +182,7 @@ fn every_section_is_rendered_without_a_word_on_the_console() {
     let phone = browser.picture(&path, false, [400, 1400]);
     for (name, picture) in [("light", &light), ("dark", &dark), ("phone", &phone)] {
         assert!(picture.starts_with(b"\x89PNG"), "{name}");
-        // A blank picture of this size takes some 6 kB.
+        // A blank picture of this size takes about 6 kB.
         assert!(picture.len() > 20_000, "{name}: {} bytes", picture.len());
     }
     assert_ne!(light, dark, "the page follows the reader's scheme");

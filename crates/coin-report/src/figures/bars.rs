@@ -1,5 +1,5 @@
-//! Grouped bars: accuracy by level and run. Whiskers are 95 % intervals where there are any, else the standard deviation over
-//! instructions.
+//! Grouped bars: accuracy by level and run. Whiskers show 95 % intervals if there are any, and the standard deviation over
+//! instructions otherwise.
 
 use coin_eval::Summary;
 

@@ -8,14 +8,14 @@ use super::frame::{Frame, WIDTH, color, legend};
 use super::svg::{Anchor, Svg};
 use crate::titles::level_title;
 
-/// The figure and the lower end of its axis, or `None` where no run has cosines.
+/// Returns the figure and the lower end of its axis, or `None` if no run has cosines.
 pub(crate) fn figure(summary: &Summary) -> Option<(String, f64)> {
     let levels: Vec<&str> = summary.levels().into_iter().filter(|level| *level != CLEAN && *level != AVERAGE).collect();
     let value = |run: usize, level: &str| summary.runs[run].level(level).and_then(|measures| measures.cosine);
     let all: Vec<f64> =
         levels.iter().flat_map(|level| (0..summary.runs.len()).filter_map(|run| value(run, level))).collect();
     let least = all.iter().copied().reduce(f64::min)?;
-    // The widest round axis that ends at 1 and holds every value.
+    // The shortest axis with a round start that ends at 1 and contains every value.
     let low = [0.98, 0.95, 0.9, 0.8, 0.5, 0.0].into_iter().find(|low| *low <= least - 0.002).unwrap_or(-1.0);
 
     let mut svg = Svg::new(WIDTH, 290.0);

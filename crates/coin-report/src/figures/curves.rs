@@ -6,13 +6,13 @@ use super::frame::{Frame, WIDTH, color};
 use super::svg::{Anchor, Svg};
 use crate::curve::{Curve, CurvePoint, HeldOutPoint};
 
-/// What a line shows of a step.
+/// The value of a step that a line shows.
 type Value = fn(&CurvePoint) -> Option<f64>;
 
-/// What a dot shows of an evaluation on held-out pairs.
+/// The value of an evaluation on held-out pairs that a dot shows.
 type HeldOut = fn(&HeldOutPoint) -> Option<f64>;
 
-/// A small plot: its title, a line for each run or two, dots, and whether it ends at 1.
+/// A small plot: its title, one or two lines for each run, dots, and true if its axis ends at 1.
 struct Panel {
     title: &'static str,
     lines: &'static [Value],
@@ -42,13 +42,13 @@ const PANELS: [Panel; 4] = [
     },
 ];
 
-/// From the top of a row of panels to the top of the next.
+/// Distance from the top of one row of panels to the top of the next.
 const ROW: f64 = 300.0;
 
-/// Points drawn at most for each line without gaps; longer runs are averaged in equal stretches.
+/// Maximum number of points in a line without gaps. Longer runs are averaged over segments of equal length.
 const MOST: usize = 300;
 
-/// The color class of `curve`; runs that the summary lacks take the ones after it.
+/// Returns the color class of `curve`. Runs that are not in the summary use the classes after those of the summary.
 fn class(summary: &Summary, curves: &[Curve], curve: &Curve) -> String {
     match summary.runs.iter().position(|run| run.name == curve.run) {
         Some(index) => color(summary, index),
@@ -86,7 +86,7 @@ pub(crate) fn figure(summary: &Summary, curves: &[Curve]) -> String {
 }
 
 fn draw(svg: &mut Svg, panel: &Panel, summary: &Summary, curves: &[Curve], last: u64, [left, top, width]: [f64; 3]) {
-    // A line for each stretch of steps that have a value: one without is a gap.
+    // One line for each sequence of steps with a value. Steps without a value leave a gap.
     let values = |curve: &Curve, value: Value| -> Vec<Vec<(f64, f64)>> {
         let shown = |point: &CurvePoint| value(point).filter(is_drawable);
         let stretches = curve.points.chunk_by(|a, b| shown(a).is_some() == shown(b).is_some());
@@ -132,12 +132,12 @@ fn draw(svg: &mut Svg, panel: &Panel, summary: &Summary, curves: &[Curve], last:
     }
 }
 
-/// Whether a plot can show `value`: an axis over more than sixty powers of ten has no room for its numbers.
+/// True if a plot can show `value`. An axis over more than sixty powers of ten has no room for its labels.
 fn is_drawable(value: &f64) -> bool {
     value.abs() <= 1e30
 }
 
-/// Averages over stretches of `every` points.
+/// Averages each segment of `every` points.
 fn thin(points: &[(f64, f64)], every: usize) -> Vec<(f64, f64)> {
     let mean = |stretch: &[(f64, f64)]| {
         let sum = stretch.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
@@ -146,7 +146,7 @@ fn thin(points: &[(f64, f64)], every: usize) -> Vec<(f64, f64)> {
     points.chunks(every).map(mean).collect()
 }
 
-/// The least of 1, 2, 5 times a power of ten that divides `last` steps into at most five stretches.
+/// Returns the smallest of 1, 2, 5 times a power of ten that divides `last` steps into at most five intervals.
 fn interval(last: u64) -> usize {
     let mut power = 1;
     loop {
@@ -159,7 +159,7 @@ fn interval(last: u64) -> usize {
     }
 }
 
-/// The least of 1, 2, 3, 4, 6, 8, 10 times a power of ten that is at least `value`.
+/// Returns the smallest of 1, 2, 3, 4, 6, 8, 10 times a power of ten that is at least `value`.
 fn round_up(value: f64) -> f64 {
     if value < 1e-30 {
         return 1.0;
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_step_without_a_value_is_a_gap() {
-        // The generation loss has a line too.
+        // The generation loss adds one line.
         assert_eq!(lines(&[Some(0.1), Some(0.2), Some(0.3)]), 1 + 1);
         assert_eq!(lines(&[Some(0.1), None, Some(0.3)]), 1 + 2);
         assert_eq!(lines(&[None, Some(0.2), None]), 1 + 1);

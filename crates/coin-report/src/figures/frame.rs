@@ -1,4 +1,4 @@
-//! What plots share: the plotting area with its axis, and the colors and legend of the runs.
+//! Parts shared by the plots: the plotting area with its axis, and the colors and legend of the runs.
 
 use coin_eval::Summary;
 
@@ -19,7 +19,7 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// Where `value` lies; values outside the range are drawn at its border.
+    /// Returns the vertical position of `value`. Values outside the range are drawn at its border.
     pub(crate) fn y(&self, value: f64) -> f64 {
         let share = ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0);
         self.top + self.height * (1.0 - share)
@@ -29,7 +29,7 @@ impl Frame {
         self.top + self.height
     }
 
-    /// Grid lines, tick labels and the axis title.
+    /// Draws grid lines, tick labels and the axis title.
     pub(crate) fn axis(&self, svg: &mut Svg, ticks: usize, decimals: usize, title: &str) {
         for tick in 0..=ticks {
             let value = self.low + (self.high - self.low) * tick as f64 / ticks as f64;
@@ -43,12 +43,12 @@ impl Frame {
     }
 }
 
-/// The color class of run `index`: counted from the last, so that the compared pair keeps its colors.
+/// Returns the color class of run `index`. Classes are counted from the last run, so that the compared pair keeps its colors.
 pub(crate) fn color(summary: &Summary, index: usize) -> String {
     format!("r{}", (summary.runs.len() - 1 - index) % 6)
 }
 
-/// A swatch and a name for each run, from (x, y) to the right.
+/// Draws a swatch and a name for each run, from (x, y) to the right.
 pub(crate) fn legend(svg: &mut Svg, summary: &Summary, x: f64, y: f64) {
     let mut x = x;
     for (index, run) in summary.runs.iter().enumerate() {

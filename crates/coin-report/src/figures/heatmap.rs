@@ -1,4 +1,4 @@
-//! Heat maps: accuracy by task and level, one for each run, on the same scale; and the difference of the last two runs.
+//! Heat maps of accuracy by task and level, one for each run on the same scale, and of the difference between the last two runs.
 
 use coin_eval::Summary;
 use coin_eval::metrics::AVERAGE;
@@ -10,9 +10,9 @@ use crate::tables::last_two;
 use crate::titles::level_title;
 
 const NAMES: f64 = 130.0;
-/// Opacity above which the text on a cell takes the color for dark grounds.
+/// Opacity above which the text of a cell has the color for dark backgrounds.
 pub(crate) const STRONG: f64 = 0.765;
-/// Drawn somewhat wider than other figures, so that three maps fit beside each other.
+/// Total width. The figure is slightly wider than others, so that three maps fit side by side.
 const TOTAL: f64 = WIDTH + 90.0;
 const GAP: f64 = 16.0;
 const HEIGHT: f64 = 24.0;
@@ -20,7 +20,7 @@ const HEIGHT: f64 = 24.0;
 pub(crate) fn figure(summary: &Summary) -> String {
     let tasks = summary.tasks();
     let levels: Vec<&str> = summary.levels().into_iter().filter(|level| *level != AVERAGE).collect();
-    // As many maps beside each other as leave their cells wide enough to read; they share the names on the left.
+    // As many maps side by side as fit with readable cells. They share the names on the left.
     let cell_of = |across: usize| {
         let free = TOTAL - NAMES - GAP * (across - 1) as f64;
         (free / (across * levels.len()) as f64).min(76.0)
@@ -62,13 +62,13 @@ pub(crate) fn figure(summary: &Summary) -> String {
     svg.finish("Heat maps of accuracy by task and perturbation level, one for each run")
 }
 
-/// The title and the map of the last run minus the one before, or none where there is one run.
+/// Returns the title and the map of the last run minus the run before it, or `None` if there is only one run.
 pub(crate) fn difference(summary: &Summary) -> Option<(String, String)> {
     let (before, last) = last_two(summary)?;
     let compared = summary.comparison(&before.name, &last.name);
     let tasks = summary.tasks();
     let levels: Vec<&str> = summary.levels().into_iter().filter(|level| *level != AVERAGE).collect();
-    // The difference, and whether its interval leaves zero out.
+    // The difference, and true if its interval excludes zero.
     let value = |task: &str, level: &str| match compared.and_then(|compared| compared.task(task, level)) {
         Some(found) => Some((found.accuracy, found.accuracy_interval.low > 0.0 || found.accuracy_interval.high < 0.0)),
         None => {
@@ -77,7 +77,7 @@ pub(crate) fn difference(summary: &Summary) -> Option<(String, String)> {
         }
     };
     let all = tasks.iter().flat_map(|task| levels.iter().filter_map(|level| value(task, level)));
-    // Full color at the largest difference, in steps of 5 points.
+    // Full color is at the largest difference, rounded up to a multiple of 5 points.
     let scale = (all.map(|(value, _)| value.abs()).fold(0.0, f64::max) / 0.05).ceil().max(1.0) * 0.05;
     let cell = ((WIDTH - NAMES) / levels.len() as f64).min(110.0);
     let mut svg = Svg::new(WIDTH, 74.0 + HEIGHT * tasks.len() as f64);
@@ -104,7 +104,7 @@ pub(crate) fn difference(summary: &Summary) -> Option<(String, String)> {
     Some((heading.clone(), svg.finish(&format!("Heat map of the difference of accuracy: {heading}"))))
 }
 
-/// A cell of a difference: the color says which way, its strength how far on a scale that ends at `scale`.
+/// Draws the cell of a difference. The color shows the sign, and its opacity the size on a scale that ends at `scale`.
 fn tint(svg: &mut Svg, [x, y, width, height]: [f64; 4], value: f64, scale: f64, (tip, clear): (&str, bool)) {
     let opacity = (value.abs() / scale).min(1.0);
     let class = if value < 0.0 { "heat less" } else { "heat more" };
@@ -120,7 +120,7 @@ fn tint(svg: &mut Svg, [x, y, width, height]: [f64; 4], value: f64, scale: f64, 
     );
 }
 
-/// A cell with its value; opacity grows with the square of accuracy, as most values lie high.
+/// Draws a cell with its value. Opacity is the square of accuracy, because most values are high.
 fn shade(svg: &mut Svg, [x, y, width, height]: [f64; 4], accuracy: f64, tip: &str, legend: usize) {
     let opacity = accuracy * accuracy;
     svg.rect("heat", [x, y, width, height], &format!("fill-opacity:{opacity:.3}"), tip);

@@ -1,4 +1,4 @@
-//! Maps of hidden states: one small panel for each run, points told apart by color and by shape.
+//! Maps of hidden states: one small panel for each run, with points distinguished by color and shape.
 
 use std::fmt::Write;
 
@@ -9,17 +9,17 @@ use coin_eval::levels::LEVELS;
 use crate::markup::escape;
 use crate::titles::level_title;
 
-/// Points drawn at most in one panel; larger maps are thinned evenly.
+/// Maximum number of points in a panel. Larger maps are thinned evenly.
 const MOST: usize = 1500;
 
-/// The kind of mark of the first class, so that classes do not look like the first levels.
+/// Index of the mark of the first class. It is not 0, so that classes do not look like the first levels.
 const CLASSES: usize = 4;
 
-/// Side of a panel and margin within it, in the units of its drawing.
+/// Side of a panel and its inner margin, in units of the drawing.
 const SIDE: f64 = 300.0;
 const MARGIN: f64 = 10.0;
 
-/// The panels as HTML: a row by level, a row by class.
+/// Returns the panels as HTML, with one row by level and one by class.
 pub(crate) fn html(maps: &[StateMap]) -> String {
     let mut levels: Vec<&str> = maps.iter().flat_map(|map| &map.points).map(|point| point.level.as_str()).collect();
     levels.sort_by_key(|level| (LEVELS.iter().position(|known| known == level).unwrap_or(usize::MAX), *level));
@@ -33,7 +33,7 @@ pub(crate) fn html(maps: &[StateMap]) -> String {
     html
 }
 
-/// What the maps can and cannot say.
+/// Returns the caption, which explains what the maps can and cannot show.
 pub(crate) fn caption(maps: &[StateMap]) -> String {
     let mut methods: Vec<&str> = maps.iter().map(|map| map.method.as_str()).filter(|name| !name.is_empty()).collect();
     methods.sort_unstable();
@@ -116,13 +116,13 @@ fn panel(map: &StateMap, kind: &dyn Fn(&MapPoint) -> usize, label: &str) -> Stri
     )
 }
 
-/// The style of the kind of mark: color, and whether its shape is filled or drawn.
+/// Returns the style classes of mark `index`: its color, and a dot, filled or drawn shape.
 fn class(index: usize) -> String {
     let way = ["dots", "lines", "fill", "lines", "fill", "lines"][index % 6];
     format!("k{} {way}", index % 6)
 }
 
-/// The shape of the kind of mark, from its center: dot, cross, triangle, plus, square, diamond.
+/// Returns the shape of mark `index` as a path from its center: dot, cross, triangle, plus, square or diamond.
 fn mark(index: usize) -> &'static str {
     [
         "h0",
@@ -145,7 +145,7 @@ mod tests {
         let points = vec![point(0.0, 0.0, 0), point(10.0, 5.0, 0), point(f64::NAN, 0.0, 1)];
         let map = StateMap { run: "a".to_owned(), points, ..StateMap::default() };
         let svg = panel(&map, &|point| point.class, "label");
-        // Extent 10 on 280 units: 28 a unit; y is centered, 2.5 units about the middle.
+        // An extent of 10 on 280 units gives 28 per unit. y is centered, 2.5 on each side of the middle.
         assert!(svg.contains("M10.0 220.0h0M290.0 80.0h0"), "{svg}");
         assert!(!svg.contains("NaN") && !svg.contains("k1"));
         let alone = StateMap { points: vec![point(3.0, 3.0, 0)], ..map };

@@ -1,10 +1,10 @@
-//! SVG drawn by hand: the few shapes that the figures need. Colors come from the page's style by class.
+//! A minimal SVG writer with the few shapes that the figures need. The page's style sheet sets colors by class.
 
 use std::fmt::Write;
 
 use crate::markup::escape;
 
-/// Where a text's position lies within it.
+/// The point of a text that is placed at its position.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Anchor {
     Start,
@@ -28,7 +28,7 @@ impl Svg {
         let _ = writeln!(self.body, r#"<line class="{class}" x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}"/>"#);
     }
 
-    /// A rectangle with a tooltip; `style` may set what a class cannot, such as an opacity.
+    /// Draws a rectangle with a tooltip. `style` sets properties that a class cannot, such as a computed opacity.
     pub(crate) fn rect(&mut self, class: &str, [x, y, width, height]: [f64; 4], style: &str, tip: &str) {
         let style = if style.is_empty() { String::new() } else { format!(r#" style="{style}""#) };
         let tip = escape(tip);
@@ -57,7 +57,7 @@ impl Svg {
             writeln!(self.body, r#"<text class="{class}" text-anchor="{anchor}" x="{x:.1}" y="{y:.1}">{text}</text>"#);
     }
 
-    /// Text that reads upwards, centered at (x, y).
+    /// Draws text that reads upward, centered at (x, y).
     pub(crate) fn upright(&mut self, class: &str, x: f64, y: f64, text: &str) {
         let text = escape(text);
         let _ = writeln!(
@@ -71,7 +71,7 @@ impl Svg {
         let _ = writeln!(self.body, r#"<polyline class="{class}" points="{}"/>"#, points.join(" "));
     }
 
-    /// The drawing; `label` is what a screen reader says.
+    /// Returns the drawing. Screen readers read `label`.
     pub(crate) fn finish(self, label: &str) -> String {
         let Svg { width, height, body } = self;
         let label = escape(label);

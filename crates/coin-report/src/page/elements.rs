@@ -1,8 +1,8 @@
-//! The page's building blocks: sections with a heading that can be linked to, and figures.
+//! The page's building blocks: figures, and sections with headings that links can point to.
 
 use crate::markup::{escape, scroll};
 
-/// The page's sections, and the list of contents that links to them.
+/// The page's sections and the table of contents that links to them.
 #[derive(Default)]
 pub(crate) struct Body {
     html: String,
@@ -10,13 +10,13 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    /// A section with a table or text, and a note below it.
+    /// Adds a section with a table or text and a note below it.
     pub(crate) fn section(&mut self, title: &str, content: &str, note: &str) {
         self.open(title);
         self.html.push_str(&format!("{content}<p class=\"note\">{}</p>\n</section>\n", escape(note)));
     }
 
-    /// A section with a drawing and its caption.
+    /// Adds a section with a figure and its caption.
     pub(crate) fn figure(&mut self, title: &str, svg: &str, caption: &str) {
         self.open(title);
         let figure = figure(title, svg, caption);
@@ -28,7 +28,7 @@ impl Body {
         self.html.push_str(&format!("<section>\n<h2 id=\"{}\">{}</h2>\n", anchor(title), escape(title)));
     }
 
-    /// The contents and the sections.
+    /// Returns the table of contents and the sections.
     pub(crate) fn finish(self) -> String {
         let link = |title: &String| format!("<li><a href=\"#{}\">{}</a></li>\n", anchor(title), escape(title));
         let links: String = self.titles.iter().map(link).collect();
@@ -36,13 +36,13 @@ impl Body {
     }
 }
 
-/// A heading's name within the page.
+/// Returns the anchor name of a heading.
 fn anchor(title: &str) -> String {
     let words = title.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     words.map(str::to_lowercase).collect::<Vec<_>>().join("-")
 }
 
-/// A drawing in a box of its own that scrolls where the page is narrower than the drawing can be read.
+/// Returns a drawing with its caption. The drawing scrolls if the page is too narrow to show it at a readable size.
 pub(crate) fn figure(title: &str, svg: &str, caption: &str) -> String {
     format!(
         "<figure>\n{}<figcaption>{}</figcaption>\n</figure>\n",

@@ -11,7 +11,7 @@ use crate::table::Cells;
 use crate::tables::{self, Form};
 use crate::titles::group_title;
 
-/// What the evaluation found.
+/// Adds the sections of `summary`.
 pub(crate) fn sections(body: &mut Body, summary: &Summary) {
     let levels = tables::accuracy_by_level(summary, Form::Page).to_html("accuracy by level", Cells::Signed);
     body.section("By perturbation level", &levels, &format!("{} {}", notes::levels(summary), notes::COLOR));

@@ -1,4 +1,5 @@
-//! Answers that change with the wording: counts for each run, who breaks alone, and a few examples of every kind.
+//! Answers that change with the wording: counts for each run, changes of only one of the compared runs, and a few examples of each
+//! kind.
 
 use coin_data::Task;
 use coin_eval::flips::{Change, Flip, Flips, Part, difference};
@@ -8,28 +9,28 @@ use crate::table::{Cells, markdown_text as plain};
 use crate::tables::{answers, contrasts, counts, cut};
 use crate::titles::{distinct, level_title};
 
-/// What the tables count.
+/// Explanation of the counts in the tables.
 pub(crate) const NOTE: &str = "Each prompt was answered under the clean instruction and under the one that was made from \
      it. “right → wrong” is a share of the prompts that the run answers rightly under the clean instruction, “wrong → right” of \
      those it answers wrongly; an answer that names no class is wrong. Where two runs are compared, only prompts that both \
      answer alike under the clean instruction are counted, and both directions are shown.";
 
-/// How the examples were chosen.
+/// Explanation of the choice of examples.
 pub(crate) const EXAMPLES: &str = "At most a few of every level, direction and run, drawn by the seed from as many tasks as \
      possible: examples of what the tables count, and no measure of how often it happens.";
 
-/// How the difference of two instructions is shown.
+/// Explanation of the marks in the difference of two instructions.
 const MARKS: &str = "Struck out: what the perturbation took away; underlined: what it put in.";
 
-/// Characters shown of a content.
+/// Maximum number of characters shown of a content.
 const CONTENT: usize = 420;
 
-/// Characters shown of an instruction's difference, and of what is the same before and behind a change. Instructions of the usual
-/// length are shown whole.
+/// Maximum number of characters shown of an instruction's difference, and of the unchanged text before and after a change.
+/// Instructions of the usual length are shown in full.
 const DIFFERENCE: usize = 4000;
 const AROUND: usize = 300;
 
-/// Tables and examples as HTML.
+/// Returns the tables and examples as HTML.
 pub(crate) fn html(flips: &Flips) -> String {
     let mut html = counts(flips).to_html("changed answers", Cells::Plain);
     if let Some(contrasts) = contrasts(flips) {
@@ -75,7 +76,8 @@ fn card(flip: &Flip, flips: &Flips) -> String {
     html
 }
 
-/// A difference with its marks. Of a very long one only what stands near the changes is shown, and not all of many changes.
+/// Returns a difference with its marks. A very long difference is reduced to the text near the changes, and the last of many changes
+/// are omitted.
 fn marked(parts: &[Part]) -> String {
     let length: usize = parts.iter().map(|part| part.text().chars().count()).sum();
     let whole = length <= DIFFERENCE;
@@ -88,7 +90,7 @@ fn marked(parts: &[Part]) -> String {
                 let (before, after) = (place > 0, place + 1 < parts.len());
                 middle_out(text, if before { AROUND } else { 0 }, if after { AROUND } else { 0 })
             }
-            // A text and what takes its place are shown alike.
+            // A text and its replacement are shortened in the same way.
             Part::Deleted(_) | Part::Inserted(_) => middle_out(text, DIFFERENCE / 8, DIFFERENCE / 8),
         };
         match part {
@@ -108,7 +110,7 @@ fn marked(parts: &[Part]) -> String {
     html
 }
 
-/// The first `head` and the last `tail` characters of `text`, with an ellipsis for what is between them.
+/// Returns the first `head` and the last `tail` characters of `text`, with an ellipsis for the text between them.
 fn middle_out(text: &str, head: usize, tail: usize) -> String {
     let length = text.chars().count();
     if length <= head + tail + 1 {
@@ -119,7 +121,7 @@ fn middle_out(text: &str, head: usize, tail: usize) -> String {
     format!("{first} … {last}")
 }
 
-/// What happened, and to which run.
+/// Describes the change and names the run it happened to.
 fn kind(flip: &Flip, flips: &Flips) -> String {
     let other = flips.compared.as_ref().map(|(a, b)| if *a == flip.run { b } else { a });
     match (flip.change, other) {
@@ -130,14 +132,14 @@ fn kind(flip: &Flip, flips: &Flips) -> String {
     }
 }
 
-/// Where the prompt comes from, and its class.
+/// Returns the origin of the prompt and its right answer.
 fn place(flip: &Flip) -> String {
     let label = Task::named(&flip.task).ok().and_then(|task| task.labels.get(flip.gold).cloned());
     let label = label.unwrap_or_else(|| format!("class {}", flip.gold));
     format!("{}, instruction {}, row {}; right answer: {label}", flip.task, flip.instruction, flip.row)
 }
 
-/// The examples as a Markdown list by level.
+/// Returns the examples as Markdown lists by level.
 pub(crate) fn markdown_examples(flips: &Flips) -> String {
     let mut text = String::new();
     for level in levels(flips) {
@@ -209,7 +211,7 @@ mod tests {
         let page = html(&flips);
         assert!(page.contains("w9999 <del>w10000</del><ins>&lt;other&gt;</ins> w10001"), "{page}");
         assert!(page.contains("(128896 characters, not all shown)") && page.len() < 20_000, "{}", page.len());
-        // Nothing in common.
+        // The two instructions have nothing in common.
         flips.examples[0].perturbed = text(words(20_000));
         let page = html(&flips);
         assert!(page.contains("<del>w0 ") && page.contains("<ins>w20000 ") && page.len() < 20_000, "{}", page.len());

@@ -1,4 +1,4 @@
-//! What the summary says in one or two sentences, gains and losses alike.
+//! The result of the evaluation in one or two sentences, gains and losses alike.
 
 use coin_eval::metrics::AVERAGE;
 use coin_eval::{RunSummary, Summary};
@@ -6,7 +6,7 @@ use coin_eval::{RunSummary, Summary};
 use crate::tables::cells::{percent, signed};
 use crate::tables::last_two;
 
-/// What the summary says in one or two sentences, gains and losses alike.
+/// Summarizes the evaluation in one or two sentences, gains and losses alike.
 pub(crate) fn headline(summary: &Summary) -> String {
     let average = |run: &RunSummary| run.level(AVERAGE).cloned();
     if let Some((before, last)) = last_two(summary)

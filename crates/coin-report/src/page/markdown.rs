@@ -38,7 +38,7 @@ pub(crate) fn page(report: &Report) -> String {
     text
 }
 
-/// What the evaluation found.
+/// Returns the sections of the evaluation.
 fn evaluation(summary: &Summary) -> String {
     let mut text = format!("# Robustness to perturbed instructions\n\n{}\n", markdown_text(&headline(summary)));
     let mut section = |title: &str, table: &Table, note: &str| {

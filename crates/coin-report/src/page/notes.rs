@@ -1,12 +1,12 @@
-//! What stands below tables and figures: how to read them.
+//! Notes below tables and figures, which explain how to read them.
 
 use coin_eval::Summary;
 use coin_eval::metrics::Comparison;
 
-/// On the page only: Markdown has no colors.
+/// Note about colors. It is only on the HTML page, because Markdown does not have colors.
 pub(crate) const COLOR: &str = "A difference has a color unless its interval holds zero.";
 
-/// What the table of settings shows.
+/// Note below the table of settings.
 pub(crate) const SETTINGS: &str = "The resolved settings behind these results. Where several runs are shown, ≠ marks what \
      differs between them.";
 
@@ -42,7 +42,7 @@ pub(crate) const RELIABILITY: &str = "Unparsable: share of answers that begin wi
      Shortened: how many prompts did not fit into the model's context and lost part of their content; in the \
      last row their sum.";
 
-/// Below the table by level.
+/// Returns the note below the table by level.
 pub(crate) fn levels(summary: &Summary) -> String {
     let text = "Accuracy in per cent: for each task the mean ± population standard deviation over its instructions, then averaged \
                 over tasks. Changes are in percentage points; “± change” is that of the standard deviation, where a negative \
@@ -50,7 +50,7 @@ pub(crate) fn levels(summary: &Summary) -> String {
     format!("{text} {}", intervals(summary))
 }
 
-/// Below the bars.
+/// Returns the note below the bars.
 pub(crate) fn bars(summary: &Summary) -> String {
     let whisker = match has_intervals(summary) {
         true => "the whisker its 95 % interval",
@@ -61,7 +61,7 @@ pub(crate) fn bars(summary: &Summary) -> String {
     )
 }
 
-/// Below the cosines, whose axis begins at `low`.
+/// Returns the note below the cosines, whose axis begins at `low`.
 pub(crate) fn cosine(low: f64) -> String {
     let axis = if low > 0.0 { format!(" The axis starts at {low}, not at 0.") } else { String::new() };
     format!(
@@ -70,7 +70,7 @@ pub(crate) fn cosine(low: f64) -> String {
     )
 }
 
-/// Below the tests of two runs.
+/// Returns the note below the tests of two runs.
 pub(crate) fn comparison(compared: &Comparison) -> String {
     let only = compared.only_before + compared.only_after;
     let left_out =

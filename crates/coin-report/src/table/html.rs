@@ -5,24 +5,24 @@ use coin_eval::metrics::AVERAGE;
 use super::{DIFFERS, STD_CHANGE, Table};
 use crate::markup::{escape, scroll};
 
-/// How the cells of a table are set.
+/// Style of the cells of a table.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Cells {
-    /// Numbers, to the right.
+    /// Numbers, aligned right.
     Plain,
-    /// Numbers, with a color for a gain and for a loss; none where more is not better, and none where an interval holds zero.
+    /// Numbers, with a color for gains and for losses. There is no color if more is not better or the interval contains zero.
     Signed,
-    /// Texts, to the left.
+    /// Text, aligned left.
     Text,
 }
 
 impl Table {
-    /// A table; rows of averages are set apart, and those that the settings mark as different.
+    /// Returns the table as HTML. Rows of averages and of settings marked as different are highlighted.
     pub(crate) fn to_html(&self, label: &str, cells: Cells) -> String {
         let class = if cells == Cells::Text { " class=\"text\"" } else { "" };
         let mut html = format!("<table{class}>\n<thead><tr>");
         for column in &self.columns {
-            // A head breaks between words, not at a sign.
+            // A header breaks between words, not at a sign.
             let head =
                 escape(column).replace("± ", "±\u{a0}").replace(" − ", "\u{a0}−\u{a0}").replace(" → ", "\u{a0}→\u{a0}");
             let head = head.replace(" (%)", "\u{a0}(%)");
@@ -46,7 +46,7 @@ impl Table {
     }
 }
 
-/// A value with what stands in brackets after it on a line of its own, so that tables stay narrow.
+/// Returns a cell with the part in brackets on a separate line below the value, so that tables stay narrow.
 fn stacked(cell: &str) -> String {
     let bracket = cell.find(" [").or_else(|| cell.find(" (")).filter(|_| cell.ends_with([']', ')']));
     match bracket {
@@ -55,7 +55,7 @@ fn stacked(cell: &str) -> String {
     }
 }
 
-/// Whether a difference is a gain or a loss: that of `+1.1 [+0.4, +2.1]` is a gain, `+1.1 [−0.4, +2.1]` is neither.
+/// Returns the class of a gain or loss, if the difference is one: `+1.1 [+0.4, +2.1]` is a gain, `+1.1 [−0.4, +2.1]` is neither.
 fn sign(cell: &str) -> Option<&'static str> {
     let of = |text: &str| match text.chars().next() {
         Some('+') => Some("plus"),

@@ -5,13 +5,13 @@ use coin_core::quote::printable;
 use super::Table;
 
 impl Table {
-    /// A Markdown table. Cells are shown as the text they are, whatever marks it holds.
+    /// Returns the table as Markdown. Markdown syntax in cells is escaped and shown literally.
     pub fn to_markdown(&self) -> String {
         let line = |cells: &[String]| {
             let cells: Vec<String> = cells.iter().map(|cell| markdown_text(cell)).collect();
             format!("| {} |\n", cells.join(" | "))
         };
-        // The line that sets names left and values right.
+        // The line that aligns names left and values right.
         let aligned: Vec<String> =
             (0..self.columns.len()).map(|i| if i == 0 { "---" } else { "---:" }.to_owned()).collect();
         let rows: String = self.rows.iter().map(|row| line(row)).collect();
@@ -28,16 +28,16 @@ pub(crate) fn markdown_text(text: &str) -> String {
     while let Some(c) = rest.next() {
         let mark = match c {
             '\\' | '`' | '*' | '~' | '[' | ']' | '#' | '|' | '$' => true,
-            // Alone it is a sign: nothing that follows could be a tag or the name of a character.
+            // Before whitespace it is a literal sign, because it cannot start a tag or a character reference.
             '<' | '&' => rest.peek().is_some_and(|next| !next.is_whitespace()),
             '>' => before != Some(' '),
-            // Inside of a word it is no mark: mnli_matched.
+            // Inside a word it is literal, as in mnli_matched.
             '_' => {
                 !(before.is_some_and(char::is_alphanumeric) && rest.peek().is_some_and(|next| next.is_alphanumeric()))
             }
-            // At the beginning of a line: a list, or a line under a heading.
+            // At the start of a line it begins a list or underlines a heading.
             '-' | '+' | '=' => before.is_none() && !rest.peek().is_some_and(char::is_ascii_digit),
-            // A numbered list.
+            // After a number at the start of a line it begins a numbered list.
             '.' | ')' => {
                 !shown.is_empty() && shown.bytes().all(|byte| byte.is_ascii_digit()) && rest.peek() == Some(&' ')
             }

@@ -7,8 +7,8 @@ use coin_core::quote::printable;
 use super::Table;
 
 impl Table {
-    /// Columns padded to their width, names left and values right, with a line under the heads. Control characters in cells are
-    /// written out, and a cell is one line.
+    /// Returns the table with padded columns, names aligned left, values aligned right, and a line under the headers. Each cell is
+    /// one line, with its control characters escaped.
     pub fn to_text(&self) -> String {
         let shown = |row: &Vec<String>| row.iter().map(|cell| one_line(cell).into_owned()).collect::<Vec<_>>();
         let (columns, rows) = (shown(&self.columns), self.rows.iter().map(shown).collect::<Vec<_>>());
@@ -36,7 +36,7 @@ impl Table {
     }
 }
 
-/// `text` on one line, its control characters written out.
+/// Returns `text` on one line, with its control characters escaped.
 pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     match printable(text) {
         shown if shown.contains(['\n', '\t']) => shown.replace(['\n', '\t'], " ").into(),

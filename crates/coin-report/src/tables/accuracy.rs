@@ -1,4 +1,4 @@
-//! Accuracies by level, by task group and by task, their changes, and the cosines beside them.
+//! Accuracies by level, by task group and by task, their changes, and mean cosines.
 
 use coin_eval::levels::CLEAN;
 use coin_eval::metrics::{AVERAGE, Comparison, Difference, Measures};
@@ -9,9 +9,9 @@ use super::cells::{in_full, none, signed, spread, thousandths, with_interval};
 use crate::table::{STD_CHANGE, Table};
 use crate::titles::{group_title, level_title};
 
-/// Accuracy ± standard deviation of each run at each level, and the difference of the last two runs.
+/// Accuracy ± standard deviation of each run at each level, and the difference between the last two runs.
 ///
-/// In the form for a page accuracies and differences have their intervals; in the form for a terminal the mean cosines follow.
+/// `Form::Page` includes the intervals of accuracies and differences. `Form::Terminal` adds the mean cosines after them.
 pub fn accuracy_by_level(summary: &Summary, form: Form) -> Table {
     let rows = summary.levels();
     let of = Rows { head: "level", names: &rows, title: level_title, form };
@@ -25,7 +25,7 @@ pub fn accuracy_by_group(summary: &Summary, form: Form) -> Table {
     of.table(summary, |run, group| run.group(group, AVERAGE), |found, group| found.group(group, AVERAGE))
 }
 
-/// The same as [`accuracy_by_level`] of one task group.
+/// The same as [`accuracy_by_level`] for one task group.
 pub fn accuracy_of_group(summary: &Summary, group: &str, form: Form) -> Table {
     let rows = summary.levels();
     let of = Rows { head: group_title(group), names: &rows, title: level_title, form };
@@ -52,7 +52,7 @@ impl Rows<'_> {
             Form::Terminal => spread,
             Form::Page => in_full,
         };
-        // A terminal has no room for intervals; it shows them in a table of their own.
+        // A terminal does not have room for intervals and shows them in a separate table.
         let compared = pair.filter(|_| self.form == Form::Page);
         let compared = compared.and_then(|(before, last)| summary.comparison(&before.name, &last.name));
         let has_cosine = |run: &&RunSummary| run.levels.iter().any(|row| row.measures.cosine.is_some());
@@ -106,7 +106,7 @@ pub fn accuracy_by_task(summary: &Summary, run: &RunSummary) -> Table {
     Table { columns, rows: summary.tasks().into_iter().map(row).collect() }
 }
 
-/// For each run, the change of accuracy from level clean, with its interval where there is one.
+/// The change of accuracy from level clean for each run, with its interval if there is one.
 pub fn changes(summary: &Summary) -> Table {
     let mut columns = vec!["level".to_owned()];
     columns.extend(summary.runs.iter().map(|run| run.name.clone()));
@@ -121,7 +121,7 @@ pub fn changes(summary: &Summary) -> Table {
     Table { columns, rows: summary.levels().into_iter().map(row).collect() }
 }
 
-/// The mean cosine of hidden states to those under the clean instruction, for each level and run; none where no run has any.
+/// Mean cosine between hidden states and those under the clean instruction, by level and run. `None` if no run has cosines.
 pub fn cosines(summary: &Summary) -> Option<Table> {
     let value = |run: &RunSummary, level: &str| run.level(level).and_then(|measures| measures.cosine);
     let levels: Vec<&str> = summary
@@ -137,7 +137,7 @@ pub fn cosines(summary: &Summary) -> Option<Table> {
     (!levels.is_empty()).then(|| Table { columns, rows: levels.iter().map(row).collect() })
 }
 
-/// The two runs whose difference is shown.
+/// Returns the two runs whose difference is shown.
 pub(crate) fn last_two(summary: &Summary) -> Option<(&RunSummary, &RunSummary)> {
     match &summary.runs[..] {
         [.., before, last] => Some((before, last)),

@@ -1,13 +1,13 @@
-//! Numbers as the cells of tables show them.
+//! Formatting of numbers in table cells.
 
 use coin_eval::metrics::{Interval, Measures};
 
-/// A fraction in per cent with one decimal.
+/// Formats a fraction in per cent with one decimal.
 pub(crate) fn percent(value: f64) -> String {
     format!("{:.1}", 100.0 * value)
 }
 
-/// A difference of fractions in points, with its sign.
+/// Formats a difference of fractions in points, with its sign.
 pub(crate) fn signed(value: f64) -> String {
     let text = format!("{:.1}", (100.0 * value).abs());
     match text.as_str() {
@@ -25,7 +25,7 @@ pub(crate) fn none() -> String {
     "–".to_owned()
 }
 
-/// A difference in points with its sign, and its interval in brackets.
+/// Formats a difference in points with its sign and its interval in brackets.
 pub(crate) fn with_interval(value: f64, interval: Option<Interval>) -> String {
     match interval {
         Some(interval) => format!("{} [{}, {}]", signed(value), signed(interval.low), signed(interval.high)),
@@ -33,7 +33,7 @@ pub(crate) fn with_interval(value: f64, interval: Option<Interval>) -> String {
     }
 }
 
-/// Accuracy and the spread over instructions, and the accuracy's interval in brackets.
+/// Formats accuracy, the spread over instructions, and the accuracy's interval in brackets.
 pub(crate) fn in_full(measures: &Measures) -> String {
     match measures.accuracy_interval {
         Some(Interval { low, high }) => format!("{} [{}, {}]", spread(measures), percent(low), percent(high)),
@@ -41,24 +41,24 @@ pub(crate) fn in_full(measures: &Measures) -> String {
     }
 }
 
-/// An interval of shares, in per cent.
+/// Formats an interval of shares in per cent.
 pub(crate) fn of_shares(interval: Interval) -> String {
     format!("[{}, {}]", percent(interval.low), percent(interval.high))
 }
 
-/// An interval of a difference, in points.
+/// Formats an interval of a difference in points.
 pub(crate) fn of_differences(interval: Interval) -> String {
     format!("[{}, {}]", signed(interval.low), signed(interval.high))
 }
 
-/// Three decimals, rounded up so that what is shown as 0.050 is at most that.
+/// Formats a p-value with three decimals, rounded up so that a value shown as 0.050 is at most 0.050.
 pub(crate) fn three_decimals(p: f64) -> String {
-    // What is a multiple of 0.001 but for rounding in f64 stays so.
+    // A multiple of 0.001 stays the same in spite of rounding in f64.
     let thousandths = (1000.0 * p - 1e-9).ceil();
     if p < 0.001 { "< 0.001".to_owned() } else { format!("{:.3}", thousandths / 1000.0) }
 }
 
-/// A value between -1 and 1 with three decimals.
+/// Formats a value between -1 and 1 with three decimals.
 pub(crate) fn thousandths(value: f64) -> String {
     format!("{value:.3}").replace('-', "−")
 }

@@ -9,8 +9,8 @@ use crate::titles::{group_title, level_title};
 
 /// Differences of accuracy and of the standard deviation over instructions at each level, with McNemar's tests.
 ///
-/// In the form for a page intervals and adjusted p-values stand in brackets; in the form for a terminal they have columns, and
-/// `Holm` heads the adjusted p-value of the column before it.
+/// `Form::Page` shows intervals and adjusted p-values in brackets. `Form::Terminal` gives them separate columns, where `Holm` is
+/// the header of the adjusted p-values of the column before it.
 pub fn comparison_by_level(compared: &Comparison, form: Form) -> Table {
     let rows = compared.levels.iter().map(|row| (vec![level_title(&row.level).to_owned()], &row.difference));
     tests(compared, &["level"], rows, form)
@@ -30,10 +30,10 @@ pub fn comparison_by_task(compared: &Comparison, form: Form) -> Table {
     tests(compared, &["task", "level"], rows, form)
 }
 
-/// What a cell shows of a difference.
+/// Formats a cell of a difference.
 type Cell = fn(&Difference) -> String;
 
-/// The head of a column and its cells.
+/// The header of a column and its cells.
 type Column = (String, Cell);
 
 fn tests<'a>(
@@ -52,7 +52,7 @@ fn tests<'a>(
     Table { columns: heads.collect(), rows: rows.collect() }
 }
 
-/// Every number in a column of its own.
+/// Returns the columns of a table with a separate column for every number.
 fn separate(compared: &Comparison) -> Vec<Column> {
     let heads = ["95 %", "p", "Holm", "±", "95 %", "p", "Holm", "won / lost", "exact p", "clustered p", "Holm"];
     let heads = std::iter::once(format!("{} − {}", compared.after, compared.before)).chain(heads.map(str::to_owned));
@@ -73,7 +73,7 @@ fn separate(compared: &Comparison) -> Vec<Column> {
     heads.zip(cells).collect()
 }
 
-/// Intervals and adjusted p-values in brackets behind their values.
+/// Returns the columns of a table with intervals and adjusted p-values in brackets after their values.
 fn in_brackets() -> Vec<Column> {
     let columns: [(&str, Cell); 8] = [
         ("accuracy", |of| with_interval(of.accuracy, Some(of.accuracy_interval))),
@@ -92,7 +92,7 @@ fn holm(p: &PValue) -> String {
     p.holm.map_or(none(), three_decimals)
 }
 
-/// A p-value with three decimals, the adjusted one in brackets where there is one.
+/// Formats a p-value with three decimals, followed by the adjusted p-value in brackets if there is one.
 fn p_value(p: &PValue) -> String {
     match p.holm {
         Some(holm) => format!("{} ({})", three_decimals(p.value), three_decimals(holm)),
@@ -118,7 +118,7 @@ mod tests {
         let grid = comparison_by_level(&found, Form::Terminal);
         assert_eq!(grid.columns[1], "coin − cit");
         let shown = |row: &[String], columns: &[usize]| columns.iter().map(|c| row[*c].clone()).collect::<Vec<_>>();
-        // (30)^2 / 30 * 39 / 40 = 29.25; one test, so that nothing is adjusted.
+        // (30)^2 / 30 * 39 / 40 = 29.25. There is only one test, so nothing is adjusted.
         let expected = ["word", "+75.0", "0.010", "0.010", "0.0", "30 / 0", "< 0.001", "< 0.001", "< 0.001"];
         assert_eq!(shown(&grid.rows[0], &[0, 1, 3, 4, 5, 9, 10, 11, 12]), expected);
         assert_eq!(shown(&grid.rows[1], &[0, 1, 4, 12]), ["average", "+75.0", "–", "–"]);

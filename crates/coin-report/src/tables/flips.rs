@@ -1,4 +1,5 @@
-//! Answers that change with the wording: counts for each run, who changes alone, and the answers of one example.
+//! Answers that change with the wording: counts for each run, changes of only one of the compared runs, and the answers of one
+//! example.
 
 use coin_eval::flips::{Answers, Flip, Flips, Split};
 use coin_eval::parser::thought;
@@ -7,7 +8,7 @@ use super::cells::{none, percent};
 use crate::table::Table;
 use crate::titles::{distinct, level_title};
 
-/// Characters shown of an answer.
+/// Maximum number of characters shown of an answer.
 const ANSWER: usize = 60;
 
 /// Changed answers of every run by level.
@@ -26,7 +27,7 @@ pub(crate) fn counts(flips: &Flips) -> Table {
     Table { columns, rows: distinct(flips.counts.iter().map(|row| row.level.as_str())).into_iter().map(row).collect() }
 }
 
-/// Which of the two compared runs changes its answer alone, by level.
+/// Changed answers of only one of the two compared runs, by level.
 pub(crate) fn contrasts(flips: &Flips) -> Option<Table> {
     let (first, second) = flips.compared.as_ref()?;
     let mut columns = vec!["level".to_owned(), "both right under clean".to_owned()];
@@ -42,10 +43,10 @@ pub(crate) fn contrasts(flips: &Flips) -> Option<Table> {
     Some(Table { columns, rows: rows.collect() })
 }
 
-/// What every run answered to one prompt, under the clean instruction and under the perturbed one.
+/// The answers of every run to one prompt, under the clean and the perturbed instruction.
 pub(crate) fn answers(flip: &Flip) -> Table {
     let show = |(text, right): &(String, bool)| {
-        // The answer is shown and not the thought before it, unless there is nothing else.
+        // The answer is shown without the thought before it, unless there is only a thought.
         let answer = thought::read(text, false).answer;
         let answer = if answer.trim().is_empty() { text.as_str() } else { &answer };
         let text = cut(answer.trim(), ANSWER);
@@ -64,7 +65,7 @@ fn share(count: usize, of: usize) -> String {
     }
 }
 
-/// The first `most` characters, on one line.
+/// Returns the first `most` characters on one line.
 pub(crate) fn cut(text: &str, most: usize) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(most) {

@@ -1,4 +1,4 @@
-//! Intervals of runs, for a terminal: a page has them in its tables of accuracies.
+//! Intervals of runs, for a terminal. A page shows them in its tables of accuracies.
 
 use coin_eval::metrics::{Interval, Measures};
 use coin_eval::{RunSummary, Summary};
@@ -7,7 +7,7 @@ use super::cells::{none, of_differences, of_shares};
 use crate::table::Table;
 use crate::titles::level_title;
 
-/// For each level the 95 % intervals of accuracy and of the change from clean; none where no run has any.
+/// The 95 % intervals of accuracy and of the change from clean, by level. `None` if no run has intervals.
 pub fn intervals(summary: &Summary) -> Option<Table> {
     let runs: Vec<&RunSummary> = summary.runs.iter().filter(|run| run.bootstrap.is_some()).collect();
     if runs.is_empty() {

@@ -1,11 +1,11 @@
-//! What was measured of the states behind each map.
+//! Measurements of the states in each map.
 
 use coin_analysis::StateMap;
 
 use super::cells::{none, thousandths};
 use crate::table::Table;
 
-/// Silhouettes and trustworthiness of each run, where any were measured.
+/// Silhouettes and trustworthiness of each run. `None` if none were measured.
 pub(crate) fn silhouettes(maps: &[StateMap]) -> Option<Table> {
     let measured =
         |map: &StateMap| [map.silhouette_level, map.silhouette_class, map.trustworthiness].iter().any(Option::is_some);

@@ -1,4 +1,4 @@
-//! Measures of robustness beside the mean and its spread, and what limits their trust.
+//! Measures of robustness other than the mean and its spread, and measures that limit trust in them.
 
 use coin_eval::metrics::{AVERAGE, Measures};
 use coin_eval::{RunSummary, Summary};
@@ -9,7 +9,7 @@ use super::cells::{none, percent, signed, thousandths};
 use crate::table::Table;
 use crate::titles::level_title;
 
-/// How a value is shown.
+/// The unit of a value.
 #[derive(Clone, Copy, PartialEq)]
 enum Unit {
     /// A share, in per cent.
@@ -19,17 +19,17 @@ enum Unit {
     Count,
 }
 
-/// A measure: its names, its value and how it is shown.
+/// A measure: its names, value and unit.
 struct Measure {
-    /// On a page.
+    /// Name on a page.
     name: &'static str,
-    /// In a terminal's narrow columns; none where the terminal has another table for it.
+    /// Name in the narrow columns of a terminal. None if the terminal shows the measure in another table.
     short: Option<&'static str>,
     value: fn(&Measures) -> Option<f64>,
     unit: Unit,
 }
 
-/// How much a run depends on the wording.
+/// Measures of a run's dependence on the wording.
 const ROBUSTNESS: [Measure; 8] = [
     share("worst instruction (%)", "worst instruction", |of| Some(of.worst_instruction)),
     share("best minus worst instruction (points)", "max − min", |of| Some(of.spread)),
@@ -41,10 +41,10 @@ const ROBUSTNESS: [Measure; 8] = [
     Measure { name: "Matthews correlation (cola)", short: None, value: |of| of.matthews, unit: Unit::Plain },
 ];
 
-/// Left out where no answer is one.
+/// Share of answers with an unfinished thought. Omitted if there are no such answers.
 const UNFINISHED: Measure = share("no end of thought (%)", "no end of thought", |of| Some(of.unfinished_thoughts));
 
-/// What limits the trust in a run's numbers, before and behind [`UNFINISHED`].
+/// Measures that limit trust in a run's numbers: those shown before and after [`UNFINISHED`].
 const LIMITS: ([Measure; 1], [Measure; 2]) = (
     [share("unparsable (%)", "unparsable", |of| Some(of.unparsable))],
     [
@@ -75,7 +75,7 @@ impl Measure {
         measures.and_then(self.value).map_or(none(), |value| self.show(value))
     }
 
-    /// A difference with its sign.
+    /// Formats a difference with its sign.
     fn change(&self, value: f64) -> String {
         if self.unit == Unit::Share {
             return signed(value);
@@ -88,14 +88,14 @@ impl Measure {
     }
 }
 
-/// The limits that `runs` have.
+/// Returns the measures of `LIMITS`, and `UNFINISHED` if it applies to any of `runs`.
 fn limits<'r>(runs: impl IntoIterator<Item = &'r RunSummary>) -> Vec<Measure> {
     let unfinished = runs.into_iter().flat_map(|run| &run.levels).any(|row| row.measures.unfinished_thoughts > 0.0);
     let (before, behind) = LIMITS;
     before.into_iter().chain(unfinished.then_some(UNFINISHED)).chain(behind).collect()
 }
 
-/// A row for every measure and a column for every run, averaged over all levels; the last column is the difference of the
+/// One row for each measure and one column for each run, averaged over all levels. The last column is the difference between the
 /// last two runs.
 pub fn robustness(summary: &Summary) -> Table {
     let mut columns = vec!["averaged over all levels".to_owned()];
@@ -107,7 +107,7 @@ pub fn robustness(summary: &Summary) -> Table {
         let mut cells = vec![row.name.to_owned()];
         cells.extend(summary.runs.iter().map(|run| row.cell(run.level(AVERAGE))));
         let both = pair.map(|(before, last)| value(before, row).zip(value(last, row)));
-        // No color: more is not better for every measure.
+        // The difference is not colored, because more is not better for every measure.
         cells.extend(both.map(|both| both.map_or(none(), |(before, last)| row.change(last - before))));
         cells
     };
@@ -115,10 +115,10 @@ pub fn robustness(summary: &Summary) -> Table {
     Table { columns, rows: ROBUSTNESS.iter().filter(measured).map(of).collect() }
 }
 
-/// A row for every level and a column for every measure, for one run.
+/// One row for each level and one column for each measure, for one run.
 ///
-/// The form for a page leaves out what was not measured. The form for a terminal has the columns of [`reliability`] too, and leaves
-/// the tasks' own metrics to [`task_metrics`](super::task_metrics).
+/// `Form::Page` omits measures without values. `Form::Terminal` includes the columns of [`reliability`] and omits the metrics of
+/// the tasks, which are in [`task_metrics`](super::task_metrics).
 pub fn robustness_by_level(summary: &Summary, run: &RunSummary, form: Form) -> Table {
     let measured = |of: &Measure| run.levels.iter().any(|level| (of.value)(&level.measures).is_some());
     let shown: Vec<(&str, Measure)> = match form {
@@ -136,7 +136,7 @@ pub fn robustness_by_level(summary: &Summary, run: &RunSummary, form: Form) -> T
     Table { columns: columns.collect(), rows: summary.levels().into_iter().map(row).collect() }
 }
 
-/// For each run and level, the share of unparsable answers and of near-ties, and how many prompts were shortened.
+/// Share of unparsable answers, share of near-ties and number of shortened prompts, for each run and level.
 pub fn reliability(summary: &Summary) -> Table {
     let shown = limits(&summary.runs);
     let mut columns = vec!["level".to_owned()];
@@ -153,7 +153,7 @@ pub fn reliability(summary: &Summary) -> Table {
     Table { columns, rows: summary.levels().into_iter().map(row).collect() }
 }
 
-/// F1 and the Matthews correlation, times 100, of the tasks that have them at each level; none where no task has.
+/// F1 and the Matthews correlation, times 100, of the tasks that have them, at each level. `None` if no task has them.
 pub fn task_metrics(summary: &Summary, run: &RunSummary) -> Option<Table> {
     type Metric = fn(&Measures) -> Option<f64>;
     let metrics: [(&str, Metric); 2] = [("F1", |measures| measures.f1), ("Matthews", |measures| measures.matthews)];

@@ -1,14 +1,14 @@
-//! Settings as a table: one column, or the runs side by side with a mark on what differs.
+//! Settings as a table: one column, or the runs side by side with a mark on settings that differ.
 
 use serde_json::{Map, Value};
 
 use crate::report::Report;
 use crate::table::{DIFFERS, Table};
 
-/// Characters shown of a value; a system text may have any length.
+/// Maximum number of characters shown of a value. A system text may have any length.
 const LONGEST: usize = 1000;
 
-/// A row for every setting; nested tables have dotted names.
+/// One row for each setting. Settings in nested tables have dotted names.
 pub(crate) fn settings(report: &Report) -> Table {
     let mut columns = vec!["setting".to_owned()];
     let mut rows: Vec<Vec<String>> = Vec::new();
@@ -46,7 +46,7 @@ pub(crate) fn settings(report: &Report) -> Table {
     Table { columns, rows }
 }
 
-/// Dotted names and values as text.
+/// Returns dotted names and values as text.
 fn flatten(settings: &Map<String, Value>) -> Vec<(String, String)> {
     fn collect(name: &str, value: &Value, rows: &mut Vec<(String, String)>) {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);

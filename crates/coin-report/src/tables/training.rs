@@ -1,4 +1,4 @@
-//! What runs measured while they were trained.
+//! Measurements of runs during training.
 
 use super::cells::none;
 use crate::curve::Curve;

@@ -8,7 +8,7 @@ use coin_eval::{Bootstrap, InstructionSet, PromptText, Record, Summary, metrics,
 use coin_report::{Curve, CurvePoint, HeldOutPoint, Report};
 use serde_json::json;
 
-/// Numbers from 0 to 1 by a linear congruential generator.
+/// A linear congruential generator of numbers from 0 to 1.
 struct Uniform(u64);
 
 impl Uniform {
@@ -54,7 +54,7 @@ fn ledger((name, skill, loss, spread): (&str, f64, f64, f64)) -> Vec<Record> {
     records
 }
 
-/// Three runs, `base`, `cit` and `coin`, without intervals and tests.
+/// Three runs, `base`, `cit` and `coin`, without intervals or tests.
 pub fn summary() -> Summary {
     Summary::new(settings(), RUNS.map(|run| metrics::score(run.0, &ledger(run)).unwrap()).to_vec())
 }
@@ -100,7 +100,7 @@ pub fn flips() -> Flips {
     Flips::collect(&runs, &texts, 2, 42)
 }
 
-/// Maps of 300 prompts of cola for each run: two clusters, levels apart for `base` and mixed for `coin`.
+/// Maps of 300 prompts of cola for each run: two clusters, with separate levels for `base` and mixed levels for `coin`.
 pub fn maps() -> Vec<StateMap> {
     let map = |(place, run): (usize, (&str, f64, f64, f64))| {
         let mut uniform = Uniform(place as u64 + 1);
