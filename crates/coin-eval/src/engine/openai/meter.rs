@@ -1,8 +1,8 @@
-//! What a run has used and what that costs: `(prompt tokens * prompt price + completion tokens * completion price) / 1e6`.
+//! The usage of a run and its cost: `(prompt tokens * prompt price + completion tokens * completion price) / 1e6`.
 //!
-//! A budget is kept before the fact: a request leaves only if all that is spent, all that requests under way may still
-//! cost, and the most it may cost itself stay within it. The most is a token for each byte of the request, which no
-//! tokenizer in use exceeds, and all the completion tokens asked for.
+//! The budget is enforced in advance. A request is sent only if the amount spent, the maximum cost of the requests in
+//! flight and its own maximum cost together stay within the budget. The maximum cost assumes one token per byte of the
+//! request, which no tokenizer in use exceeds, and all completion tokens that the request allows.
 
 use std::collections::BTreeSet;
 
@@ -13,16 +13,16 @@ use super::OpenAiError;
 /// Prices per million tokens, in any currency.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prices {
-    /// Of tokens that are sent.
+    /// Price of tokens sent.
     pub prompt: f64,
-    /// Of tokens that are sent and that the server had in its cache; the prompt's price where `None`.
+    /// Price of tokens sent that were in the server's cache. `None` means the prompt price.
     pub cached: Option<f64>,
-    /// Of tokens that the server writes, reasoning included.
+    /// Price of generated tokens, including reasoning.
     pub completion: f64,
 }
 
 impl Prices {
-    /// What so many tokens cost; `cached` of the `prompt` tokens came from the server's cache.
+    /// Returns the cost of the tokens. `cached` of the `prompt` tokens were in the server's cache.
     fn cost(&self, prompt: u64, cached: u64, completion: u64) -> f64 {
         let fresh = prompt.saturating_sub(cached) as f64 * self.prompt;
         let cached = cached.min(prompt) as f64 * self.cached.unwrap_or(self.prompt);
@@ -30,32 +30,32 @@ impl Prices {
     }
 }
 
-/// What a model has used so far.
+/// The usage of a model so far.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Usage {
-    /// Requests sent, whatever came of them.
+    /// Requests sent, successful or not.
     pub requests: u64,
-    /// Those among them that repeat one that failed.
+    /// Requests that retry a failed one.
     pub retries: u64,
-    /// Tokens sent, as the server counts them.
+    /// Prompt tokens, as counted by the server.
     pub prompt_tokens: u64,
-    /// Those among them that the server had in its cache, where it tells.
+    /// Prompt tokens that were in the server's cache, if it reports them.
     pub cached_tokens: u64,
-    /// Tokens written, as the server counts them.
+    /// Generated tokens, as counted by the server.
     pub completion_tokens: u64,
-    /// Requests that may have been charged without the server telling the tokens: it does not count them, or the answer
-    /// was lost. `cost` takes the most that they can have cost.
+    /// Requests that may have been charged but have no token count, because the server does not count or the answer was
+    /// lost. `cost` includes the maximum that they may have cost.
     pub uncounted: u64,
-    /// Answers that the server's content filter, or the model's refusal, took the text of.
+    /// Answers whose text was withheld by the server's content filter or by a refusal of the model.
     pub filtered: u64,
-    /// What it cost, where prices are set.
+    /// The total cost, if prices are set.
     pub cost: Option<f64>,
-    /// The model's names and `system_fingerprint`s that answers carried. More than one: the server changed during the run.
+    /// The model names and `system_fingerprint`s in the answers. More than one means that the server changed during the run.
     pub served: BTreeSet<String>,
 }
 
-/// The tokens of one answer, as the server counts them.
+/// The token counts of one answer, as reported by the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Tokens {
     pub(super) prompt: u64,
@@ -63,14 +63,14 @@ pub(super) struct Tokens {
     pub(super) completion: u64,
 }
 
-/// The most tokens that a request can use.
+/// The maximum number of tokens that a request can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bound {
     pub(super) prompt: u64,
     pub(super) completion: u64,
 }
 
-/// Counts what is used, and says no before a budget is exceeded.
+/// Counts usage and rejects requests that could exceed the budget.
 #[derive(Debug)]
 pub(super) struct Meter {
     prices: Option<Prices>,
@@ -79,14 +79,14 @@ pub(super) struct Meter {
     under_way: f64,
 }
 
-/// How a request ended, for its bill.
+/// The outcome of a request, for billing.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Outcome {
-    /// Answered, with the server's count.
+    /// Answered, with token counts from the server.
     Counted(Tokens),
-    /// Perhaps charged, but nobody said how much.
+    /// Possibly charged, by an unknown amount.
     Uncounted,
-    /// Refused: nothing was charged.
+    /// Not charged.
     Free,
 }
 
@@ -100,7 +100,7 @@ impl Meter {
         &self.usage
     }
 
-    /// Counts a request that is about to leave, or refuses it for its price.
+    /// Counts a request about to be sent, or returns an error if it could exceed the budget.
     pub(super) fn begin(&mut self, bound: Bound, is_retry: bool) -> Result<(), OpenAiError> {
         let next = self.most(bound);
         if let Some(budget) = self.budget {
@@ -115,7 +115,7 @@ impl Meter {
         Ok(())
     }
 
-    /// Puts a request that [`begin`](Self::begin) let go on the bill.
+    /// Bills a request that [`begin`](Self::begin) accepted.
     pub(super) fn end(&mut self, bound: Bound, outcome: Outcome) {
         let most = self.most(bound);
         self.under_way -= most;
@@ -139,7 +139,7 @@ impl Meter {
         }
     }
 
-    /// Writes down what an answer says of who made it, and whether its text was taken away.
+    /// Records the model that an answer names, and whether its text was withheld.
     pub(super) fn note(&mut self, served: Option<String>, filtered: bool) {
         self.usage.served.extend(served);
         self.usage.filtered += u64::from(filtered);
@@ -182,7 +182,7 @@ mod tests {
         meter.begin(BOUND, false).unwrap();
         let error = meter.begin(BOUND, false).unwrap_err();
         assert!(matches!(error, OpenAiError::Budget { spent, next, .. } if spent == 2.0 && next == 1.0), "{error}");
-        // One of them turns out to have cost nothing, so that a third fits.
+        // One of them turns out to be free, so a third fits.
         meter.end(BOUND, Outcome::Free);
         meter.begin(BOUND, false).unwrap();
         assert!(meter.begin(BOUND, false).is_err());

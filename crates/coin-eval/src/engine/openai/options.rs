@@ -1,4 +1,4 @@
-//! Which server, which model, how to ask, and how patiently.
+//! Settings of a remote model: server, model, protocol, limits and timeouts.
 
 use std::time::Duration;
 
@@ -7,95 +7,97 @@ use serde_json::{Map, Value};
 use super::endpoint::Endpoint;
 use super::{ApiKey, OpenAiError, Prices};
 
-/// The protocol that a prompt is sent by.
+/// The protocol for sending prompts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Api {
-    /// `/completions`: the model continues the text that [`Prompt::render`](coin_data::Prompt::render) gives. Base
-    /// models, and any model under this project's own markers.
+    /// `/completions`: the model continues the text of [`Prompt::render`](coin_data::Prompt::render). For base models,
+    /// and for any model prompted with this project's markers.
     Completions,
-    /// `/chat/completions`: the prompt's parts become messages, which the server puts into the model's chat template.
+    /// `/chat/completions`: the prompt's parts become messages, which the server formats with the model's chat template.
     Chat(Turns),
 }
 
-/// How a prompt becomes chat messages. A system text is the system message in either case.
+/// The conversion of a prompt into chat messages. In either case, the system text becomes the system message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Turns {
-    /// Each demonstration is a user's message of instruction and input and the assistant's answer; the last message is
-    /// the user's, of instruction and input. The default: chat models learn from examples in this form.
+    /// Each demonstration becomes a user message with instruction and input, and an assistant message with the answer.
+    /// The last message is a user message with instruction and input. The default, as chat models are trained on examples
+    /// in this form.
     #[default]
     Many,
-    /// One user's message of everything, as [`Prompt::body`](coin_data::Prompt::body) writes it.
+    /// A single user message holds everything, as written by [`Prompt::body`](coin_data::Prompt::body).
     One,
 }
 
-/// The settings of an [`OpenAiModel`](super::OpenAiModel). All defaults are ours.
+/// Settings of an [`OpenAiModel`](super::OpenAiModel). All defaults are this project's.
 #[derive(Debug, Clone)]
 pub struct OpenAiOptions {
-    /// The server's address, such as `http://localhost:8000`, up to the part before `/completions`; where it has no path,
-    /// `/v1` is taken. It holds no user, password or query.
+    /// The server's address up to `/completions`, such as `http://localhost:8000`. The path defaults to `/v1`. The address
+    /// must not contain a user, password or query.
     pub endpoint: String,
-    /// The name under which the server knows the model.
+    /// The server's name for the model.
     pub model: String,
     /// The protocol.
     pub api: Api,
-    /// The key. Default none. It goes to `endpoint` alone, and over plain HTTP only to this machine.
+    /// The key. Default none. It is sent only to `endpoint`, and over plain HTTP only to this machine.
     pub key: Option<ApiKey>,
-    /// Whether the key may travel over plain HTTP to another machine, where everyone on the way can read it. Default false.
+    /// True to allow sending the key to another machine over plain HTTP, where it can be read in transit. Default false.
     pub key_over_plain_http: bool,
-    /// Whether a chat message ends in the prompt's response marker. Default false: the chat template has its own.
+    /// True to end a chat message with the prompt's response marker. Default false, as the chat template has a marker.
     pub send_marker: bool,
-    /// Sent as `seed`. Default none; greedy decoding needs no seed, but a server may take it as a wish to be repeatable.
+    /// Sent as `seed`. Default none. Greedy decoding does not need a seed, but a server may take it as a request for
+    /// reproducible output.
     pub seed: Option<u64>,
-    /// Whether to ask for log-probabilities and fill [`Generation::margin`](crate::Generation::margin). Default false, as
-    /// some servers refuse it.
+    /// True to request log-probabilities and set [`Generation::margin`](crate::Generation::margin). Default false, as
+    /// some servers reject the request.
     pub margins: bool,
-    /// Further members of the request, which replace ours; `null` leaves one of ours out. Default none. What decides which
-    /// question is asked and which form the answer has (`model`, `prompt`, `messages`, `stream`, `n`, `best_of`, `echo`,
-    /// `logprobs`, `top_logprobs`) is refused.
+    /// Additional request fields. They override this library's fields, and `null` removes one. Default none. Fields that
+    /// determine the prompt or the form of the answer are rejected (`model`, `prompt`, `messages`, `stream`, `n`, `best_of`,
+    /// `echo`, `logprobs`, `top_logprobs`).
     pub parameters: Map<String, Value>,
-    /// How many requests are under way at a time. Default 8.
+    /// The number of concurrent requests. Default 8.
     pub concurrency: usize,
-    /// The most requests in any minute. Default none.
+    /// The maximum number of requests in any minute. Default none.
     pub requests_per_minute: Option<f64>,
-    /// The most tokens in a minute, sent and written. Default none. A request counts a token for every four bytes until
-    /// the server tells its count.
+    /// The maximum number of tokens per minute, sent and generated. Default none. The prompt of a request counts as one
+    /// token per four bytes until the server reports its count.
     pub tokens_per_minute: Option<f64>,
-    /// How long to wait for a connection. Default 10 seconds.
+    /// The timeout for connecting. Default 10 seconds.
     pub connect_timeout: Duration,
-    /// How long one attempt may take from the connection to the answer's last byte. Default 120 seconds.
+    /// The timeout of one attempt, from connecting to the last byte of the answer. Default 120 seconds.
     pub request_timeout: Duration,
-    /// How often a request is sent before the run gives up. Default 6.
+    /// The number of times a request is sent before the run fails. Default 6.
     pub attempts: u32,
-    /// The largest pause before the second attempt; it doubles with each. Default half a second.
+    /// The longest pause before the second attempt. It doubles with each further attempt. Default half a second.
     pub first_pause: Duration,
-    /// The largest pause before any attempt, where the server asks for none. Default 60 seconds.
+    /// The longest pause before any attempt, unless the server asks for a wait. Default 60 seconds.
     pub longest_pause: Duration,
-    /// The longest wait that a server may ask for; beyond it the run ends. Default 5 minutes.
+    /// The longest wait that a server may ask for. A longer one ends the run. Default 5 minutes.
     pub longest_wait: Duration,
-    /// What tokens cost. Default none: tokens are counted, cost is not.
+    /// The prices of tokens. Default none: tokens are counted without a cost.
     pub prices: Option<Prices>,
-    /// What this object may spend in all. Default none. Needs `prices`.
+    /// The maximum total cost of this model. Default none. Requires `prices`.
     pub budget: Option<f64>,
-    /// Whether `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` are obeyed. Default false. Never for this machine's own servers.
+    /// True to use `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`. Default false. Servers on this machine never use a proxy.
     pub proxy_from_env: bool,
 }
 
-/// Members of a request that [`OpenAiOptions::parameters`] must leave alone.
+/// Request fields that [`OpenAiOptions::parameters`] must not set.
 const RESERVED: [&str; 9] =
     ["model", "prompt", "messages", "stream", "n", "best_of", "echo", "logprobs", "top_logprobs"];
 
-/// Requests under way beyond which threads run out before servers do.
+/// The maximum concurrency. Above it, threads run out before servers do.
 const MOST_CONCURRENT: usize = 1024;
 /// A week.
 const LONGEST_SPAN: Duration = Duration::from_secs(604_800);
 const SPAN: &str = "it must be longer than 0 and at most a week (604800 s)";
-/// One a week, about.
+/// About one per week.
 const LEAST_RATE: f64 = 1e-4;
 const RATE: &str = "it must be a number of at least 0.0001";
 const HIGHEST_PRICE: f64 = 1e9;
 
 impl OpenAiOptions {
-    /// `model` at `endpoint` by `api`, without a key, a limit or a price.
+    /// Settings for `model` at `endpoint` through `api`, without a key, a rate limit or prices.
     pub fn new(endpoint: impl Into<String>, model: impl Into<String>, api: Api) -> Self {
         OpenAiOptions {
             endpoint: endpoint.into(),
@@ -128,7 +130,7 @@ impl OpenAiOptions {
         let endpoint = Endpoint::parse(&self.endpoint)?;
         let exposed = self.key.is_some() && !endpoint.is_private();
         let positive = |number: f64| number.is_finite() && number > 0.0;
-        // Moments are sums of such spans.
+        // Points in time are sums of such spans.
         let is_span = |span: Duration| !span.is_zero() && span <= LONGEST_SPAN;
         let is_rate = |rate: f64| rate.is_finite() && rate >= LEAST_RATE;
         let prices =
@@ -218,7 +220,7 @@ mod tests {
         }
         assert_eq!(with("http://10.0.0.7:8000", true, true), "");
         assert_eq!(with("http://10.0.0.7:8000", false, false), "");
-        // A name that only begins like this machine's.
+        // Host names that only begin like this machine's.
         for endpoint in ["http://localhost.evil.example", "http://127.0.0.1.evil.example"] {
             assert!(with(endpoint, false, true).contains("`key`"), "{endpoint}");
         }

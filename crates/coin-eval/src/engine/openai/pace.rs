@@ -1,29 +1,29 @@
-//! How fast requests may leave: a token bucket that holds one request's worth and may go into debt.
+//! Rate limiting with a token bucket that holds one request and may go into debt.
 //!
-//! With `r` units allowed per minute, a request of `n` units leaves when the debt of the earlier ones is paid, and adds
-//! `60 n / r` seconds to it. Requests thus leave evenly spaced and no 60 seconds hold more than `r` of them; a burst
-//! at the start, which would meet the server's own limit, does not happen.
+//! With `r` units allowed per minute, a request of `n` units is sent when the debt of the earlier ones is paid, and adds
+//! `60 n / r` seconds to the debt. Requests are thus evenly spaced, and no 60 seconds contain more than `r` of them. There
+//! is no burst at the start, which could exceed the server's limit.
 
 use std::time::Duration;
 
-/// A debt that is never paid is waited for as long as this, a year.
+/// The longest wait, for a debt that is never paid: one year.
 const LONGEST: Duration = Duration::from_secs(31_536_000);
 
-/// One limit. Times are measured from any fixed moment, so that the arithmetic can be tested without waiting.
+/// One rate limit. Times are relative to an arbitrary fixed moment, so the arithmetic can be tested without waiting.
 #[derive(Debug)]
 pub(super) struct Pace {
     seconds_per_unit: f64,
-    /// When the debt is paid, in seconds.
+    /// The time at which the debt is paid, in seconds.
     free: f64,
 }
 
 impl Pace {
-    /// `per_minute` units a minute; `None` is no limit.
+    /// Creates a limit of `per_minute` units per minute. `None` means unlimited.
     pub(super) fn new(per_minute: Option<f64>) -> Self {
         Pace { seconds_per_unit: per_minute.map_or(0.0, |units| 60.0 / units), free: 0.0 }
     }
 
-    /// Puts `units` on the bill at the moment `now` and returns how long to wait before using them.
+    /// Adds `units` to the debt at time `now` and returns the wait before they may be used.
     pub(super) fn take(&mut self, now: Duration, units: f64) -> Duration {
         let now = now.as_secs_f64();
         let start = self.free.max(now);
@@ -31,12 +31,12 @@ impl Pace {
         Duration::try_from_secs_f64(start - now).unwrap_or(LONGEST).min(LONGEST)
     }
 
-    /// Corrects the bill by `units`, where a request turned out larger (or smaller, below zero) than was taken for it.
+    /// Corrects the debt by `units` if a request was larger (or, if negative, smaller) than assumed.
     pub(super) fn correct(&mut self, units: f64) {
         self.free += units * self.seconds_per_unit;
     }
 
-    /// Lets nothing leave before the moment `until`.
+    /// Blocks all requests until the time `until`.
     pub(super) fn pause(&mut self, until: Duration) {
         self.free = self.free.max(until.as_secs_f64());
     }
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn requests_leave_evenly_spaced() {
-        // 120 a minute: one each half second.
+        // 120 per minute: one every half second.
         let mut pace = Pace::new(Some(120.0));
         let waits: Vec<_> = (0..4).map(|_| pace.take(at(0), 1.0)).collect();
         assert_eq!(waits, [at(0), at(500), at(1000), at(1500)]);
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn no_minute_holds_more_than_allowed() {
         let mut pace = Pace::new(Some(7.0));
-        // Each request follows the one before at once, as one worker sends them.
+        // Each request follows the previous one immediately, as from one worker.
         let mut now = Duration::ZERO;
         let times: Vec<f64> = (0..100)
             .map(|_| {
@@ -72,7 +72,7 @@ mod tests {
             })
             .collect();
         for start in &times {
-            // A microsecond less than the minute: the times are rounded to nanoseconds.
+            // A microsecond less than a minute, because the times are rounded to nanoseconds.
             let within = times.iter().filter(|time| (*start..start + 59.999_999).contains(*time)).count();
             assert!(within <= 7, "{within} from {start} on");
         }
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn tokens_are_paid_by_whoever_comes_next() {
-        // 6000 a minute: 100 a second.
+        // 6000 per minute: 100 per second.
         let mut pace = Pace::new(Some(6000.0));
         assert_eq!(pace.take(at(0), 300.0), at(0));
         pace.correct(-100.0);

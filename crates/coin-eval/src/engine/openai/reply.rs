@@ -1,8 +1,8 @@
-//! What comes back: the text, how sure the model was, and what it cost.
+//! The server's response: its text, its margin and its token counts.
 //!
-//! Only a chat message's `content` is its answer; separate reasoning is not. A message with reasoning and no content is an unfinished
-//! thought ([`thought::UNFINISHED`]). An answer that the content filter or a refusal withheld is an empty text, and counted: it names
-//! no class.
+//! The answer of a chat message is its `content` only; separate reasoning is ignored. A message with reasoning but without
+//! content is an unfinished thought ([`thought::UNFINISHED`]). An answer withheld by the content filter or by a refusal is
+//! an empty text and is counted. It does not name a class.
 
 use coin_core::quote::cut;
 use serde_json::Value;
@@ -12,30 +12,30 @@ use super::error::start;
 use super::meter::Tokens;
 use crate::parser::thought;
 
-/// Tokens beyond which a count is an error of the server: no context is a thousandth as long.
+/// The largest plausible token count. A larger one is a server error: no context is even a thousandth as long.
 const MOST_TOKENS: u64 = 1 << 40;
 
-/// An answer of status 200.
+/// An answer with a success status.
 #[derive(Debug, Default)]
 pub(super) struct Reply {
     pub(super) text: String,
-    /// Whether the text was withheld.
+    /// True if the text was withheld.
     pub(super) filtered: bool,
     /// The smallest difference between the two largest log-probabilities at any token.
     pub(super) margin: Option<f32>,
-    /// `logprobs` of the choice; null where there are none.
+    /// The `logprobs` of the choice. Null if absent.
     pub(super) log_probabilities: Value,
-    /// What the server counted.
+    /// The server's token counts.
     pub(super) tokens: Option<Tokens>,
     /// The model's name and the server's `system_fingerprint`.
     pub(super) served: Option<String>,
 }
 
 impl Reply {
-    /// Reads `answer` from `url`.
+    /// Parses `answer` from `url`.
     ///
     /// # Errors
-    /// [`OpenAiError::Connection`] if it breaks off, which may pass; else [`OpenAiError::Malformed`].
+    /// [`OpenAiError::Connection`] if it is incomplete, which may be temporary; otherwise [`OpenAiError::Malformed`].
     pub(super) fn read(url: &str, answer: &str) -> Result<Self, OpenAiError> {
         let malformed = |fault: String| OpenAiError::Malformed { url: url.to_owned(), fault, start: start(answer) };
         let value: Value = serde_json::from_str(answer).map_err(|error| {
@@ -67,7 +67,7 @@ impl Reply {
             _ => return Err(malformed(format!("a choice whose `{name}` is no text"))),
         };
         let usage = &value["usage"];
-        // A count that no answer can have is none.
+        // An implausible count is ignored.
         let count = |value: &Value| value.as_u64().filter(|count| *count <= MOST_TOKENS);
         let completion = match &usage["completion_tokens"] {
             Value::Number(_) => count(&usage["completion_tokens"]),
@@ -90,15 +90,16 @@ impl Reply {
     }
 }
 
-/// True if the message of `choice` has reasoning, or if its tokens ran out while the server counted reasoning that it does not show.
+/// Returns true if the message of `choice` has reasoning, or if it reached its token limit and the server counted reasoning
+/// that it does not show.
 fn has_reasoning(answer: &Value, choice: &Value) -> bool {
     let is_text = |name: &str| choice["message"][name].as_str().is_some_and(|text| !text.is_empty());
     let counted = answer["usage"]["completion_tokens_details"]["reasoning_tokens"].as_u64().unwrap_or(0) > 0;
     is_text("reasoning_content") || is_text("reasoning") || counted && choice["finish_reason"] == "length"
 }
 
-/// The smallest difference between the two largest log-probabilities at any token, in either of the forms that servers
-/// use: a list of objects from token to number, or a list of tokens that each have a list.
+/// Returns the smallest difference between the two largest log-probabilities at any token. Reads both forms that servers
+/// use: a list of objects that map tokens to numbers, and a list of tokens that each have a list.
 fn margin(log_probabilities: &Value) -> Option<f32> {
     let tops: Vec<Vec<f64>> = if let Some(tops) = log_probabilities["top_logprobs"].as_array() {
         let values = |top: &Value| Some(top.as_object()?.values().filter_map(Value::as_f64).collect());
@@ -177,7 +178,7 @@ mod tests {
                 let message = json!({"content": content, name: "It is </think> acceptable"});
                 assert!(unfinished(chat(json!({"message": message, "finish_reason": "length"})).unwrap()), "{message}");
             }
-            // Some servers count reasoning and do not return it.
+            // Some servers count reasoning but do not return it.
             let hidden = |reasoning: u64, finish: &str| {
                 read(json!({
                     "choices": [{"message": {"content": content}, "finish_reason": finish}],

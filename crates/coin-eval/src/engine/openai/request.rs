@@ -1,4 +1,4 @@
-//! What is sent: a prompt as one text or as chat messages, with how to continue it.
+//! The request: a prompt as one text or as chat messages, with generation settings.
 
 use coin_data::Prompt;
 use serde_json::{Map, Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::meter::Bound;
 use super::{Api, OpenAiError, OpenAiOptions, Turns};
 
-/// A request's body and the most that it can use.
+/// The body of a request and the maximum number of tokens it can use.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) body: String,
@@ -14,7 +14,7 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// Asks for at most `max_tokens` tokens after `prompt`.
+    /// Creates a request for at most `max_tokens` tokens after `prompt`.
     pub(super) fn generate(options: &OpenAiOptions, prompt: &Prompt, max_tokens: usize) -> Result<Self, OpenAiError> {
         let mut body = Map::new();
         match options.api {
@@ -36,14 +36,14 @@ impl Request {
         Self::finish(options, body)
     }
 
-    /// Asks for the log-probability of every token of `text`, and one token after it: servers disagree about what a limit
-    /// of 0 means (OpenAI none, llama-cpp-python as many as fit, some refuse it), and all take 1.
+    /// Creates a request for the log-probability of every token of `text`, and one token after it. Servers disagree about a
+    /// limit of 0 (OpenAI: no token; llama-cpp-python: as many as fit; some reject it), but all accept 1.
     pub(super) fn echo(options: &OpenAiOptions, text: &str) -> Result<Self, OpenAiError> {
         let body = json!({"prompt": text, "max_tokens": 1, "echo": true, "logprobs": 1});
         Self::finish(options, body.as_object().cloned().unwrap_or_default())
     }
 
-    /// Adds what all requests have in common. The caller's parameters come last and so have the last word.
+    /// Adds the fields common to all requests. The caller's parameters come last and override the others.
     fn finish(options: &OpenAiOptions, mut body: Map<String, Value>) -> Result<Self, OpenAiError> {
         body.insert("model".to_owned(), options.model.clone().into());
         body.insert("temperature".to_owned(), 0.into());
@@ -67,7 +67,7 @@ impl Request {
     }
 }
 
-/// The prompt's parts as chat messages.
+/// Converts the prompt's parts into chat messages.
 fn messages(prompt: &Prompt, turns: Turns, send_marker: bool) -> Value {
     let marker = if send_marker { prompt.marker.as_str() } else { "" };
     let mut messages: Vec<Value> = Vec::new();

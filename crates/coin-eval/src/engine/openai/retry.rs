@@ -1,28 +1,28 @@
-//! When to try again: what the server's `Retry-After` asks for (RFC 9110, section 10.2.3), else exponential back-off with
-//! full jitter, a pause drawn evenly from 0 to `min(longest, first 2^k)` after attempt `k` (from 0).
+//! The wait before a retry: the server's `Retry-After` (RFC 9110, section 10.2.3), or exponential back-off with full jitter.
+//! The back-off after attempt `k` (from 0) is drawn uniformly from 0 to `min(longest, first 2^k)`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use coin_core::stream::keyed;
 use rand::Rng;
 
-/// Whether an answer of `status` may well be another one a moment later.
+/// Returns true if `status` is temporary, so that a retry may succeed.
 pub(super) fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500..)
 }
 
-/// The pause after attempt `attempt` (from 0) at request `request`.
+/// Returns the pause after attempt `attempt` (from 0) of request `request`.
 ///
-/// The draw depends on the request, so that requests which failed together come back apart, and on the process, so that
-/// two runs on one machine do too. No result depends on it.
+/// The draw depends on the request, so that requests that failed together are retried at different times, and on the
+/// process, so that this also holds for two runs on one machine. No result depends on the draw.
 pub(super) fn back_off(first: Duration, longest: Duration, request: usize, attempt: u32) -> Duration {
     let most = first.saturating_mul(2_u32.saturating_pow(attempt)).min(longest);
     let key = ["retry", &request.to_string(), &attempt.to_string()];
     most.mul_f64(keyed(u64::from(std::process::id()), &key).random::<f64>())
 }
 
-/// The wait that the value of a header `Retry-After` asks for: seconds, or a date, which is compared with the answer's own
-/// `Date` where there is one, so that the two clocks need not agree. `None` where it is neither.
+/// Returns the wait that the value of a `Retry-After` header requests, given in seconds or as a date. A date is compared with
+/// the answer's `Date` header if present, so that the two clocks need not agree. `None` if the value is neither.
 pub(super) fn retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
     let value = value.trim();
     if let Some(seconds) = value.parse::<f64>().ok().filter(|seconds| (0.0..1e9).contains(seconds)) {
@@ -33,7 +33,8 @@ pub(super) fn retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
     unix_seconds(value).map(|until| Duration::from_secs(until.saturating_sub(now)))
 }
 
-/// Seconds since 1970 of a date such as `Sun, 06 Nov 1994 08:49:37 GMT`, the one form that RFC 9110 lets servers write.
+/// Returns the seconds since 1970 of a date such as `Sun, 06 Nov 1994 08:49:37 GMT`, the only form that RFC 9110 allows
+/// servers to generate.
 fn unix_seconds(text: &str) -> Option<u64> {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -45,8 +46,8 @@ fn unix_seconds(text: &str) -> Option<u64> {
     if !(1970..10_000).contains(&year) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    // The year begins in March here, so that the leap day is its last. Months of 31, 30, 31, 30, 31 days add up to
-    // (153 m + 2) / 5; 719,468 days lie between 1 March of the year 0 and 1970.
+    // The year begins in March here, so that the leap day is its last day. Months of 31, 30, 31, 30, 31 days add up to
+    // (153 m + 2) / 5. There are 719,468 days between 1 March of year 0 and 1 January 1970.
     let (year, month) = if month < 2 { (year - 1, month + 10) } else { (year, month - 2) };
     let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day;
     Some((days - 719_469) * 86_400 + hour * 3600 + minute * 60 + second)
@@ -82,7 +83,7 @@ mod tests {
         assert_eq!(retry_after("0.25", None), Some(Duration::from_millis(250)));
         let (date, until) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:50:07 GMT");
         assert_eq!(retry_after(until, Some(date)), Some(Duration::from_secs(30)));
-        // Long past by this machine's clock.
+        // Far in the past by this machine's clock.
         assert_eq!(retry_after(until, None), Some(Duration::ZERO));
         for text in ["soon", "-3", "nan", "inf", "1e300"] {
             assert_eq!(retry_after(text, None), None, "{text}");
@@ -96,7 +97,7 @@ mod tests {
             let most = Duration::from_millis(most);
             let pauses: Vec<_> = (0..200).map(|request| back_off(first, longest, request, attempt)).collect();
             assert!(pauses.iter().all(|pause| *pause < most), "attempt {attempt}");
-            // The chance that 200 even draws leave a fifth of the range empty is below 1e-19.
+            // The probability that 200 uniform draws leave a fifth of the range empty is below 1e-19.
             assert!(pauses.iter().any(|pause| *pause < most / 5) && pauses.iter().any(|pause| *pause > most * 4 / 5));
         }
     }

@@ -1,4 +1,4 @@
-//! Several requests under way at a time, on threads; results are handed over as they come.
+//! Concurrent requests on threads. Results are delivered as they arrive.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -11,7 +11,7 @@ use crate::engine::model::ModelError;
 
 use super::OpenAiError;
 
-/// Tells all threads to begin nothing more, and wakes those that wait.
+/// A signal that stops all threads from starting new work and wakes those that wait.
 #[derive(Debug, Default)]
 pub(super) struct Stop {
     stopped: Mutex<bool>,
@@ -27,7 +27,7 @@ impl Stop {
     /// Waits for `pause`.
     ///
     /// # Errors
-    /// [`OpenAiError::Stopped`] as soon as there is nothing to wait for any more.
+    /// [`OpenAiError::Stopped`] as soon as the signal is set.
     pub(super) fn wait(&self, pause: Duration) -> Result<(), OpenAiError> {
         let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.changed.wait_timeout_while(stopped, pause, |stopped| !*stopped);
@@ -36,7 +36,7 @@ impl Stop {
     }
 }
 
-/// Stops the threads when it goes.
+/// Stops the threads when dropped.
 struct StopAtEnd<'a>(&'a Stop);
 
 impl Drop for StopAtEnd<'_> {
@@ -45,12 +45,12 @@ impl Drop for StopAtEnd<'_> {
     }
 }
 
-/// Calls `work` with each index below `count` on `workers` threads and hands the results to `deliver`: all that are
-/// there, in the order of their indices, as soon as any is.
+/// Calls `work` with each index below `count` on `workers` threads. As soon as any result is ready, passes all results
+/// that are ready to `deliver`, sorted by index.
 ///
 /// # Errors
-/// The first error of `work`, with its index, after the results of what was under way were handed over too; or the
-/// error of `deliver`, which is not called again. A panic of `work` is an error of its index.
+/// The first error of `work`, with its index, after the results of work in progress are delivered; or the error of
+/// `deliver`, which is then not called again. A panic in `work` is reported as an error of its index.
 pub(super) fn run<T: Send>(
     count: usize,
     workers: usize,
@@ -60,7 +60,7 @@ pub(super) fn run<T: Send>(
     let (stop, next) = (Stop::default(), AtomicUsize::new(0));
     let (sender, receiver) = mpsc::channel();
     std::thread::scope(|scope| {
-        // A panic of `deliver` must not leave the threads asking on, since the scope waits for them.
+        // If `deliver` panics, the threads must stop sending requests, because the scope waits for them.
         let _stops = StopAtEnd(&stop);
         for _ in 0..workers.min(count) {
             let (sender, stop, next) = (sender.clone(), &stop, &next);
@@ -72,7 +72,7 @@ pub(super) fn run<T: Send>(
                     }
                     let result =
                         caught(|| work(index, stop)).unwrap_or_else(|message| Err(OpenAiError::Panic { message }));
-                    // At once, so that no thread begins another prompt before the failure has been read.
+                    // Set here, so that no thread starts another prompt before the receiver sees the failure.
                     if result.is_err() {
                         stop.set();
                     }
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn what_is_under_way_when_another_fails_is_handed_over() {
-        // Index 1 fails once 0 and 2 have begun; these end only after the failure.
+        // Index 1 fails once 0 and 2 have started. They finish only after the failure.
         let begun = std::sync::Barrier::new(3);
         let mut all = Vec::new();
         let work = |index: usize, _: &Stop| {
@@ -151,7 +151,7 @@ mod tests {
             if index == 1 {
                 return Err(fails());
             }
-            // Long enough that the failure is seen first, on any machine that makes progress at all.
+            // Long enough for the failure to be seen first, even on a very slow machine.
             std::thread::sleep(Duration::from_millis(50));
             Ok(index)
         };
