@@ -59,8 +59,8 @@ pub struct OpenAiOptions {
     pub concurrency: usize,
     /// The maximum number of requests in any minute. Default none.
     pub requests_per_minute: Option<f64>,
-    /// The maximum number of tokens per minute, sent and generated. Default none. The prompt of a request counts as one
-    /// token per four bytes until the server reports its count.
+    /// The maximum number of tokens per minute, sent and generated. Default none. Until the server reports its count, a
+    /// request counts as one token per four bytes of its body, plus the maximum number of generated tokens.
     pub tokens_per_minute: Option<f64>,
     /// The timeout for connecting. Default 10 seconds.
     pub connect_timeout: Duration,
