@@ -1,13 +1,13 @@
-//! From what a model says to a class: three ways.
+//! Ways to read a class from a model's answer.
 //!
 //! | name | reads | |
 //! |---|---|---|
-//! | `released` | a continuation | the released program's parser: the answer must begin with a label word ([`released`]) |
-//! | `normalizing` | a continuation | finds a label word anywhere, whatever its case and punctuation ([`normalizing`]) |
+//! | `released` | a continuation | the released program's parser; the answer must begin with a label word ([`released`]) |
+//! | `normalizing` | a continuation | finds a label word anywhere, ignoring case and punctuation ([`normalizing`]) |
 //! | `likelihood` | log-likelihoods | the most probable label word |
 //! | `likelihood-per-token` | log-likelihoods | the same, divided by its number of tokens |
 //!
-//! Both parsers leave out what a model thinks before it answers ([`thought`]). `docs/metrics.md` has the rules.
+//! Both parsers remove the thoughts that a model writes before its answer ([`thought`]). `docs/metrics.md` gives the rules.
 
 mod likelihood;
 pub mod normalizing;
@@ -20,14 +20,14 @@ use serde::{Deserialize, Serialize};
 use crate::EvalError;
 use crate::engine::model::LogLikelihood;
 
-/// How an answer is read.
+/// A method of reading answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AnswerParser {
     /// The released program's parser. The default, as in the paper.
     #[default]
     Released,
-    /// A parser that finds label words anywhere in the answer; ours.
+    /// A parser that finds label words anywhere in the answer. Defined by this project.
     Normalizing,
     /// The label word with the largest log-likelihood.
     Likelihood,
@@ -35,7 +35,7 @@ pub enum AnswerParser {
     LikelihoodPerToken,
 }
 
-/// A reason for which an answer names no class, beyond that no label word was found.
+/// A reason why an answer does not name a class, other than the absence of a label word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unparsable {
@@ -43,21 +43,21 @@ pub enum Unparsable {
     UnfinishedThought,
 }
 
-/// What a parser reads from an answer.
+/// The result of parsing an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParsedAnswer {
-    /// The class; none where the answer names none.
+    /// The class. `None` if the answer does not name one.
     pub class: Option<usize>,
-    /// Why it names none, where that is known.
+    /// The reason why there is no class, if known.
     pub unparsable: Option<Unparsable>,
 }
 
 impl AnswerParser {
-    /// All of them.
+    /// All variants.
     pub const ALL: [AnswerParser; 4] =
         [AnswerParser::Released, AnswerParser::Normalizing, AnswerParser::Likelihood, AnswerParser::LikelihoodPerToken];
 
-    /// The name in settings and options.
+    /// Returns the name used in settings and options.
     pub fn name(self) -> &'static str {
         match self {
             AnswerParser::Released => "released",
@@ -67,17 +67,17 @@ impl AnswerParser {
         }
     }
 
-    /// Whether the model writes an answer, or else tells the likelihood of each label word.
+    /// True if the model generates an answer, false if it computes the likelihood of each label word.
     pub fn generates(self) -> bool {
         matches!(self, AnswerParser::Released | AnswerParser::Normalizing)
     }
 
-    /// The class that a continuation stands for; `None` if it names none, and always for the likelihood scorers.
+    /// Returns the class that a continuation names. `None` if it does not name one, and always for the likelihood scorers.
     pub fn parse(self, task: &Task, text: &str) -> Option<usize> {
         self.parse_after(task, text, false).class
     }
 
-    /// As [`parse`](Self::parse), with the reason where it is known. With `begun` the prompt began a thought
+    /// As [`parse`](Self::parse), with the reason for a missing class, if known. Set `begun` if the prompt began a thought
     /// ([`thought::begun`]).
     pub fn parse_after(self, task: &Task, text: &str, begun: bool) -> ParsedAnswer {
         let parse = match self {
@@ -93,28 +93,28 @@ impl AnswerParser {
         ParsedAnswer { class, unparsable }
     }
 
-    /// Whether every text that begins with `text` is read as `text` itself is. False is always safe.
+    /// Returns true if every text that begins with `text` is read like `text` itself. False is always safe.
     ///
-    /// The one text for which true may be wrong has the end of a thought without its beginning; see [`thought`].
+    /// True may be wrong in one case only: the rest of the text holds the end of a thought without its beginning. See [`thought`].
     pub fn decided(self, task: &Task, text: &str) -> bool {
         self.decided_after(task, text, false)
     }
 
-    /// As [`decided`](Self::decided). With `begun` the prompt began a thought ([`thought::begun`]).
+    /// As [`decided`](Self::decided). Set `begun` if the prompt began a thought ([`thought::begun`]).
     pub fn decided_after(self, task: &Task, text: &str, begun: bool) -> bool {
         let decided = match self {
             AnswerParser::Released => released::decided_answer,
             AnswerParser::Normalizing => normalizing::decided_answer,
             AnswerParser::Likelihood | AnswerParser::LikelihoodPerToken => return false,
         };
-        // A replacement character at the end stands for a character whose bytes are not complete yet.
+        // A replacement character at the end represents a character whose bytes are still incomplete.
         decided(task, &thought::settled(text.trim_end_matches(char::REPLACEMENT_CHARACTER), begun))
     }
 
-    /// Refuses a task of which this scorer could not tell all classes apart.
+    /// Rejects a task whose classes this scorer cannot distinguish.
     ///
     /// # Errors
-    /// [`EvalError::Invalid`] for a label word that no answer can be read as, or that is read like one of another class.
+    /// [`EvalError::Invalid`] for a label word that can never be read from an answer, or that is read like a label word of another class.
     ///
     /// ```
     /// use coin_eval::parser::AnswerParser;
@@ -136,7 +136,7 @@ impl AnswerParser {
         }
     }
 
-    /// The class whose label word is the most likely; `None` if there is none, and always for the parsers.
+    /// Returns the class with the most likely label word. `None` if there are no label words, and always for the parsers.
     pub fn choose(self, words: &[LogLikelihood]) -> Option<usize> {
         match self {
             AnswerParser::Likelihood => likelihood::largest(words, |word| word.sum),

@@ -1,11 +1,11 @@
 //! The class whose label word is the most likely continuation.
 //!
-//! One word stands for each class, [`Task::labels`](coin_data::Task::labels). Summed log-likelihoods are probabilities of
-//! whole words, `ln p(word | prompt)`; divided by their number of tokens they do not favor short words.
+//! Each class is represented by one word, from [`Task::labels`](coin_data::Task::labels). Summed log-likelihoods are the
+//! log-probabilities of whole words, `ln p(word | prompt)`. Divided by the number of tokens, they do not favor short words.
 
 use crate::LogLikelihood;
 
-/// The index of the largest value, the lowest of equal ones; `None` of nothing.
+/// Returns the index of the largest value, or the first of several equal ones. `None` if `words` is empty.
 pub(super) fn largest(words: &[LogLikelihood], value: impl Fn(&LogLikelihood) -> f64) -> Option<usize> {
     let mut best: Option<(usize, f64)> = None;
     for (index, value) in words.iter().map(value).enumerate() {

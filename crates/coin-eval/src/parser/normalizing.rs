@@ -1,15 +1,15 @@
-//! A parser that finds a label word anywhere in an answer, whatever its case and punctuation. Ours.
+//! A parser that finds a label word anywhere in an answer, ignoring case and punctuation. Defined by this project.
 //!
-//! 1. Thoughts are taken out ([`thought`]). The rest is lower-cased and cut into words: runs of letters and digits. What stands between words, `_` and `-` too,
-//!    does not matter, so `Not equivalent`, `not-equivalent` and `not_equivalent` are the same.
-//! 2. The verbalizer's words are cut in the same way. At each place, from the first on, the longest word of the verbalizer that
-//!    stands there is looked for (of equally long ones the first listed).
-//! 3. The first place with one names the class, unless it is negated: a word that stands behind `not`, `no`, `isn't` and the
-//!    like (also `not a`, `not very`) and is not itself a label with that negation is passed over, since it says what the answer
-//!    is not.
+//! 1. Thoughts are removed ([`thought`]). The rest is lower-cased and split into words: runs of letters and digits. Characters
+//!    between words, including `_` and `-`, are ignored, so `Not equivalent`, `not-equivalent` and `not_equivalent` are the same.
+//! 2. The verbalizer's words are split in the same way. At each position, starting with the first, the parser looks for the
+//!    longest word of the verbalizer that occurs there (of equally long ones, the first listed).
+//! 3. The first position with a match names the class, unless the match is negated. A label word after `not`, `no`, `isn't` and
+//!    similar words (also `not a`, `not very`) is skipped, since it states what the answer is not. The exception is a label that
+//!    includes the negation, such as `not equivalent`.
 //!
-//! No match is prediction -1. The released parser reads `The answer is acceptable` as no answer; this one as `acceptable`.
-//! Which of two labels an answer means that names both cannot be told from its words: the first counts.
+//! Without a match the prediction is -1. The released parser finds no class in `The answer is acceptable`; this one reads
+//! `acceptable`. If an answer names two labels, the first counts, since the words do not show which one is meant.
 
 use std::collections::BTreeMap;
 
@@ -17,13 +17,13 @@ use coin_data::Task;
 
 use super::thought;
 
-/// Words that turn the next one round. `n't` is cut into `n` and `t`, so that the last is looked for.
+/// Words that negate the next one. `n't` is split at the apostrophe, so `t` counts as a negation.
 const NEGATIONS: [&str; 5] = ["not", "no", "never", "neither", "t"];
 
-/// Words that may stand between a negation and what it negates.
+/// Words that may occur between a negation and the negated word.
 const BETWEEN: [&str; 8] = ["a", "an", "the", "quite", "very", "really", "fully", "entirely"];
 
-/// The class that `text` stands for, or `None` if it names no word of the task's verbalizer.
+/// Returns the class that `text` names, or `None` if it does not contain a word of the task's verbalizer.
 ///
 /// ```
 /// use coin_eval::parser::normalizing::parse;
@@ -44,8 +44,8 @@ pub(super) fn parse_answer(task: &Task, answer: &str) -> Option<usize> {
     first_match(task, &words(answer)).map(|(class, _)| class)
 }
 
-/// The fault of a task whose answers cannot be read: a label word without a letter or digit, or two with the same words for two
-/// classes.
+/// Returns the reason why answers to a task cannot be read: a label word without a letter or digit, or label words of two classes
+/// that are equal after splitting.
 pub(super) fn fault(task: &Task) -> Option<String> {
     let mut classes: BTreeMap<Vec<String>, usize> = BTreeMap::new();
     for entry in &task.verbalizer {
@@ -60,28 +60,28 @@ pub(super) fn fault(task: &Task) -> Option<String> {
     None
 }
 
-/// Whether every text that begins with `text` parses to the same outcome as `text` itself: a label word stands in it, and more
-/// words behind it than could make it a longer one.
+/// Returns true if every text that begins with `text` parses to the same outcome as `text` itself: it contains a label word,
+/// followed by too many words for a longer label to match there.
 ///
-/// An answer without a match is never decided, as a label may still come.
+/// An answer without a match is never decided, since a label may still follow.
 pub fn decided(task: &Task, text: &str) -> bool {
-    // What has no bytes yet is not seen.
+    // Ignore a last character whose bytes are still incomplete.
     decided_answer(task, &thought::settled(text.trim_end_matches(char::REPLACEMENT_CHARACTER), false))
 }
 
 /// As [`decided`], for the settled part of an answer.
 pub(super) fn decided_answer(task: &Task, answer: &str) -> bool {
-    // A last word that may go on is not seen.
+    // Ignore a last word that may still continue.
     let mut seen = words(answer);
     if answer.chars().next_back().is_some_and(char::is_alphanumeric) {
         seen.pop();
     }
-    // `</s>` and `<pad>` come and go as words of their own; a tail that may be one is no reason to stop.
+    // A tail that may become `</s>` or `<pad>`, which are removed, is not a reason to stop.
     let longest = task.verbalizer.iter().map(|entry| words(&entry.word).len()).max().unwrap_or(0);
     first_match(task, &seen).is_some_and(|(_, place)| seen.len() >= place + longest)
 }
 
-/// The class of the first match and its place, in words.
+/// Returns the class of the first match and its position, in words.
 fn first_match(task: &Task, text: &[String]) -> Option<(usize, usize)> {
     let labels: Vec<(Vec<String>, usize)> =
         task.verbalizer.iter().map(|entry| (words(&entry.word), entry.class)).collect();
@@ -100,7 +100,7 @@ fn first_match(task: &Task, text: &[String]) -> Option<(usize, usize)> {
     None
 }
 
-/// The runs of letters and digits of `text` in lower case, special tokens left out.
+/// Returns the runs of letters and digits of `text` in lower case, without special tokens.
 fn words(text: &str) -> Vec<String> {
     let text = text.to_lowercase().replace("<pad>", " ").replace("</s>", " ");
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()

@@ -1,31 +1,31 @@
 //! The released program's parser.
 //!
-//! Thoughts are taken out ([`thought`]). The rest is lower-cased, `<pad>` and `</s>` are removed, a fixed set of punctuation and
-//! white space is stripped at both ends, and the longest word of the task's verbalizer that is a prefix of what is left names the
-//! class. No match is prediction -1, written `None` here.
+//! Thoughts are removed ([`thought`]). The rest is lower-cased, `<pad>` and `</s>` are removed, and a fixed set of punctuation and
+//! white space is stripped at both ends. The longest word of the task's verbalizer that is a prefix of the result names the
+//! class. Without a match the prediction is -1, represented by `None` here.
 //!
-//! # Words that begin one another
-//! The released program tries the words in the order of the verbalizer. No word of a GLUE task begins another, so there the
-//! order makes no difference. In other tasks it does: with `no` before `not sure`, the answer `not sure` would be `no`, and
-//! the second class could not be reached. So the longest word wins, whatever the order.
+//! # Words that are prefixes of other words
+//! The released program tries the words in the order of the verbalizer. In GLUE tasks no word is a prefix
+//! of another, so the order makes no difference. In other tasks it does: with `no` before `not sure`, the answer `not sure`
+//! would be read as `no`, and the second class could never be predicted. So the longest word wins, regardless of the order.
 //!
-//! A word need not end where the answer's word ends: `nothing` begins with `no` and is read as `no`, as the released program
-//! would. It cuts answers off after seven tokens, in the middle of a word if need be, so a rule about word ends would change
+//! A label word may match part of a longer word: `nothing` begins with `no` and is read as `no`, as in the released program.
+//! That program cuts answers off after seven tokens, sometimes in the middle of a word, so requiring whole words would change
 //! its results. [`normalizing`](super::normalizing) compares whole words.
 //!
 //! # Stopping early
-//! [`decided`] tells when no further text can change the outcome, so that generation may stop. It reasons about
-//! what of the cleaned text is certain, given any continuation of the text so far:
+//! [`decided`] returns true when no further text can change the outcome, so that generation may stop. It considers
+//! which part of the cleaned text is certain for every continuation of the text so far:
 //!
-//! - a tail that may be the beginning of `<pad>` or `</s>` may still vanish, so it is left out;
-//! - what is left, stripped at its start, is `t`; the cleaned full text either begins with `t`, or, if nothing but
-//!   strippable characters follows, is `t` stripped at its end, `r`;
-//! - so a word that is a prefix of `r` matches for certain; a word may still match if it is a prefix of `t`
-//!   or `t` is a prefix of it (a trailing `_` that would be stripped now is inner in `not_equivalent`);
-//! - before anything but strippable characters is seen, `t` is empty and every word may match.
+//! - a tail that may be the beginning of `<pad>` or `</s>` may still be removed, so it is ignored;
+//! - let `t` be the rest, stripped at its start, and `r` be `t` stripped at its end. The cleaned full text either begins
+//!   with `t`, or equals `r` if only strippable characters follow;
+//! - so a word that is a prefix of `r` certainly matches. A word may still match if it is a prefix of `t` or `t` is a prefix
+//!   of it (a trailing `_` would be stripped now, but is inside the word in `not_equivalent`);
+//! - as long as the text has only strippable characters, `t` is empty and every word may match.
 //!
-//! The outcome is decided once a word matches for certain and every longer one that may still match is of the same class, or
-//! once no word may match.
+//! The outcome is decided once a word certainly matches and every longer word that may still match is of the same class, or
+//! once no word can match.
 
 use std::collections::BTreeMap;
 
@@ -33,17 +33,17 @@ use coin_data::Task;
 
 use super::thought;
 
-/// What is stripped at both ends: the released program's list.
+/// Characters stripped at both ends: the released program's list.
 const STRIPPED: &str = ",._\"'-+=!?()&^%$#@:\\|{}[]<>/`\t\n\r\u{b}\u{c}\u{200b} ";
 
-/// What is removed anywhere, in this order.
+/// Strings removed everywhere, in this order.
 const REMOVED: [&str; 2] = ["<pad>", "</s>"];
 
 fn is_stripped(c: char) -> bool {
     STRIPPED.contains(c)
 }
 
-/// The class that `text` stands for, or `None` if it begins with no word of the task's verbalizer.
+/// Returns the class that `text` names, or `None` if it does not begin with a word of the task's verbalizer.
 ///
 /// ```
 /// let task = coin_data::Task::named("cola")?;
@@ -67,13 +67,13 @@ pub(super) fn parse_answer(task: &Task, answer: &str) -> Option<usize> {
     matching.max_by_key(|(word, _)| word.len()).map(|(_, class)| class)
 }
 
-/// The verbalizer's words as they stand in an answer, which is stripped, with their classes.
+/// Returns the verbalizer's words with their classes. The words are stripped like answers.
 fn words(task: &Task) -> impl Iterator<Item = (&str, usize)> {
     task.verbalizer.iter().map(|entry| (entry.word.trim_matches(is_stripped), entry.class))
 }
 
-/// The fault of a task whose answers cannot be read: a word of which stripping leaves nothing, or two of which it leaves the same
-/// for two classes.
+/// Returns the reason why answers to a task cannot be read: a word that is empty after stripping, or words of two classes that
+/// are equal after stripping.
 pub(super) fn fault(task: &Task) -> Option<String> {
     let mut classes: BTreeMap<&str, usize> = BTreeMap::new();
     for ((word, class), entry) in words(task).zip(&task.verbalizer) {
@@ -87,10 +87,10 @@ pub(super) fn fault(task: &Task) -> Option<String> {
     None
 }
 
-/// Whether every text that begins with `text` parses to the same outcome as `text` itself.
+/// Returns true if every text that begins with `text` parses to the same outcome as `text` itself.
 ///
-/// False is always safe; true is only returned when it is certain. A replacement character at the end (a character
-/// whose bytes are not complete yet) counts as not seen.
+/// False is always safe. True is returned only if the outcome is certain. A replacement character at the end (a character
+/// whose bytes are still incomplete) is ignored.
 ///
 /// ```
 /// let task = coin_data::Task::named("mrpc")?;
@@ -113,7 +113,7 @@ pub(super) fn decided_answer(task: &Task, answer: &str) -> bool {
     let start = certain.trim_start_matches(is_stripped);
     let inner = start.trim_end_matches(is_stripped);
 
-    // The longest word that matches whatever comes.
+    // The longest word that matches with any continuation.
     let sure = words(task).filter(|(word, _)| inner.starts_with(word)).max_by_key(|(word, _)| word.len());
     let open = |word: &str| start.starts_with(word) || word.starts_with(start);
     match sure {
@@ -124,7 +124,7 @@ pub(super) fn decided_answer(task: &Task, answer: &str) -> bool {
     }
 }
 
-/// Length of the longest end of `text` that is a proper beginning of `piece`.
+/// Length of the longest suffix of `text` that is a proper prefix of `piece`.
 fn unfinished(text: &str, piece: &str) -> usize {
     (1..piece.len()).rev().find(|&length| text.ends_with(&piece[..length])).unwrap_or(0)
 }
@@ -277,7 +277,7 @@ mod tests {
         #[test]
         fn a_decided_prefix_parses_like_the_whole(pieces in prop::collection::vec(piece(), 0..9), end in prop::bool::ANY) {
             let mut full: String = pieces.concat();
-            // An end without a beginning cannot be seen in advance.
+            // An end without a beginning cannot be anticipated.
             if end && full.contains("<think>") {
                 full.push_str("</think>acceptable");
             }

@@ -1,18 +1,18 @@
 //! Thoughts that a model writes before its answer, such as `<think>It looks odd.</think>acceptable`.
 //!
-//! A thought names labels that are not the answer, so it is taken out before an answer is read:
+//! A thought may name labels that are not the answer, so it is removed before an answer is read:
 //!
 //! - from a tag that begins a thought to the tag of the same kind that ends it, or to the end of the text if none does;
-//! - if the first tag of a text is an end, everything before it. Chat templates often put the beginning into the prompt, and the
-//!   continuation then holds the end alone.
+//! - if the first tag of a text is an end, everything before it. Chat templates often put the beginning into the prompt, so that
+//!   the continuation holds only the end.
 //!
-//! An answer of which nothing is left but an open thought names no class, for a reason of its own
-//! ([`Unparsable::UnfinishedThought`](super::Unparsable)).
+//! An answer that consists only of an unfinished thought does not name a class. The reason is recorded as
+//! [`Unparsable::UnfinishedThought`](super::Unparsable).
 //!
 //! # Stopping early
-//! `settled` is the part of the answer that no further text changes, so a parser that is sure of its outcome on it is sure of
-//! the whole. One case cannot be seen in advance: an end without a beginning. Where the prompt ends with the beginning, [`begun`]
-//! says so; a model that thinks without any beginning needs full decoding.
+//! `settled` returns the part of the answer that no further text can change. If a parser's outcome is certain on this part, it is
+//! certain for the whole answer. One case cannot be anticipated: an end without a beginning. [`begun`] detects a prompt that ends
+//! with the beginning. A model that thinks without any beginning needs full decoding.
 
 use std::borrow::Cow;
 
@@ -36,7 +36,7 @@ const TAGS: [(&str, &str); 16] = [
     ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
 ];
 
-/// What tags begin with.
+/// First characters of tags.
 const FIRST: [char; 3] = ['<', '[', '\u{25c1}'];
 
 /// The text of an answer whose only content is an unfinished thought that a server returns separately.
@@ -47,7 +47,7 @@ pub(crate) const UNFINISHED: &str = TAGS[0].0;
 pub struct Reading<'t> {
     /// The text outside of thoughts.
     pub answer: Cow<'t, str>,
-    /// Whether the last thought has no end.
+    /// True if the last thought has no end.
     pub unfinished: bool,
 }
 
@@ -55,12 +55,12 @@ pub struct Reading<'t> {
 struct Tag {
     start: usize,
     end: usize,
-    /// Its place in [`TAGS`].
+    /// Index into [`TAGS`].
     kind: usize,
     begins: bool,
 }
 
-/// Takes the thoughts out of `text`. With `begun` the prompt has begun one, so that the text starts inside it.
+/// Removes the thoughts from `text`. Set `begun` if the prompt began a thought, so that the text starts inside it.
 ///
 /// ```
 /// use coin_eval::parser::thought::read;
@@ -72,7 +72,7 @@ struct Tag {
 /// assert_eq!(read("acceptable", false).answer, "acceptable");
 /// ```
 pub fn read(text: &str, begun: bool) -> Reading<'_> {
-    // The kind of the thought that is open; of one that the prompt began it is not known.
+    // The kind of the open thought. It is unknown if the prompt began the thought.
     let mut open: Option<Option<usize>> = begun.then_some(None);
     let (mut kept, mut from, mut at, mut first) = (Vec::new(), 0, 0, true);
     while let Some(tag) = next_tag(text, at) {
@@ -100,8 +100,8 @@ pub fn read(text: &str, begun: bool) -> Reading<'_> {
     Reading { answer, unfinished: open.is_some() }
 }
 
-/// The beginning of the answer that every text which begins with `text` has too: without thoughts, and without an end that may
-/// become the beginning of one.
+/// Returns the beginning of the answer that is the same for every text beginning with `text`: without thoughts, and without a
+/// tail that may become the beginning of a thought.
 pub(crate) fn settled(text: &str, begun: bool) -> Cow<'_, str> {
     let Reading { answer, unfinished } = read(text, begun);
     let length = if unfinished { answer.len() } else { answer.len() - unfinished_tag(&answer) };
@@ -114,7 +114,7 @@ pub(crate) fn settled(text: &str, begun: bool) -> Cow<'_, str> {
     }
 }
 
-/// Whether `prompt` ends with the beginning of a thought, so that the continuation starts inside it.
+/// Returns true if `prompt` ends with the beginning of a thought, so that the continuation starts inside it.
 ///
 /// ```
 /// use coin_eval::parser::thought::begun;
@@ -126,7 +126,7 @@ pub fn begun(prompt: &str) -> bool {
     TAGS.iter().any(|(begin, _)| ends_with(prompt, begin))
 }
 
-/// The first tag at or behind `at`.
+/// Returns the first tag at or after `at`.
 fn next_tag(text: &str, at: usize) -> Option<Tag> {
     let mut places = text[at..].match_indices(FIRST).map(|(place, _)| at + place);
     places.find_map(|start| {
@@ -144,7 +144,7 @@ fn next_tag(text: &str, at: usize) -> Option<Tag> {
     })
 }
 
-/// Length of the longest end of `text` that is a proper beginning of a tag that begins a thought.
+/// Length of the longest suffix of `text` that is a proper prefix of a tag that begins a thought.
 fn unfinished_tag(text: &str) -> usize {
     let of = |(begin, _): &(&str, &str)| {
         let lengths = begin.char_indices().map(|(length, _)| length).skip(1);
@@ -189,7 +189,7 @@ mod tests {
             // Another tag inside a thought is part of it.
             ("<think>a</reasoning>no</think>yes", "yes", false),
             ("<think><reasoning>a</think>yes", "yes", false),
-            // A second end ends nothing.
+            // A second end has no effect.
             ("<think>a</think>yes</think>no", "yes</think>no", false),
             ("a</think>yes</think>no", "yes</think>no", false),
             ("<think>a</thinking>yes", "", true),
