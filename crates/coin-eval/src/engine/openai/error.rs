@@ -57,7 +57,7 @@ pub enum OpenAiError {
         /// The server's message, shortened and made printable by [`cut`].
         message: String,
     },
-    /// An answer with status 200 does not follow the protocol.
+    /// An answer with a success status does not follow the protocol.
     #[error("{url} answered with {fault}; the answer begins `{start}`")]
     Malformed {
         /// The address.

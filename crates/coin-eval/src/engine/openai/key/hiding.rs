@@ -4,7 +4,8 @@
 //! URL escape (`%2F`) or as an HTML entity (`&#47;`, `&#x2f;`). The key may also be part of a Base64 text, such as a request
 //! header. Its Base64 digits then depend on its position in the text, with three possible alignments.
 
-/// Shorter keys are not hidden. They are not secrets, and may be ordinary words: some servers accept any key, such as `none`.
+/// The shortest key that is hidden. A shorter one is not a secret and may be an ordinary word: some servers accept any key,
+/// such as `none`.
 const SHORTEST: usize = 8;
 
 /// Replaces each occurrence of `key` in `text` with `(hidden)`.
