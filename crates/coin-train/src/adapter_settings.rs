@@ -12,7 +12,7 @@ use coin_model::{LoraConfig, ModelError, TargetModules};
 /// changes from file to file, and one layer has several names.
 ///
 /// # Errors
-/// One of the two selects none of the model's layers.
+/// `lora` or `adapter` does not select any of the model's layers.
 pub(crate) fn differences(lora: &LoraConfig, adapter: &LoraConfig, layers: usize) -> Result<Vec<String>, ModelError> {
     let mut found = Vec::new();
     let mut compare = |key: &str, ours: &dyn Debug, theirs: &dyn Debug, same: bool| {
@@ -36,7 +36,7 @@ pub(crate) fn differences(lora: &LoraConfig, adapter: &LoraConfig, layers: usize
     Ok(found)
 }
 
-/// The modules as the run file writes them.
+/// Returns the modules in the form that the run file uses.
 fn shown(modules: &TargetModules) -> &dyn Debug {
     match modules {
         TargetModules::Names(names) => names,
@@ -44,7 +44,7 @@ fn shown(modules: &TargetModules) -> &dyn Debug {
     }
 }
 
-/// Names without their order, or the pattern.
+/// Returns the names as a set, or the pattern.
 fn names(modules: &TargetModules) -> (Option<BTreeSet<&str>>, Option<&str>) {
     match modules {
         TargetModules::Names(names) => (Some(names.iter().map(String::as_str).collect()), None),

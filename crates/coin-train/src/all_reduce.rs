@@ -7,7 +7,7 @@ use coin_loss::collective::Collective;
 
 use crate::TrainError;
 
-/// Sums `values` over ranks.
+/// Sums `values` over all ranks.
 pub(crate) fn all_reduce_values<const N: usize>(
     values: [f64; N],
     collective: &dyn Collective,
@@ -21,7 +21,7 @@ pub(crate) fn all_reduce_values<const N: usize>(
     Ok(std::array::from_fn(|at| f64::from(sum.clone().narrow(0, at, 1).into_scalar::<f32>())))
 }
 
-/// Sums the gradients over ranks. Missing gradients are zeros.
+/// Sums the gradients over all ranks. Missing gradients count as zeros.
 pub(crate) fn all_reduce_gradients<M: Module>(
     model: &M,
     gradients: GradientsParams,
@@ -38,7 +38,7 @@ pub(crate) fn all_reduce_gradients<M: Module>(
     Ok(unflatten.to)
 }
 
-/// Collects the gradients of all trained parameters, to be concatenated.
+/// Collects the gradients of all trained parameters for concatenation.
 struct Flatten<'a> {
     gradients: &'a GradientsParams,
     parts: Vec<Tensor<1>>,

@@ -1,4 +1,4 @@
-//! Checkpoints, from which a run resumes bit-identically.
+//! Checkpoints. A run that resumes from one gives bit-identical results.
 //!
 //! `checkpoints/step-NNNNNN/` contains the adapter (PEFT's layout), the optimizer's state (burn's `burnpack`), the resolved
 //! configuration, `state.json`, and `SHA256SUMS` with the hashes of all of them. There is no random state to save: every draw is
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::TrainError;
 use crate::optimizer::LossScale;
 
-/// Version of the format; raised when the meaning of a file changes.
+/// Version of the format. It increases when the meaning of a file changes.
 const VERSION: u32 = 1;
 const OPTIMIZER: &str = "optimizer.bpk";
 pub(crate) const STATE: &str = "state.json";
@@ -83,7 +83,7 @@ pub(crate) fn list(out: &Path) -> Result<Vec<PathBuf>, TrainError> {
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
-/// The step in the name of a checkpoint's folder.
+/// Returns the step in the name of a checkpoint's folder.
 fn step_of(path: &Path) -> Option<usize> {
     path.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok()
 }
@@ -159,7 +159,8 @@ pub(crate) struct Restored {
     pub(crate) optimizer: ModuleOptimizer,
 }
 
-/// Returns the damage of the checkpoint `dir`, if any: a file that changed since it was written, or a folder of another step.
+/// Returns the fault of the checkpoint `dir`, if any: a file that changed since it was written, or a folder that is named after
+/// another step.
 fn fault(dir: &Path) -> Result<Option<String>, TrainError> {
     if let Some(fault) = manifest::fault(dir, &FILES)? {
         return Ok(Some(fault));
@@ -168,10 +169,10 @@ fn fault(dir: &Path) -> Result<Option<String>, TrainError> {
     Ok((Some(step) != step_of(dir)).then(|| format!("it was written after step {step}")))
 }
 
-/// Checks the checkpoint `dir` of the run folder `out` before its use.
+/// Checks the checkpoint `dir` of the run folder `out` before it is used.
 ///
 /// # Errors
-/// It is damaged. The message names the file and the checkpoint from which the run can resume instead.
+/// The checkpoint is damaged. The message names the file, and the checkpoint from which the run can resume instead.
 pub(crate) fn check(out: &Path, dir: &Path) -> Result<(), TrainError> {
     let Some(fault) = fault(dir)? else { return Ok(()) };
     let mut before: Vec<PathBuf> = list(out)?.into_iter().take_while(|other| other != dir).collect();
@@ -213,7 +214,7 @@ pub(crate) fn load(
     let model = adapter::load(model, &dir.join("adapter"))?;
     let path = dir.join(OPTIMIZER);
     let bytes = Bytes::from_bytes_vec(std::fs::read(&path).map_err(TrainError::io(&path))?);
-    // burn's reader panics on some files, and a matching hash does not exclude such a file.
+    // burn's reader panics on some invalid files, and the hash of such a file may still match.
     let read = std::panic::catch_unwind(AssertUnwindSafe(|| optimizer.from_bytes(bytes)));
     let Ok(Ok(optimizer)) = read else {
         let message = "cannot be read; remove the checkpoint's folder, and --resume continues from an earlier one";

@@ -1,4 +1,4 @@
-//! The tables of a run file, [`RunConfig`](crate::RunConfig), and the names that their keys take.
+//! The tables of a run file, [`RunConfig`](crate::RunConfig), and the named values of their keys.
 
 use std::path::{Path, PathBuf};
 
@@ -175,12 +175,12 @@ pub struct TrainTable {
     pub gradient_checkpointing: bool,
     /// Passes over the data. Default 1 (the paper's).
     pub epochs: usize,
-    /// Number of optimizer steps, instead of `epochs`.
+    /// Number of optimizer steps. Replaces `epochs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<usize>,
     /// Peak learning rate. Default 1e-4 (the paper's).
     pub learning_rate: f64,
-    /// Share of the steps during which the learning rate rises. Default 0.1 (the paper's).
+    /// Share of the steps that are warm-up, in which the learning rate rises. Default 0.1 (the paper's).
     pub warmup_ratio: f64,
     /// Global norm to which a step's gradient is clipped. Default 1 (the released program's).
     pub max_grad_norm: f64,
@@ -188,12 +188,12 @@ pub struct TrainTable {
     /// of an epoch (the paper's).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validate_every: Option<usize>,
-    /// Steps between checkpoints. 0: only when the run is stopped. Default: an eighth of an epoch (the paper's).
+    /// Steps between checkpoints. With 0 there is one only when the run is stopped. Default: an eighth of an epoch (the paper's).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint_every: Option<usize>,
     /// Number of newest checkpoints to keep. Default 3 (the released program's).
     pub keep_checkpoints: usize,
-    /// Seed of adapters, order and dropout. Default 42 (the released program's).
+    /// Seed of the initial adapters, the order of the data and dropout. Default 42 (the released program's).
     pub seed: u64,
     /// Device name, such as `cpu`, or several separated by commas for a data-parallel run with one rank per name. Default `cpu`.
     pub device: String,

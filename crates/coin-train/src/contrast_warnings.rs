@@ -22,7 +22,7 @@ impl Trainer {
         let training = groups.map(|group| group.iter().map(|&index| &self.training()[index]).collect::<Vec<_>>());
         let held_out = self.validation().chunks(GROUP).map(|group| group.iter().collect::<Vec<_>>());
         let mut warnings = Vec::new();
-        // The released program contrasts pairs of the same answer as well.
+        // The released program also contrasts pairs with the same answer.
         if self.config().train.preset == TrainPreset::Strict {
             warnings.extend(warning(
                 training,
@@ -35,7 +35,7 @@ impl Trainer {
     }
 }
 
-/// Returns a warning if a contrastive batch has a single answer.
+/// Returns a warning if all pairs of a contrastive batch have the same answer.
 fn warning<'a>(groups: impl Iterator<Item = Vec<&'a PairRow>>, of: &str, advice: &str) -> Option<String> {
     let (mut without, mut all) = (0, 0);
     for group in groups {

@@ -45,7 +45,7 @@ pub enum TrainError {
         what: &'static str,
         /// The value.
         value: f64,
-        /// A sentence about the pairs whose loss alone is not finite.
+        /// A sentence about the pairs whose individual loss is not finite.
         rows: String,
         /// The file with the step's batch.
         batch: PathBuf,

@@ -12,9 +12,9 @@ use crate::Trainer;
 /// Memory of the program without tensors, including the buffers of matrix products, measured on the CPU.
 const PROCESS: usize = 90_000_000;
 
-/// Memory of a training run by purpose, in bytes. Weights and adapters are exact. Activations are an estimate: the tensors that
-/// the backward pass of a decoder layer keeps, for micro-batches of rows of the maximum length. The total was within a tenth of
-/// the peak of eight runs in f32 on such rows, and a sixth above it in bf16 (`docs/performance.md`). If rows differ in length, it
+/// Memory of a training run by purpose, in bytes. Weights and adapters are exact. Activations are an estimate: the tensors kept for
+/// the backward pass of a decoder layer, for micro-batches of rows of the maximum length. For such rows, the total was within a
+/// tenth of the peak of eight runs in f32, and a sixth above it in bf16 (`docs/performance.md`). If rows differ in length, the total
 /// is an upper bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryEstimate {
@@ -48,7 +48,7 @@ impl MemoryEstimate {
             (true, false) => (2 * d + d / 2 + 2 * kv, d + d / 4 + 2 * q + q / 4 + 2 * ff),
             // Each adapter has its own mask and masked input instead of the shared one.
             (true, true) => (5 * d + 2 * kv, 3 * d + 3 * q + 2 * ff),
-            // Operations are not fused: also the outputs of projections, more products of the feed-forward layer, and three
+            // Operations are not fused, which adds the outputs of projections, more products of the feed-forward layer, and three
             // tensors of the size of the attention scores.
             (false, _) => (5 * d + 2 * kv, 4 * d + 3 * q + 5 * ff + 3 * shape.num_attention_heads * longest),
         };
@@ -70,7 +70,7 @@ impl MemoryEstimate {
         }
     }
 
-    /// The total if all ranks share a device, including the program itself.
+    /// Returns the total if all ranks share a device, including the program itself.
     pub fn total(&self) -> usize {
         PROCESS + self.weights + self.world_size * (self.adapters + self.activations)
     }

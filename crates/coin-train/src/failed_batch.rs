@@ -7,8 +7,8 @@ use crate::step::{forward, scalar};
 use crate::{TrainError, Trainer};
 
 impl Trainer {
-    /// Returns the error of a step that is not finite. It names the pairs whose loss alone is not finite, and the batch is written to
-    /// `failed-batch.json`. `batch` holds the pairs' positions in the training data.
+    /// Writes the batch to `failed-batch.json` and returns the error of a step that is not finite. The error names the pairs whose
+    /// individual loss is not finite. `batch` contains the pairs' positions in the training data.
     pub(crate) fn not_finite(
         &self,
         model: &Llama,
@@ -32,7 +32,7 @@ impl Trainer {
                 "pair": index + 1,
                 "original_ids": pair.original.ids,
                 "paraphrase_ids": pair.paraphrase.ids,
-                // JSON has no NaN and writes null.
+                // JSON does not support NaN, so null is written instead.
                 "loss_original": losses[0],
                 "loss_paraphrase": losses[1],
             }));

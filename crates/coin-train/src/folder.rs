@@ -1,4 +1,4 @@
-//! The run folder before a run writes to it: its owner, and the point at which the run starts.
+//! Checks of the run folder before a run writes to it: the folder's owner, and the point at which the run starts.
 
 use std::path::{Path, PathBuf};
 
@@ -32,14 +32,13 @@ fn is_finished(out: &Path) -> bool {
 }
 
 impl Trainer {
-    /// Creates the run folder and checks that [`run`](Self::run) may write to it and is able to. Without `resume`, it must not
-    /// contain checkpoints or a finished run. With `resume`, they must be undamaged and come from the same configuration, model and
-    /// pairs. Since a run writes its results last, this tests in advance that files can be created. If the run is finished,
-    /// nothing is written. A folder that this program did not create is refused if it contains a file with the name of a run's
-    /// file.
+    /// Creates the run folder and checks that [`run`](Self::run) may and can write to it. Without `resume`, it must not contain
+    /// checkpoints or a finished run. With `resume`, they must be undamaged and come from the same configuration, model and pairs.
+    /// A run writes its results last, so this tests in advance that files can be created. If the run is finished, nothing is
+    /// written. A folder that this program did not create is rejected if it contains a file with the name of a run's file.
     ///
     /// # Errors
-    /// The message names the file in the way or the settings that changed.
+    /// The message names the conflicting file or the settings that changed.
     pub fn check_folder(&self, resume: bool) -> Result<(), TrainError> {
         let out = &self.config().out;
         match self.begins(resume)? {
@@ -59,7 +58,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// True if the run folder contains this run and it is finished, so that resuming has nothing to do.
+    /// True if the run folder contains this run and the run is finished, so there is nothing to resume.
     ///
     /// # Errors
     /// The folder belongs to another run. The message names the settings that changed.
@@ -99,7 +98,7 @@ impl Trainer {
         })
     }
 
-    /// Returns a checkpoint and its state after checking that it belongs to this run.
+    /// Checks that a checkpoint belongs to this run, and returns it with its state.
     fn of_this_run(&self, path: PathBuf) -> Result<(PathBuf, RunState), TrainError> {
         let out = &self.config().out;
         checkpoint::check(out, &path)?;
@@ -156,7 +155,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Prepares the run folder for a new run: results of an earlier run must not be mixed with its metrics.
+    /// Prepares the run folder for a new run, so that results of an earlier run are not mixed with its metrics.
     pub(crate) fn clear_folder(&self) -> Result<(), TrainError> {
         self.check_clearable()?;
         let out = &self.config().out;

@@ -17,7 +17,7 @@ impl Trainer {
         }
     }
 
-    /// Runs on several devices at once, like [`run`](Self::run). `ranks` holds a device and its collective for each rank, in rank
+    /// Runs on several devices at once, like [`run`](Self::run). `ranks` contains the device and the collective of each rank, in rank
     /// order.
     ///
     /// Every device holds the whole model and computes its share of every effective batch; see
@@ -43,7 +43,7 @@ impl Trainer {
                 .into_iter()
                 .map(|(trainer, collective)| {
                     let options = RunOptions { stop: None, ..options };
-                    // The collective is dropped at the end of the thread, so that no rank waits for one that failed.
+                    // The collective is dropped when the thread ends, so that other ranks do not wait for a failed rank.
                     scope.spawn(move || trainer.run_as(&collective, options, |_| {}).map(|_| ()))
                 })
                 .collect();

@@ -25,7 +25,7 @@ use crate::{TrainError, Trainer};
 pub enum Progress {
     /// The run resumes from a checkpoint after this number of steps.
     Resumed(usize),
-    /// An optimizer step is done. The number is the total of steps.
+    /// An optimizer step is done. The number is the total number of steps.
     Step(StepMetrics, usize),
     /// The held-out pairs were evaluated.
     Validation(ValidationMetrics),
@@ -45,7 +45,7 @@ pub struct RunOptions<'a> {
 /// The end of a run.
 #[derive(Debug)]
 pub enum TrainOutcome {
-    /// Every step is done. Contains the tuned model, without autodiff.
+    /// All steps are done. Contains the tuned model, without autodiff.
     Finished(Box<Llama>),
     /// The run was stopped after this number of steps and wrote a checkpoint.
     Stopped(usize),
@@ -56,7 +56,7 @@ struct Running {
     state: RunState,
     model: Llama,
     optimizer: ModuleOptimizer,
-    /// On rank 0 only, which writes the files.
+    /// Present on rank 0 only, which writes the files.
     logs: Option<Logs>,
 }
 
@@ -86,7 +86,7 @@ impl Trainer {
     /// rank 0 writes.
     ///
     /// # Errors
-    /// See [`run`](Self::run). Also if a rank is gone or at another step.
+    /// See [`run`](Self::run). It is also an error if a rank is gone or at another step.
     pub fn run_as(
         self,
         collective: &dyn Collective,
@@ -198,7 +198,7 @@ impl Trainer {
         Ok(TrainOutcome::Finished(Box::new(running.model.valid())))
     }
 
-    /// True if any rank was asked to stop; equal on all ranks.
+    /// True if any rank was asked to stop. All ranks get the same value.
     fn asked_to_stop(
         &self,
         options: RunOptions,
@@ -236,10 +236,10 @@ impl Trainer {
             _ => writes.then(|| self.claim_folder()).transpose()?,
         };
         if folder.is_some() {
-            // Another process may have written before the lock.
+            // Another process may have written to the folder before it was locked.
             start = self.begins(resume)?;
         }
-        // This exchange also makes every rank read before any rank writes.
+        // This exchange also ensures that every rank has read before any rank writes.
         let step = match &start {
             Start::Beginning => 0,
             Start::Checkpoint(_, state) => state.step,
@@ -284,7 +284,7 @@ impl Trainer {
 
     fn checkpoint(&self, running: &Running) -> Result<(), TrainError> {
         let Running { state, model, optimizer, logs } = running;
-        // The checkpoint is useless without the earlier lines.
+        // The checkpoint cannot be used without the earlier lines.
         if let Some(logs) = logs {
             logs.metrics.sync()?;
         }

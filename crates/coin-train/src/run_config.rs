@@ -21,7 +21,7 @@ use crate::config::{DataTable, ModelTable, ObjectiveTable, TrainPreset, TrainTab
 /// Keys with a new name: the table, the old name and the new one.
 const RENAMED: [(&str, &str, &str); 1] = [("train", "checkpointing", "gradient_checkpointing")];
 
-/// Maximum number of characters of an error message of TOML that is shown whole. Lists of expected keys are shorter.
+/// Maximum number of characters of a TOML error message that is shown in full. Lists of expected keys are shorter.
 const MOST_QUOTED: usize = 1_000;
 
 /// A run file.

@@ -6,8 +6,8 @@ use coin_data::pairs::{self, HeldOut};
 use crate::RunConfig;
 use crate::config::TrainPreset;
 
-/// Holds out `data.validation_pairs` of `pairs`: the last ones under preset `paper`, whole instances under `strict`. Returns
-/// warnings too.
+/// Holds out `data.validation_pairs` of `pairs`: the last ones under preset `paper`, and whole instances under `strict`. Also
+/// returns warnings.
 pub(crate) fn hold_out(pairs: &[&Pair], config: &RunConfig) -> (HeldOut, Vec<String>) {
     let count = config.data.validation_pairs;
     let mut warnings = Vec::new();

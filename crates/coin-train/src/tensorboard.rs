@@ -88,7 +88,7 @@ impl EventFile {
     }
 }
 
-/// The format's checksum: CRC-32C, rotated and offset so that checksums of data with checksums stay reliable.
+/// Returns the format's checksum: CRC-32C, rotated and offset so that checksums of data that contains checksums stay reliable.
 fn masked(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }

@@ -1,4 +1,4 @@
-//! Reading and checking of a run's configuration, model and pairs before it starts.
+//! Reads and checks a run's configuration, model and pairs before it starts.
 
 use std::sync::Arc;
 
@@ -273,7 +273,7 @@ impl Trainer {
     }
 }
 
-/// Checks that every token id is in the model's vocabulary. A special token of the tokenizer may be outside of it.
+/// Checks that every token id is in the model's vocabulary. Special tokens of the tokenizer may be outside it.
 fn check_ids(rows: &[PairRow], vocabulary: usize) -> Result<(), String> {
     let ids = rows.iter().flat_map(|pair| [&pair.original, &pair.paraphrase]).flat_map(|row| &row.ids);
     match ids.max() {

@@ -42,7 +42,7 @@ impl Trainer {
             let (originals, paraphrases) = (Tensor::cat(originals, 0), Tensor::cat(paraphrases, 0));
             let contrast = |excluded| loss.forward(originals.clone(), paraphrases.clone(), Some(excluded));
             let output = contrast(mask(chunk.len(), &device, |i, j| same_answer(chunk, i, j)));
-            // Excludes everything outside of a couple, which is two adjacent rows.
+            // Excludes everything outside the couple, which is two adjacent rows.
             let couples = contrast(mask(chunk.len(), &device, |i, j| i / 2 != j / 2 || same_answer(chunk, i, j)));
             // The means are over all rows, over those with a negative, and over those with a hard negative.
             let count = chunk.len() as f64;

@@ -1,7 +1,7 @@
 //! Hashes of a checkpoint's files, in the format of `sha256sum`.
 //!
-//! `SHA256SUMS` has a line for each file of the checkpoint. If a file was damaged, edited or taken from another step, its hash differs
-//! and the checkpoint is refused. `sha256sum --check SHA256SUMS` does the same check.
+//! `SHA256SUMS` has one line for each file of the checkpoint. If a file was damaged, edited or taken from another step, its hash
+//! differs and the checkpoint is rejected. `sha256sum --check SHA256SUMS` performs the same check.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -25,7 +25,7 @@ pub(crate) fn write(dir: &Path, names: &[&str]) -> Result<(), TrainError> {
     Ok(coin_core::file::write_atomically(dir.join(MANIFEST), |writer| writer.write_all(text.as_bytes()))?)
 }
 
-/// Compares the files `names` in the folder `dir` with their hashes. Returns the first file at fault and its fault, if any.
+/// Compares the files `names` in the folder `dir` with their hashes. Returns the first faulty file and its fault, if any.
 ///
 /// # Errors
 /// A file exists and cannot be read.
@@ -36,7 +36,7 @@ pub(crate) fn fault(dir: &Path, names: &[&str]) -> Result<Option<String>, TrainE
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Some(format!("{MANIFEST} is missing"))),
         Err(error) => return Err(TrainError::io(path)(error)),
     };
-    // Bytes that are not UTF-8 make a line differ.
+    // A line with bytes that are not UTF-8 does not match.
     let written = String::from_utf8_lossy(&written);
     let mut lines = written.split_inclusive('\n');
     for name in names {
@@ -57,7 +57,7 @@ fn line(name: &str, hash: &str) -> String {
     format!("{hash}  {name}\n")
 }
 
-/// SHA-256 of a file.
+/// Returns the SHA-256 of a file.
 fn hash(path: &Path) -> std::io::Result<String> {
     let mut file = File::open(path)?;
     let mut hash = Sha256::new();

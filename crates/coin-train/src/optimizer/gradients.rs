@@ -74,7 +74,7 @@ mod tests {
             a: Param::from_tensor(Tensor::from_floats([1.0], &device)),
             b: Param::from_tensor(Tensor::from_floats([[1.0, 1.0]], &device)),
         };
-        // Gradients 3 and (4, 0): norm 5.
+        // The gradients 3 and (4, 0) have the norm 5.
         let weight = Tensor::<2>::from_floats([[4.0, 0.0]], &device);
         let loss = model.a.val() * 3.0 + (model.b.val() * weight).sum();
         let gradients = GradientsParams::from_grads(loss.backward(), &model);

@@ -20,7 +20,7 @@ impl LinearSchedule {
             return self.peak * (step as f64 / self.warmup as f64);
         }
         let left = self.total.saturating_sub(step) as f64;
-        // The same order of operations as in transformers, for the same last digit.
+        // The order of operations is that of transformers, so that even the last digit is the same.
         self.peak * (left / (self.total - self.warmup).max(1) as f64)
     }
 }

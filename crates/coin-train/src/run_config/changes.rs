@@ -45,7 +45,7 @@ fn flat(table: &toml::Table) -> BTreeMap<String, String> {
             toml::Value::Table(inner) => {
                 out.extend(flat(inner).into_iter().map(|(rest, value)| (format!("{key}.{rest}"), value)));
             }
-            // The order of modules and layers has no meaning.
+            // The order of modules and layers does not matter.
             toml::Value::Array(items) if ["target_modules", "layers"].contains(&key.as_str()) => {
                 let items: BTreeSet<String> = items.iter().map(ToString::to_string).collect();
                 out.insert(key.clone(), format!("[{}]", Vec::from_iter(items).join(", ")));

@@ -28,7 +28,8 @@ pub struct StepObjective {
     pub preset: TrainPreset,
     /// The contrastive objective.
     pub loss: CoinLoss,
-    /// Number of consecutive pairs of the effective batch that are contrasted with each other. With its size or more, all are.
+    /// Number of consecutive pairs of the effective batch that are contrasted with each other. All pairs are contrasted if the
+    /// number is at least the size of the effective batch.
     pub contrastive_batch: usize,
     /// Reduction of a row's hidden states to one vector.
     pub pooling: Pooling,
@@ -43,8 +44,8 @@ pub struct StepObjective {
 impl StepObjective {
     /// Computes the gradients and the values of one optimizer step over `pairs`, with at most `micro` pairs at a time.
     ///
-    /// On the CPU it runs in rayon's pool. Do not call it from threads of that pool for models that share adapters: such a thread
-    /// may take over work of another step while burn holds a graph.
+    /// On the CPU it runs in rayon's pool. Do not call it from threads of that pool for models that share adapters, because such a
+    /// thread may pick up work of another step while burn holds a graph.
     ///
     /// # Errors
     /// A row is empty.
@@ -74,7 +75,7 @@ impl StepObjective {
         let compute = || self.compute(model, pairs, micro, step, collective);
         match collective.world_size() {
             1 => pool::alone(&model.device(), compute),
-            // Ranks wait for each other, and threads of a pool must not wait.
+            // Ranks wait for each other, which threads of a pool must not do.
             _ => compute(),
         }
     }

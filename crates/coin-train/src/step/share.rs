@@ -15,7 +15,7 @@ use crate::all_reduce::all_reduce_values;
 pub(crate) struct Share<'a> {
     /// The whole effective batch, in the order of computation.
     pub(crate) pairs: Vec<&'a PairRow>,
-    /// The number of each pair in the given order, by which its dropout masks are keyed.
+    /// The number of each pair in the given order, which is the key of its dropout masks.
     pub(crate) numbers: Vec<usize>,
     /// The positions of the rank's own pairs.
     pub(crate) own: Range<usize>,
@@ -73,7 +73,7 @@ impl<'a> Share<'a> {
         Ok(batch.into_pairs().map(|rows| rows.narrow(0, 0, self.pairs.len())))
     }
 
-    /// Sums values over ranks.
+    /// Sums values over all ranks.
     pub(crate) fn all_reduce<const N: usize>(&self, values: [f64; N], device: &Device) -> Result<[f64; N], TrainError> {
         all_reduce_values(values, self.collective, device)
     }
