@@ -1,4 +1,4 @@
-//! How sure a run's numbers are, and whether two runs differ.
+//! Confidence intervals for a run's numbers, and tests of the difference between two runs.
 //!
 //! | | |
 //! |---|---|
@@ -6,11 +6,11 @@
 //! | [`compare`] | two runs on the answers that both have: paired bootstrap, McNemar's tests, Holm's adjustment |
 //! | [`mcnemar_exact`], [`mcnemar_clustered`], [`holm`] | the tests by themselves |
 //!
-//! The bootstrap draws the examples and, apart from them, the instructions of each task again with replacement (the
-//! pigeonhole bootstrap: Owen 2007, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2)), since answers to one
-//! example and answers under one instruction are alike. All levels and both runs of a comparison see the same draws, so
-//! that differences are paired. Tasks are fixed: they are not a sample of anything. `docs/metrics.md` says what follows
-//! from this, and what does not.
+//! The bootstrap resamples the examples and, independently, the instructions of each task with replacement (the
+//! pigeonhole bootstrap: Owen 2007, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2)), because answers to
+//! the same example and answers under the same instruction are correlated. All levels and both runs of a comparison use
+//! the same draws, so that differences are paired. Tasks are fixed: they are not a sample from a population.
+//! `docs/metrics.md` explains which conclusions this supports, and which it does not.
 
 mod bootstrap;
 mod compare;

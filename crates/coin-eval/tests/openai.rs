@@ -1,4 +1,4 @@
-//! A remote model against a server that answers, and against one that fails in every way that servers do.
+//! Tests of a remote model with a server that answers, and with servers that fail in various ways.
 
 mod server;
 
@@ -39,7 +39,7 @@ fn generate(model: &mut OpenAiModel, count: usize) -> Result<Vec<String>, String
     answers.map(texts).map_err(|error| error.to_string())
 }
 
-/// What `model` hands over before it fails with the message.
+/// Returns the answers that `model` delivers before it fails, and the error message.
 fn until_it_fails(model: &mut OpenAiModel, prompts: &[Prompt]) -> (Vec<(usize, String)>, String) {
     let mut received = Vec::new();
     let error = model.generate(prompts, &GENERATE, &|_| false, &mut |finished| {
@@ -81,7 +81,7 @@ fn a_chat_is_asked_for() {
 
 #[test]
 fn answers_out_of_order_find_their_prompts() {
-    // Prompt 0 is answered only when all the others have been asked.
+    // Prompt 0 is answered only after all the others have been requested.
     let (asked, changed) = (Mutex::new(0), Condvar::new());
     let server = Server::start(move |seen, _| {
         let mut asked = asked.lock().unwrap();
@@ -108,7 +108,7 @@ fn answers_out_of_order_find_their_prompts() {
 
 #[test]
 fn as_many_requests_are_under_way_as_allowed() {
-    // Nobody is answered before four have asked, so fewer would end in a time-out; more than four are noticed.
+    // No request is answered before four have arrived, so fewer would time out. More than four would be detected.
     let (state, changed) = (Mutex::new((0, 0)), Condvar::new());
     let most = Arc::new(AtomicUsize::new(0));
     let largest = Arc::clone(&most);
@@ -119,7 +119,7 @@ fn as_many_requests_are_under_way_as_allowed() {
         largest.fetch_max(state_now.1, Ordering::SeqCst);
         changed.notify_all();
         let mut state_now = changed.wait_while(state_now, |state| state.0 < 4).unwrap();
-        // Before the answer leaves, so that the next request cannot come first.
+        // Decrement before the answer is sent, so that the next request cannot arrive first.
         state_now.1 -= 1;
         echoed(seen)
     });
@@ -132,7 +132,7 @@ fn as_many_requests_are_under_way_as_allowed() {
 fn a_server_that_asks_to_wait_is_waited_for() {
     let server = Server::start(|seen, number| match number {
         0 => Answer::new(429, json!({"error": {"message": "slow down"}})).header("Retry-After", "0.3"),
-        // A second later by the server's own clock, which is years behind.
+        // One second later by the server's clock, which is years behind.
         1 => Answer::new(503, "")
             .header("Date", "Sun, 06 Nov 1994 08:49:37 GMT")
             .header("Retry-After", "Sun, 06 Nov 1994 08:49:38 GMT"),
@@ -165,7 +165,7 @@ fn what_passes_is_tried_again() {
     let mut model = model(&server, |_| ());
     assert_eq!(generate(&mut model, 1).unwrap(), ["answer 0"]);
     let usage = model.usage();
-    // The two answers that broke off may have been charged.
+    // The two truncated answers may have been charged.
     assert_eq!((usage.requests, usage.retries, usage.uncounted), (5, 4, 2));
 }
 
@@ -193,7 +193,7 @@ fn a_body_that_never_ends_meets_the_time_limit() {
 
 #[test]
 fn nobody_listening_costs_nothing() {
-    // The port of a service that has not been offered for decades.
+    // The port of a service that has been obsolete for decades.
     let endpoint = "http://127.0.0.1:9";
     let mut options = OpenAiOptions::new(endpoint, "m", Api::Completions);
     options.attempts = 2;
@@ -227,7 +227,7 @@ fn a_key_that_the_server_repeats_is_not_shown() {
     for status in [401, 200] {
         let server = Server::start(move |seen, _| {
             let key = seen.authorization.clone().unwrap();
-            // Long enough before the key that a cut at 200 characters would leave a part of it.
+            // The text before the key is long enough that a cut at 200 characters would leave part of the key.
             Answer::new(status, format!("{} bad key {key}", "x".repeat(175)))
         });
         let mut model = model(&server, |options| options.key = Some(ApiKey::new(KEY).unwrap()));
@@ -291,13 +291,13 @@ fn the_key_does_not_follow_a_redirection() {
 #[test]
 fn the_rate_is_kept_by_all_threads_together() {
     let server = Server::start(|seen, _| echoed(seen));
-    // One each 100 ms.
+    // One request every 100 ms.
     let mut by_requests = model(&server, |options| options.requests_per_minute = Some(600.0));
     let begun = Instant::now();
     generate(&mut by_requests, 6).unwrap();
     assert!(begun.elapsed() >= Duration::from_millis(500), "{:?}", begun.elapsed());
 
-    // The server counts 12 tokens a request: 20 ms each. One at a time, so that each bill is known when the next leaves.
+    // The server counts 12 tokens per request: 20 ms each. One request at a time, so that its usage is known before the next.
     let mut by_tokens = model(&server, |options| {
         options.tokens_per_minute = Some(36_000.0);
         options.concurrency = 1;
@@ -317,7 +317,7 @@ fn a_budget_ends_the_run_before_it_is_exceeded() {
         options.concurrency = 1;
     });
     let (received, error) = until_it_fails(&mut model, &numbered(10));
-    // A request costs 10 * 0.001 + 2 * 0.01 = 0.03, and at most its bytes * 0.001 + 7 * 0.01.
+    // A request costs 10 * 0.001 + 2 * 0.01 = 0.03. Its upper bound is bytes * 0.001 + 7 * 0.01.
     let bytes = server.seen()[0].body.to_string().len() as f64;
     let most = bytes * 0.001 + 0.07;
     let sent = (((0.3 - most) / 0.03).floor() + 1.0) as usize;
@@ -346,7 +346,7 @@ fn a_run_goes_on_after_a_failure() {
     let rest = model.generate_all(&prompts[received.len()..], &GENERATE, &|_| false).unwrap();
     received.extend(rest.into_iter().enumerate().map(|(index, generation)| (index + 3, generation.text)));
     assert_eq!(received, (0..6).map(|index| (index, format!("answer {index}"))).collect::<Vec<_>>());
-    // No prompt that had its answer was asked again.
+    // No prompt with an answer was sent again.
     let asked: Vec<String> = server.seen().iter().map(|seen| seen.prompt().to_owned()).collect();
     assert_eq!(asked, ["0", "1", "2", "3", "3", "4", "5"]);
 }
@@ -361,7 +361,7 @@ fn who_cannot_keep_the_results_is_asked_no_more() {
     assert!(server.seen().len() < 500);
 }
 
-/// Echoes a prompt with a token for each word, whose log-probability is minus its length, and one token after it.
+/// Echoes a prompt with one token per word, whose log-probability is minus its length, and adds one token at the end.
 fn scored(seen: &Seen) -> Answer {
     let text = seen.prompt();
     let mut words: Vec<&str> = text.split_inclusive(' ').collect();
@@ -380,7 +380,7 @@ fn continuations_are_scored() {
     let mut scorer = model(&server, |_| ());
     let prompts = [Prompt::new("Is it: ", "").with_marker(""), Prompt::new("Or that: ", "").with_marker("")];
     let found = scorer.all_log_likelihoods(&prompts, &["fine".to_owned(), "very bad".to_owned()]).unwrap();
-    // `fine`; `very ` and `bad`. The token after the text has no part.
+    // `fine`; `very ` and `bad`. The token after the text is ignored.
     let expected = vec![LogLikelihood { sum: -4.0, tokens: 1 }, LogLikelihood { sum: -8.0, tokens: 2 }];
     assert_eq!(found, [expected.clone(), expected]);
     let seen = server.seen();

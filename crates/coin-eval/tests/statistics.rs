@@ -1,4 +1,5 @@
-//! Metrics and statistics beside numpy, scipy, scikit-learn and statsmodels, and what intervals cover on simulated runs.
+//! Metrics and statistics compared with numpy, scipy, scikit-learn and statsmodels, and the coverage of intervals on simulated
+//! runs.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use rand::Rng;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// `fixtures/statistics.json`, written by the script beside it.
+/// `fixtures/statistics.json`, written by `make_statistics.py` in the same folder.
 #[derive(Deserialize)]
 struct Fixture {
     gold: BTreeMap<String, Vec<usize>>,
@@ -72,7 +73,7 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 
 fn close(found: f64, expected: &Value, what: &str) {
     let expected = expected.as_f64().unwrap();
-    // Sums of a few hundred terms in f64, in another order; lgamma of 90,000 loses five digits more.
+    // Sums of a few hundred terms in f64, in a different order. lgamma of 90,000 loses another five digits.
     assert!((found - expected).abs() <= 1e-9 * expected.abs().max(1e-3), "{what}: {found} is not {expected}");
 }
 
@@ -144,8 +145,8 @@ fn intervals_are_those_of_a_bootstrap_in_numpy() {
     ];
     for (name, found) in found {
         let expected = &fixture.intervals[name];
-        // The 2.5 % quantile of 20,000 normal draws has a standard error of 0.019 deviations; four of the difference of
-        // two are 0.11. A cell's accuracy comes in steps of 1 / 100 and may be one off.
+        // The 2.5 % quantile of 20,000 normal draws has a standard error of 0.019 deviations. Four standard errors of
+        // the difference of two are 0.11. A cell's accuracy is a multiple of 1 / 100 and may be off by one step.
         let tolerance = 0.11 * expected.deviation + if name.starts_with("cell") { 0.01 } else { 0.0 };
         for (found, expected) in [(found.low, expected.low), (found.high, expected.high)] {
             assert!((found - expected).abs() < tolerance, "{name}: {found} is not {expected} ± {tolerance}");
@@ -190,8 +191,8 @@ fn intervals_and_comparisons_are_written_and_read() {
     assert!(found.unwrap().accuracy > 0.0 && summary.comparison("coin", "cit").is_none());
 }
 
-/// Right answers of two runs over examples and instructions that are drawn anew for each simulation: an example has
-/// an ease, an instruction a strength, and `after` is better by `gain`, all in units of a logit.
+/// Simulated answers of two runs. Examples and instructions are redrawn for each simulation. An example has an ease, an
+/// instruction has a strength, and `after` is better by `gain`, all in units of a logit.
 fn simulated(seed: u64, examples: usize, instructions: usize, gain: f64) -> [Vec<Record>; 2] {
     let mut random = stream::keyed(seed, &["simulated"]);
     let mut normal = || (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0;
@@ -232,13 +233,13 @@ fn intervals_cover_what_they_should() {
         let difference = &compare(("a", &before), ("b", &after), &[], bootstrap).unwrap().tasks[0].difference;
         covered_gain +=
             u64::from(difference.accuracy_interval.low <= gain && gain <= difference.accuracy_interval.high);
-        // What an interval would be if all answers were independent.
+        // The interval if all answers were independent.
         let found = accuracy(&after);
         let half = 1.96 * (found * (1.0 - found) / after.len() as f64).sqrt();
         independent += u64::from((found - truth).abs() <= half);
     }
-    // 95 % of 300 has a standard error of 1.3 points. Percentiles over twelve instructions are narrow by some points,
-    // the two-way bootstrap is wide where noise dominates (three times its variance at most).
+    // 95 % of 300 has a standard error of 1.3 points. Percentile intervals over twelve instructions are a few points
+    // too narrow, and the two-way bootstrap is too wide where noise dominates (at most three times its variance).
     let share = |count: u64| count as f64 / SIMULATIONS as f64;
     println!("covered: {} {}, as if independent {}", share(covered), share(covered_gain), share(independent));
     assert!((0.90..=0.99).contains(&share(covered)), "{}", share(covered));

@@ -1,7 +1,7 @@
 //! The two-way bootstrap of accuracy and of its spread over instructions.
 //!
-//! A draw gives every example r of a task a weight w_r and every instruction i a weight v_i: how often each came when as
-//! many as there are were drawn with replacement. Then
+//! A draw gives every example r of a task a weight w_r and every instruction i a weight v_i: the number of times it was
+//! drawn when n items are drawn from n with replacement. Then
 //!
 //! ```text
 //! accuracy_i* = sum_r w_r right_ir / sum_r w_r        over the examples answered under i
@@ -9,8 +9,8 @@
 //! std*        = sqrt( sum_i v_i (accuracy_i* - accuracy*)^2 / sum_i v_i )
 //! ```
 //!
-//! An instruction of which no example was drawn is left out; a cell in which none is left keeps its measured value in
-//! that replicate. Both happen only where levels or instructions do not share their examples.
+//! An instruction is skipped if none of its examples was drawn. A cell without any remaining instruction keeps its
+//! measured value in that replicate. Both happen only if levels or instructions have different examples.
 
 use coin_core::stream;
 use rand::Rng;
@@ -20,10 +20,10 @@ use crate::EvalError;
 use crate::metrics::answers::{Answers, LevelAnswers, TaskAnswers, right};
 use crate::metrics::summary::{Bootstrap, Interval, PValue};
 
-/// The fewest replicates of which a 95 % interval has an end: with fewer, less than one lies outside at each side.
+/// Minimum number of replicates. With fewer, less than one replicate lies outside a 95 % interval on each side.
 pub const MIN_REPLICATES: usize = 40;
 
-/// The most replicates: two numbers are kept of every cell for each.
+/// Maximum number of replicates. Each replicate stores two numbers per cell.
 pub const MAX_REPLICATES: usize = 1_000_000;
 
 impl Bootstrap {
@@ -47,15 +47,15 @@ impl Bootstrap {
 pub(super) struct Replicates {
     /// `[cell][replicate]`, cells in the order of [`Answers::cells`].
     pub accuracy: Vec<Vec<f64>>,
-    /// Likewise.
+    /// `[cell][replicate]`, in the same order.
     pub std: Vec<Vec<f64>>,
-    /// Both as they were measured, `[cell]`.
+    /// The measured accuracy and standard deviation, `[cell]`.
     pub measured: Vec<(f64, f64)>,
 }
 
 impl Replicates {
-    /// Draws for one run. Runs with the same examples and instructions see the same draws, as they are keyed by the seed
-    /// and the task alone.
+    /// Draws the replicates of one run. Runs with the same examples and instructions use the same draws, because these are
+    /// keyed only by the seed and the task.
     pub fn draw(answers: &Answers, bootstrap: Bootstrap) -> Result<Replicates, EvalError> {
         let Bootstrap { replicates, seed } = bootstrap;
         bootstrap.check()?;
@@ -82,7 +82,7 @@ impl Replicates {
     }
 }
 
-/// Weights of a task's examples and instructions, drawn anew by [`Draws::next`].
+/// Weights of a task's examples and instructions, redrawn by [`Draws::next`].
 struct Draws {
     random: ChaCha8Rng,
     rows: Vec<u32>,
@@ -109,7 +109,7 @@ impl Draws {
     }
 }
 
-/// One task at one level, in the form in which it is summed fastest.
+/// One task at one level, stored for fast summation.
 struct Cell {
     columns: Vec<Correct>,
     measured: (f64, f64),
@@ -117,9 +117,9 @@ struct Cell {
 
 struct Correct {
     instruction: usize,
-    /// Places of the rows that were answered; empty where all of the task's were.
+    /// Places of the answered rows. Empty if all rows of the task were answered.
     answered: Vec<usize>,
-    /// Places of the rows that were answered right.
+    /// Places of the rows with a right answer.
     right: Vec<usize>,
 }
 
@@ -133,17 +133,17 @@ impl Cell {
         });
         let mut cell = Cell { columns: columns.collect(), measured: (0.0, 0.0) };
         let once = |count: usize| vec![1; count];
-        // Every column has an answer, so that with weights of one there is a value.
+        // Every column has an answer, so weights of one always give a value.
         cell.measured = cell.under(&once(task.rows.len()), &once(task.instructions.len())).unwrap_or_default();
         cell
     }
 
-    /// Accuracy and standard deviation under a draw; none where it has nothing of the cell.
+    /// Computes accuracy and standard deviation under a draw. `None` if the draw does not contain any answer of the cell.
     fn under(&self, rows: &[u32], instructions: &[u32]) -> Option<(f64, f64)> {
         let drawn = |places: &[usize]| places.iter().map(|row| rows[*row]).sum::<u32>();
         let (mut total, mut sum, mut values) = (0.0, 0.0, Vec::with_capacity(self.columns.len()));
         for column in self.columns.iter().filter(|column| instructions[column.instruction] > 0) {
-            // As many rows were drawn as the task has.
+            // The number of drawn rows equals the number of rows of the task.
             let answered = if column.answered.is_empty() { rows.len() as u32 } else { drawn(&column.answered) };
             if answered > 0 {
                 let weight = f64::from(instructions[column.instruction]);
@@ -162,7 +162,7 @@ impl Cell {
     }
 }
 
-/// The percentile interval: the 2.5 % and 97.5 % quantiles, interpolated linearly between order statistics.
+/// Computes the percentile interval: the 2.5 % and 97.5 % quantiles, interpolated linearly between order statistics.
 pub(super) fn interval(mut replicates: Vec<f64>) -> Interval {
     replicates.sort_unstable_by(f64::total_cmp);
     let quantile = |share: f64| {
@@ -173,8 +173,8 @@ pub(super) fn interval(mut replicates: Vec<f64>) -> Interval {
     Interval { low: quantile(0.025), high: quantile(0.975) }
 }
 
-/// Twice the smaller share of replicates at or beyond zero, the measured one counted among them (Davison and Hinkley
-/// 1997, section 4.2), at most 1.
+/// Computes twice the smaller fraction of replicates at or beyond zero, counting the measured value as one of them (Davison
+/// and Hinkley 1997, section 4.2). At most 1.
 pub(super) fn p_value(replicates: &[f64]) -> PValue {
     let share = |beyond: usize| (1 + beyond) as f64 / (1 + replicates.len()) as f64;
     let below = share(replicates.iter().filter(|value| **value <= 0.0).count());
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
     use crate::run::ledger::Record;
 
-    /// Right where `right` says so, row by row, for each instruction.
+    /// Records for each instruction; `right` gives the correctness of each row.
     fn records(level: &str, right: &[&[bool]]) -> Vec<Record> {
         let record = |instruction: usize, (row, right): (usize, &bool)| Record {
             task: "sst2".to_owned(),
@@ -211,7 +211,7 @@ mod tests {
         let (task, level) = answers.cells().next().unwrap();
         let cell = Cell::new(task, level);
         assert_eq!(cell.measured, (0.5, (2.0 / 3.0 - 1.0 / 3.0) / 2.0));
-        // Instruction 0 has 2 / 3, instruction 1 none.
+        // Instruction 0 has accuracy 2 / 3, instruction 1 has 0.
         let (mean, std) = cell.under(&[2, 1, 0], &[1, 1]).unwrap();
         assert!((mean - 1.0 / 3.0).abs() < 1e-15 && (std - 1.0 / 3.0).abs() < 1e-15);
         assert_eq!(cell.under(&[1, 1, 1], &[0, 2]).unwrap(), (1.0 / 3.0, 0.0));
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn quantiles_and_p_values_by_hand() {
-        // 41 values: 2.5 % and 97.5 % are the second and the last but one.
+        // 41 values: the 2.5 % and 97.5 % quantiles are the second and the second to last.
         let values: Vec<f64> = (0..41).rev().map(f64::from).collect();
         assert_eq!(interval(values), Interval { low: 1.0, high: 39.0 });
         let with_below = |below: usize| (0..99).map(|i| if i < below { -1.0 } else { 1.0 }).collect::<Vec<_>>();

@@ -1,4 +1,4 @@
-//! Two runs on the answers that both have.
+//! Comparison of two runs on the answers that both have.
 
 use std::collections::HashSet;
 
@@ -16,16 +16,16 @@ use crate::metrics::summary::{
 };
 use crate::run::ledger::Record;
 
-/// What the run `after` has more than the run `before`, each given by its name and its records.
+/// Computes the run `after` minus the run `before`, each given by its name and its records.
 ///
-/// Only what both answered (same task, level, instruction and row) is compared; how much that leaves out is part of the
-/// result. The differences go through the same means as the summary's rows, and the bootstrap draws the same examples
-/// and instructions for both runs. McNemar's tests pool the pairs of a row's cells, so that a task counts by its number
-/// of examples; the clusters are the examples. P-values are adjusted by [`holm`] among the tests of one kind over all
-/// tasks and levels, and among those over the levels.
+/// Only answers that both runs have (same task, level, instruction and row) are compared. The result contains the number
+/// of answers left out. Differences are averaged like the summary's rows, and the bootstrap draws the same examples and
+/// instructions for both runs. McNemar's tests pool the pairs of a row's cells, so that each task is weighted by its
+/// number of examples. The clusters are the examples. P-values are adjusted by [`holm`] for each kind of test, once over
+/// all tasks and levels and once over the levels.
 ///
 /// # Errors
-/// [`EvalError::Invalid`] if the runs have no answer in common, if one has an answer twice, if an example has two classes,
+/// [`EvalError::Invalid`] if the runs have no answer in common, if one has a duplicate answer, if an example has two classes,
 /// or if the number of replicates is outside its domain ([`Bootstrap::check`]).
 ///
 /// ```
@@ -95,7 +95,7 @@ fn key(record: &Record) -> (&str, &str, usize, usize) {
     (&record.task, &record.level, record.instruction, record.row)
 }
 
-/// The differences of the cells and of the rows, without adjusted p-values.
+/// Computes the differences of the cells and of the rows, without adjusted p-values.
 fn differences(
     aggregation: &Aggregation,
     before: &Answers,
@@ -169,7 +169,7 @@ mod tests {
 
     const BOOTSTRAP: Bootstrap = Bootstrap { replicates: 40, seed: 1 };
 
-    /// One task whose answers are right where `right` says so, row by row, for each instruction.
+    /// Records of one task; `right` gives the correctness of each row for each instruction.
     fn run(task: &str, level: &str, right: &[&[bool]]) -> Vec<Record> {
         let mut records = Vec::new();
         for (instruction, column) in right.iter().enumerate() {
@@ -200,7 +200,7 @@ mod tests {
 
         let cell = found.task("sst2", "clean").unwrap();
         assert!((cell.accuracy - 0.5).abs() < 1e-15);
-        // Before: 1 / 3 both; after: 1 and 2 / 3, half of their difference.
+        // Before: both are 1 / 3. After: 1 and 2 / 3; the deviation is half of their difference.
         assert!((cell.std - 1.0 / 6.0).abs() < 1e-15);
         // By row: 1, 2, and 1 - 1.
         let McNemar { gained, lost, clustered_statistic, .. } = cell.mcnemar;

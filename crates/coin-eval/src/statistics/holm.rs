@@ -1,8 +1,8 @@
 //! Holm's step-down adjustment: S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal
 //! of Statistics 6 (1979).
 
-/// The adjusted p-values of a family of tests, in their order: rejecting what is at most alpha keeps the probability of
-/// any false rejection at alpha, however the tests depend on each other.
+/// Computes the adjusted p-values of a family of tests, in the order of `values`. Rejecting those at or below alpha keeps the
+/// probability of any false rejection at or below alpha, regardless of how the tests depend on each other.
 ///
 /// With p_(1) <= .. <= p_(m), the adjusted value of p_(k) is max over j <= k of min(1, (m - j + 1) p_(j)).
 ///
@@ -27,7 +27,7 @@ mod tests {
 
     #[test]
     fn steps_never_go_down_and_end_at_one() {
-        // 4 * 0.01, 3 * 0.02, 2 * 0.03 (not below the one before), 0.9.
+        // 4 * 0.01, 3 * 0.02, 2 * 0.03 (not below the previous one), 0.9.
         let adjusted = holm(&[0.9, 0.02, 0.01, 0.03]);
         let expected = [0.9, 0.06, 0.04, 0.06];
         assert!(adjusted.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-15), "{adjusted:?}");

@@ -11,7 +11,7 @@ use crate::metrics::measure;
 use crate::metrics::summary::{Bootstrap, Measures, RunSummary};
 use crate::run::ledger::Record;
 
-/// Scores one run of `tasks` with 95 % intervals of accuracy and of its change from level `clean`: see
+/// Scores one run of `tasks` with 95 % intervals of accuracy and of its change from level `clean`. See
 /// [`statistics`](crate::statistics).
 ///
 /// # Errors
@@ -30,9 +30,9 @@ pub fn score_with_intervals(
     Ok(run)
 }
 
-/// Fills in the intervals of `run`, which was measured on `answers`.
+/// Fills in the intervals of `run`, whose measures were computed from `answers`.
 ///
-/// Every replicate goes through the same means as the measured values, so that an interval is one of what is beside it.
+/// Every replicate is averaged like the measured values, so that each interval refers to the value it is stored with.
 fn intervals(
     run: &mut RunSummary,
     answers: &Answers,
@@ -67,7 +67,7 @@ fn intervals(
     Ok(())
 }
 
-/// A value's rows in every replicate, `[row][replicate]`.
+/// Computes a value's rows in every replicate, `[row][replicate]`.
 pub(super) fn rows_by_replicate(aggregation: &Aggregation, cells: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let mut rows = vec![Vec::new(); aggregation.rows.len()];
     for replicate in 0..cells.first().map_or(0, Vec::len) {
@@ -78,7 +78,7 @@ pub(super) fn rows_by_replicate(aggregation: &Aggregation, cells: &[Vec<f64>]) -
     rows
 }
 
-/// The rows' changes from level `clean` in every replicate; empty where a row has none.
+/// Computes the rows' changes from level `clean` in every replicate. Empty for a row without a change.
 fn row_changes(aggregation: &Aggregation, cells: &[Vec<f64>], rows: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let mut changes = vec![Vec::new(); aggregation.rows.len()];
     for replicate in 0..cells.first().map_or(0, Vec::len) {

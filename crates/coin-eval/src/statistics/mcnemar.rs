@@ -1,11 +1,11 @@
-//! McNemar's test of two answers to the same prompts: only the pairs of which one is right and the other wrong count.
+//! McNemar's test on pairs of answers to the same prompts. Only discordant pairs count: one answer right, the other wrong.
 //!
 //! Q. McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
 //! Psychometrika 12 (1947); for clustered pairs N. A. Obuchowski, "On the comparison of correlated proportions for
 //! clustered data", Statistics in Medicine 17 (1998).
 
-/// The exact two-sided p-value of `gained` against `lost` pairs: twice the smaller tail of the binomial distribution of
-/// gained + lost tosses of a fair coin, at most 1. It takes the pairs as independent.
+/// Computes the exact two-sided p-value of `gained` against `lost` pairs: twice the smaller tail of the binomial distribution
+/// of gained + lost tosses of a fair coin, at most 1. It assumes that the pairs are independent.
 ///
 /// ```
 /// // 2 (1 + 5) / 2^5
@@ -14,7 +14,7 @@
 /// ```
 pub fn mcnemar_exact(gained: usize, lost: usize) -> f64 {
     let (fewer, pairs) = (gained.min(lost) as f64, (gained + lost) as f64);
-    // The terms of the tail relative to its last, which is the largest; each follows from the one above it.
+    // The terms of the tail relative to its last and largest term; each is computed from the one above it.
     let (mut term, mut tail, mut heads) = (1.0, 1.0, fewer);
     while heads > 0.0 && term > f64::EPSILON * tail {
         term *= heads / (pairs - heads + 1.0);
@@ -28,16 +28,16 @@ pub fn mcnemar_exact(gained: usize, lost: usize) -> f64 {
     (2.0 * tail * log_last.exp()).min(1.0)
 }
 
-/// The statistic and the p-value for pairs in clusters, each given by its gained minus its lost pairs, d_k; clusters
-/// without a discordant pair count too, as zeros.
+/// Computes the statistic and the p-value for clustered pairs. Each cluster is given by d_k, its gained minus its lost pairs.
+/// Clusters without a discordant pair count too, as zeros.
 ///
 /// ```text
 /// (K - 1) / K * (sum_k d_k)^2 / sum_k d_k^2        K clusters; chi-square, one degree of freedom
 /// ```
 ///
-/// Obuchowski's statistic, whose variances and covariance simplify to this under no difference (Yang, Sun and Hardin,
+/// This is Obuchowski's statistic, whose variances and covariance simplify to this under no difference (Yang, Sun and Hardin,
 /// "A note on the tests for clustered matched-pair binary data", Biometrical Journal 52, 2010). Without a discordant
-/// cluster it is 0, and p is 1. The approximation needs some tens of discordant clusters.
+/// cluster the statistic is 0 and p is 1. The approximation needs a few tens of discordant clusters.
 ///
 /// ```
 /// let (statistic, p) = coin_eval::statistics::mcnemar_clustered(&[2, 1, 0, -1, 2]);
@@ -51,7 +51,7 @@ pub fn mcnemar_clustered(differences: &[i64]) -> (f64, f64) {
     (statistic, chi_square_tail(statistic))
 }
 
-/// P(X > x) of chi-square with one degree of freedom, the square of a standard normal variable.
+/// P(X > x) for chi-square with one degree of freedom, the square of a standard normal variable.
 fn chi_square_tail(x: f64) -> f64 {
     libm::erfc((x / 2.0).sqrt())
 }

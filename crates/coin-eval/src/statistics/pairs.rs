@@ -1,4 +1,4 @@
-//! Pairs of answers of two runs to the same prompts, and McNemar's tests on those of which one is right and the other wrong.
+//! Pairs of answers of two runs to the same prompts, and McNemar's tests on the discordant ones (one right, the other wrong).
 
 use std::collections::BTreeMap;
 
@@ -20,13 +20,13 @@ struct CellPairs {
     task: usize,
     gained: usize,
     lost: usize,
-    /// By place of the row.
+    /// Gained minus lost pairs, by place of the row.
     by_row: BTreeMap<usize, i64>,
 }
 
 impl Pairs {
-    /// Of two runs with the same tasks, levels, instructions and rows; `names` are theirs. Refuses an example that has not
-    /// the same class in both.
+    /// Pairs the answers of two runs, called `names`, with the same tasks, levels, instructions and rows. Rejects an example
+    /// whose class differs between the runs.
     pub fn new(names: [&str; 2], before: &Answers, after: &Answers) -> Result<Pairs, EvalError> {
         let mut cells = Vec::new();
         for (place, (task, other)) in before.tasks.iter().zip(&after.tasks).enumerate() {
@@ -55,7 +55,7 @@ impl Pairs {
         Ok(Pairs { cells })
     }
 
-    /// The tests on the pairs of `cells` together; an example of several cells is one cluster.
+    /// Computes the tests on the pooled pairs of `cells`. An example of several cells is one cluster.
     pub fn test(&self, cells: &[usize]) -> McNemar {
         let (mut gained, mut lost) = (0, 0);
         let mut clusters: BTreeMap<(usize, usize), i64> = BTreeMap::new();

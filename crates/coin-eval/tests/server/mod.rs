@@ -1,4 +1,4 @@
-//! A small model server on a port of this machine, which answers as a test tells it and fails as a test tells it.
+//! A small local model server whose answers and failures are controlled by the test.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// One request as the server saw it.
+/// One request as the server received it.
 #[derive(Debug, Clone)]
 pub struct Seen {
     pub path: String,
@@ -22,13 +22,13 @@ impl Seen {
     }
 }
 
-/// What the server sends back, and how badly.
+/// The server's reply, and how its transfer fails.
 #[derive(Debug, Clone)]
 pub struct Answer {
     status: u16,
     headers: String,
     body: String,
-    /// How many bytes of the body are sent, and how long the connection stays open after them.
+    /// Number of bytes of the body that are sent, and the time the connection stays open afterwards.
     break_after: Option<(usize, Duration)>,
 }
 
@@ -48,12 +48,12 @@ impl Answer {
         self
     }
 
-    /// The connection closes after half of the body.
+    /// Closes the connection after half of the body.
     pub fn broken(self) -> Self {
         self.stalled(Duration::ZERO)
     }
 
-    /// Half of the body, then nothing for `pause`, then the connection closes.
+    /// Sends half of the body, nothing for `pause`, then closes the connection.
     pub fn stalled(mut self, pause: Duration) -> Self {
         self.break_after = Some((self.body.len() / 2, pause));
         self
@@ -67,8 +67,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Answers each request with what `reply` says of it and of its number, from 0. Requests are answered at the same
-    /// time, each on a thread of its own.
+    /// Starts a server that answers each request with `reply(request, number)`, numbered from 0. Requests are answered
+    /// concurrently, each on its own thread.
     pub fn start(reply: impl Fn(&Seen, usize) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Server { address: listener.local_addr().unwrap(), seen: Arc::default() };
@@ -77,7 +77,7 @@ impl Server {
             for stream in listener.incoming().flatten() {
                 let Some(seen) = seen.upgrade() else { break };
                 let reply = Arc::clone(&reply);
-                // A client that hangs up is part of the tests.
+                // Some tests have a client that disconnects.
                 std::thread::spawn(move || drop(answer(stream, &seen, &*reply)));
             }
         });
@@ -88,7 +88,7 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// All requests so far, in the order in which they came.
+    /// All requests so far, in order of arrival.
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
@@ -96,7 +96,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The thread waits for a connection; with the list gone the next one ends it.
+        // The thread waits for a connection. Once the list is dropped, the next connection ends it.
         self.seen = Arc::default();
         drop(TcpStream::connect(self.address));
     }
