@@ -133,8 +133,8 @@ impl Flips {
     /// Counts the changed answers of `runs` (name and ledger, the compared pair last) and chooses at most `most` examples
     /// for every level, direction and compared run.
     ///
-    /// `texts` returns the instruction and the content of a record's prompt, if known; see [`PromptTexts`](crate::PromptTexts). The
-    /// choice of examples depends on the ledgers and on `seed`, not on the order of the records. Tasks shown least often
+    /// `texts` returns the instruction and the content of a record's prompt, if known; see
+    /// [`PromptTexts`](crate::PromptTexts). The choice of examples depends on the ledgers and on `seed`, not on the order of the records. Tasks shown least often
     /// come first; ties are broken at random. With one run, the examples are from that run.
     ///
     /// ```

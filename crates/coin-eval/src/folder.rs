@@ -138,7 +138,7 @@ pub struct Evaluated {
 }
 
 impl Evaluated {
-    /// Reads the folder of one run, or `None` if it holds no ledger.
+    /// Reads the folder of one run, or returns `None` if it does not contain a ledger.
     ///
     /// # Errors
     /// A file exists but cannot be read.

@@ -61,7 +61,7 @@ pub(super) fn fault(task: &Task) -> Option<String> {
 }
 
 /// Returns true if every text that begins with `text` parses to the same outcome as `text` itself: it contains a label word,
-/// followed by too many words for a longer label to match there.
+/// followed by enough words that no longer label can still match at its position.
 ///
 /// An answer without a match is never decided, since a label may still follow.
 pub fn decided(task: &Task, text: &str) -> bool {

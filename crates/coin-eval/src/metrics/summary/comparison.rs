@@ -123,6 +123,6 @@ pub struct McNemar {
 pub struct PValue {
     /// The unadjusted p-value.
     pub value: f64,
-    /// The p-value adjusted by Holm's procedure over the tests of the same kind in the same list. `None` if the list is not adjusted.
+    /// The p-value adjusted by Holm's procedure over the tests of the same kind in the same list. `None` for rows that are not adjusted.
     pub holm: Option<f64>,
 }
