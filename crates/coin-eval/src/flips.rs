@@ -134,8 +134,9 @@ impl Flips {
     /// for every level, direction and compared run.
     ///
     /// `texts` returns the instruction and the content of a record's prompt, if known; see
-    /// [`PromptTexts`](crate::PromptTexts). The choice of examples depends on the ledgers and on `seed`, not on the order of the records. Tasks shown least often
-    /// come first; ties are broken at random. With one run, the examples are from that run.
+    /// [`PromptTexts`](crate::PromptTexts). The choice of examples depends on the ledgers and on `seed`, not on the
+    /// order of the records. Tasks shown least often come first; ties are broken at random. With one run, the examples
+    /// are from that run.
     ///
     /// ```
     /// use coin_eval::{Record, flips::Flips};
