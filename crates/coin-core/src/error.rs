@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::output_folder::MARKER;
-
 /// An error with a file or folder.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -28,15 +26,16 @@ pub enum CoreError {
     },
     /// An output folder that this program did not create contains files or folders with names that it would write.
     #[error(
-        "{path} contains {found} but was not created by this program; choose another folder, or create an empty {MARKER} in it if \
-         these are copied results",
-        MARKER = MARKER
+        "{path} contains {found} but was not created by this program; choose another folder, or create an empty {marker} in it if \
+         these are copied results"
     )]
     ForeignFolder {
         /// The folder.
         path: PathBuf,
         /// The names found, comma separated.
         found: String,
+        /// The name of the file that marks a folder of this program.
+        marker: &'static str,
     },
     /// A folder that is to be created is not empty.
     #[error("{path} is not empty, expected a new folder")]

@@ -42,7 +42,7 @@ pub fn check(path: &Path, written: &[&str]) -> Result<(), CoreError> {
     let found: Vec<&str> = written.iter().copied().filter(|name| path.join(name).symlink_metadata().is_ok()).collect();
     match found.is_empty() {
         true => Ok(()),
-        false => Err(CoreError::ForeignFolder { path: path.to_owned(), found: found.join(", ") }),
+        false => Err(CoreError::ForeignFolder { path: path.to_owned(), found: found.join(", "), marker: MARKER }),
     }
 }
 
