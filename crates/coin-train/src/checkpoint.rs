@@ -9,7 +9,6 @@
 mod manifest;
 
 use std::fs::File;
-use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 
 use burn::optim::ModuleOptimizer;
@@ -17,6 +16,7 @@ use burn::tensor::Bytes;
 use coin_core::file::PARTIAL;
 use coin_core::json::message;
 use coin_core::output_folder::remove_partial;
+use coin_core::panic::caught;
 use coin_model::{Llama, LoraConfig, adapter};
 use serde::{Deserialize, Serialize};
 
@@ -215,7 +215,7 @@ pub(crate) fn load(
     let path = dir.join(OPTIMIZER);
     let bytes = Bytes::from_bytes_vec(std::fs::read(&path).map_err(TrainError::io(&path))?);
     // burn's reader panics on some invalid files, and the hash of such a file may still match.
-    let read = std::panic::catch_unwind(AssertUnwindSafe(|| optimizer.from_bytes(bytes)));
+    let read = caught(|| optimizer.from_bytes(bytes));
     let Ok(Ok(optimizer)) = read else {
         let message = "cannot be read; remove the checkpoint's folder, and --resume continues from an earlier one";
         return Err(TrainError::checkpoint(&path, message));

@@ -5,7 +5,6 @@
 //! inside the crate `parquet` on a damaged file becomes an error.
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use parquet::basic::Type;
@@ -15,6 +14,7 @@ use parquet::data_type::DataType;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
+use coin_core::panic::caught;
 use coin_core::quote::cut;
 
 use crate::DataError;
@@ -223,7 +223,7 @@ fn broken(path: &Path, line: usize, error: &ParquetError) -> DataError {
 
 /// Runs `read` and turns a panic of the crate `parquet` into an error. After an error, the reader must not be used again.
 fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+    caught(read).unwrap_or_else(|_| {
         let message = "not a readable Parquet file: it is damaged".to_owned();
         Err(DataError::Malformed { path: path.to_owned(), line: 0, message })
     })
