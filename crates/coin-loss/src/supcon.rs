@@ -2,36 +2,23 @@
 
 use burn::tensor::{Bool, DType, Int, Tensor};
 
-use crate::statistics::LEFT_OUT;
-use crate::{LossError, Similarity};
+use crate::batch::Part;
+use crate::settings::config;
+use crate::statistics::{LEFT_OUT, Statistics};
+use crate::{Batch, Loss, LossError, LossOutput, Similarity};
 
-/// Settings of [`SupCon`].
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SupConConfig {
-    /// Divides the similarities. Default 0.1 (the paper's, section 4.4).
-    pub temperature: f64,
-    /// Similarity of two rows. Default [`Similarity::Cosine`] (the paper's).
-    pub similarity: Similarity,
+config! {
+    /// Settings of [`SupCon`].
+    #[derive(Copy)]
+    SupConConfig {
+        /// Divides the similarities. Default 0.1 (the paper's, section 4.4).
+        temperature / with_temperature: f64 = 0.1,
+        /// Similarity of two rows. Default [`Similarity::Cosine`] (the paper's).
+        similarity / with_similarity: Similarity = Similarity::Cosine,
+    }
 }
 
 impl SupConConfig {
-    /// Returns the paper's settings.
-    pub fn new() -> Self {
-        SupConConfig { temperature: 0.1, similarity: Similarity::Cosine }
-    }
-
-    /// Sets the temperature.
-    pub fn with_temperature(mut self, temperature: f64) -> Self {
-        self.temperature = temperature;
-        self
-    }
-
-    /// Sets the similarity.
-    pub fn with_similarity(mut self, similarity: Similarity) -> Self {
-        self.similarity = similarity;
-        self
-    }
-
     /// Builds the loss.
     ///
     /// # Errors
@@ -39,12 +26,6 @@ impl SupConConfig {
     pub fn init(&self) -> Result<SupCon, LossError> {
         LossError::check_temperature(self.temperature)?;
         Ok(SupCon { config: *self })
-    }
-}
-
-impl Default for SupConConfig {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -107,8 +88,34 @@ impl SupCon {
     /// - groups: `[n]`, equal for rows of the same group
     ///
     /// # Panics
-    /// Panics in burn if the shapes differ.
+    /// Panics with the message of [`LossError`] if the batch is empty or the shapes differ.
     pub fn forward(&self, rows: Tensor<2>, groups: Tensor<1, Int>) -> SupConOutput {
+        let batch = Batch::labeled(rows, groups);
+        self.checked(batch).unwrap_or_else(|error| panic!("SupCon: {error}"))
+    }
+
+    /// Like [`forward`](Self::forward), for a batch of rows with groups ([`Batch::labeled`]), or of several views of each item
+    /// ([`Batch::views`]); items with the same group number belong together. It looks at the values too, for which it reads from the
+    /// device.
+    ///
+    /// # Errors
+    /// [`LossError`] names an argument of the wrong shape, one that the loss would ignore, and the first row that is not finite or,
+    /// with cosines, zero.
+    pub fn try_forward(&self, batch: Batch) -> Result<SupConOutput, LossError> {
+        batch.check_values(self.config.similarity == Similarity::Cosine)?;
+        self.checked(batch)
+    }
+
+    fn checked(&self, batch: Batch) -> Result<SupConOutput, LossError> {
+        let needed: &[Part] = if batch.views.len() == 1 { &[Part::Groups] } else { &[] };
+        let [n, _] = batch.check("SupCon", 1..=usize::MAX, &[Part::Groups], needed)?;
+        let views = batch.views.len();
+        let groups = batch.groups.unwrap_or_else(|| Tensor::arange(0..n as i64, &batch.views[0].device()));
+        let groups = if views == 1 { groups } else { groups.repeat_dim(0, views) };
+        Ok(self.of_rows(Tensor::cat(batch.views, 0), groups))
+    }
+
+    fn of_rows(&self, rows: Tensor<2>, groups: Tensor<1, Int>) -> SupConOutput {
         let [n, _] = rows.dims();
         let device = rows.device();
         let rows = self.config.similarity.prepare(rows);
@@ -147,6 +154,19 @@ impl SupCon {
             similarity_positive: mean(positive),
             similarity_negative: mean(negative),
         }
+    }
+}
+
+impl Loss for SupCon {
+    fn name(&self) -> &'static str {
+        "supcon"
+    }
+
+    fn evaluate(&self, batch: Batch) -> Result<LossOutput, LossError> {
+        let SupConOutput { loss, per_row, contrasted, accuracy, similarity_positive, similarity_negative } =
+            self.checked(batch)?;
+        let statistics = Statistics { contrasted, accuracy, similarity_positive, similarity_negative };
+        Ok(LossOutput::new(loss).with_per_row(per_row).with_contrast(statistics))
     }
 }
 
