@@ -148,17 +148,15 @@ impl InfoNce {
     }
 
     fn check(&self, batch: &Batch) -> Result<[usize; 2], LossError> {
-        let mut used = vec![
+        let used = [
             Part::HardNegatives,
             Part::SharedNegatives,
             Part::Excluded,
+            Part::ExcludedWithin,
             Part::Groups,
             Part::RowWeights,
             Part::Rows,
         ];
-        if self.config.contrast_anchors || self.config.contrast_positives {
-            used.push(Part::ExcludedWithin);
-        }
         batch.check("InfoNCE", 2..=2, &used, &[])
     }
 
