@@ -28,7 +28,7 @@ pub enum CurvesError {
         source: std::io::Error,
     },
     /// The resolved settings are no TOML, or hold what JSON cannot.
-    #[error("{path} is no TOML: {message}")]
+    #[error("{path} is not TOML: {message}")]
     Malformed {
         /// The file.
         path: PathBuf,

@@ -61,7 +61,7 @@ struct Failed(ModelError);
 
 impl From<coin_model::ModelError> for Failed {
     fn from(error: coin_model::ModelError) -> Self {
-        Failed(ModelError::from_source("the model cannot run", error))
+        Failed(ModelError::from_source("the model failed", error))
     }
 }
 
@@ -112,7 +112,7 @@ impl LanguageModel for LlamaModel {
                 let first = list.iter().position(|ids| *ids == list[second]).unwrap_or(second);
                 let [first, second] = [first, second].map(|at| &continuations[at]);
                 return Err(ModelError::new(format!(
-                    "`{first}` and `{second}` are the same tokens, which no score tells apart"
+                    "`{first}` and `{second}` have the same tokens, so their scores are always equal"
                 )));
             }
             rows.push(row);

@@ -130,7 +130,7 @@ impl LanguageModel for OpenAiModel {
                 let request = Request::echo(connection.options(), &sent)?;
                 let reply = connection.ask(&request, index, stop).map_err(|error| match error {
                     OpenAiError::Status { status: status @ (400 | 422 | 501), message, .. } => {
-                        fault(format!("it refuses to echo log-probabilities (status {status}): {message}"))
+                        fault(format!("the server rejected the request to echo log-probabilities (status {status}): {message}"))
                     }
                     error => error,
                 })?;

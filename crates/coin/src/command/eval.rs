@@ -215,8 +215,9 @@ impl Arguments {
         let there = ledger.found().len();
         // If the ledger is refused, the folder stays unchanged.
         match plan.accepts(&*model, &ledger) {
-            Err(error @ coin::eval::EvalError::OtherLedger { .. }) => {
-                return bad_input(format!("{error} (use --fresh to start again, or another --out)"));
+            Err(coin::eval::EvalError::OtherLedger { path, message }) => {
+                let advice = "use --fresh to start again, or choose another --out";
+                return bad_input(format!("{}: {message}; {advice}", path.display()));
             }
             other => other.work()?,
         }

@@ -39,7 +39,7 @@ pub enum Command {
 pub struct Info {
     /// Model folder, or a name on the hub. Weights are not downloaded.
     model: String,
-    /// Uses only the cache for a name on the hub, without network access.
+    /// Uses only the cache for names on the hub, without network access.
     #[arg(long)]
     offline: bool,
 }

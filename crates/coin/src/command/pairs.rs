@@ -63,7 +63,7 @@ pub struct Build {
     /// Folder of the data, or the name of a data set on the hub, such as `org/name` or `org/name@revision`.
     #[arg(long)]
     data: String,
-    /// Takes names on the hub from the cache, without network.
+    /// Uses only the cache for names on the hub, without network access.
     #[arg(long)]
     offline: bool,
     /// Format of the data.
@@ -90,7 +90,7 @@ pub struct Build {
     /// Varies the system text instead of the instruction: a file with one text per line.
     #[arg(long, value_name = "FILE")]
     vary_system: Option<PathBuf>,
-    /// Varies the demonstrations instead of the instruction: this many before each input.
+    /// Varies the demonstrations instead of the instruction, with this number of them before each input.
     #[arg(long, value_name = "K", conflicts_with = "vary_system")]
     vary_demonstrations: Option<usize>,
     /// Leaves out rows that cannot be read and counts them, instead of refusing the file.

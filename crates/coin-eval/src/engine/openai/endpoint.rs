@@ -20,7 +20,7 @@ impl Endpoint {
         let fault = |reason: String| OpenAiError::Option { option: "endpoint", reason };
         if text.contains(['@', '?', '#']) {
             return Err(fault(
-                "it must not hold a user, a password or a query: keys have an option of their own".to_owned(),
+                "it must not contain a user, a password or a query; the key has a separate option".to_owned(),
             ));
         }
         let unusable = |reason: &str| fault(format!("`{}` cannot be used: {reason}", cut(&public(text))));

@@ -34,7 +34,7 @@ impl ApiKey {
         let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
         let reason = match text {
             "" => "it is empty",
-            _ if !text.chars().all(plain) => "it has characters that no key has",
+            _ if !text.chars().all(plain) => "it contains characters that are not allowed in a key",
             _ => return Ok(ApiKey(text.to_owned())),
         };
         Err(OpenAiError::Option { option: "key", reason: reason.to_owned() })
@@ -56,7 +56,7 @@ impl ApiKey {
         if value.trim().is_empty() {
             return Ok(None);
         }
-        let reason = format!("the variable {name} has characters that no key has");
+        let reason = format!("the environment variable {name} contains characters that are not allowed in a key");
         ApiKey::new(&value).map(Some).map_err(|_| OpenAiError::Option { option: "key", reason })
     }
 

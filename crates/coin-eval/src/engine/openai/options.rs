@@ -140,7 +140,7 @@ impl OpenAiOptions {
                 let host = endpoint.host();
                 fault(
                     "key",
-                    &format!("it would travel unencrypted to {host}: give an endpoint that begins with https://"),
+                    &format!("it would be sent unencrypted to {host}; use an endpoint that begins with https://"),
                 )
             }
             _ if self.model.is_empty() => fault("model", "it is empty"),
@@ -161,7 +161,7 @@ impl OpenAiOptions {
             _ if !self.budget.is_none_or(positive) => fault("budget", "it must be above 0"),
             _ if self.budget.is_some() && self.prices.is_none() => fault("budget", "it needs prices"),
             _ => match RESERVED.iter().find(|name| self.parameters.contains_key(**name)) {
-                Some(name) => fault("parameters", &format!("`{name}` is not for them to set")),
+                Some(name) => fault("parameters", &format!("`{name}` is set by this program and cannot be overridden")),
                 None => Ok(endpoint),
             },
         }
