@@ -39,7 +39,7 @@ const ACCURACIES: &str = "unseen_instruction_acc.csv";
 const RESULTS: &str = "results";
 
 /// The files and folders that `coin eval` writes, replaces and removes in its folder.
-pub const WRITTEN: [&str; 7] = [LEDGER, TASKS, PROMPTS, STATES, SUMMARY, ACCURACIES, RESULTS];
+pub const ENTRIES: [&str; 7] = [LEDGER, TASKS, PROMPTS, STATES, SUMMARY, ACCURACIES, RESULTS];
 
 /// Prepares the folder for answers of `plan`: removes files that an earlier evaluation derived from its ledger, and writes the
 /// task definitions and the prompt texts.

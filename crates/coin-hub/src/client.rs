@@ -97,7 +97,7 @@ impl Client {
                 })
                 .collect();
             if roots.is_empty() {
-                let reason = format!("{} holds no PEM certificate", path.display());
+                let reason = format!("{} does not contain a PEM certificate", path.display());
                 return Err(HubError::Option { option: "certificates", reason });
             }
             config = config.tls_config(TlsConfig::builder().root_certs(RootCerts::from(roots)).build());

@@ -195,11 +195,9 @@ impl Ledger {
         let mut records = parse(path, &bytes[..whole])?;
         records.extend(serde_json::from_slice::<Record>(&bytes[whole..]).ok());
         match records.is_empty() {
-            true => Err(EvalError::Malformed {
-                path: path.to_owned(),
-                line: 0,
-                message: "the ledger is empty".to_owned(),
-            }),
+            true => {
+                Err(EvalError::Malformed { path: path.to_owned(), line: 0, message: "the ledger is empty".to_owned() })
+            }
             false => one_run::check(path, &records).map(|()| records),
         }
     }

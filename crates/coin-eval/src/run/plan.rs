@@ -290,7 +290,10 @@ impl<'a> Plan<'a> {
         match fits {
             Some(words) if words > 0 || ends.is_empty() => Ok(with(words)),
             _ => {
-                let message = format!("the prompt is too long for the model even if the input is cut to one word: {:.60?}", prompt.render());
+                let message = format!(
+                    "the prompt is too long for the model even if the input is cut to one word: {:.60?}",
+                    prompt.render()
+                );
                 Err(unit.failed(ModelError::new(message)))
             }
         }

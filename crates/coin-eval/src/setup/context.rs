@@ -85,7 +85,9 @@ pub fn demonstrations(
 ) -> Result<(Vec<Demonstration>, Vec<Instance>), EvalError> {
     if instances.len() < count {
         let (name, there) = (cut(&task.name), instances.len());
-        return Err(EvalError::Invalid(format!("task `{name}`: {count} demonstrations requested, but there are only {there} examples")));
+        return Err(EvalError::Invalid(format!(
+            "task `{name}`: {count} demonstrations requested, but there are only {there} examples"
+        )));
     }
     let priority = |instance: &&Instance| sampling::priority(seed, "demonstration", task, instance.row, None);
     let mut by_class: Vec<Vec<&Instance>> = vec![Vec::new(); task.labels.len()];

@@ -74,8 +74,7 @@ pub(crate) fn cosine(low: f64) -> String {
 /// Returns the note below the tests of two runs.
 pub(crate) fn comparison(compared: &Comparison) -> String {
     let only = compared.only_before + compared.only_after;
-    let left_out =
-        if only > 0 { format!(" The {only} answers of only one run are left out.") } else { String::new() };
+    let left_out = if only > 0 { format!(" The {only} answers of only one run are left out.") } else { String::new() };
     format!(
         "{} minus {} on the {} prompts that both answered.{left_out} Brackets: 95 % intervals and p-values of {} paired bootstrap \
          draws of examples and instructions, seed {}. Gained and lost: prompts that only {} or only {} answers correctly. The exact \

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use coin_core::quote::cut;
 
+use super::OptionField;
+
 /// An error in using a server or in its answer.
 ///
 /// [`LanguageModel`](crate::LanguageModel) returns it as the source of a [`ModelError`](crate::ModelError), whose message
@@ -15,7 +17,7 @@ pub enum OpenAiError {
     #[error("option `{option}`: {reason}")]
     Option {
         /// The field.
-        option: &'static str,
+        option: OptionField,
         /// The fault.
         reason: String,
     },

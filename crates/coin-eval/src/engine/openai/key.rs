@@ -5,7 +5,7 @@ mod hiding;
 use std::ffi::OsString;
 use std::fmt;
 
-use super::OpenAiError;
+use super::{OpenAiError, OptionField};
 
 /// An access key. It is sent to the server and never shown: not in `Debug` output, not in errors, and not where an answer
 /// repeats it, unless it is shorter than eight characters.
@@ -37,7 +37,7 @@ impl ApiKey {
             _ if !text.chars().all(plain) => "it contains characters that are not allowed in a key",
             _ => return Ok(ApiKey(text.to_owned())),
         };
-        Err(OpenAiError::Option { option: "key", reason: reason.to_owned() })
+        Err(OpenAiError::Option { option: OptionField::Key, reason: reason.to_owned() })
     }
 
     /// Reads the key from the environment variable `name`. Returns `None` if it is unset or empty.
@@ -57,7 +57,7 @@ impl ApiKey {
             return Ok(None);
         }
         let reason = format!("the environment variable {name} contains characters that are not allowed in a key");
-        ApiKey::new(&value).map(Some).map_err(|_| OpenAiError::Option { option: "key", reason })
+        ApiKey::new(&value).map(Some).map_err(|_| OpenAiError::Option { option: OptionField::Key, reason })
     }
 
     /// Returns the value of the `Authorization` header.

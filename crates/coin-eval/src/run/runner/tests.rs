@@ -189,7 +189,10 @@ fn a_larger_evaluation_takes_over_the_answers_of_a_smaller_one() {
     let large = Evaluation { samples: 6, ..evaluation() };
     assert_eq!(go(&large).unwrap(), run(&large).0);
     let error = go(&evaluation()).unwrap_err().to_string();
-    assert!(error.contains("the ledger holds 8 answers that this evaluation does not request, such as task `cola`"), "{error}");
+    assert!(
+        error.contains("the ledger holds 8 answers that this evaluation does not request, such as task `cola`"),
+        "{error}"
+    );
 }
 
 #[test]
