@@ -7,10 +7,10 @@
 //! - [`Pooling`]: reduces a sequence of hidden states to one vector per row.
 //!
 //! [`PairBatch`] adds hard negatives, groups of false negatives and row weights to the pairs. [`Evaluation`] bounds the
-//! memory of large batches. [`collective`] gathers negatives across devices and processes. `docs/losses.md` in the
-//! repository helps to choose a loss.
+//! memory of large batches, and [`GradientCache`] that of their encoder. [`collective`] gathers negatives across devices
+//! and processes. `docs/losses.md` in the repository helps to choose a loss.
 //!
-//! The crate works on tensors only: it contains no text handling, no model and no training loop.
+//! The crate works on tensors and burn's modules only: it contains no text handling, no model and no training loop.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -37,6 +37,7 @@ mod coin;
 pub mod collective;
 mod error;
 mod evaluation;
+mod gradient_cache;
 mod info_nce;
 mod info_nce_config;
 mod pooling;
@@ -50,6 +51,9 @@ pub use batch::PairBatch;
 pub use coin::{CoinLoss, CoinLossConfig, CoinOutput, ScalePolicy};
 pub use error::LossError;
 pub use evaluation::Evaluation;
+pub use gradient_cache::{
+    CachedGradients, Encoded, EncodedBatch, Encoder, GradientCache, GradientCacheError, MicroBatch, Pass,
+};
 pub use info_nce::{InfoNce, InfoNceOutput};
 pub use info_nce_config::{Direction, InfoNceConfig, Reduction};
 pub use pooling::Pooling;
