@@ -2,7 +2,7 @@
 //!
 //! Every rank evaluates the loss of the whole batch over the gathered rows ([`Batch::all_gather`](crate::Batch::all_gather)),
 //! but only its own rows are part of its graph. Summed over ranks, the parameter gradients equal those of a single device
-//! that holds the whole batch. Sum them with [`Collective::all_reduce`]; do not average them.
+//! that holds the whole batch. Sum them with [`sum_gradients`]; do not average them.
 //!
 //! - [`SingleProcess`]: a single rank.
 //! - [`LocalCollective`]: threads of one process, on any devices.
@@ -13,6 +13,7 @@
 //! on any device.
 
 mod device;
+mod gradients;
 mod local;
 mod network;
 
@@ -21,6 +22,7 @@ use std::fmt::Debug;
 use burn::tensor::{DType, Tensor};
 
 pub use device::DeviceCollective;
+pub use gradients::sum_gradients;
 pub use local::LocalCollective;
 pub use network::{NetworkCollective, NetworkOptions};
 

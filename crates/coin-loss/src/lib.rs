@@ -7,10 +7,10 @@
 //! - [`Pooling`]: reduces a sequence of hidden states to one vector per row.
 //!
 //! [`Batch`] adds hard negatives, groups of false negatives and row weights to the pairs. [`Evaluation`] bounds the
-//! memory of large batches. [`collective`] gathers negatives across devices and processes. `docs/losses.md` in the
-//! repository helps to choose a loss.
+//! memory of large batches, and [`GradientCache`] that of their encoder. [`collective`] gathers negatives across devices
+//! and processes. `docs/losses.md` in the repository helps to choose a loss.
 //!
-//! The crate works on tensors only: it contains no text handling, no model and no training loop.
+//! The crate works on tensors and burn's modules only: it contains no text handling, no model and no training loop.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -39,6 +39,7 @@ mod consistency;
 mod distillation;
 mod error;
 mod evaluation;
+mod gradient_cache;
 mod guide;
 mod info_nce;
 mod info_nce_config;
@@ -62,6 +63,9 @@ pub use consistency::{Consistency, ConsistencyConfig, Divergence};
 pub use distillation::{Distillation, DistillationConfig, Distilled};
 pub use error::LossError;
 pub use evaluation::Evaluation;
+pub use gradient_cache::{
+    CachedGradients, Encoded, EncodedBatch, Encoder, GradientCache, GradientCacheError, MicroBatch, Pass,
+};
 pub use guide::{Guide, Margin};
 pub use info_nce::{InfoNce, InfoNceOutput};
 pub use info_nce_config::{Direction, Hardness, InfoNceConfig, Reduction};

@@ -157,7 +157,7 @@ fn spread(own: Tensor<2>, rows: &Range<usize>, n: usize, per: usize) -> Tensor<2
 }
 
 /// Makes `loss` a function of `input` with the given gradient, without changing its value.
-fn tie(loss: Tensor<1>, input: Option<Tensor<2>>, gradient: Option<Tensor<2>>) -> Tensor<1> {
+pub(crate) fn tie(loss: Tensor<1>, input: Option<Tensor<2>>, gradient: Option<Tensor<2>>) -> Tensor<1> {
     match (input, gradient) {
         (Some(input), Some(gradient)) if input.is_tracked() => {
             let zero = input.clone().cast(DType::F32) - input.without_autodiff().cast(DType::F32);

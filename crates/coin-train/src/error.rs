@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use coin_core::CoreError;
 use coin_data::DataError;
-use coin_loss::LossError;
 use coin_loss::collective::CollectiveError;
+use coin_loss::{GradientCacheError, LossError};
 use coin_model::ModelError;
 
 /// An error of a run. Every variant names the key, file, step or row at fault.
@@ -65,6 +65,18 @@ pub enum TrainError {
     /// An invalid setting of the loss.
     #[error(transparent)]
     Loss(#[from] LossError),
+    /// An error of gradient caching, other than one between ranks.
+    #[error(transparent)]
+    GradientCache(GradientCacheError),
+}
+
+impl From<GradientCacheError> for TrainError {
+    fn from(error: GradientCacheError) -> Self {
+        match error {
+            GradientCacheError::Collective(error) => TrainError::Collective(error),
+            error => TrainError::GradientCache(error),
+        }
+    }
 }
 
 impl TrainError {

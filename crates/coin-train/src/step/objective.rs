@@ -1,21 +1,19 @@
 //! Losses and gradients of a step, for any split of its effective batch over ranks and micro-batches.
 
-use std::ops::Range;
-
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::{Bool, Device, Tensor};
+use burn::tensor::Tensor;
 use coin_data::tokenize::PairRow;
-use coin_loss::collective::{Collective, SingleProcess};
-use coin_loss::{CoinLoss, CoinOutput, Pooling};
-use coin_model::{Llama, pool};
+use coin_loss::collective::{Collective, SingleProcess, sum_gradients};
+use coin_loss::{CoinLoss, Encoded, Encoder, GradientCache, MicroBatch, Pass, Pooling};
+use coin_model::{CheckpointTape, Llama, pool};
 
 use super::negatives::{mask, same_answer};
-use super::pair_states::{PairStates, backward, forward, supervised};
+use super::pair_states::{backward, forward, supervised};
 use super::share::{Share, least_padding};
-use super::values::{StepValues, scalar};
+use super::values::StepValues;
 use crate::TrainError;
-use crate::all_reduce::all_reduce_gradients;
+use crate::all_reduce::all_reduce_values;
 use crate::config::{Objective, TrainPreset};
 use crate::optimizer::scale_gradients;
 
@@ -101,32 +99,11 @@ impl StepObjective {
                     false => as_given(),
                 };
                 let share = Share::new(pairs, order, micro, step, collective);
-                match share.full <= micro {
-                    true => self.whole(model, &share, Some(self.excluded(&share.pairs, &model.device()))),
-                    false => self.cached(model, &share),
-                }
+                let excluded = |i, j| same_answer(&share.pairs, i, j) || self.apart(i, j);
+                self.of_share(model, &share, Some(excluded))
             }
         }?;
-        let gradients = scale_gradients(model, gradients, 1.0 / self.loss_scale);
-        Ok((all_reduce_gradients(model, gradients, collective)?, values))
-    }
-
-    /// Runs the pairs at `places` of `share` through the model.
-    fn forward(
-        &self,
-        model: &Llama,
-        share: &Share,
-        places: Range<usize>,
-        gradient_checkpointing: bool,
-    ) -> Result<PairStates, TrainError> {
-        let dropout = Some((self.seed, share.step, &share.numbers[places.clone()]));
-        forward(model, &share.pairs[places], self.pooling, dropout, gradient_checkpointing)
-    }
-
-    /// Builds the mask of columns that a row is not contrasted with under preset `strict`: those with the same answer, and those of
-    /// another contrastive batch.
-    fn excluded(&self, pairs: &[&PairRow], device: &Device) -> Tensor<2, Bool> {
-        mask(pairs.len(), device, |i, j| same_answer(pairs, i, j) || self.apart(i, j))
+        Ok((scale_gradients(model, gradients, 1.0 / self.loss_scale), values))
     }
 
     /// True if two rows are in different contrastive batches.
@@ -135,33 +112,30 @@ impl StepObjective {
         i / size != j / size
     }
 
-    /// Computes a step in one pass: each rank's share is one micro-batch.
-    fn whole(
+    /// Computes the losses and the gradients of a batch, of which this rank has a share. Under `cit` the contrastive term is
+    /// measured only. `excluded` tells which columns a row is not contrasted with.
+    fn of_share(
         &self,
         model: &Llama,
         share: &Share,
-        excluded: Option<Tensor<2, Bool>>,
+        excluded: Option<impl Fn(usize, usize) -> bool>,
     ) -> Result<(GradientsParams, StepValues), TrainError> {
-        let device = model.device();
-        let states = match share.own.is_empty() {
-            true => None,
-            false => Some(self.forward(model, share, share.own.clone(), self.gradient_checkpointing)?),
+        // Dropout is keyed by row, so the passes need no comparison. In half precision they may use different kernels.
+        let cache = GradientCache::new(share.micro, self.seed).with_collective(share.collective).with_tolerance(None);
+        let cache = match self.kind {
+            Objective::Coin => cache,
+            Objective::Cit => cache.with_measured_loss(),
         };
-        let tokens = supervised(&share.pairs);
-        let of_own = states.as_ref().map(|states| states.generation(tokens));
-        let [generation] = share.all_reduce([of_own.as_ref().map_or(0.0, scalar)], &device)?;
-        let rows = states.as_ref().map(|states| [states.original.clone(), states.paraphrase.clone()]);
-        let rows = share.all_gather(rows, model.config().hidden_size, &device)?;
-        let output = self.contrast(generation, rows, excluded);
-        let values = StepValues::new(self.kind, generation, &output);
-        let gradients = match (of_own, states) {
-            (Some(of_own), Some(states)) => {
-                let minimized = if self.kind == Objective::Coin { of_own + output.scaled } else { of_own };
-                backward(minimized * self.loss_scale, states.tape, model)
-            }
-            _ => GradientsParams::new(),
-        };
-        Ok((gradients, values))
+        let mut encoder = PairEncoder { objective: self, share, tokens: supervised(&share.pairs) };
+        let cached = cache.gradients_with(model, share.own.len(), &mut encoder, |batch| {
+            let [original, paraphrase] = batch.embeddings;
+            let generation = Tensor::<1>::from_floats([batch.extra_loss as f32], &original.device());
+            let excluded = excluded.map(|excluded| mask(share.pairs.len(), &original.device(), excluded));
+            let output = self.loss.forward(generation, original, paraphrase, excluded);
+            let values = StepValues::new(self.kind, batch.extra_loss, &output);
+            Ok((output.scaled, values))
+        })?;
+        Ok((cached.gradients, cached.output))
     }
 
     /// Computes a step with one objective per micro-batch. Gradients and values are averaged.
@@ -173,90 +147,58 @@ impl StepObjective {
             // A different step number for each micro-batch makes their dropout masks different.
             let step = share.step * count as u64 + (places.start / share.micro) as u64;
             let size = places.len();
-            let excluded =
-                (self.contrastive_batch < size).then(|| mask(size, &model.device(), |i, j| self.apart(i, j)));
+            let excluded = (self.contrastive_batch < size).then_some(|i, j| self.apart(i, j));
             let micro_batch = Share::new(&share.pairs[places], (0..size).collect(), share.micro, step, &SingleProcess);
-            let (gradients, of_micro_batch) = self.whole(model, &micro_batch, excluded)?;
+            let (gradients, of_micro_batch) = self.of_share(model, &micro_batch, excluded)?;
             sum.accumulate(model, gradients);
             for (value, of_micro_batch) in values.iter_mut().zip(of_micro_batch.summands()) {
                 *value += of_micro_batch;
             }
         }
-        let values = StepValues::mean(share.all_reduce(values, &model.device())?, count);
-        Ok((scale_gradients(model, sum.grads(), 1.0 / count as f64), values))
-    }
-
-    /// Computes a step in two passes: the contrastive gradient of the effective batch is cached at the pooled rows. Under `cit` there
-    /// is nothing to cache, so there is only the second pass.
-    fn cached(&self, model: &Llama, share: &Share) -> Result<(GradientsParams, StepValues), TrainError> {
-        let tokens = supervised(&share.pairs);
-        let d_model = model.config().hidden_size;
-        let contrast = |seen: Pooled, device: &Device, leaf: bool| {
-            let [generation] = share.all_reduce([seen.generation], device)?;
-            let own = (!seen.originals.is_empty())
-                .then(|| [Tensor::cat(seen.originals, 0), Tensor::cat(seen.paraphrases, 0)]);
-            let mut rows = share.all_gather(own, d_model, &device.clone().inner())?;
-            if leaf {
-                rows = rows.map(|rows| Tensor::from_inner(rows).require_grad());
-            }
-            let output = self.contrast(generation, rows.clone(), Some(self.excluded(&share.pairs, &rows[0].device())));
-            Ok::<_, TrainError>((StepValues::new(self.kind, generation, &output), output, rows))
-        };
-        let mut seen = Pooled::default();
-        let mut cached = None;
-        if self.kind == Objective::Coin {
-            let plain = model.valid();
-            for places in share.micro_batches() {
-                seen.push(&self.forward(&plain, share, places, false)?, tokens);
-            }
-            let (values, output, [original, paraphrase]) = contrast(std::mem::take(&mut seen), &model.device(), true)?;
-            let gradients = output.scaled.backward();
-            cached = Some((values, original.grad(&gradients).zip(paraphrase.grad(&gradients))));
-        }
-        let mut sum = GradientsAccumulator::new();
-        for places in share.micro_batches() {
-            let states = self.forward(model, share, places.clone(), self.gradient_checkpointing)?;
-            if self.kind == Objective::Cit {
-                seen.push(&states, tokens);
-            }
-            let mut loss = states.generation(tokens);
-            if let Some((_, Some((original, paraphrase)))) = &cached {
-                let part = |rows: &Tensor<2>| Tensor::from_inner(rows.clone().narrow(0, places.start, places.len()));
-                loss = loss + (states.original * part(original)).sum() + (states.paraphrase * part(paraphrase)).sum();
-            }
-            sum.accumulate(model, backward(loss * self.loss_scale, states.tape, model));
-        }
-        let values = match cached {
-            Some((values, _)) => values,
-            None => contrast(seen, &model.device(), false)?.0,
-        };
-        Ok((sum.grads(), values))
-    }
-
-    /// Computes the objective of pooled rows of the whole effective batch.
-    fn contrast(&self, generation: f64, rows: [Tensor<2>; 2], excluded: Option<Tensor<2, Bool>>) -> CoinOutput {
-        let [original, paraphrase] = rows;
-        let generation = Tensor::<1>::from_floats([generation as f32], &original.device());
-        self.loss.forward(generation, original, paraphrase, excluded)
+        let values = StepValues::mean(all_reduce_values(values, share.collective, &model.device())?, count);
+        let gradients = sum_gradients(model, sum.grads(), share.collective)?;
+        Ok((scale_gradients(model, gradients, 1.0 / count as f64), values))
     }
 }
 
-/// Pooled rows and generation loss of several micro-batches, outside any graph.
-#[derive(Default)]
-struct Pooled {
-    originals: Vec<Tensor<2>>,
-    paraphrases: Vec<Tensor<2>>,
-    generation: f64,
+/// Both wordings of pairs as embeddings, with the generation loss as the extra loss.
+struct PairEncoder<'a> {
+    objective: &'a StepObjective,
+    share: &'a Share<'a>,
+    /// Numbers of supervised tokens in the originals and in the paraphrases of the whole batch.
+    tokens: (f64, f64),
 }
 
-impl Pooled {
-    fn push(&mut self, states: &PairStates, tokens: (f64, f64)) {
-        let plain = |rows: &Tensor<2>| match rows.device().is_autodiff() {
-            true => rows.clone().inner(),
-            false => rows.clone(),
-        };
-        self.originals.push(plain(&states.original));
-        self.paraphrases.push(plain(&states.paraphrase));
-        self.generation += scalar(&states.generation(tokens));
+impl Encoder<Llama, 2> for PairEncoder<'_> {
+    type Tape = Option<CheckpointTape>;
+    type Error = TrainError;
+
+    fn encode(
+        &mut self,
+        model: &Llama,
+        micro_batch: &MicroBatch,
+    ) -> Result<(Encoded<2>, Option<CheckpointTape>), TrainError> {
+        let PairEncoder { objective, share, tokens } = self;
+        let first = share.own.start;
+        let places = first + micro_batch.items.start..first + micro_batch.items.end;
+        let dropout = Some((objective.seed, share.step, &share.numbers[places.clone()]));
+        let checkpointing = objective.gradient_checkpointing && micro_batch.pass == Pass::Gradients;
+        let states = forward(model, &share.pairs[places], objective.pooling, dropout, checkpointing)?;
+        let generation = states.generation(*tokens);
+        Ok((Encoded::new([states.original, states.paraphrase]).with_extra_loss(generation), states.tape))
+    }
+
+    fn backward(
+        &mut self,
+        model: &Llama,
+        loss: Tensor<1>,
+        tape: Option<CheckpointTape>,
+    ) -> Result<GradientsParams, TrainError> {
+        Ok(backward(loss * self.objective.loss_scale, tape, model))
+    }
+
+    /// Dropout is keyed by row with or without autodiff, so the first pass needs none.
+    fn model_for_values(&self, model: &Llama) -> Llama {
+        model.valid()
     }
 }

@@ -2,14 +2,9 @@
 
 use std::ops::Range;
 
-use burn::tensor::{DType, Device, Tensor};
 use coin_data::pairs::by_length;
 use coin_data::tokenize::PairRow;
-use coin_loss::PairBatch;
 use coin_loss::collective::Collective;
-
-use crate::TrainError;
-use crate::all_reduce::all_reduce_values;
 
 /// A rank's share of a step.
 pub(crate) struct Share<'a> {
@@ -21,11 +16,10 @@ pub(crate) struct Share<'a> {
     pub(crate) own: Range<usize>,
     /// Number of pairs in a micro-batch.
     pub(crate) micro: usize,
-    /// Number of pairs in a full share.
-    pub(crate) full: usize,
     /// The optimizer step.
     pub(crate) step: u64,
-    collective: &'a dyn Collective,
+    /// The ranks.
+    pub(crate) collective: &'a dyn Collective,
 }
 
 impl<'a> Share<'a> {
@@ -41,41 +35,13 @@ impl<'a> Share<'a> {
         let pairs: Vec<&PairRow> = numbers.iter().map(|&number| pairs[number]).collect();
         let full = pairs.len().div_ceil(micro).div_ceil(world_size) * micro;
         let own = (rank * full).min(pairs.len())..((rank + 1) * full).min(pairs.len());
-        Share { pairs, numbers, own, micro, full, step, collective }
+        Share { pairs, numbers, own, micro, step, collective }
     }
 
     /// Returns the positions of the rank's micro-batches in the effective batch.
     pub(crate) fn micro_batches(&self) -> impl Iterator<Item = Range<usize>> {
         let (end, micro) = (self.own.end, self.micro);
         self.own.clone().step_by(micro).map(move |first| first..(first + micro).min(end))
-    }
-
-    /// Gathers the pooled originals and paraphrases of all ranks, `[pairs, d_model]` each; only `own`, this rank's rows, are
-    /// part of its graph.
-    pub(crate) fn all_gather(
-        &self,
-        own: Option<[Tensor<2>; 2]>,
-        d_model: usize,
-        device: &Device,
-    ) -> Result<[Tensor<2>; 2], TrainError> {
-        if let (1, Some(rows)) = (self.collective.world_size(), &own) {
-            return Ok(rows.clone());
-        }
-        // All ranks must gather the same number of rows. A rank with less than a full share has the last pairs, so the zeros that it
-        // adds are at the end.
-        let filling = self.full - self.own.len();
-        let filled = |rows: Option<Tensor<2>>| {
-            let zeros = (filling > 0).then(|| Tensor::<2>::zeros([filling, d_model], (device, DType::F32)));
-            Tensor::cat(rows.into_iter().chain(zeros).collect(), 0)
-        };
-        let [original, paraphrase] = own.map_or([None, None], |rows| rows.map(Some));
-        let batch = PairBatch::new(filled(original), filled(paraphrase)).all_gather(self.collective)?;
-        Ok(batch.into_pairs().map(|rows| rows.narrow(0, 0, self.pairs.len())))
-    }
-
-    /// Sums values over all ranks.
-    pub(crate) fn all_reduce<const N: usize>(&self, values: [f64; N], device: &Device) -> Result<[f64; N], TrainError> {
-        all_reduce_values(values, self.collective, device)
     }
 }
 
