@@ -30,8 +30,10 @@ config! {
         distilled / with_distilled: Distilled = Distilled::Margins,
         /// Similarity of two rows, which is compared with the teacher's score. Default [`Similarity::Dot`] (the paper's).
         similarity / with_similarity: Similarity = Similarity::Dot,
-        /// Divides the scores of both sides before the softmax of [`Distilled::Distribution`]. Default 1.
+        /// Divides the student's similarities before the softmax of [`Distilled::Distribution`]. Default 1.
         temperature / with_temperature: f64 = 1.0,
+        /// Divides the teacher's scores there. Default: `temperature`.
+        teacher_temperature / with_teacher_temperature: Option<f64> = None,
     }
 }
 
@@ -42,6 +44,7 @@ impl DistillationConfig {
     /// [`LossError::Temperature`] unless the temperature is between 1e-20 and 1e20.
     pub fn init(&self) -> Result<Distillation, LossError> {
         LossError::check_temperature(self.temperature)?;
+        LossError::check_temperature(self.teacher_temperature.unwrap_or(self.temperature))?;
         Ok(Distillation { config: *self })
     }
 }
@@ -93,8 +96,9 @@ impl Distillation {
             Distilled::Distribution => {
                 let temperature = self.config.temperature;
                 let student = log_softmax(Tensor::cat(vec![own, of_hard], 1) / temperature, 1);
-                let target = log_softmax(teacher.clone() / temperature, 1);
-                let share = softmax(teacher / temperature, 1);
+                let teacher = teacher / self.config.teacher_temperature.unwrap_or(temperature);
+                let target = log_softmax(teacher.clone(), 1);
+                let share = softmax(teacher, 1);
                 (share * (target - student)).sum_dim(1) * temperature.powi(2)
             }
         }

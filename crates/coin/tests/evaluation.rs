@@ -199,7 +199,7 @@ fn no_example_is_shown_its_own_answer_and_instructions_place_the_input() {
     for sentence in dev.lines().map(|line| line.split('\t').nth(3).unwrap()) {
         assert_eq!(texts.matches(&format!("Sentence: {sentence} Is it")).count(), 1, "{sentence}");
     }
-    refused_after_notes(&mut with(&["--shots", "3"], &dir.path().join("x")), &["3 demonstrations of 2 examples"]);
+    refused_after_notes(&mut with(&["--shots", "3"], &dir.path().join("x")), &["3 demonstrations requested, but there are only 2 examples"]);
 
     set("Judge {sentence}, {premise}: ");
     let words = ["level `clean`", "task `cola`", "{premise}", "{content}, {sentence}"];
@@ -276,7 +276,7 @@ fn answers_of_other_settings_are_not_reused_and_stale_results_are_removed() {
     std::fs::write(&file, task("['acceptable', 'unacceptable']")).unwrap();
     let flipped = std::fs::read_to_string(&rows).unwrap().replace(",a\n", ",b\n");
     std::fs::write(&rows, &flipped).unwrap();
-    refused(&mut command("one", &["--samples", "30"]), &["had class 0 there and has 1 now"]);
+    refused(&mut command("one", &["--samples", "30"]), &["has class 0 in the ledger, but class 1 in this evaluation"]);
     std::fs::write(&file, task("['yes', 'yes']")).unwrap();
     refused(&mut command("x", &[]), &["the label `yes` twice"]);
 

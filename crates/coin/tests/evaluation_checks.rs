@@ -91,7 +91,7 @@ fn a_ledger_of_two_models_is_refused() {
     write("one");
     COIN.succeeded(&["score", text(&run), "--out", text(&run)]);
     write("two");
-    let words = ["ledger.jsonl:2: answered by the model `two`, line 1 by `one`"];
+    let words = ["ledger.jsonl:2: answered by the model `two`, but line 1 by `one`"];
     COIN.refused(&["score", text(&run), "--out", text(&out)], &words);
     // Control characters in a message are escaped.
     write("\u{1b}[31m");

@@ -419,7 +419,7 @@ fn a_demo_stopped_by_a_signal_can_be_started_again() {
         let ready = || out.join(file).metadata().is_ok_and(|metadata| metadata.len() > 0);
         let (ended, message) = signaled(demo(steps), signal, ready);
         assert_eq!(ended, Some(code), "{message}");
-        assert!(message.contains("keeps what was written, without a summary"), "{message}");
+        assert!(message.contains("keeps the files written so far, without a summary"), "{message}");
         assert!(!out.join("summary.json").exists());
     }
     succeeded(&mut demo("1"));
