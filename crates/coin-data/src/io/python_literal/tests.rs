@@ -55,7 +55,7 @@ fn errors_have_the_offset() {
     assert_eq!(message(r"'\q'"), r"byte 1: unknown escape `\q`");
     assert_eq!(message(r"'\x4'"), r"byte 1: `\x` without its 2 hexadecimal digits");
     assert_eq!(message(r"'\u00é'"), r"byte 1: `\u` without its 4 hexadecimal digits");
-    assert_eq!(message(r"'\ud800'"), r"byte 1: `\u` with d800, which is no character");
+    assert_eq!(message(r"'\ud800'"), r"byte 1: `\u` with d800, which is not a character");
     assert_eq!(message("[1-2]"), "byte 2: expected `,` or `]`, found `-`");
     assert_eq!(message("1e"), "byte 2: expected a digit, found the end");
     assert_eq!(message("12a"), "byte 2: expected the end of the number, found `a`");
