@@ -26,26 +26,26 @@ const TOLERANCE: f64 = 0.01;
 /// Gradient caching: computes the gradients of the loss of a whole batch while the encoder holds the activations of one
 /// micro-batch.
 ///
-/// A contrastive loss needs all embeddings at once, so gradient accumulation, which sums losses of small batches, is another
-/// loss with fewer negatives. Here the result is that of the whole batch:
+/// A contrastive loss needs all embeddings at once, so gradient accumulation, which sums losses of small batches, is
+/// another loss with fewer negatives. Here the result is that of the whole batch:
 ///
 /// 1. The first pass encodes one micro-batch after the other and keeps only the values of the embeddings.
 /// 2. The loss of the whole batch is differentiated with respect to the embeddings.
-/// 3. The second pass encodes each micro-batch again and propagates `sum(embedding * gradient)` through the encoder. The
-///    parameter gradients are summed.
+/// 3. The second pass encodes each micro-batch again and propagates `sum(embedding * gradient)` through the encoder.
+///    The parameter gradients are summed.
 ///
 /// The price is one forward pass without gradients. A batch that fits into one micro-batch is encoded only once.
 ///
 /// Source: Gao et al. 2021, Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup (GradCache).
 ///
-/// **Randomness.** Both passes must compute the same embeddings. Every [`MicroBatch`] has a key for this purpose: seed the
-/// device with it at the start of the encoder. Both passes use the model that the encoder is given, with dropout on; do not
-/// call `valid()`. The passes are compared, and [`GradientCacheError::PassesDiffer`] reports a difference. On the CPU the
-/// random numbers of burn 0.22.1 belong to the process, so ranks that are threads on the CPU need masks of their own that
-/// depend on the key.
+/// **Randomness.** Both passes must compute the same embeddings. Every [`MicroBatch`] has a key for this purpose: seed
+/// the device with it at the start of the encoder. Both passes use the model that the encoder is given, with dropout
+/// on; do not call `valid()`. The passes are compared, and [`GradientCacheError::PassesDiffer`] reports a difference.
+/// On the CPU the random numbers of burn 0.22.1 belong to the process, so ranks that are threads on the CPU need masks
+/// of their own that depend on the key.
 ///
-/// **State.** Layers that gather statistics in their forward pass, such as batch normalization, see every item twice and one
-/// micro-batch at a time.
+/// **State.** Layers that gather statistics in their forward pass, such as batch normalization, see every item twice
+/// and one micro-batch at a time.
 ///
 /// **Ranks.** With [`with_collective`](Self::with_collective) each rank encodes its own items, and every rank gets the
 /// gradients of the batch of all ranks.
@@ -115,10 +115,11 @@ pub struct GradientCache<'a> {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct EncodedBatch<const N: usize> {
-    /// The embeddings of all items, `[items, d_i]` each, in rank order. They are leaves of a graph that ends here. On several
-    /// ranks they are f32.
+    /// The embeddings of all items, `[items, d_i]` each, in rank order. They are leaves of a graph that ends here. On
+    /// several ranks they are f32.
     pub embeddings: [Tensor<2>; N],
-    /// The sum of the extra losses of all micro-batches and ranks. Its gradient is propagated apart from the loss of the batch.
+    /// The sum of the extra losses of all micro-batches and ranks. Its gradient is propagated apart from the loss of
+    /// the batch.
     pub extra_loss: f64,
     /// The rows of this rank; all rows on a single rank.
     pub own: Range<usize>,
@@ -126,7 +127,8 @@ pub struct EncodedBatch<const N: usize> {
 
 /// The result of [`GradientCache::gradients`].
 pub struct CachedGradients<O> {
-    /// The gradients of the model's parameters, of the loss of the batch plus all extra losses. They are the same on all ranks.
+    /// The gradients of the model's parameters, of the loss of the batch plus all extra losses. They are the same on
+    /// all ranks.
     pub gradients: GradientsParams,
     /// The sum of the extra losses of all micro-batches and ranks.
     pub extra_loss: f64,
@@ -137,7 +139,8 @@ pub struct CachedGradients<O> {
 
 impl<'a> GradientCache<'a> {
     /// Encodes at most `micro_batch` items at a time. `seed` determines the keys of the micro-batches
-    /// ([`MicroBatch::key`]): pass another one in every step, such as the number of the step, and the same one on all ranks.
+    /// ([`MicroBatch::key`]): pass another one in every step, such as the number of the step, and the same one on all
+    /// ranks.
     pub fn new(micro_batch: usize, seed: u64) -> Self {
         GradientCache {
             micro_batch,
@@ -149,20 +152,21 @@ impl<'a> GradientCache<'a> {
         }
     }
 
-    /// Sets the ranks. Each encodes its own items, whose number may differ between ranks or be 0. The loss sees the embeddings
-    /// of all ranks, in rank order. All ranks make the same calls with the same models, and get the same gradients. A rank that
-    /// fails must drop its collective, so that the others do not wait for it.
+    /// Sets the ranks. Each encodes its own items, whose number may differ between ranks or be 0. The loss sees the
+    /// embeddings of all ranks, in rank order. All ranks make the same calls with the same models, and get the same
+    /// gradients. A rank that fails must drop its collective, so that the others do not wait for it.
     pub fn with_collective(mut self, collective: &'a dyn Collective) -> Self {
         self.collective = collective;
         self
     }
 
-    /// States that the loss of each rank is a share of the loss of the batch, such as the rows [`EncodedBatch::own`] against
-    /// all columns. The loss of the batch is then the sum over ranks, and gradients with respect to embeddings are summed over ranks before
-    /// each rank propagates those of its rows. The default is that every rank computes the whole loss.
+    /// States that the loss of each rank is a share of the loss of the batch, such as the rows [`EncodedBatch::own`]
+    /// against all columns. The loss of the batch is then the sum over ranks, and gradients with respect to embeddings
+    /// are summed over ranks before each rank propagates those of its rows. The default is that every rank computes the
+    /// whole loss.
     ///
-    /// It saves computation where the loss is expensive: each rank computes n x n / ranks similarities instead of n x n. The
-    /// gradients of a learnable temperature are then a share too: sum them with
+    /// It saves computation where the loss is expensive: each rank computes n x n / ranks similarities instead of n x
+    /// n. The gradients of a learnable temperature are then a share too: sum them with
     /// [`sum_gradients`](crate::collective::sum_gradients).
     ///
     /// Source: `local_loss` with `gather_with_grad` of OpenCLIP.
@@ -171,16 +175,16 @@ impl<'a> GradientCache<'a> {
         self
     }
 
-    /// Minimizes the extra losses only. The loss of the batch is measured: its closure gets embeddings outside of any graph,
-    /// and its loss is ignored. There is only one pass.
+    /// Minimizes the extra losses only. The loss of the batch is measured: its closure gets embeddings outside of any
+    /// graph, and its loss is ignored. There is only one pass.
     pub fn with_measured_loss(mut self) -> Self {
         self.measured_loss = true;
         self
     }
 
-    /// Sets the largest difference of embeddings between the two passes, relative to the largest magnitude within an output of
-    /// the micro-batch. Default 0.01 (this crate's choice): differences by other kernels in reduced precision stay below it, and those by dropout
-    /// exceed it. `None` does not compare.
+    /// Sets the largest difference of embeddings between the two passes, relative to the largest magnitude within an
+    /// output of the micro-batch. Default 0.01 (this crate's choice): differences by other kernels in reduced precision
+    /// stay below it, and those by dropout exceed it. `None` does not compare.
     pub fn with_tolerance(mut self, tolerance: impl Into<Option<f64>>) -> Self {
         self.tolerance = tolerance.into();
         self
@@ -188,15 +192,16 @@ impl<'a> GradientCache<'a> {
 
     /// Computes the gradients of a batch of `items` items, or of which this rank has `items`.
     ///
-    /// `encode` turns the items of a micro-batch into N embeddings each, and runs twice for each micro-batch. It must use the model that it is given,
-    /// which has no gradients in the first pass. Several models can be one: a tuple of modules is a module.
+    /// `encode` turns the items of a micro-batch into N embeddings each, and runs twice for each micro-batch. It must
+    /// use the model that it is given, which has no gradients in the first pass. Several models can be one: a tuple of
+    /// modules is a module.
     ///
-    /// `loss` returns the loss of the whole batch, `[1]`, and anything else that the caller needs. It runs once. It may have learnable
-    /// parameters of its own; see [`CachedGradients::loss_gradients`].
+    /// `loss` returns the loss of the whole batch, `[1]`, and anything else that the caller needs. It runs once. It may
+    /// have learnable parameters of its own; see [`CachedGradients::loss_gradients`].
     ///
     /// # Errors
-    /// [`GradientCacheError`] if a setting or the batch is invalid, if an output has another shape than expected, if the two
-    /// passes differ, or if a rank is gone. Errors of the closures are returned as they are.
+    /// [`GradientCacheError`] if a setting or the batch is invalid, if an output has another shape than expected, if
+    /// the two passes differ, or if a rank is gone. Errors of the closures are returned as they are.
     pub fn gradients<M, O, E, const N: usize>(
         &self,
         model: &M,
@@ -285,8 +290,9 @@ impl<'a> GradientCache<'a> {
 }
 
 impl<O> CachedGradients<O> {
-    /// Takes the gradients of the loss's own parameters, such as a learnable temperature. They are complete on every rank, and must
-    /// not be summed, unless the loss is [local](GradientCache::with_local_loss). Empty for a measured loss.
+    /// Takes the gradients of the loss's own parameters, such as a learnable temperature. They are complete on every
+    /// rank, and must not be summed, unless the loss is [local](GradientCache::with_local_loss). Empty for a measured
+    /// loss.
     pub fn loss_gradients<L: Module>(&mut self, loss: &L) -> GradientsParams {
         match &mut self.of_loss {
             Some(gradients) => GradientsParams::from_module(gradients, loss),

@@ -284,7 +284,8 @@ fn on_ranks<R: Send>(world_size: usize, run: impl Fn(&dyn Collective) -> R + Syn
     })
 }
 
-/// A rank's gradients of the towers and of a learnable temperature, and its extra loss. The first ranks have `full` items each.
+/// A rank's gradients of the towers and of a learnable temperature, and its extra loss. The first ranks have `full`
+/// items each.
 fn of_rank(
     model: &Model,
     loss: &InfoNce,

@@ -6,9 +6,9 @@ use burn::tensor::{DType, Tensor};
 
 use super::{Collective, CollectiveError};
 
-/// Sums the gradients of a module's parameters over all ranks, in one exchange. A missing gradient counts as zeros, so a rank
-/// without items passes `GradientsParams::new()`. The result is f32 and bit-identical on every rank. A single rank gets its
-/// gradients back as they are.
+/// Sums the gradients of a module's parameters over all ranks, in one exchange. A missing gradient counts as zeros, so
+/// a rank without items passes `GradientsParams::new()`. The result is f32 and bit-identical on every rank. A single
+/// rank gets its gradients back as they are.
 ///
 /// Only parameters that require gradients take part. All ranks must have the same ones.
 ///

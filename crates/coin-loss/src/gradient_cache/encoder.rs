@@ -62,30 +62,31 @@ pub struct Encoded<const N: usize> {
 }
 
 impl<const N: usize> Encoded<N> {
-    /// Takes the embeddings, `[items, d_i]` each. Row i of each belongs to item i of the micro-batch. Reshape several rows of
-    /// an item, such as its hard negatives, into one.
+    /// Takes the embeddings, `[items, d_i]` each. Row i of each belongs to item i of the micro-batch. Reshape several
+    /// rows of an item, such as its hard negatives, into one.
     pub fn new(embeddings: [Tensor<2>; N]) -> Self {
         Encoded { embeddings, extra_loss: None }
     }
 
-    /// Adds a loss of this micro-batch, `[1]`, such as its part of a generation loss. Those of all micro-batches and ranks
-    /// are added to the loss of the batch; for a mean, divide by the number of items in the whole batch.
+    /// Adds a loss of this micro-batch, `[1]`, such as its part of a generation loss. Those of all micro-batches and
+    /// ranks are added to the loss of the batch; for a mean, divide by the number of items in the whole batch.
     pub fn with_extra_loss(mut self, loss: Tensor<1>) -> Self {
         self.extra_loss = Some(loss);
         self
     }
 }
 
-/// An encoder of micro-batches, for [`GradientCache::gradients_with`](crate::GradientCache::gradients_with). Implement it for
-/// what a closure cannot express: another backward pass, such as gradient checkpointing, or a cheaper first pass.
+/// An encoder of micro-batches, for [`GradientCache::gradients_with`](crate::GradientCache::gradients_with). Implement
+/// it for what a closure cannot express: another backward pass, such as gradient checkpointing, or a cheaper first
+/// pass.
 pub trait Encoder<M: Module, const N: usize> {
     /// What [`backward`](Self::backward) needs from the forward pass.
     type Tape;
     /// The error of both passes.
     type Error: From<GradientCacheError>;
 
-    /// Returns the embeddings of a micro-batch. Both passes must give the same values, so everything random must depend on
-    /// [`MicroBatch::key`] or on the items.
+    /// Returns the embeddings of a micro-batch. Both passes must give the same values, so everything random must depend
+    /// on [`MicroBatch::key`] or on the items.
     ///
     /// # Errors
     /// Whatever prevents the forward pass. [`GradientCache`](crate::GradientCache) returns it as it is.
@@ -99,10 +100,11 @@ pub trait Encoder<M: Module, const N: usize> {
         Ok(GradientsParams::from_grads(loss.backward(), model))
     }
 
-    /// Returns the model of [`Pass::Values`]. By default it is `model` with gradients switched off, which leaves dropout on.
+    /// Returns the model of [`Pass::Values`]. By default it is `model` with gradients switched off, which leaves
+    /// dropout on.
     ///
-    /// `model.valid()` is cheaper with some encoders. It is right only if they take their dropout from keys, whether or not
-    /// the model is on an autodiff device. [`Dropout`](burn::nn::Dropout) does not.
+    /// `model.valid()` is cheaper with some encoders. It is right only if they take their dropout from keys, whether or
+    /// not the model is on an autodiff device. [`Dropout`](burn::nn::Dropout) does not.
     fn model_for_values(&self, model: &M) -> M {
         model.clone().set_require_grad(false)
     }

@@ -99,7 +99,8 @@ impl<'a, M: Module, C: Encoder<M, N>, const N: usize> Passes<'a, M, C, N> {
         }
     }
 
-    /// Encodes all micro-batches again and propagates the gradients of their rows. `gradients` are those of the whole batch.
+    /// Encodes all micro-batches again and propagates the gradients of their rows. `gradients` are those of the whole
+    /// batch.
     pub(super) fn second(
         &mut self,
         micro_batches: Vec<MicroBatch>,

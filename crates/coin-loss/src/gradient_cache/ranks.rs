@@ -76,8 +76,8 @@ impl<'a> Ranks<'a> {
         Ok((rows, extra_loss))
     }
 
-    /// Sums gradients with respect to the gathered rows over all ranks. A missing gradient counts as zeros. `rows` gives the
-    /// shapes.
+    /// Sums gradients with respect to the gathered rows over all ranks. A missing gradient counts as zeros. `rows`
+    /// gives the shapes.
     pub(super) fn sum<const N: usize>(
         &self,
         gradients: [Option<Tensor<2>>; N],
