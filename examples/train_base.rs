@@ -17,7 +17,7 @@ use coin::core::stream;
 use coin::data::pairs::read;
 use coin::data::tokenize::TokenizeOptions;
 use coin::model::{FloatType, Llama, TextTokenizer, WeightFormat, checkpoint};
-use coin_examples::from_nothing::{self, BATCH, Schedule, Text};
+use coin_examples::from_scratch::{self, BATCH, Schedule, Text};
 use rand::seq::SliceRandom;
 
 #[global_allocator]
@@ -109,12 +109,12 @@ fn main() -> Result<()> {
         Some(dir) => std::fs::read(dir.join("tokenizer.json")).with_context(|| dir.display().to_string())?,
         None => {
             let sample = texts.iter().take(TOKENIZER_ROWS).map(Text::joined);
-            serde_json::to_vec(&from_nothing::train_tokenizer(arguments.vocabulary, sample)?)?
+            serde_json::to_vec(&from_scratch::train_tokenizer(arguments.vocabulary, sample)?)?
         }
     };
     let vocabulary =
         tokenizers::Tokenizer::from_bytes(&bytes).map_err(|error| anyhow!("{error}"))?.get_vocab_size(true);
-    let config = from_nothing::shape(vocabulary, arguments.width, arguments.layers);
+    let config = from_scratch::shape(vocabulary, arguments.width, arguments.layers);
     let tokenizer = TextTokenizer::from_bytes(&arguments.out, &bytes, &config)?;
 
     let options = TokenizeOptions { max_tokens: arguments.max_tokens, ..TokenizeOptions::new(tokenizer.bos()) };
@@ -137,8 +137,8 @@ fn main() -> Result<()> {
     // Rows repeat once all have been used.
     let order: Vec<&_> = rows.iter().cycle().skip(arguments.first_row).take(steps * BATCH).collect();
     let start = Instant::now();
-    from_nothing::train(model, &order, &schedule, &device, |model, _| {
-        let (prompt, answer) = from_nothing::losses(&model.clone().valid(), &held_out, &Device::flex())?;
+    from_scratch::train(model, &order, &schedule, &device, |model, _| {
+        let (prompt, answer) = from_scratch::losses(&model.clone().valid(), &held_out, &Device::flex())?;
         ensure!(prompt.is_finite() && answer.is_finite(), "the losses are {prompt} and {answer}; try a lower --rate");
         eprintln!("held out: prompt {prompt:.3}, answer {answer:.3} nats per token");
         checkpoint::save(model, &arguments.out, FloatType::Bf16)?;

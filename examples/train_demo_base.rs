@@ -26,7 +26,7 @@ use coin::eval::parser::released;
 use coin::model::checkpoint;
 use coin::model::generate::{GenerateOptions, generate};
 use coin::model::{FloatType, Llama, TextTokenizer, WeightFormat};
-use coin_examples::from_nothing::{self, BATCH, Schedule, Text};
+use coin_examples::from_scratch::{self, BATCH, Schedule, Text};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
@@ -132,14 +132,14 @@ fn main() -> Result<()> {
         Some(dir) => std::fs::read(dir.join("tokenizer.json")).with_context(|| dir.display().to_string())?,
         None => {
             let some = texts.iter().take(8_000).chain(second.iter().take(16_000));
-            serde_json::to_vec(&from_nothing::train_tokenizer(VOCABULARY, some.map(Text::joined))?)?
+            serde_json::to_vec(&from_scratch::train_tokenizer(VOCABULARY, some.map(Text::joined))?)?
         }
     };
     texts.extend(second);
     let vocabulary =
         tokenizers::Tokenizer::from_bytes(&bytes).map_err(|error| anyhow!("{error}"))?.get_vocab_size(true);
 
-    let config = from_nothing::shape(vocabulary, arguments.width, arguments.layers);
+    let config = from_scratch::shape(vocabulary, arguments.width, arguments.layers);
     let tokenizer = TextTokenizer::from_bytes(&arguments.out, &bytes, &config)?;
     println!("{} parameters, {vocabulary} token ids, {} rows", config.parameters(), texts.len());
 
@@ -162,7 +162,7 @@ fn main() -> Result<()> {
         check_every: arguments.check_every,
     };
     let rows: Vec<&_> = rows.iter().collect();
-    from_nothing::train(model, &rows, &schedule, &device, |model, step| {
+    from_scratch::train(model, &rows, &schedule, &device, |model, step| {
         check(&model.clone().valid(), &tokenizer, &world, step < arguments.named_steps)?;
         checkpoint::save(model, &arguments.out, FloatType::Bf16)?;
         Ok(std::fs::write(arguments.out.join("tokenizer.json"), &bytes)?)
@@ -175,12 +175,12 @@ fn main() -> Result<()> {
 type Render<'a> = dyn Fn(&Task, &Instance, &mut ChaCha8Rng) -> Result<(String, String)> + 'a;
 
 /// The rows of one stage as prompt and answer, with tasks evenly mixed; `first` is the number of the first row.
-fn stage_texts(count: usize, world: &World, render: &Render, first: usize, goes_on: bool) -> Result<Vec<Text>> {
-    let share_of = |from_nothing: usize, later: usize| if goes_on { later } else { from_nothing };
-    let shares: usize = FAMILIES.iter().map(|(_, from_nothing, later)| share_of(*from_nothing, *later)).sum();
+fn stage_texts(count: usize, world: &World, render: &Render, first: usize, continues: bool) -> Result<Vec<Text>> {
+    let share_of = |from_scratch: usize, later: usize| if continues { later } else { from_scratch };
+    let shares: usize = FAMILIES.iter().map(|(_, from_scratch, later)| share_of(*from_scratch, *later)).sum();
     let mut texts = Vec::new();
-    for (family, from_nothing, later) in FAMILIES {
-        let share = share_of(from_nothing, later);
+    for (family, from_scratch, later) in FAMILIES {
+        let share = share_of(from_scratch, later);
         let task = Task::named(family)?;
         let count = (count * share).div_ceil(shares);
         // A stage continues about where the previous one ended, so that few instances repeat.

@@ -1,3 +1,3 @@
 //! Example programs, one file each in this folder. Code that several of them share is in `src`.
 
-pub mod from_nothing;
+pub mod from_scratch;

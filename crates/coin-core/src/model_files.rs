@@ -22,12 +22,24 @@ const ADAPTER_WEIGHTS: [&str; 4] = [
     "adapter_model.bin.index.json",
 ];
 
-const CONFIG: &str = "config.json";
+/// The configuration of a model.
+pub const CONFIG: &str = "config.json";
 const ADAPTER_CONFIG: &str = "adapter_config.json";
 
-/// Optional files that `coin-model` reads besides configuration and weights. Keep this list equal to the names in its `tokenizer.rs`.
-const TOKENIZER_FILES: [&str; 4] =
-    ["generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json"];
+/// The settings of generation, with special tokens.
+pub const GENERATION_CONFIG: &str = "generation_config.json";
+
+/// The tokenizer in the format of the library `tokenizers`.
+pub const TOKENIZER: &str = "tokenizer.json";
+
+/// The tokenizer in the format of SentencePiece.
+pub const SENTENCEPIECE_TOKENIZER: &str = "tokenizer.model";
+
+/// The settings of the tokenizer, with special tokens.
+pub const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+
+/// Optional files that a model's answers depend on besides configuration and weights.
+const TOKENIZER_FILES: [&str; 4] = [GENERATION_CONFIG, TOKENIZER, SENTENCEPIECE_TOKENIZER, TOKENIZER_CONFIG];
 
 /// Extensions of files with weights in the format of any program, and of a program's training state.
 const WEIGHT_EXTENSIONS: [&str; 25] = [
@@ -74,16 +86,25 @@ pub fn is_weight(name: &str) -> bool {
     name == ADAPTER_CONFIG || extensions.any(|extension| WEIGHT_EXTENSIONS.contains(&extension.as_str()))
 }
 
-/// Returns the names of the shards in the text of a weight index, sorted.
+/// Returns the names of the shards that the weight index at `path` lists, sorted. The files are relative to the folder of the index.
+/// They are not checked here, and their names may point outside of the folder.
 ///
 /// # Errors
-/// `index` is not JSON with an object `weight_map` from tensors to files.
-pub fn shards(index: &[u8]) -> serde_json::Result<BTreeSet<String>> {
+/// [`CoreError::Io`] if the index cannot be read; [`CoreError::Malformed`] if it is not JSON with an object `weight_map` from tensors to
+/// files, or lists no files.
+pub fn shards(path: &Path) -> Result<BTreeSet<String>, CoreError> {
     #[derive(Deserialize)]
     struct Index {
         weight_map: BTreeMap<String, String>,
     }
-    Ok(crate::json::from_slice::<Index>(index)?.weight_map.into_values().collect())
+    let malformed = |line, message| CoreError::Malformed { path: path.to_owned(), line, message };
+    let text = std::fs::read(path).map_err(CoreError::io(path))?;
+    let index: Index =
+        crate::json::from_slice(&text).map_err(|error| malformed(error.line(), crate::json::message(&error)))?;
+    match index.weight_map.is_empty() {
+        true => Err(malformed(0, "`weight_map` lists no files".to_owned())),
+        false => Ok(index.weight_map.into_values().collect()),
+    }
 }
 
 /// Returns a hash of everything that the answers of a model depend on: its configuration, the weights that are loaded, the tokenizer, the
@@ -142,13 +163,7 @@ fn weights(folder: &Path, preferred: [&str; 4]) -> Result<BTreeSet<String>, Core
     };
     let mut names = BTreeSet::from([found.to_owned()]);
     if found.ends_with(".index.json") {
-        let path = folder.join(found);
-        let index = std::fs::read(&path).map_err(CoreError::io(&path))?;
-        names.extend(shards(&index).map_err(|error| CoreError::Malformed {
-            path: path.clone(),
-            line: error.line(),
-            message: crate::json::message(&error),
-        })?);
+        names.extend(shards(&folder.join(found))?);
     }
     Ok(names)
 }
@@ -227,8 +242,9 @@ mod tests {
     #[test]
     fn an_index_includes_its_shards() {
         let index = r#"{"weight_map": {"a": "2.safetensors", "b": "1.safetensors", "c": "2.safetensors"}}"#;
-        assert_eq!(shards(index.as_bytes()).unwrap(), ["1.safetensors", "2.safetensors"].map(str::to_owned).into());
         let model = folder(&[("config.json", "{}"), ("model.safetensors.index.json", index), ("1.safetensors", "1")]);
+        let found = shards(&model.path().join("model.safetensors.index.json")).unwrap();
+        assert_eq!(found, ["1.safetensors", "2.safetensors"].map(str::to_owned).into());
         let error = fingerprint(model.path(), None, "").unwrap_err().to_string();
         assert!(error.contains("2.safetensors"), "{error}");
         let write = |text| std::fs::write(model.path().join("2.safetensors"), text).unwrap();
@@ -239,8 +255,12 @@ mod tests {
         bytes[5 << 19] = 1;
         write(bytes);
         assert_ne!(fingerprint(model.path(), None, "").unwrap(), first);
-        std::fs::write(model.path().join("model.safetensors.index.json"), "{}").unwrap();
-        assert!(matches!(fingerprint(model.path(), None, ""), Err(CoreError::Malformed { .. })));
+        for bad in
+            ["{}", r#"{"weight_map": {}}"#, r#"{"weight_map": {"a": 1}}"#, r#"{"weight_map": {"a": "1", "a": "2"}}"#]
+        {
+            std::fs::write(model.path().join("model.safetensors.index.json"), bad).unwrap();
+            assert!(matches!(fingerprint(model.path(), None, ""), Err(CoreError::Malformed { .. })), "{bad}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Language models: the trait that an evaluation uses, and its implementations.
 
 #[cfg(feature = "llama")]
-mod disjoint;
+mod exclusive_likelihoods;
 #[cfg(feature = "llama")]
 pub mod llama;
 pub(crate) mod model;

@@ -32,7 +32,7 @@ pub enum EvalError {
         message: String,
     },
     /// A set of instructions lacks a perturbation level.
-    #[error("{path}: no instructions for level `{}`, there are: {known}", cut(level))]
+    #[error("{path}: no instructions for level `{}`, only for: {known}", cut(level))]
     MissingLevel {
         /// Source of the set.
         path: PathBuf,
@@ -42,7 +42,7 @@ pub enum EvalError {
         known: String,
     },
     /// A level of a set of instructions lacks a task.
-    #[error("{path}: level `{}` has no instructions for task `{}`, it has: {}", cut(level), cut(task), cut(known))]
+    #[error("{path}: level `{}` has no instructions for task `{}`, only for: {}", cut(level), cut(task), cut(known))]
     MissingTask {
         /// Source of the set.
         path: PathBuf,
@@ -54,7 +54,7 @@ pub enum EvalError {
         known: String,
     },
     /// A level has more or fewer instructions for a task than `clean`, so that they cannot be paired.
-    #[error("{path}: level `{}`, task `{}`: {found} instructions where `clean` has {expected}", cut(level), cut(task))]
+    #[error("{path}: level `{}`, task `{}`: {found} instructions, but `clean` has {expected}", cut(level), cut(task))]
     InstructionCount {
         /// Source of the set.
         path: PathBuf,
@@ -80,7 +80,7 @@ pub enum EvalError {
         source: ModelError,
     },
     /// A ledger holds answers of a different evaluation, so this evaluation cannot resume from it.
-    #[error("{path}: {message}; begin anew or choose another place")]
+    #[error("{path}: {message}; remove the ledger or choose another path")]
     OtherLedger {
         /// The ledger.
         path: PathBuf,

@@ -39,7 +39,7 @@ const ACCURACIES: &str = "unseen_instruction_acc.csv";
 const RESULTS: &str = "results";
 
 /// The files and folders that `coin eval` writes, replaces and removes in its folder.
-pub const WRITTEN: [&str; 7] = [LEDGER, TASKS, PROMPTS, STATES, SUMMARY, ACCURACIES, RESULTS];
+pub const ENTRIES: [&str; 7] = [LEDGER, TASKS, PROMPTS, STATES, SUMMARY, ACCURACIES, RESULTS];
 
 /// Prepares the folder for answers of `plan`: removes files that an earlier evaluation derived from its ledger, and writes the
 /// task definitions and the prompt texts.
@@ -57,7 +57,7 @@ pub fn begin(folder: &Path, plan: &Plan<'_>, tasks: &[Task]) -> Result<(), EvalE
     }
     remove_results(folder)?;
     let json = serde_json::to_vec_pretty(tasks)
-        .map_err(|error| EvalError::Invalid(format!("cannot write the definitions of the tasks: {error}")))?;
+        .map_err(|error| EvalError::Invalid(format!("cannot write the task definitions: {error}")))?;
     coin_core::file::write_atomically(folder.join(TASKS), |file| file.write_all(&json))?;
     PromptTexts::of(plan)?.write(folder.join(PROMPTS))
 }
@@ -115,7 +115,7 @@ pub fn tasks_beside(path: &Path) -> Result<Vec<Task>, EvalError> {
         Ok(json) => coin_core::json::from_slice(&json).map_err(|error| EvalError::Malformed {
             path,
             line: error.line(),
-            message: format!("no task definitions: {}", coin_core::json::message(&error)),
+            message: format!("not a list of task definitions: {}", coin_core::json::message(&error)),
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Task::glue()),
         Err(error) => Err(EvalError::io(path)(error)),
@@ -171,7 +171,7 @@ pub fn compare(summary: &mut Summary, runs: &[Evaluated], bootstrap: Bootstrap) 
         let others = after.tasks.iter().filter(|task| before.tasks.iter().all(|known| known.name != task.name));
         tasks.extend(others.cloned());
         let compared = match before.texts.contradicts(&after.texts) {
-            Some(place) => Err(format!("they were asked about different examples ({place})")),
+            Some(place) => Err(format!("they answered different examples ({place})")),
             None => {
                 let (first, second) =
                     ((before.name.as_str(), &before.records[..]), (after.name.as_str(), &after.records[..]));

@@ -281,6 +281,6 @@ mod tests {
 
     #[test]
     fn nothing_to_score_is_an_error() {
-        assert_eq!(score("cit", &[]).unwrap_err().to_string(), "run `cit` has no ledger record");
+        assert_eq!(score("cit", &[]).unwrap_err().to_string(), "run `cit` has no answers");
     }
 }

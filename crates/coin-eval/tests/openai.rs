@@ -188,7 +188,7 @@ fn a_body_that_never_ends_meets_the_time_limit() {
     let begun = Instant::now();
     let error = generate(&mut model, 1).unwrap_err();
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
-    assert!(error.contains("no whole answer within 150ms (after 2 attempts)"), "{error}");
+    assert!(error.contains("no complete answer within 150ms (after 2 attempts)"), "{error}");
 }
 
 #[test]
@@ -400,7 +400,7 @@ fn servers_that_cannot_score_are_named() {
     };
     let refusing = Server::start(|_, _| Answer::new(400, json!({"error": {"message": "no echo here"}})));
     let error = score(&refusing, |_| ());
-    assert!(error.contains("does not score continuations") && error.contains("no echo here"), "{error}");
+    assert!(error.contains("cannot score continuations") && error.contains("no echo here"), "{error}");
     let ignoring = Server::start(|seen, _| echoed(seen));
     let error = score(&ignoring, |_| ());
     assert!(error.starts_with("prompt 0: ") && error.contains("does not repeat the text"), "{error}");

@@ -65,13 +65,13 @@ impl Client {
             let host = address.host();
             if token.is_some() {
                 let reason = format!(
-                    "it would travel unencrypted to {host}: use an endpoint (HF_ENDPOINT) that begins with https://, or send \
+                    "it would be sent unencrypted to {host}; use an endpoint (HF_ENDPOINT) that begins with https://, or send \
                      no token (unset HF_TOKEN, set HF_HUB_DISABLE_IMPLICIT_TOKEN=1)"
                 );
                 return Err(HubError::Option { option: "token", reason });
             }
             if address.user().is_some() {
-                let reason = format!("its user and password would travel unencrypted to {host}: use https://");
+                let reason = format!("its user and password would be sent unencrypted to {host}; use https://");
                 return Err(unusable(reason));
             }
         }
@@ -97,7 +97,7 @@ impl Client {
                 })
                 .collect();
             if roots.is_empty() {
-                let reason = format!("{} holds no PEM certificate", path.display());
+                let reason = format!("{} does not contain a PEM certificate", path.display());
                 return Err(HubError::Option { option: "certificates", reason });
             }
             config = config.tls_config(TlsConfig::builder().root_certs(RootCerts::from(roots)).build());

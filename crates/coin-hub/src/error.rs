@@ -74,7 +74,7 @@ pub enum HubError {
     },
     /// A transfer that ended before the end of the file. The bytes that arrived are kept, and the next attempt continues there.
     #[error(
-        "the transfer of `{}` of `{repo}` broke off after {received} of {} bytes: {}",
+        "the transfer of `{}` of `{repo}` was interrupted after {received} of {} bytes: {}",
         cut(file), size(*expected), cut(reason)
     )]
     Transfer {
@@ -90,7 +90,7 @@ pub enum HubError {
         reason: String,
     },
     /// A complete file whose hash differs from the announced one. It was removed.
-    #[error("`{}` of `{repo}` arrived damaged: its {algorithm} should be {expected}, found {found}", cut(file))]
+    #[error("the download of `{}` of `{repo}` is damaged: expected {algorithm} {expected}, found {found}", cut(file))]
     Checksum {
         /// The repository, with its revision where that is not `main`.
         repo: String,

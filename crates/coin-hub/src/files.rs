@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
+use coin_core::CoreError;
 use coin_core::model_files::{self, MODEL_WEIGHTS, is_weight};
 
 use crate::error::HubError;
@@ -98,11 +99,13 @@ impl Files<'_> {
 /// folder.
 pub(crate) fn shards(repo: &RepoId, index: &str, path: &Path) -> Result<Vec<String>, HubError> {
     let fault = |message: String| HubError::Index { repo: repo.to_string(), index: index.to_owned(), message };
-    let text = std::fs::read(path).map_err(HubError::io(path))?;
-    let shards = model_files::shards(&text).map_err(|error| fault(error.to_string()))?;
+    let shards = model_files::shards(path).map_err(|error| match error {
+        CoreError::Malformed { message, .. } => fault(message),
+        CoreError::Io { path, source } => HubError::Io { path, source },
+        other => fault(other.to_string()),
+    })?;
     match shards.iter().find(|name| !is_plain(name)) {
         Some(name) => Err(fault(format!("it lists {name:?}, which is not the name of a file in a repository"))),
-        None if shards.is_empty() => Err(fault("it lists no shards".to_owned())),
         None => Ok(shards.into_iter().collect()),
     }
 }

@@ -113,7 +113,7 @@ impl HubOptions {
             .or_else(|| home.as_ref().map(|home| home.join("hub")))
             .ok_or_else(|| HubError::Option {
                 option: "cache",
-                reason: "no home folder is known, set HF_HOME or HF_HUB_CACHE".to_owned(),
+                reason: "the home folder is unknown; set HF_HOME or HF_HUB_CACHE".to_owned(),
             })?;
         let implicit = !is_true(&["HF_HUB_DISABLE_IMPLICIT_TOKEN"]);
 

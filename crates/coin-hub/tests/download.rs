@@ -159,7 +159,7 @@ fn a_broken_transfer_is_an_error_and_the_next_call_goes_on() {
     let error = fetch(&server, &cache).unwrap_err();
     let HubError::Transfer { file, received, expected, .. } = &error else { panic!("{error}") };
     assert_eq!((file.as_str(), *received, *expected), (SHARD_1, 5, Some(15)));
-    assert!(error.to_string().contains("broke off after 5 of 15 bytes"), "{error}");
+    assert!(error.to_string().contains("was interrupted after 5 of 15 bytes"), "{error}");
     let blob = etag(SHARD_1, b"the first shard");
     assert!(!blobs(&cache).contains(&blob) && blobs(&cache).contains(&format!("{blob}.incomplete")));
     assert!(!names(&cache.path().join("models--org--name/snapshots").join(FIRST)).contains(SHARD_1));
@@ -186,7 +186,7 @@ fn a_broken_transfer_is_tried_again_within_a_call_and_progress_is_told() {
     for (event, parts) in of_shard.iter().zip([
         ["Started", "size: Some(15), resumed_at: 0"],
         ["Advanced", "bytes: 5"],
-        ["Retrying", "broke off"],
+        ["Retrying", "was interrupted"],
         ["Started", "size: Some(15), resumed_at: 5"],
         ["Advanced", "bytes: 10"],
         ["Finished", SHARD_1],

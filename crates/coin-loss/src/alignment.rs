@@ -9,8 +9,8 @@
 
 use burn::tensor::{Bool, Tensor};
 
-use crate::Similarity;
 use crate::statistics::LEFT_OUT;
+use crate::{Batch, Similarity};
 
 /// Added to squared distances before taking a root, which is not differentiable at 0.
 const DISTANCE_EPSILON: f64 = 1e-12;
@@ -24,7 +24,7 @@ const DISTANCE_EPSILON: f64 = 1e-12;
 /// - anchor, positive: `[n, d]`; computed in f32 whatever their dtype
 ///
 /// # Panics
-/// Panics in burn if the shapes differ.
+/// Panics if the batch is empty or the shapes differ.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -36,6 +36,8 @@ const DISTANCE_EPSILON: f64 = 1e-12;
 /// assert!((value - 1.0).abs() < 1e-6);
 /// ```
 pub fn alignment(anchor: Tensor<2>, positive: Tensor<2>, alpha: f64) -> Tensor<1> {
+    let batch = Batch::pairs(anchor, positive);
+    let [anchor, positive] = batch.into_pairs().unwrap_or_else(|error| panic!("alignment: {error}"));
     let unit = |rows| Similarity::Cosine.prepare(rows);
     let squared = (unit(anchor) - unit(positive)).square().sum_dim(1);
     match alpha == 2.0 {

@@ -1,11 +1,15 @@
 //! The objective of Contrastive Instruction Tuning.
 
-use burn::tensor::{Bool, Tensor};
+use burn::module::Module;
+use burn::tensor::{Bool, Device, Tensor};
+use serde::{Deserialize, Serialize};
 
-use crate::{Evaluation, InfoNce, InfoNceConfig, InfoNceOutput, LossError, PairBatch};
+use crate::settings::config;
+use crate::{Batch, Evaluation, InfoNce, InfoNceConfig, InfoNceOutput, LossError, Reduction};
 
 /// Scaling of the contrastive term before it is added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ScalePolicy {
     /// Multiplies by `lambda`, then caps at the generation loss with a factor outside the graph (the released program's
     /// policy, and the default).
@@ -17,72 +21,61 @@ pub enum ScalePolicy {
     None,
 }
 
-/// Settings of [`CoinLoss`].
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct CoinLossConfig {
-    /// Temperature of the contrastive term. Default 0.05 (the paper's).
-    pub temperature: f64,
-    /// Weight of the contrastive term. Default 1000 (the paper's).
-    pub lambda: f64,
-    /// Scaling of the contrastive term. Default [`ScalePolicy::DetachedCap`] (the released program's).
-    pub scale: ScalePolicy,
-    /// Evaluation of the contrastive term. Default [`Evaluation::Auto`] (this crate's choice).
-    pub evaluation: Evaluation,
+config! {
+    /// Settings of [`CoinLoss`].
+    #[derive(Copy)]
+    CoinLossConfig {
+        /// Settings of the contrastive term. Default: those of [`InfoNceConfig`].
+        contrastive / with_contrastive: InfoNceConfig = InfoNceConfig::new(),
+        /// Weight of the contrastive term. Default 1000 (the paper's).
+        lambda / with_lambda: f64 = 1000.0,
+        /// Scaling of the contrastive term. Default [`ScalePolicy::DetachedCap`] (the released program's).
+        scale / with_scale: ScalePolicy = ScalePolicy::DetachedCap,
+    }
 }
 
 impl CoinLossConfig {
-    /// Returns the paper's settings.
-    pub fn new() -> Self {
-        CoinLossConfig {
-            temperature: 0.05,
-            lambda: 1000.0,
-            scale: ScalePolicy::DetachedCap,
-            evaluation: Evaluation::Auto,
-        }
-    }
-
-    /// Sets the temperature.
+    /// Sets the temperature of the contrastive term.
     pub fn with_temperature(mut self, temperature: f64) -> Self {
-        self.temperature = temperature;
-        self
-    }
-
-    /// Sets the weight of the contrastive term.
-    pub fn with_lambda(mut self, lambda: f64) -> Self {
-        self.lambda = lambda;
-        self
-    }
-
-    /// Sets the scale policy.
-    pub fn with_scale(mut self, scale: ScalePolicy) -> Self {
-        self.scale = scale;
+        self.contrastive.temperature = temperature;
         self
     }
 
     /// Sets the evaluation of the contrastive term.
     pub fn with_evaluation(mut self, evaluation: Evaluation) -> Self {
-        self.evaluation = evaluation;
+        self.contrastive.evaluation = evaluation;
         self
     }
 
-    /// Builds the loss.
+    /// Builds the loss with a fixed temperature.
     ///
     /// # Errors
-    /// [`LossError::Tile`], [`LossError::Temperature`] or [`LossError::Lambda`] if that setting is out of range.
+    /// [`LossError`] if a setting is out of range, or if the contrastive term is not reduced.
     pub fn init(&self) -> Result<CoinLoss, LossError> {
+        self.with(self.contrastive.init()?)
+    }
+
+    /// Builds the loss with a learnable temperature; see [`InfoNceConfig::init_learnable`].
+    ///
+    /// # Errors
+    /// As for [`init`](Self::init), and [`LossError::InitialTemperature`].
+    pub fn init_learnable(&self, device: &Device) -> Result<CoinLoss, LossError> {
+        self.with(self.contrastive.init_learnable(device)?)
+    }
+
+    fn with(&self, contrastive: InfoNce) -> Result<CoinLoss, LossError> {
         // Up to this limit the product with any contrastive loss fits into f32.
         if !(0.0..=1e15).contains(&self.lambda) {
             return Err(LossError::Lambda(self.lambda));
         }
-        let contrastive = InfoNceConfig::new().with_temperature(self.temperature).with_evaluation(self.evaluation);
-        contrastive.check()?;
+        if self.contrastive.reduction == Reduction::None {
+            return Err(LossError::Setting {
+                setting: "reduction",
+                got: "none".to_owned(),
+                expected: "`mean` or `sum`, since the term is added to one number",
+            });
+        }
         Ok(CoinLoss { contrastive, lambda: self.lambda, scale: self.scale })
-    }
-}
-
-impl Default for CoinLossConfig {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -95,7 +88,8 @@ impl Default for CoinLossConfig {
 /// ```
 ///
 /// `L_ctr` is the [`InfoNce`] loss between the hidden states of two wordings of the same instances. The cap keeps the
-/// value of the contrastive term from exceeding that of the generation term.
+/// value of the contrastive term from exceeding that of the generation term. A generation loss below 0 counts as 0, so that the
+/// factor never turns the gradient around.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -109,10 +103,12 @@ impl Default for CoinLossConfig {
 /// assert!((output.loss.into_scalar::<f32>() - 1.0).abs() < 1e-6);
 /// # Ok::<(), coin_loss::LossError>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Module, Debug)]
 pub struct CoinLoss {
-    contrastive: InfoNceConfig,
+    contrastive: InfoNce,
+    #[module(skip)]
     lambda: f64,
+    #[module(skip)]
     scale: ScalePolicy,
 }
 
@@ -143,7 +139,7 @@ impl CoinLoss {
         paraphrase: Tensor<2>,
         excluded: Option<Tensor<2, Bool>>,
     ) -> CoinOutput {
-        let batch = PairBatch::new(original, paraphrase);
+        let batch = Batch::pairs(original, paraphrase);
         let batch = match excluded {
             Some(excluded) => batch.with_excluded(excluded),
             None => batch,
@@ -153,10 +149,26 @@ impl CoinLoss {
 
     /// Like [`forward`](Self::forward), with hard negatives, groups and row weights. The anchors are the original
     /// wordings.
-    pub fn forward_batch(&self, generation: Tensor<1>, batch: PairBatch) -> CoinOutput {
-        let contrastive = InfoNce::fixed(self.contrastive).forward_batch(batch);
+    pub fn forward_batch(&self, generation: Tensor<1>, batch: Batch) -> CoinOutput {
+        self.output(generation, self.contrastive.forward_batch(batch))
+    }
+
+    /// Like [`forward_batch`](Self::forward_batch), with the checks of [`InfoNce::try_forward`].
+    ///
+    /// # Errors
+    /// See [`InfoNce::try_forward`].
+    pub fn try_forward(&self, generation: Tensor<1>, batch: Batch) -> Result<CoinOutput, LossError> {
+        Ok(self.output(generation, self.contrastive.try_forward(batch)?))
+    }
+
+    fn output(&self, generation: Tensor<1>, contrastive: InfoNceOutput) -> CoinOutput {
         let scaled = self.scale(generation.clone(), contrastive.loss.clone());
         CoinOutput { loss: generation.clone() + scaled.clone(), generation, scaled, contrastive }
+    }
+
+    /// Returns the contrastive term.
+    pub fn contrastive(&self) -> &InfoNce {
+        &self.contrastive
     }
 
     /// Scales the contrastive term for the sum. Both losses are `[1]`.
@@ -166,7 +178,7 @@ impl CoinLoss {
             ScalePolicy::Fixed => contrastive * self.lambda,
             ScalePolicy::DetachedCap => {
                 let term = contrastive * self.lambda;
-                let (value, limit) = (term.clone().detach(), generation.detach());
+                let (value, limit) = (term.clone().detach(), generation.detach().clamp_min(0.0));
                 let within = value.clone().lower_equal(limit.clone());
                 // The quotient is unused where the term is within the limit; the floor keeps it finite there.
                 let factor = (limit / value.clamp_min(1e-30)).clamp_max(self.lambda).mask_fill(within, 1.0);
@@ -204,6 +216,8 @@ mod tests {
         // lambda below the quotient: 0.1 * 6 = 0.6 > 0.5: factor min(0.1, 0.8333) = 0.1.
         let (value, gradient) = capped(0.5, 6.0, 0.1);
         assert!((value - 0.06).abs() < 1e-6 && (gradient - 0.01).abs() < 1e-6);
+        // A generation loss below zero leaves no room for the term, and does not turn its gradient around.
+        assert_eq!(capped(-1.0, 0.02, 1000.0), (0.0, 0.0));
         // A contrastive loss of zero.
         assert_eq!(capped(0.5, 0.0, 1000.0).0, 0.0);
     }

@@ -1,6 +1,6 @@
 //! Batches spread over several devices. Each rank holds an equal part, and negatives are gathered across ranks.
 //!
-//! Every rank evaluates the loss of the whole batch over the gathered rows ([`PairBatch::all_gather`](crate::PairBatch::all_gather)),
+//! Every rank evaluates the loss of the whole batch over the gathered rows ([`Batch::all_gather`](crate::Batch::all_gather)),
 //! but only its own rows are part of its graph. Summed over ranks, the parameter gradients equal those of a single device
 //! that holds the whole batch. Sum them with [`sum_gradients`]; do not average them.
 //!
@@ -144,6 +144,9 @@ pub enum CollectiveError {
     /// The batch has a mask of excluded columns, which each rank knows for its own rows only.
     #[error("a batch with a mask of excluded columns cannot be gathered; use groups instead")]
     Excluded,
+    /// A part of a batch that cannot be gathered.
+    #[error("a batch with {0} cannot be gathered; add it after gathering")]
+    Ungathered(&'static str),
     /// An invalid rank, which is not below the world size. The world size may be 0.
     #[error("rank {rank} of {world_size} ranks does not exist")]
     Rank {

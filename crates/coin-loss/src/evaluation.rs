@@ -1,6 +1,7 @@
 //! Evaluation of the similarity matrix.
 
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
 use crate::statistics::Statistics;
 
@@ -20,7 +21,8 @@ use crate::statistics::Statistics;
 /// assert!((loss(Evaluation::Plain)? - loss(Evaluation::Tiled(16))?).abs() < 1e-5);
 /// # Ok::<(), coin_loss::LossError>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Evaluation {
     /// Plain up to 512 pairs, tiled above (the default). Up to 4096 pairs (64 MiB) the tiles are kept for the gradients
     /// instead of being computed twice. [`Reduction::None`](crate::Reduction::None) is always plain.

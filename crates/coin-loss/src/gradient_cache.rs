@@ -94,7 +94,7 @@ const TOLERANCE: f64 = 0.01;
 ///         Ok((output.loss.clone(), output))
 ///     },
 /// )?;
-/// assert!(cached.output.accuracy.into_scalar::<f32>() <= 1.0);
+/// assert!(cached.output.accuracy.clone().into_scalar::<f32>() <= 1.0);
 ///
 /// let of_temperature = cached.loss_gradients(&loss);
 /// let model = AdamWConfig::new().init().step(1e-3, model, cached.gradients);
@@ -279,7 +279,7 @@ impl<'a> GradientCache<'a> {
     fn check(&self) -> Result<(), GradientCacheError> {
         match self.tolerance {
             _ if self.micro_batch == 0 => Err(GradientCacheError::MicroBatch),
-            Some(tolerance) if !(tolerance >= 0.0) => Err(GradientCacheError::Tolerance(tolerance)),
+            Some(tolerance) if tolerance.is_nan() || tolerance < 0.0 => Err(GradientCacheError::Tolerance(tolerance)),
             _ => Ok(()),
         }
     }

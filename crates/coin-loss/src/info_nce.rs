@@ -1,13 +1,12 @@
 //! InfoNCE with in-batch negatives.
 
 use burn::module::{Module, Param};
-use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, DType, Device, Tensor};
 
+use crate::batch::Part;
 use crate::evaluation::Evaluated;
-use crate::similarity::hard_similarity;
-use crate::statistics::{LEFT_OUT, Statistics, Tally, own};
-use crate::{Direction, Evaluation, InfoNceConfig, LossError, PairBatch, Reduction, tiled};
+use crate::statistics::Statistics;
+use crate::{Batch, Evaluation, InfoNceConfig, Loss, LossError, LossOutput, Similarity, plain, tiled};
 
 impl InfoNceConfig {
     /// Builds the loss with a fixed temperature.
@@ -36,15 +35,18 @@ impl InfoNceConfig {
 ///
 /// ```text
 /// S_ij = sim(a_i, p_j) / temperature
-/// r_i  = log( sum_j exp(S_ij) + w sum_k exp(sim(a_i, h_ik) / temperature) )     over j that are not excluded
-/// c_i  = log   sum_j exp(S_ji)
-/// t_i  = (r_i - S_ii + c_i - S_ii) / 2          Direction::Symmetric
-/// t_i  =  r_i - S_ii                            Direction::AnchorToPositive
+/// R_i  = sum_j exp(S_ij) + sum_k w_ik exp(sim(a_i, h_ik) / temperature) + sum_m exp(sim(a_i, q_m) / temperature)
+/// C_i  = sum_j exp(S_ji)                                                        over j that are not excluded
+/// t_i  = (log R_i - S_ii + log C_i - S_ii) / 2       Direction::Symmetric
+/// t_i  =  log R_i - S_ii                             Direction::AnchorToPositive
+/// t_i  =  log (R_i + C_i) - S_ii                     Direction::Joint (the pair itself counts in both)
 /// L    = mean, sum, or all of t_i
 /// ```
 ///
-/// a are the anchors, p the positives, h the hard negatives with weight w. [`Evaluation`] bounds the memory for large
-/// batches.
+/// a are the anchors, p the positives, h the hard negatives with weights w, q the shared negatives. With
+/// [`contrast_anchors`](InfoNceConfig::contrast_anchors), R_i also has the other anchors, and with
+/// [`contrast_positives`](InfoNceConfig::contrast_positives) the similarities of p_i to the other positives. [`Evaluation`] bounds the
+/// memory for large batches.
 ///
 /// Source: van den Oord et al. 2018; CoIN, Yan et al. 2024, equation 2. The symmetric form and the learnable temperature follow
 /// CLIP (Radford et al. 2021).
@@ -60,13 +62,13 @@ impl InfoNceConfig {
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
-/// use coin_loss::{Direction, InfoNceConfig, PairBatch};
+/// use coin_loss::{Direction, InfoNceConfig, Batch};
 /// let device = Device::flex().autodiff();
 /// let query = Tensor::<2>::from_floats([[1.0, 0.0], [0.0, 1.0]], &device).require_grad();
 /// let answer = Tensor::<2>::from_floats([[0.9, 0.1], [0.2, 0.8]], &device);
 /// let distractor = Tensor::<2>::from_floats([[0.7, 0.6], [0.5, 0.5]], &device);
 /// let loss = InfoNceConfig::new().with_direction(Direction::AnchorToPositive).init_learnable(&device)?;
-/// let output = loss.forward_batch(PairBatch::new(query.clone(), answer).with_hard_negative(distractor));
+/// let output = loss.forward_batch(Batch::pairs(query.clone(), answer).with_hard_negative(distractor));
 /// let gradients = output.loss.backward();
 /// assert_eq!(query.grad(&gradients).map(|gradient| gradient.dims()), Some([2, 2]));
 /// assert_eq!(output.accuracy.into_scalar::<f32>(), 1.0);
@@ -85,7 +87,7 @@ pub struct InfoNceOutput {
     /// The loss in nats, `[1]`; `[n]` with [`Reduction::None`].
     pub loss: Tensor<1>,
     /// Each row's term, `[n]`, before weights. For a weighted sum with gradients use
-    /// [`PairBatch::with_row_weights`], or [`Reduction::None`].
+    /// [`Batch::with_row_weights`], or [`Reduction::None`].
     pub per_row: Tensor<1>,
     /// Share of anchors with a negative, including hard ones, `[1]`. If it is 0, the loss is 0, and `accuracy` and
     /// `similarity_negative` are meaningless.
@@ -118,39 +120,67 @@ impl InfoNce {
     /// # Panics
     /// Panics if the shapes differ or the batch is empty.
     pub fn forward(&self, anchor: Tensor<2>, positive: Tensor<2>, excluded: Option<Tensor<2, Bool>>) -> InfoNceOutput {
-        let batch = PairBatch::new(anchor, positive);
+        let batch = Batch::pairs(anchor, positive);
         self.forward_batch(match excluded {
             Some(excluded) => batch.with_excluded(excluded),
             None => batch,
         })
     }
 
-    /// Like [`forward`](Self::forward), with hard negatives, groups and row weights; see [`PairBatch`].
+    /// Like [`forward`](Self::forward), with negatives, masks, groups and weights; see [`Batch`].
     ///
     /// # Panics
-    /// Panics if the shapes differ or the batch is empty.
-    pub fn forward_batch(&self, mut batch: PairBatch) -> InfoNceOutput {
-        let [n, d] = batch.anchor.dims();
-        assert_eq!([n, d], batch.positive.dims(), "anchors and positives differ in shape");
+    /// Panics with the message of [`LossError`] where [`try_forward`](Self::try_forward) would return one for a shape. Values are not
+    /// looked at: a NaN gives a NaN, and a zero row has cosine 0 to every row.
+    pub fn forward_batch(&self, batch: Batch) -> InfoNceOutput {
+        self.checked(batch).unwrap_or_else(|error| panic!("InfoNCE: {error}"))
+    }
+
+    /// Like [`forward_batch`](Self::forward_batch), and looks at the values too, for which it reads from the device.
+    ///
+    /// # Errors
+    /// [`LossError`] names an argument of the wrong shape, one that the loss would ignore, and the first row that is not finite or,
+    /// with cosines, zero.
+    pub fn try_forward(&self, batch: Batch) -> Result<InfoNceOutput, LossError> {
+        self.check(&batch)?;
+        batch.check_values(self.config.similarity == Similarity::Cosine)?;
+        self.checked(batch)
+    }
+
+    fn check(&self, batch: &Batch) -> Result<[usize; 2], LossError> {
+        let used = [
+            Part::HardNegatives,
+            Part::SharedNegatives,
+            Part::Excluded,
+            Part::ExcludedWithin,
+            Part::Groups,
+            Part::RowWeights,
+            Part::Rows,
+        ];
+        batch.check("InfoNCE", 2..=2, &used, &[])
+    }
+
+    fn checked(&self, mut batch: Batch) -> Result<InfoNceOutput, LossError> {
+        let [n, d] = self.check(&batch)?;
         if self.config.hard_negative_weight == 0.0 {
-            batch.hard_negatives = None;
+            (batch.hard_negatives, batch.hard_excluded, batch.hard_weights) = (None, None, None);
         }
-        let scale = self.scale(&batch.anchor.device());
+        let scale = self.scale(&batch.anchor().device());
         let tile = match self.config.evaluation {
-            _ if self.config.reduction == Reduction::None => None,
+            _ if !self.config.can_be_tiled() => None,
             Evaluation::Auto => (n > tiled::PLAIN_ROWS).then(|| tiled::default_tile(n, d)),
             Evaluation::Plain => None,
             Evaluation::Tiled(tile) => Some(tile),
         };
         let Evaluated { loss, per_row, statistics } = match tile {
-            None => self.plain(&batch, scale),
+            None => plain::evaluate(&self.config, &batch, scale),
             Some(tile) => {
                 let keep = self.config.evaluation == Evaluation::Auto;
                 tiled::evaluate(&self.config, &batch, &scale, tile, keep)
             }
         };
         let Statistics { contrasted, accuracy, similarity_positive, similarity_negative } = statistics;
-        InfoNceOutput { loss, per_row, contrasted, accuracy, similarity_positive, similarity_negative }
+        Ok(InfoNceOutput { loss, per_row, contrasted, accuracy, similarity_positive, similarity_negative })
     }
 
     /// Returns the settings.
@@ -191,52 +221,22 @@ impl InfoNce {
             }
         }
     }
+}
 
-    /// Evaluates the whole matrix at once in an ordinary graph.
-    fn plain(&self, batch: &PairBatch, scale: Tensor<1>) -> Evaluated {
-        let InfoNceConfig { similarity, direction, .. } = self.config;
-        let [n, _] = batch.anchor.dims();
-        let anchor = similarity.prepare(batch.anchor.clone());
-        let factor = scale.clone().unsqueeze::<2>();
-        let hard = batch
-            .hard_negatives
-            .clone()
-            .map(|hard| hard_similarity(anchor.clone(), similarity.prepare_hard(hard)) * factor.clone());
-        let logits = anchor.matmul(similarity.prepare(batch.positive.clone()).transpose()) * factor;
+impl Loss for InfoNce {
+    fn name(&self) -> &'static str {
+        "info_nce"
+    }
 
-        let left_out = batch.left_out(0, n);
-        let block = logits.clone().without_autodiff();
-        let of_hard = hard.clone().map(Tensor::without_autodiff);
-        let (tally, _) = Tally::new(block, 0, left_out.clone(), of_hard.as_ref());
+    fn evaluate(&self, batch: Batch) -> Result<LossOutput, LossError> {
+        Ok(self.checked(batch)?.into())
+    }
+}
 
-        let logits = match left_out {
-            Some(out) => logits.mask_fill(out, LEFT_OUT),
-            None => logits,
-        };
-        let columns = match direction {
-            Direction::Symmetric => Some(own(&log_softmax(logits.clone().transpose(), 1), 0)),
-            Direction::AnchorToPositive => None,
-        };
-        let candidates = match hard {
-            Some(hard) => Tensor::cat(vec![logits, hard + self.config.hard_negative_weight.ln()], 1),
-            None => logits,
-        };
-        let rows = own(&log_softmax(candidates, 1), 0);
-        let terms = match columns {
-            Some(columns) => (rows + columns) / -2.0,
-            None => rows.neg(),
-        }
-        .squeeze_dim::<1>(1);
-        let per_row = terms.clone().without_autodiff();
-        let terms = match &batch.row_weights {
-            Some(weights) => terms * weights.clone().without_autodiff().cast(DType::F32),
-            None => terms,
-        };
-        let loss = match self.config.reduction {
-            Reduction::Mean => terms.mean(),
-            Reduction::Sum => terms.sum(),
-            Reduction::None => terms,
-        };
-        Evaluated { loss, per_row, statistics: tally.finish(n, scale.without_autodiff()) }
+impl From<InfoNceOutput> for LossOutput {
+    fn from(output: InfoNceOutput) -> Self {
+        let InfoNceOutput { loss, per_row, contrasted, accuracy, similarity_positive, similarity_negative } = output;
+        let statistics = Statistics { contrasted, accuracy, similarity_positive, similarity_negative };
+        LossOutput::new(loss).with_per_row(per_row).with_contrast(statistics)
     }
 }

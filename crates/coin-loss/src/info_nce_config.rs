@@ -1,19 +1,42 @@
 //! Settings of InfoNCE.
 
+use serde::{Deserialize, Serialize};
+
+use crate::settings::config;
 use crate::{Evaluation, LossError, Similarity};
 
 /// The direction of the comparison.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// Anchors select their positives and positives their anchors; the mean of both (the paper's, and the default).
     #[default]
     Symmetric,
     /// Anchors select their positives, as a query selects its document.
     AnchorToPositive,
+    /// One softmax per pair over both: the anchor's positives and the positive's anchors. With
+    /// [`contrast_anchors`](InfoNceConfig::contrast_anchors) and [`contrast_positives`](InfoNceConfig::contrast_positives) it is the
+    /// improved contrastive loss of GTE (Li et al. 2023). As in the paper, both sides have the pair itself, so the loss of a perfect
+    /// model is log 2.
+    Joint,
+}
+
+/// The negatives whose logits grow with their similarity; see [`InfoNceConfig::hardness`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hardness {
+    /// The other positives of the batch, and shared negatives.
+    InBatch,
+    /// The anchor's own hard negatives.
+    Hard,
+    /// All of them (the default).
+    #[default]
+    All,
 }
 
 /// Reduction of the rows' terms to the loss.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reduction {
     /// Their mean (the paper's, and the default).
     #[default]
@@ -24,98 +47,66 @@ pub enum Reduction {
     None,
 }
 
-/// Settings of [`InfoNce`](crate::InfoNce).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct InfoNceConfig {
-    /// Divides the similarities. Default 0.05 (the paper's).
-    pub temperature: f64,
-    /// Minimum of a learnable temperature. Default 0.01 (CLIP's: a scale of at most 100).
-    pub min_temperature: f64,
-    /// Similarity of two rows. Default [`Similarity::Cosine`] (the paper's).
-    pub similarity: Similarity,
-    /// Direction of the comparison. Default [`Direction::Symmetric`] (the paper's).
-    pub direction: Direction,
-    /// Weight of each hard negative; in-batch negatives have weight 1. The logarithm of the weight is added to the logit,
-    /// and 0 drops hard negatives. Default 1 (this crate's choice).
-    pub hard_negative_weight: f64,
-    /// Reduction of the rows' terms. Default [`Reduction::Mean`] (the paper's).
-    pub reduction: Reduction,
-    /// Evaluation of the similarity matrix. Default [`Evaluation::Auto`] (this crate's choice).
-    pub evaluation: Evaluation,
+config! {
+    /// Settings of [`InfoNce`](crate::InfoNce).
+    #[derive(Copy)]
+    InfoNceConfig {
+        /// Divides the similarities. Default 0.05 (the paper's).
+        temperature / with_temperature: f64 = 0.05,
+        /// Minimum of a learnable temperature. Default 0.01 (CLIP's: a scale of at most 100).
+        min_temperature / with_min_temperature: f64 = 0.01,
+        /// Similarity of two rows. Default [`Similarity::Cosine`] (the paper's).
+        similarity / with_similarity: Similarity = Similarity::Cosine,
+        /// Direction of the comparison. Default [`Direction::Symmetric`] (the paper's).
+        direction / with_direction: Direction = Direction::Symmetric,
+        /// True to contrast each anchor with the other anchors too. Always uses the plain evaluation. Default false.
+        contrast_anchors / with_contrast_anchors: bool = false,
+        /// True to contrast each positive with the other positives too. Always uses the plain evaluation. Default false.
+        contrast_positives / with_contrast_positives: bool = false,
+        /// Weight of each hard negative; in-batch negatives have weight 1. The logarithm of the weight is added to the logit,
+        /// and 0 drops hard negatives. Default 1 (this crate's choice).
+        hard_negative_weight / with_hard_negative_weight: f64 = 1.0,
+        /// Strength of hardness weighting: `hardness * sg(sim)` is added to a negative's logit, where sg is stop-gradient, so that
+        /// harder negatives count more (Lan et al. 2025). Always uses the plain evaluation unless it is 0. Default 0.
+        hardness / with_hardness: f64 = 0.0,
+        /// The negatives that it applies to. Default [`Hardness::All`].
+        hardness_of / with_hardness_of: Hardness = Hardness::All,
+        /// Reduction of the rows' terms. Default [`Reduction::Mean`] (the paper's).
+        reduction / with_reduction: Reduction = Reduction::Mean,
+        /// Evaluation of the similarity matrix. Default [`Evaluation::Auto`] (this crate's choice).
+        evaluation / with_evaluation: Evaluation = Evaluation::Auto,
+    }
 }
 
 impl InfoNceConfig {
-    /// Returns the paper's settings.
-    pub fn new() -> Self {
-        InfoNceConfig {
-            temperature: 0.05,
-            min_temperature: 0.01,
-            similarity: Similarity::Cosine,
-            direction: Direction::Symmetric,
-            hard_negative_weight: 1.0,
-            reduction: Reduction::Mean,
-            evaluation: Evaluation::Auto,
-        }
-    }
-
-    /// Sets the temperature.
-    pub fn with_temperature(mut self, temperature: f64) -> Self {
-        self.temperature = temperature;
-        self
-    }
-
-    /// Sets the minimum of a learnable temperature.
-    pub fn with_min_temperature(mut self, temperature: f64) -> Self {
-        self.min_temperature = temperature;
-        self
-    }
-
-    /// Sets the similarity.
-    pub fn with_similarity(mut self, similarity: Similarity) -> Self {
-        self.similarity = similarity;
-        self
-    }
-
-    /// Sets the direction.
-    pub fn with_direction(mut self, direction: Direction) -> Self {
-        self.direction = direction;
-        self
-    }
-
-    /// Sets the weight of hard negatives.
-    pub fn with_hard_negative_weight(mut self, weight: f64) -> Self {
-        self.hard_negative_weight = weight;
-        self
-    }
-
-    /// Sets the reduction.
-    pub fn with_reduction(mut self, reduction: Reduction) -> Self {
-        self.reduction = reduction;
-        self
-    }
-
-    /// Sets the evaluation.
-    pub fn with_evaluation(mut self, evaluation: Evaluation) -> Self {
-        self.evaluation = evaluation;
-        self
-    }
-
     pub(crate) fn check(&self) -> Result<(), LossError> {
         LossError::check_temperature(self.temperature)?;
         LossError::check_temperature(self.min_temperature)?;
-        if !(self.hard_negative_weight >= 0.0 && self.hard_negative_weight.is_finite()) {
-            return Err(LossError::HardNegativeWeight(self.hard_negative_weight));
-        }
+        LossError::check_at_least(
+            "the weight of hard negatives",
+            self.hard_negative_weight,
+            0.0,
+            "a finite number that is not negative",
+        )?;
+        LossError::check_at_least("the hardness", self.hardness, 0.0, "a finite number that is not negative")?;
         match self.evaluation {
             Evaluation::Tiled(0) => Err(LossError::Tile),
             Evaluation::Tiled(_) if self.reduction == Reduction::None => Err(LossError::TiledRows),
+            Evaluation::Tiled(_) if !self.can_be_tiled() => Err(LossError::Setting {
+                setting: "evaluation",
+                got: "tiled".to_owned(),
+                expected: "`auto` or `plain` with hardness, and where anchors are contrasted with anchors, positives with positives, or jointly",
+            }),
             _ => Ok(()),
         }
     }
-}
 
-impl Default for InfoNceConfig {
-    fn default() -> Self {
-        Self::new()
+    /// True if the tiled evaluation knows these settings.
+    pub(crate) fn can_be_tiled(&self) -> bool {
+        self.reduction != Reduction::None
+            && self.direction != Direction::Joint
+            && self.hardness == 0.0
+            && !self.contrast_anchors
+            && !self.contrast_positives
     }
 }

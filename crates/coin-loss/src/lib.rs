@@ -6,7 +6,7 @@
 //! - [`alignment()`] and [`uniformity()`]: how close positives are, and how evenly rows cover the sphere.
 //! - [`Pooling`]: reduces a sequence of hidden states to one vector per row.
 //!
-//! [`PairBatch`] adds hard negatives, groups of false negatives and row weights to the pairs. [`Evaluation`] bounds the
+//! [`Batch`] adds hard negatives, groups of false negatives and row weights to the pairs. [`Evaluation`] bounds the
 //! memory of large batches, and [`GradientCache`] that of their encoder. [`collective`] gathers negatives across devices
 //! and processes. `docs/losses.md` in the repository helps to choose a loss.
 //!
@@ -35,27 +35,45 @@ mod alignment;
 mod batch;
 mod coin;
 pub mod collective;
+mod consistency;
+mod distillation;
 mod error;
 mod evaluation;
 mod gradient_cache;
+mod guide;
 mod info_nce;
 mod info_nce_config;
+mod loss;
+mod loss_config;
+mod matryoshka;
+mod plain;
 mod pooling;
+mod ranking;
+mod settings;
+mod siglip;
 mod similarity;
 mod statistics;
 mod supcon;
 mod tiled;
 
 pub use alignment::{alignment, uniformity};
-pub use batch::PairBatch;
+pub use batch::Batch;
 pub use coin::{CoinLoss, CoinLossConfig, CoinOutput, ScalePolicy};
+pub use consistency::{Consistency, ConsistencyConfig, Divergence};
+pub use distillation::{Distillation, DistillationConfig, Distilled};
 pub use error::LossError;
 pub use evaluation::Evaluation;
 pub use gradient_cache::{
     CachedGradients, Encoded, EncodedBatch, Encoder, GradientCache, GradientCacheError, MicroBatch, Pass,
 };
+pub use guide::{Guide, Margin};
 pub use info_nce::{InfoNce, InfoNceOutput};
-pub use info_nce_config::{Direction, InfoNceConfig, Reduction};
+pub use info_nce_config::{Direction, Hardness, InfoNceConfig, Reduction};
+pub use loss::{Loss, LossOutput};
+pub use loss_config::LossConfig;
+pub use matryoshka::Matryoshka;
 pub use pooling::Pooling;
+pub use ranking::{CoSent, CoSentConfig, PairSimilarity};
+pub use siglip::{SigLip, SigLipConfig};
 pub use similarity::Similarity;
 pub use supcon::{SupCon, SupConConfig, SupConOutput};

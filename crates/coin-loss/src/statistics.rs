@@ -2,6 +2,8 @@
 
 use burn::tensor::{Bool, DType, Device, Tensor};
 
+use crate::similarity::NegativeLogits;
+
 /// Value of an excluded logit: far below any other, but finite, so that the backward pass does not produce NaN.
 pub(crate) const LEFT_OUT: f64 = -1e30;
 
@@ -29,12 +31,12 @@ impl Tally {
     ///
     /// - block: `[count, n]`, similarities times the scale, outside any graph; row 0 is row `first` of the batch
     /// - left_out: the same shape
-    /// - hard: `[count, k]`, similarities to the hard negatives times the scale
+    /// - more: negatives that are not in the batch
     pub(crate) fn new(
         block: Tensor<2>,
         first: usize,
         left_out: Option<Tensor<2, Bool>>,
-        hard: Option<&Tensor<2>>,
+        more: &[&NegativeLogits],
     ) -> (Self, Tensor<2>) {
         let [count, n] = block.dims();
         let device = block.device();
@@ -51,10 +53,23 @@ impl Tally {
         };
         negative = negative - positive.clone();
         let mut best = best_negative(&block, first);
-        if let Some(hard) = hard {
-            negative = negative + hard.clone().sum();
-            negatives = negatives + hard.shape().num_elements() as f64;
-            best = best.max_pair(hard.clone().max_dim(1));
+        for more in more {
+            let logits = more.logits.clone().without_autodiff();
+            let all = logits.shape().num_elements() as f64;
+            let (sum, count, logits) = match &more.masked {
+                None => (logits.clone().sum(), None, logits),
+                Some(masked) => (
+                    logits.clone().mask_fill(masked.clone(), 0.0).sum(),
+                    Some(masked.clone().float().cast(DType::F32).sum()),
+                    logits.mask_fill(masked.clone(), LEFT_OUT),
+                ),
+            };
+            negative = negative + sum;
+            negatives = match count {
+                None => negatives + all,
+                Some(masked) => negatives - masked + all,
+            };
+            best = best.max_pair(logits.max_dim(1));
         }
         // In a row without a negative, the rank of the positive is meaningless.
         let has_negative = best.clone().greater_elem(LEFT_OUT);

@@ -18,16 +18,16 @@
 //! the computed one. The upstream gradient of a scalar is a factor, so a loss that is scaled, capped or added to others
 //! is differentiated correctly on every backend. Second derivatives are 0.
 
-use std::num::NonZero;
-use std::panic::resume_unwind;
-use std::thread::{available_parallelism, scope};
+use std::ops::Range;
 
 use burn::tensor::{Bool, DType, Device, Tensor};
+use rayon::prelude::*;
 
 use crate::evaluation::Evaluated;
-use crate::similarity::hard_similarity;
+use crate::plain::hard_rows;
+use crate::similarity::{NegativeLogits, hard_similarity};
 use crate::statistics::{LEFT_OUT, Tally, own};
-use crate::{Direction, InfoNceConfig, PairBatch, Reduction, Similarity};
+use crate::{Batch, Direction, InfoNceConfig, Reduction, Similarity};
 
 /// Number of pairs up to which `Evaluation::Auto` is plain.
 pub(crate) const PLAIN_ROWS: usize = 512;
@@ -41,8 +41,8 @@ const GRADIENT_COLUMNS: usize = 512;
 /// Maximum number of blocks at a time on the CPU; each needs separate temporaries.
 const AT_ONCE: usize = 4;
 
-/// Number of similarities in a block from which a thread is worth starting.
-const WORTH_A_THREAD: usize = 1 << 16;
+/// Number of similarities in a block from which another core is worth asking.
+const WORTH_A_CORE: usize = 1 << 16;
 
 /// Default number of anchors in a block.
 ///
@@ -58,51 +58,108 @@ pub(crate) fn default_tile(n: usize, d: usize) -> usize {
 }
 
 /// Computes the loss of `batch` in blocks of `tile` anchors; `scale` is the inverse temperature, `[1]`.
-pub(crate) fn evaluate(
-    config: &InfoNceConfig,
-    batch: &PairBatch,
-    scale: &Tensor<1>,
-    tile: usize,
-    keep: bool,
-) -> Evaluated {
-    let [n, d] = batch.anchor.dims();
+pub(crate) fn evaluate(config: &InfoNceConfig, batch: &Batch, scale: &Tensor<1>, tile: usize, keep: bool) -> Evaluated {
+    let [n, _] = batch.anchor().dims();
+    if config.direction != Direction::Symmetric || batch.own_rows() == (0..n) {
+        return one_way(config, batch, scale, tile, keep);
+    }
+    // Some rows only: the sums of their columns are the sums of their rows with the views exchanged.
+    let config = config.with_direction(Direction::AnchorToPositive);
+    let exchanged = Batch {
+        views: batch.views.iter().rev().cloned().collect(),
+        hard_negatives: None,
+        hard_excluded: None,
+        hard_weights: None,
+        shared_negatives: None,
+        shared_excluded: None,
+        excluded: batch.excluded.clone().map(Tensor::transpose),
+        ..batch.clone()
+    };
+    let (forth, back) = (one_way(&config, batch, scale, tile, keep), one_way(&config, &exchanged, scale, tile, keep));
+    Evaluated {
+        loss: (forth.loss + back.loss) / 2.0,
+        per_row: (forth.per_row + back.per_row) / 2.0,
+        statistics: forth.statistics,
+    }
+}
+
+/// Computes the loss with every row of `batch`, or with the sums of rows only.
+fn one_way(config: &InfoNceConfig, batch: &Batch, scale: &Tensor<1>, tile: usize, keep: bool) -> Evaluated {
+    let [n, d] = batch.anchor().dims();
+    let tracked = |tensor: &Option<Tensor<2>>| tensor.as_ref().is_some_and(Tensor::is_tracked);
     let needed = Needed {
-        anchor: batch.anchor.is_tracked(),
-        positive: batch.positive.is_tracked(),
+        anchor: batch.anchor().is_tracked(),
+        positive: batch.positive().is_tracked() || tracked(&batch.shared_negatives),
         hard: batch.hard_negatives.as_ref().is_some_and(Tensor::is_tracked),
         scale: scale.is_tracked(),
     };
-    let on_cores = tile * n >= WORTH_A_THREAD && batch.anchor.device().inner() == Device::flex();
+    let rows = batch.own_rows();
     let pass = Pass {
         config,
         batch: batch.without_autodiff(),
         factor: scale.clone().without_autodiff().unsqueeze(),
-        blocks: (0..n).step_by(tile).map(|first| (first, tile.min(n - first))).collect(),
-        at_once: if on_cores { available_parallelism().map_or(1, NonZero::get).min(AT_ONCE) } else { 1 },
+        blocks: rows.clone().step_by(tile).map(|first| (first, tile.min(rows.end - first))).collect(),
+        at_once: match tile * n >= WORTH_A_CORE && on_the_cpu(&batch.anchor().device()) {
+            true => rayon::current_num_threads().min(AT_ONCE),
+            false => 1,
+        },
     };
-    let positive = pass.prepare_in_blocks(&pass.batch.positive);
-    let (sums, tally, kept) = pass.sums(&positive.0, keep && needed.any() && n * n <= KEPT);
+    let columns = pass.columns();
+    let number = columns.0.dims()[0];
+    let (sums, tally, kept) = pass.sums(&columns.0, keep && needed.any() && rows.len() * number <= KEPT);
     let per_row = sums.terms(config.direction);
-    let weights = pass.row_factors(n);
-    let statistics = tally.finish(n, scale.clone().without_autodiff());
+    let weights = pass.row_factors();
+    let statistics = tally.finish(rows.len(), scale.clone().without_autodiff());
     let mut loss = (per_row.clone() * weights.clone().squeeze_dim::<1>(1)).sum();
     if needed.any() {
-        let gradients = pass.gradients(positive, sums, kept, weights, &needed);
-        let hard = batch.hard_negatives.as_ref().map(|hard| hard.clone().reshape([-1, d as i32]));
-        loss = tie(loss, Some(batch.anchor.clone()), gradients.anchor);
-        loss = tie(loss, Some(batch.positive.clone()), gradients.positive);
-        loss = tie(loss, hard, gradients.hard);
+        let gradients = pass.gradients(columns, sums, kept, weights, &needed);
+        // Filled as in the passes: a masked row may be infinite, and infinity minus itself is NaN.
+        let hard = batch.hard_negatives.clone();
+        let hard = hard.map(|hard| hard_rows(hard, &batch.hard_masked(), &(0..n)).reshape([-1, d as i32]));
+        let part = |gradient: &Option<Tensor<2>>, first: usize, count: usize| {
+            gradient.clone().map(|gradient| if count == number { gradient } else { gradient.narrow(0, first, count) })
+        };
+        loss = tie(loss, Some(batch.anchor().clone()), gradients.anchor.map(|own| spread(own, &rows, n, 1)));
+        loss = tie(loss, Some(batch.positive().clone()), part(&gradients.positive, 0, n));
+        if batch.shared_negatives.is_some() {
+            loss = tie(loss, batch.shared_negatives.clone(), part(&gradients.positive, n, number - n));
+        }
+        loss = tie(
+            loss,
+            hard,
+            gradients.hard.map(|own| {
+                let k = own.dims()[0] / rows.len();
+                spread(own, &rows, n, k)
+            }),
+        );
         loss = tie(loss, Some(scale.clone().unsqueeze()), gradients.scale);
-    } else if batch.anchor.is_autodiff() {
+    } else if batch.anchor().is_autodiff() {
         loss = loss.autodiff();
     }
     Evaluated { loss, per_row, statistics }
 }
 
+/// True on a device that computes on this processor. The variants of burn's devices exist only with their features, so the name is
+/// all that can be asked for here.
+fn on_the_cpu(device: &Device) -> bool {
+    let name = format!("{:?}", device.clone().inner());
+    name.contains("Flex") || name.contains("NdArray")
+}
+
+/// Puts the gradients of `rows`, `per` for each, among zeros for the rest of the n rows.
+fn spread(own: Tensor<2>, rows: &Range<usize>, n: usize, per: usize) -> Tensor<2> {
+    if rows.len() == n {
+        return own;
+    }
+    let [_, d] = own.dims();
+    let all = Tensor::zeros([n * per, d], (&own.device(), DType::F32));
+    all.slice_assign([rows.start * per..rows.end * per, 0..d], own)
+}
+
 /// Makes `loss` a function of `input` with the given gradient, without changing its value.
-fn tie(loss: Tensor<1>, input: Option<Tensor<2>>, gradient: Option<Tensor<2>>) -> Tensor<1> {
+pub(crate) fn tie(loss: Tensor<1>, input: Option<Tensor<2>>, gradient: Option<Tensor<2>>) -> Tensor<1> {
     match (input, gradient) {
-        (Some(input), Some(gradient)) => {
+        (Some(input), Some(gradient)) if input.is_tracked() => {
             let zero = input.clone().cast(DType::F32) - input.without_autodiff().cast(DType::F32);
             (zero * gradient).sum() + loss
         }
@@ -124,7 +181,7 @@ impl Needed {
     }
 }
 
-/// Results of the first pass, `[n, 1]` each.
+/// Results of the first pass, `[n, 1]` each; of the columns also those of shared negatives.
 struct Sums {
     /// `S_ii`
     own: Tensor<2>,
@@ -138,7 +195,10 @@ impl Sums {
     fn terms(&self, direction: Direction) -> Tensor<1> {
         let rows = self.rows.clone() - self.own.clone();
         match (direction, &self.columns) {
-            (Direction::Symmetric, Some(columns)) => (rows + columns.clone() - self.own.clone()) / 2.0,
+            (Direction::Symmetric, Some(columns)) => {
+                let [n, _] = self.own.dims();
+                (rows + columns.clone().narrow(0, 0, n) - self.own.clone()) / 2.0
+            }
             _ => rows,
         }
         .squeeze_dim(1)
@@ -156,7 +216,7 @@ struct InputGradients {
 /// A batch outside any graph, and its division into blocks.
 struct Pass<'a> {
     config: &'a InfoNceConfig,
-    batch: PairBatch,
+    batch: Batch,
     /// The scale, `[1, 1]`.
     factor: Tensor<2>,
     /// First row and number of rows.
@@ -180,13 +240,6 @@ struct Block {
 
 /// Prepared rows, `[n, d]`, and their lengths.
 type Prepared = (Tensor<2>, Option<Tensor<2>>);
-
-impl Block {
-    /// Scaled similarities to the hard negatives, `[count, k]`.
-    fn hard_logits(&self) -> Option<Tensor<2>> {
-        self.hard.clone().map(|hard| hard_similarity(self.anchor.clone(), hard))
-    }
-}
 
 /// Results of the first pass for a block.
 struct Seen {
@@ -212,23 +265,18 @@ struct Pulled {
 }
 
 impl Pass<'_> {
-    /// Runs `work` on `items` in parallel, one thread per item, and returns the results in order.
+    /// Runs `work` on `items` and returns the results in order. On the CPU they run at once, in the caller's rayon pool.
     ///
     /// The results do not depend on the number of items that run together.
-    fn together<I: Send, T: Send>(&self, items: Vec<I>, work: impl Fn(I) -> T + Sync) -> Vec<T> {
-        let work = &work;
-        let mut items = items.into_iter();
-        let Some(mine) = items.next() else { return Vec::new() };
-        scope(|threads| {
-            let others: Vec<_> = items.map(|item| threads.spawn(move || work(item))).collect();
-            let mut results = vec![work(mine)];
-            results.extend(others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic))));
-            results
-        })
+    fn together<I: Send, T: Send>(&self, items: Vec<I>, work: impl Fn(I) -> T + Sync + Send) -> Vec<T> {
+        match self.at_once {
+            1 => items.into_iter().map(work).collect(),
+            _ => items.into_par_iter().with_max_len(1).map(work).collect(),
+        }
     }
 
     /// Runs [`together`](Self::together) on any number of items, `at_once` at a time.
-    fn in_turns<I: Send, T: Send>(&self, items: Vec<I>, work: impl Fn(I) -> T + Sync) -> Vec<T> {
+    fn in_turns<I: Send, T: Send>(&self, items: Vec<I>, work: impl Fn(I) -> T + Sync + Send) -> Vec<T> {
         let (mut items, mut results) = (items.into_iter(), Vec::new());
         loop {
             let some: Vec<I> = items.by_ref().take(self.at_once).collect();
@@ -241,10 +289,10 @@ impl Pass<'_> {
 
     fn block(&self, first: usize, count: usize) -> Block {
         let similarity = self.config.similarity;
-        let (anchor, length) = similarity.prepare_with_length(self.batch.anchor.clone().narrow(0, first, count));
+        let (anchor, length) = similarity.prepare_with_length(self.batch.anchor().clone().narrow(0, first, count));
         let hard = self.batch.hard_negatives.clone().map(|hard| {
             let [_, k, d] = hard.dims();
-            let rows = hard.narrow(0, first, count).reshape([count * k, d]);
+            let rows = hard_rows(hard, &self.batch.hard_masked(), &(first..first + count)).reshape([count * k, d]);
             let (rows, length) = similarity.prepare_with_length(rows);
             (rows.reshape([count, k, d]), length)
         });
@@ -252,22 +300,67 @@ impl Pass<'_> {
         Block { first, count, anchor: anchor * self.factor.clone(), length, hard, hard_length }
     }
 
-    /// Prepares rows by blocks, so that temporaries are not larger than a block.
-    fn prepare_in_blocks(&self, rows: &Tensor<2>) -> Prepared {
-        let prepare = |(first, count)| self.config.similarity.prepare_with_length(rows.clone().narrow(0, first, count));
-        let (parts, lengths): (Vec<_>, Vec<_>) = self.in_turns(self.blocks.clone(), prepare).into_iter().unzip();
+    /// The logits of a block's hard negatives.
+    fn hard_logits(&self, block: &Block) -> Option<NegativeLogits> {
+        block.hard.clone().map(|hard| {
+            let part = |values: Tensor<2>| values.narrow(0, block.first, block.count);
+            let masked = self.batch.hard_masked().map(|masked| masked.narrow(0, block.first, block.count));
+            let weights = self.batch.hard_weights.clone().map(part);
+            let logits = hard_similarity(block.anchor.clone(), hard);
+            NegativeLogits::new(logits, masked, self.config.hard_negative_weight, weights)
+        })
+    }
+
+    /// Prepares the rows that anchors are compared with, by blocks, so that temporaries are not larger than a block: the positives, and
+    /// after them the negatives that all anchors share.
+    fn columns(&self) -> Prepared {
+        let [_, width] = self.batch.anchor().dims();
+        let tile = self.blocks.first().map_or(1, |&(_, count)| count);
+        let sources: Vec<&Tensor<2>> =
+            [Some(self.batch.positive()), self.batch.shared_negatives.as_ref()].into_iter().flatten().collect();
+        let parts = sources.iter().flat_map(|rows| {
+            let n = rows.dims()[0];
+            (0..n).step_by(tile).map(move |first| (*rows, first, tile.min(n - first)))
+        });
+        let prepare = |(rows, first, count): (&Tensor<2>, usize, usize)| {
+            self.config.similarity.prepare_with_length(rows.clone().slice([first..first + count, 0..width]))
+        };
+        let (parts, lengths): (Vec<_>, Vec<_>) = self.in_turns(parts.collect(), prepare).into_iter().unzip();
         let lengths: Option<Vec<_>> = lengths.into_iter().collect();
         (Tensor::cat(parts, 0), lengths.map(|lengths| Tensor::cat(lengths, 0)))
     }
 
-    /// The factors `g_i`, `[n, 1]`.
-    fn row_factors(&self, n: usize) -> Tensor<2> {
+    /// The factors `g_i` of the rows whose terms make up the loss, `[rows, 1]`.
+    fn row_factors(&self) -> Tensor<2> {
+        let rows = self.batch.own_rows();
         let weights = match &self.batch.row_weights {
-            Some(weights) => weights.clone().cast(DType::F32),
-            None => Tensor::ones([n], (&self.batch.anchor.device(), DType::F32)),
+            Some(weights) => weights.clone().cast(DType::F32).narrow(0, rows.start, rows.len()),
+            None => Tensor::ones([rows.len()], (&self.batch.anchor().device(), DType::F32)),
         };
         let weights = weights.unsqueeze_dim(1);
-        if self.config.reduction == Reduction::Mean { weights / n as f64 } else { weights }
+        if self.config.reduction == Reduction::Mean { weights / rows.len() as f64 } else { weights }
+    }
+
+    /// The mask of columns that are neither a row's negative nor its positive; `number` is that of all columns.
+    fn left_out(&self, first: usize, count: usize, number: usize) -> Option<Tensor<2, Bool>> {
+        let out = self.batch.left_out(first, count);
+        let [n, _] = self.batch.anchor().dims();
+        if number == n {
+            return out;
+        }
+        let shared = self.batch.shared_excluded.clone().map(|mask| mask.narrow(0, first, count));
+        if out.is_none() && shared.is_none() {
+            return None;
+        }
+        let none =
+            |columns: usize| Tensor::<2>::zeros([count, columns], &self.batch.anchor().device()).not_equal_elem(0.0);
+        let parts = vec![out.unwrap_or_else(|| none(n)), shared.unwrap_or_else(|| none(number - n))];
+        Some(Tensor::cat(parts, 1))
+    }
+
+    /// Where a block's rows are among the rows whose terms make up the loss.
+    fn place(&self, first: usize) -> usize {
+        first - self.batch.own_rows().start
     }
 
     /// Runs the first pass. Returns the blocks and their logits if `keep` is true.
@@ -299,8 +392,10 @@ impl Pass<'_> {
     fn see(&self, (first, count): (usize, usize), positive: &Tensor<2>, keep: bool) -> Seen {
         let block = self.block(first, count);
         let logits = block.anchor.clone().matmul(positive.clone().transpose());
-        let hard = block.hard_logits();
-        let (tally, logits) = Tally::new(logits, first, self.batch.left_out(first, count), hard.as_ref());
+        let hard = self.hard_logits(&block);
+        let more: Vec<&NegativeLogits> = hard.iter().collect();
+        let left_out = self.left_out(first, count, positive.dims()[0]);
+        let (tally, logits) = Tally::new(logits, first, left_out, &more);
         let columns = (self.config.direction == Direction::Symmetric).then(|| {
             let maximum = logits.clone().max_dim(0);
             let sum = (logits.clone() - maximum.clone()).exp().sum_dim(0);
@@ -309,7 +404,7 @@ impl Pass<'_> {
         Seen {
             tally,
             own: own(&logits, first),
-            rows: log_sum_exp(&logits, hard.map(|hard| hard + self.config.hard_negative_weight.ln())),
+            rows: log_sum_exp(&logits, hard.map(NegativeLogits::into_candidates)),
             columns,
             kept: keep.then_some((block, logits)),
         }
@@ -383,7 +478,7 @@ impl Pass<'_> {
         kept.unwrap_or_else(|| {
             let block = self.block(first, count);
             let logits = block.anchor.clone().matmul(positive.clone().transpose());
-            let logits = match self.batch.left_out(first, count) {
+            let logits = match self.left_out(first, count, positive.dims()[0]) {
                 Some(out) => logits.mask_fill(out, LEFT_OUT),
                 None => logits,
             };
@@ -401,7 +496,7 @@ impl Pass<'_> {
         needed: &Needed,
     ) -> Pulled {
         let pull = self.pull(&block, logits, sums, weights);
-        let hard_pull = block.hard_logits().map(|logits| self.hard_pull(&block, logits, sums, weights));
+        let hard_pull = self.hard_logits(&block).map(|logits| self.hard_pull(&block, logits, sums, weights));
         let Block { anchor, length, hard, hard_length, .. } = block;
         let (mut of_anchor, mut of_scale) = (None, None);
         if needed.anchor || needed.scale {
@@ -427,15 +522,21 @@ impl Pass<'_> {
         Pulled { anchor, pull, of_anchor, of_hard, of_scale }
     }
 
-    /// `dL / dS` of a block, `[count, n]`.
+    /// `dL / dS` of a block, `[count, columns]`.
     fn pull(&self, block: &Block, logits: Tensor<2>, sums: &Sums, weights: &Tensor<2>) -> Tensor<2> {
         let (first, count) = (block.first, block.count);
-        let of_block = |column: &Tensor<2>| column.clone().narrow(0, first, count);
+        let of_block = |column: &Tensor<2>| column.clone().narrow(0, self.place(first), count);
         let mine = of_block(weights);
         let pull = match &sums.columns {
             Some(columns) => {
-                let from_columns =
-                    (logits.clone() - columns.clone().transpose()).exp() * (weights.clone() / 2.0).transpose();
+                let [number, _] = columns.dims();
+                let [n, _] = weights.dims();
+                // A shared negative has no term of its own.
+                let weights = match number > n {
+                    true => Tensor::cat(vec![weights.clone(), Tensor::zeros([number - n, 1], &weights.device())], 0),
+                    false => weights.clone(),
+                };
+                let from_columns = (logits.clone() - columns.clone().transpose()).exp() * (weights / 2.0).transpose();
                 (logits - of_block(&sums.rows)).exp() * (mine.clone() / 2.0) + from_columns
             }
             None => (logits - of_block(&sums.rows)).exp() * mine.clone(),
@@ -448,11 +549,10 @@ impl Pass<'_> {
     }
 
     /// The derivative with respect to the scaled similarities to the hard negatives, `[count, k]`.
-    fn hard_pull(&self, block: &Block, logits: Tensor<2>, sums: &Sums, weights: &Tensor<2>) -> Tensor<2> {
-        let of_block = |column: &Tensor<2>| column.clone().narrow(0, block.first, block.count);
+    fn hard_pull(&self, block: &Block, logits: NegativeLogits, sums: &Sums, weights: &Tensor<2>) -> Tensor<2> {
+        let of_block = |column: &Tensor<2>| column.clone().narrow(0, self.place(block.first), block.count);
         let share = if self.config.direction == Direction::Symmetric { 0.5 } else { 1.0 };
-        let logits = logits + self.config.hard_negative_weight.ln();
-        (logits - of_block(&sums.rows)).exp() * (of_block(weights) * share)
+        (logits.into_candidates() - of_block(&sums.rows)).exp() * (of_block(weights) * share)
     }
 }
 

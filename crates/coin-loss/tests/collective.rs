@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use coin_loss::collective::{Collective, CollectiveError, LocalCollective, NetworkCollective, NetworkOptions};
-use coin_loss::{InfoNceConfig, PairBatch};
+use coin_loss::{Batch, InfoNceConfig};
 
 /// Rows of every rank, and their width.
 const ROWS: usize = 3;
@@ -24,11 +24,11 @@ fn groups(first: usize, count: usize, device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(values, [count]), device)
 }
 
-fn batch(first: usize, count: usize, device: &Device) -> (Tensor<2>, Tensor<2>, PairBatch) {
+fn batch(first: usize, count: usize, device: &Device) -> (Tensor<2>, Tensor<2>, Batch) {
     let anchor = rows(first, count, 0.1, device).require_grad();
     let positive = rows(first, count, 0.5, device).require_grad();
     let weights: Vec<f32> = (first..first + count).map(|row| 1.0 + row as f32 * 0.25).collect();
-    let batch = PairBatch::new(anchor.clone(), positive.clone())
+    let batch = Batch::pairs(anchor.clone(), positive.clone())
         .with_hard_negative(rows(first, count, 2.0, device))
         .with_groups(groups(first, count, device))
         .with_row_weights(Tensor::from_data(TensorData::new(weights, [count]), device));
@@ -38,7 +38,7 @@ fn batch(first: usize, count: usize, device: &Device) -> (Tensor<2>, Tensor<2>, 
 /// Loss, gradients of the anchors, gradients of the positives.
 type Result = (f32, Vec<f32>, Vec<f32>);
 
-fn evaluate(batch: PairBatch, anchor: &Tensor<2>, positive: &Tensor<2>) -> Result {
+fn evaluate(batch: Batch, anchor: &Tensor<2>, positive: &Tensor<2>) -> Result {
     let output = InfoNceConfig::new().init().unwrap().forward_batch(batch);
     let gradients = output.loss.backward();
     let of = |rows: &Tensor<2>| rows.grad(&gradients).unwrap().try_into_vec_as::<f32>().unwrap();

@@ -3,13 +3,13 @@
 mod reference;
 
 use burn::tensor::{Device, Tensor};
-use coin_loss::{CoinLossConfig, Direction, Evaluation, InfoNceConfig, InfoNceOutput, PairBatch};
+use coin_loss::{Batch, CoinLossConfig, Direction, Evaluation, InfoNceConfig, InfoNceOutput};
 use proptest::prelude::*;
 use reference::{Case, distance, largest, scalar, values};
 
 #[test]
 fn losses_and_gradients_match_the_formulas() {
-    for case in Case::all() {
+    for case in Case::all().into_iter().filter(|case| case.config.direction != Direction::Joint) {
         let (expected, by_difference) = (case.loss(), case.gradient());
         // Tiles that do not divide the batch, that divide it, of one row, and of all rows.
         for tile in [3, 4, 1, 7, 100] {
@@ -29,7 +29,7 @@ fn all(output: &InfoNceOutput) -> Vec<f64> {
 
 #[test]
 fn every_output_matches_the_plain_evaluation() {
-    for case in Case::all() {
+    for case in Case::all().into_iter().filter(|case| case.config.direction != Direction::Joint) {
         let output = |evaluation| all(&case.init(evaluation).forward_batch(case.leaves(&Device::flex()).1));
         let plain = output(Evaluation::Plain);
         for tile in [2, 5, 7] {
@@ -165,7 +165,7 @@ fn widely_spread_logits_do_not_underflow() {
     let positive = Tensor::<2>::from_floats([[1.0, 0.0], [-1.0, 0.0], [1.0, 0.3]], &device);
     let output = |evaluation| {
         let loss = InfoNceConfig::new().with_temperature(0.002).with_evaluation(evaluation).init().unwrap();
-        values(loss.forward_batch(PairBatch::new(anchor.clone(), positive.clone())).per_row)
+        values(loss.forward_batch(Batch::pairs(anchor.clone(), positive.clone())).per_row)
     };
     let (plain, tiled) = (output(Evaluation::Plain), output(Evaluation::Tiled(1)));
     assert!(plain[1] > 400.0);

@@ -8,6 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
+use coin_core::model_files::{CONFIG, GENERATION_CONFIG, SENTENCEPIECE_TOKENIZER, TOKENIZER, TOKENIZER_CONFIG};
 use coin_core::quote::cut;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -37,11 +38,6 @@ pub struct TokenPolicy {
     /// The files that the three come from.
     pub origins: [&'static str; 3],
 }
-
-const CONFIG: &str = "config.json";
-const GENERATION_CONFIG: &str = "generation_config.json";
-const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
-const TOKENIZER: &str = "tokenizer.json";
 
 /// Texts that a tokenizer must encode without a panic.
 const TRIALS: [&str; 3] = ["a b", " Is it\n12?", "\u{e9} \u{6f22}\u{5b57}"];
@@ -87,7 +83,7 @@ impl TextTokenizer {
     /// # Errors
     /// Neither file exists, a file is damaged, or the tokenizer has an id outside the model's vocabulary.
     pub fn read(dir: &Path, config: &LlamaConfig) -> Result<Self, ModelError> {
-        let (json, model) = (dir.join(TOKENIZER), dir.join("tokenizer.model"));
+        let (json, model) = (dir.join(TOKENIZER), dir.join(SENTENCEPIECE_TOKENIZER));
         let (path, inner): (PathBuf, Tokenizer) = match (json.exists(), model.exists()) {
             (false, true) => (model.clone(), sentencepiece::read(&model)?.tokenizer),
             _ => {
@@ -229,10 +225,11 @@ impl TextTokenizer {
             Some(text) => format!("{id} `{text}`"),
             None => id.to_string(),
         };
-        let bos =
-            bos.as_ref().map_or("none is put before a text".to_owned(), |id| format!("{} before a text", name(id)));
+        let bos = bos
+            .as_ref()
+            .map_or("none, nothing is added before a text".to_owned(), |id| format!("{} before a text", name(id)));
         let eos = match eos[..] {
-            [] => "none ends a generation".to_owned(),
+            [] => "none, no token ends a generation".to_owned(),
             _ => format!("{} ends a generation", eos.iter().map(name).collect::<Vec<_>>().join(" or ")),
         };
         let [of_bos, of_eos, of_pad] = origins;

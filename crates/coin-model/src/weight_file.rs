@@ -1,6 +1,6 @@
 //! Tensors in files: safetensors, which are mapped into memory, and PyTorch's `.bin`, which is read one tensor at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use burn::tensor::TensorData;
 use coin_core::quote::cut;
+use coin_core::{CoreError, model_files};
 use half::{bf16, f16};
 use memmap2::Mmap;
 use pytorch_reader::PytorchReader;
@@ -65,7 +66,7 @@ impl WeightFiles {
             }
             if index.exists() {
                 let mut tensors = BTreeMap::new();
-                for shard in shards(&index)? {
+                for shard in shard_paths(&index)? {
                     tensors.extend(tensors_of(&shard)?);
                 }
                 return Ok(WeightFiles { path: index, tensors });
@@ -79,24 +80,25 @@ impl WeightFiles {
     }
 }
 
-/// Returns the files that an index names.
-fn shards(index: &Path) -> Result<Vec<PathBuf>, ModelError> {
-    let text = std::fs::read_to_string(index).map_err(ModelError::io(index))?;
-    let parsed: serde_json::Value = coin_core::json::from_str(&text).map_err(ModelError::malformed(index))?;
-    let names: BTreeSet<&str> =
-        parsed["weight_map"].as_object().into_iter().flatten().filter_map(|(_, file)| file.as_str()).collect();
+/// Returns the paths of the files that the index at `index` lists.
+fn shard_paths(index: &Path) -> Result<Vec<PathBuf>, ModelError> {
+    let names = model_files::shards(index).map_err(|error| match error {
+        CoreError::Io { path, source } => ModelError::Io { path, source },
+        CoreError::Malformed { path, line: 0, message } => ModelError::Malformed { path, message },
+        CoreError::Malformed { path, line, message } => {
+            ModelError::Malformed { path, message: format!("line {line}: {message}") }
+        }
+        other => ModelError::malformed(index)(other),
+    })?;
     let fault = |message: String| Err(ModelError::Malformed { path: index.to_owned(), message });
-    if names.is_empty() {
-        return fault("`weight_map` names no file".to_owned());
-    }
     let mut files = Vec::with_capacity(names.len());
-    for name in names {
-        if Path::new(name).file_name().is_none_or(|file| file != name) {
-            return fault(format!("names `{}`, which is not a plain file name", cut(name)));
+    for name in &names {
+        if Path::new(name).file_name().is_none_or(|file| file != name.as_str()) {
+            return fault(format!("it lists `{}`, which is not a plain file name", cut(name)));
         }
         let file = index.with_file_name(name);
         if !file.is_file() {
-            return fault(format!("names `{}`, which is not in the folder", cut(name)));
+            return fault(format!("it lists `{}`, which is not in the folder", cut(name)));
         }
         files.push(file);
     }

@@ -37,7 +37,7 @@ mod attacks;
 pub mod audit;
 mod budget;
 pub mod constraint;
-mod cuts;
+mod cut_points;
 mod draft;
 mod error;
 pub mod files;

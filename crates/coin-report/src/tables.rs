@@ -1,4 +1,4 @@
-//! One builder for each table. Accuracies, standard deviations and changes are in per cent or percentage points.
+//! One builder for each table. Accuracies, standard deviations and changes are in percent or percentage points.
 
 mod accuracy;
 pub(crate) mod cells;

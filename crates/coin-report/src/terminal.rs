@@ -23,7 +23,7 @@ pub fn terminal(summary: &Summary) -> String {
     }
     if let Some(tested) = summary.comparisons.last() {
         let (after, before) = (one_line(&tested.after), one_line(&tested.before));
-        add(&format!("{after} against {before}: tests by level"), comparison_by_level(tested, Form::Terminal));
+        add(&format!("{after} compared with {before}: tests by level"), comparison_by_level(tested, Form::Terminal));
     }
     if let [run] = &summary.runs[..] {
         add("robustness over instructions, in %", robustness_by_level(summary, run, Form::Terminal));

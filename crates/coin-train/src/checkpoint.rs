@@ -184,7 +184,7 @@ pub(crate) fn check(out: &Path, dir: &Path) -> Result<(), TrainError> {
             from = format!("continues from {name}");
             break;
         }
-        remove = format!("{remove} and {name}, which is damaged too");
+        remove = format!("{remove} and {name}, which is also damaged");
     }
     Err(TrainError::checkpoint(dir, format!("is damaged: {fault}; remove {remove}, and --resume {from}")))
 }

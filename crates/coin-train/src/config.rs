@@ -152,7 +152,7 @@ impl Default for ObjectiveTable {
         let paper = CoinLossConfig::new();
         ObjectiveTable {
             kind: Objective::Coin,
-            temperature: paper.temperature,
+            temperature: paper.contrastive.temperature,
             lambda: paper.lambda,
             pooling: Pooling::Last,
             contrastive_batch: None,

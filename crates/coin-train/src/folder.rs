@@ -12,7 +12,7 @@ use crate::{TrainError, Trainer};
 const RESULTS: [&str; 3] = ["adapter", "adapter-best", "tensorboard"];
 
 /// The names that a run writes or removes in its folder, including the command's report.
-pub const WRITTEN: [&str; 8] =
+pub const RUN_FOLDER_ENTRIES: [&str; 8] =
     [CONFIG, METRICS, "checkpoints", "adapter", "adapter-best", "tensorboard", "failed-batch.json", "report.html"];
 
 /// The point at which a run starts.
@@ -70,7 +70,7 @@ impl Trainer {
     /// to this run.
     pub(crate) fn begins(&self, resume: bool) -> Result<Start, TrainError> {
         let out = &self.config().out;
-        output_folder::check(out, &WRITTEN)?;
+        output_folder::check(out, &RUN_FOLDER_ENTRIES)?;
         let newest = checkpoint::list(out)?.pop();
         if !resume {
             let earlier = "contains checkpoints of an earlier run; resume it, or choose another `out`";
@@ -122,7 +122,7 @@ impl Trainer {
     /// The folder does not belong to this program, or another process writes to it.
     pub(crate) fn claim_folder(&self) -> Result<OutputFolder, TrainError> {
         let out = &self.config().out;
-        let folder = OutputFolder::claim(out, &WRITTEN)?;
+        let folder = OutputFolder::claim(out, &RUN_FOLDER_ENTRIES)?;
         for name in RESULTS.iter().chain(&["checkpoints"]) {
             remove_partial(&out.join(name))?;
         }

@@ -35,7 +35,7 @@ mod validation;
 
 pub use error::TrainError;
 pub use estimate::MemoryEstimate;
-pub use folder::WRITTEN;
+pub use folder::RUN_FOLDER_ENTRIES;
 pub use optimizer::{AdamW, LossScale, clip_global_norm};
 pub use run::{Progress, RunOptions, TrainOutcome};
 pub use run_config::RunConfig;

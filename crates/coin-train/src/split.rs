@@ -21,7 +21,7 @@ pub(crate) fn hold_out(pairs: &[&Pair], config: &RunConfig) -> (HeldOut, Vec<Str
     let found = held.validation.len();
     if held.leaking > 0 {
         warnings.push(format!(
-            "{} of {found} held-out pairs are of instances that are trained on, so their loss is too low; preset strict holds out \
+            "{} of {found} held-out pairs share their instance with training pairs, so their loss is too low; preset strict holds out \
              whole instances",
             held.leaking
         ));
@@ -67,7 +67,8 @@ mod tests {
         let twice: Vec<usize> = (0..8).chain(0..8).collect();
         assert!(warnings("strict", &twice, 8).is_empty());
         assert!(
-            warnings("paper", &twice, 8)[0].starts_with("8 of 8 held-out pairs are of instances that are trained on")
+            warnings("paper", &twice, 8)[0]
+                .starts_with("8 of 8 held-out pairs share their instance with training pairs")
         );
         assert!(
             warnings("strict", &twice, 6)[0].starts_with("4 pairs are held out, fewer than data.validation_pairs (6)")

@@ -114,7 +114,7 @@ fn without_the_damaged_checkpoint_the_run_ends_like_an_uninterrupted_one() {
     }
     let message = run(&config, RESUME, |_| {}).unwrap_err().to_string();
     let advice =
-        "remove this folder and step-000006, which is damaged too, and --resume starts the run at its beginning";
+        "remove this folder and step-000006, which is also damaged, and --resume starts the run at its beginning";
     assert!(message.ends_with(advice), "{message}");
     std::fs::remove_dir_all(&newest).unwrap();
     std::fs::remove_dir_all(&older).unwrap();

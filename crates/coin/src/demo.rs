@@ -76,13 +76,13 @@ pub enum DemoProgress<'a> {
 
 impl Demo {
     /// The names that a demo writes, replaces and removes in its folder.
-    pub const WRITTEN: [&str; 7] =
+    pub const ENTRIES: [&str; 7] =
         ["base", "cit", "coin", "instructions.json", "pairs.jsonl", "report.html", "summary.json"];
 
     /// The folders in it, with the names that the demo writes, replaces and removes in each.
     fn folders(&self) -> [(PathBuf, Vec<&'static str>); 3] {
-        let written = |of_model: &[&'static str]| [of_model, &folder::WRITTEN].concat();
-        let run = || written(&coin_train::WRITTEN);
+        let written = |of_model: &[&'static str]| [of_model, &folder::ENTRIES].concat();
+        let run = || written(&coin_train::RUN_FOLDER_ENTRIES);
         [(self.out.join("base"), written(&BASE_FILES)), (self.out.join("cit"), run()), (self.out.join("coin"), run())]
     }
 
@@ -91,7 +91,7 @@ impl Demo {
     /// # Errors
     /// [`CoreError::ForeignFolder`] for the output folder or a folder in it; [`CoreError::Io`].
     pub fn check(&self) -> Result<(), CoreError> {
-        output_folder::check(&self.out, &Self::WRITTEN)?;
+        output_folder::check(&self.out, &Self::ENTRIES)?;
         self.folders().iter().try_for_each(|(folder, written)| output_folder::check(folder, written))
     }
 
@@ -109,7 +109,7 @@ impl Demo {
         mut progress: impl FnMut(DemoProgress),
     ) -> Result<Option<Summary>> {
         self.check()?;
-        let _held = OutputFolder::claim(&self.out, &Self::WRITTEN)?;
+        let _held = OutputFolder::claim(&self.out, &Self::ENTRIES)?;
         let base = self.out.join("base");
         // Results of an earlier demo do not belong to the new ledgers.
         for name in ["summary.json", "report.html"] {
@@ -171,7 +171,7 @@ impl Demo {
             let folder = self.out.join(name);
             let mut plan = evaluation.plan(&|task| world.evaluation(&task.name, pool))?;
             plan.fit(&model)?;
-            let _held = OutputFolder::claim(&folder, &folder::WRITTEN)?;
+            let _held = OutputFolder::claim(&folder, &folder::ENTRIES)?;
             let mut model = Stoppable::new(&mut model, stop);
             let mut ledger = Ledger::create(folder.join(folder::LEDGER))?;
             folder::begin(&folder, &plan, &evaluation.tasks)?;

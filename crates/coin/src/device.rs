@@ -74,10 +74,41 @@ pub struct Found {
     pub name: String,
     /// The API through which it is used, such as `Vulkan`.
     pub interface: String,
-    /// The kind of device: `discrete GPU`, `integrated GPU`, `virtual GPU`, `software`, `processor` or `other`.
-    pub kind: &'static str,
+    /// The kind of device.
+    pub kind: DeviceKind,
     /// The driver and its version.
     pub driver: String,
+}
+
+/// The kind of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// The CPU, used directly.
+    Processor,
+    /// A GPU with its own memory.
+    DiscreteGpu,
+    /// A GPU that shares the memory of the CPU.
+    IntegratedGpu,
+    /// A GPU of a virtual machine.
+    VirtualGpu,
+    /// A graphics driver that computes on the CPU.
+    Software,
+    /// A kind that the driver does not report.
+    Other,
+}
+
+impl DeviceKind {
+    /// Returns the name that `coin devices` prints.
+    pub fn name(self) -> &'static str {
+        match self {
+            DeviceKind::Processor => "processor",
+            DeviceKind::DiscreteGpu => "discrete GPU",
+            DeviceKind::IntegratedGpu => "integrated GPU",
+            DeviceKind::VirtualGpu => "virtual GPU",
+            DeviceKind::Software => "software",
+            DeviceKind::Other => "other",
+        }
+    }
 }
 
 /// The state of a backend in this build and on this machine.
@@ -226,7 +257,7 @@ fn found(backend: Backend) -> Result<Vec<Found>, String> {
             device: "cpu".to_owned(),
             name: format!("{} threads", std::thread::available_parallelism().map_or(1, usize::from)),
             interface: "burn-flex".to_owned(),
-            kind: "processor",
+            kind: DeviceKind::Processor,
             driver: String::new(),
         }],
         Backend::Cuda => driver::cuda()?,
@@ -288,7 +319,7 @@ mod tests {
             device: format!("wgpu:{index}"),
             name: format!("card {index}"),
             interface: "Vulkan".to_owned(),
-            kind: "discrete GPU",
+            kind: DeviceKind::DiscreteGpu,
             driver: String::new(),
         };
         let error = DeviceError::Index { name: "wgpu:2".to_owned(), found: vec![found(0), found(1)] };

@@ -12,7 +12,7 @@ pub use coin_train::metrics::METRICS;
 /// The resolved settings in the folder of a training run.
 const SETTINGS: &str = "config.resolved.toml";
 
-/// Why the files of a training run do not tell its curves or settings.
+/// An error in reading the learning curves or settings of a training run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CurvesError {
@@ -24,20 +24,20 @@ pub enum CurvesError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The resolved settings are no TOML, or hold what JSON cannot.
-    #[error("{path} is no TOML: {message}")]
+    /// The resolved settings are not TOML, or contain a value that JSON cannot represent.
+    #[error("{path} is not TOML: {message}")]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What was found.
+        /// The content found.
         message: String,
     },
 }
 
-/// The curves of the run in `folder`, called `name`.
+/// Reads the learning curves of the run in `folder`, named `name` in the report.
 ///
 /// # Errors
 /// [`CurvesError::Metrics`] if the folder has no readable `metrics.jsonl`.
@@ -63,7 +63,7 @@ pub fn read(folder: &Path, name: &str) -> Result<Curve, CurvesError> {
     })
 }
 
-/// A summary of no evaluation, for a report of curves alone, with the resolved settings of the run in `folder`.
+/// Returns a summary without evaluations for a report of learning curves only. It contains the resolved settings of the run in `folder`.
 ///
 /// # Errors
 /// [`CurvesError::Io`] and [`CurvesError::Malformed`] if the folder has no readable `config.resolved.toml`.

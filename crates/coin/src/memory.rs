@@ -212,7 +212,7 @@ mod tests {
         let trained = coin_train::TrainError::from(read);
         assert!(words_of_device(&trained).is_some_and(|words| words.contains("4096")));
         let read = coin_model::ModelError::Device { what: "values", source: device() };
-        let evaluated = coin_eval::ModelError::from_source("the model cannot run", read);
+        let evaluated = coin_eval::ModelError::from_source("the model failed", read);
         assert!(words_of_device(&evaluated).is_some());
         let gathered =
             coin_train::TrainError::from(coin_loss::collective::CollectiveError::Device("out of memory".to_owned()));

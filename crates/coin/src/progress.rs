@@ -25,7 +25,7 @@ pub struct Bar {
 
 /// A bar with `total` units; [`Bar::at`] can change the total.
 pub fn bar(title: &str, total: u64) -> Bar {
-    let style = ProgressStyle::with_template("{prefix:>16} [{bar:30}] {pos}/{len} {elapsed} (left {eta}) {msg}");
+    let style = ProgressStyle::with_template("{prefix:>16} [{bar:30}] {pos}/{len} {elapsed} ({eta} left) {msg}");
     let bar = ProgressBar::new(total).with_prefix(title.to_owned());
     bar.enable_steady_tick(Duration::from_millis(500));
     Bar::new(bar, style, Lines::new(title, Unit::Count))
@@ -33,7 +33,7 @@ pub fn bar(title: &str, total: u64) -> Bar {
 
 /// A bar that counts bytes, with the name of a file as its message.
 pub fn bytes() -> Bar {
-    let style = ProgressStyle::with_template("{msg:>32} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} (left {eta})");
+    let style = ProgressStyle::with_template("{msg:>32} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} ({eta} left)");
     Bar::new(ProgressBar::new(0), style, Lines::new("download", Unit::Bytes))
 }
 
@@ -162,7 +162,7 @@ impl Lines {
         Some(match total.checked_sub(done) {
             Some(left) if left > 0 => {
                 let percent = 100 * done / total;
-                format!("{done_shown} ({percent} %), {rate_shown} a second, left {}", time(left as f64 / rate))
+                format!("{done_shown} ({percent} %), {rate_shown} a second, {} left", time(left as f64 / rate))
             }
             Some(_) => format!("{done_shown} in {}, {rate_shown} a second", time(seconds)),
             // A server may not report the size of a file.
@@ -237,7 +237,7 @@ fn training_lines(bar: &Bar, event: &Progress) {
         Progress::Step(step, total) => {
             if bar.lines().due(step.step as u64 + 1, *total as u64, Instant::now()) {
                 eprintln!(
-                    "step {}/{total}: generation {:.4}, contrastive {}, ranking {}, rate {:.1e}, {:.2} s a step, left {}",
+                    "step {}/{total}: generation {:.4}, contrastive {}, ranking {}, rate {:.1e}, {:.2} s a step, {} left",
                     step.step + 1,
                     step.loss_generation,
                     number(step.loss_contrastive, 4),
@@ -270,7 +270,7 @@ mod tests {
         assert_eq!(lines.at(0, 900, at(0)), None);
         let shown: Vec<String> = (1..=900).filter_map(|done| lines.at(done, 900, at(done / 10))).collect();
         assert_eq!(shown.len(), 20);
-        assert_eq!(shown[0], "evaluate: 45 of 900 (5 %), 11.2 a second, left 76 s");
+        assert_eq!(shown[0], "evaluate: 45 of 900 (5 %), 11.2 a second, 76 s left");
         assert_eq!(shown[19], "evaluate: 900 of 900 in 2 min, 10.0 a second");
     }
 
@@ -279,7 +279,7 @@ mod tests {
         let (start, mut lines) = (Instant::now(), Lines::new("evaluate", Unit::Count));
         assert_eq!(lines.at(600, 1000, start), None);
         let line = lines.at(700, 1000, start + Duration::from_secs(100)).unwrap();
-        assert_eq!(line, "evaluate: 700 of 1000 (70 %), 1.00 a second, left 5 min");
+        assert_eq!(line, "evaluate: 700 of 1000 (70 %), 1.00 a second, 5 min left");
     }
 
     #[test]
@@ -294,7 +294,7 @@ mod tests {
         let (start, mut lines) = (Instant::now(), Lines::new("download", Unit::Bytes));
         assert_eq!(lines.at(0, 1 << 30, start), None);
         let line = lines.at(1 << 28, 1 << 30, start + Duration::from_secs(64)).unwrap();
-        assert_eq!(line, "download: 256.00 MiB of 1.00 GiB (25 %), 4.00 MiB a second, left 3 min");
+        assert_eq!(line, "download: 256.00 MiB of 1.00 GiB (25 %), 4.00 MiB a second, 3 min left");
         assert_eq!([30.0, 300.0, 9000.0].map(time), ["30 s", "5 min", "2.5 h"]);
     }
 }

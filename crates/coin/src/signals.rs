@@ -48,7 +48,7 @@ impl Signals {
             while !asked.load(Ordering::Relaxed) {
                 std::thread::sleep(NOTICE);
             }
-            eprintln!("coin: {notice}; a second signal ends the program at once");
+            eprintln!("coin: {notice}; a second signal ends the program immediately");
         });
         Ok(signals)
     }

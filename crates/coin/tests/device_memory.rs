@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use burn::tensor::{Device, Tensor};
-use coin::device::{Backend, states};
+use coin::device::{Backend, DeviceKind, states};
 use coin::memory::{Shortage, catch};
 use coin_testkit::{Coin, text};
 use training::{run_file, train};
@@ -59,7 +59,7 @@ fn wgsl_does_not_support_64_bit_indices() {
     let _alone = CATCHING.lock();
     let software = states().into_iter().filter(|state| state.backend.is_compiled() && state.backend == Backend::Wgpu);
     let software =
-        software.flat_map(|state| state.devices.unwrap_or_default()).filter(|found| found.kind == "software");
+        software.flat_map(|state| state.devices.unwrap_or_default()).filter(|found| found.kind == DeviceKind::Software);
     for found in software {
         let device = coin::device::named(&found.device).unwrap();
         let sum = || Tensor::<2>::ones([1 << 17, 1 << 16], &device).sum().try_into_scalar::<f32>();
@@ -93,7 +93,7 @@ fn a_batch_that_does_not_fit_gives_advice() {
             + "\n"
     });
     std::fs::write(&pairs, lines.collect::<String>()).unwrap();
-    for device in software.filter(|found| found.kind == "software").map(|found| found.device) {
+    for device in software.filter(|found| found.kind == DeviceKind::Software).map(|found| found.device) {
         let out = dir.path().join("out");
         let pairs = format!("data.pairs={}", pairs.display());
         let device = format!("train.device={device}");

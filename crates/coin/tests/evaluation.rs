@@ -95,7 +95,7 @@ fn a_ledger_of_other_settings_is_refused_and_a_fresh_start_takes_its_place() {
     assert!(stderr_of(&mut eval(&glue, &out, &["--attacks", "clean"])).contains("24 answers are in"));
     refused(
         &mut eval(&glue, &out, &["--attacks", "clean", "--full-decode"]),
-        &["ledger.jsonl", "other settings", "--fresh"],
+        &["ledger.jsonl", "different settings", "--fresh"],
     );
     succeeded(&mut eval(&glue, &out, &["--attacks", "clean", "--full-decode", "--fresh"]));
     assert_eq!(Ledger::read(out.join("ledger.jsonl")).unwrap().len(), 24);
@@ -270,8 +270,8 @@ fn answers_of_other_settings_are_not_reused_and_stale_results_are_removed() {
     assert!(!at("one/representations.safetensors").exists() && at("one/summary.json").exists());
     // Other label words, or another class of an example, make another evaluation.
     std::fs::write(&file, task("['yes', 'no']")).unwrap();
-    refused(&mut command("one", &["--samples", "30"]), &["other settings", "--fresh"]);
-    refused(&mut command("one", &["--samples", "40"]), &["other settings", "--fresh"]);
+    refused(&mut command("one", &["--samples", "30"]), &["different settings", "--fresh"]);
+    refused(&mut command("one", &["--samples", "40"]), &["different settings", "--fresh"]);
     assert!(at("one/summary.json").exists() && at("one/results").exists(), "a refused folder stays as it is");
     std::fs::write(&file, task("['acceptable', 'unacceptable']")).unwrap();
     let flipped = std::fs::read_to_string(&rows).unwrap().replace(",a\n", ",b\n");

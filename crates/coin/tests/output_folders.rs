@@ -86,7 +86,7 @@ fn a_folder_that_is_not_this_programs_is_refused_and_stays_as_it_is() {
             std::fs::remove_dir_all(&out).unwrap();
         }
     };
-    for name in folder::WRITTEN {
+    for name in folder::ENTRIES {
         refused(name, &|out| eval(&glue, out));
         refused(name, &|out| {
             let mut fresh = eval(&glue, out);
@@ -94,7 +94,7 @@ fn a_folder_that_is_not_this_programs_is_refused_and_stays_as_it_is() {
             fresh
         });
     }
-    for name in Demo::WRITTEN {
+    for name in Demo::ENTRIES {
         refused(name, &|out| coin(&["demo", "--steps", "1", "--samples", "1", "--out", text(out)]));
     }
     for name in ["summary.json", "unseen_instruction_acc.csv"] {
@@ -400,7 +400,7 @@ fn an_evaluation_stopped_by_a_signal_reports_what_is_kept_and_resumes() {
         std::fs::remove_dir_all(&out).unwrap();
     }
     let (_, message) = signaled(slow(&out), "-INT", || lines(&out) > 0);
-    assert!(message.contains("a second signal ends the program at once"), "{message}");
+    assert!(message.contains("a second signal ends the program immediately"), "{message}");
     let kept = lines(&out);
     assert!(stderr_of(&mut slow(&out)).contains(&format!("{kept} answers are in")));
     assert_eq!(lines(&out), lines(&whole));

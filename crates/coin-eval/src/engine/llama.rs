@@ -10,7 +10,7 @@ use coin_model::generate::{self, Continuation};
 use coin_model::score::{self, ScoreOptions};
 use coin_model::{Llama, TextTokenizer};
 
-use super::disjoint::disjoint;
+use super::exclusive_likelihoods::exclusive;
 use super::model::{Decided, Finished, FinishedLikelihoods, GenerateOptions, Generation, LanguageModel, ModelError};
 
 /// Settings for running a LLaMA. They change an answer only where two logits differ by less than rounding error.
@@ -61,7 +61,7 @@ struct Failed(ModelError);
 
 impl From<coin_model::ModelError> for Failed {
     fn from(error: coin_model::ModelError) -> Self {
-        Failed(ModelError::from_source("the model cannot run", error))
+        Failed(ModelError::from_source("the model failed", error))
     }
 }
 
@@ -112,7 +112,7 @@ impl LanguageModel for LlamaModel {
                 let first = list.iter().position(|ids| *ids == list[second]).unwrap_or(second);
                 let [first, second] = [first, second].map(|at| &continuations[at]);
                 return Err(ModelError::new(format!(
-                    "`{first}` and `{second}` are the same tokens, which no score tells apart"
+                    "`{first}` and `{second}` have the same tokens, so their scores are always equal"
                 )));
             }
             rows.push(row);
@@ -121,7 +121,8 @@ impl LanguageModel for LlamaModel {
         let EngineOptions { batch_size, threads, memory } = self.options;
         let options = ScoreOptions { batch_size, memory, threads };
         let hand_over = |batch: Vec<(usize, Vec<f64>)>| {
-            finished(batch.into_iter().map(|(row, sums)| (row, disjoint(&lists[row], &sums))).collect()).map_err(Failed)
+            finished(batch.into_iter().map(|(row, sums)| (row, exclusive(&lists[row], &sums))).collect())
+                .map_err(Failed)
         };
         score::score_each(&self.model, &rows, &lists, &groups(prompts), &options, hand_over).map_err(|Failed(e)| e)
     }

@@ -83,7 +83,7 @@ pub trait LanguageModel {
         finished: FinishedLikelihoods<'_>,
     ) -> Result<(), ModelError> {
         let _ = (prompts, continuations, finished);
-        Err(ModelError::new("this model does not tell likelihoods"))
+        Err(ModelError::new("this model does not compute likelihoods"))
     }
 
     /// Returns the number of tokens by which `prompt` followed by `new_tokens` exceeds the model's limit. 0 if it fits or
@@ -136,7 +136,7 @@ fn place<T>(results: Vec<(usize, T)>, all: &mut [Option<T>]) -> Result<(), Model
         match all.get_mut(index) {
             Some(place) if place.is_none() => *place = Some(result),
             Some(_) => return Err(ModelError::new(format!("prompt {index} was answered twice"))),
-            None => return Err(ModelError::new(format!("prompt {index} was answered, but there is none"))),
+            None => return Err(ModelError::new(format!("the model answered prompt {index}, which does not exist"))),
         }
     }
     Ok(())

@@ -17,6 +17,7 @@ mod endpoint;
 mod error;
 mod key;
 mod meter;
+mod option_field;
 mod options;
 mod pace;
 mod reply;
@@ -31,6 +32,7 @@ use connection::Connection;
 pub use error::OpenAiError;
 pub use key::ApiKey;
 pub use meter::{Prices, Usage};
+pub use option_field::OptionField;
 pub use options::{Api, OpenAiOptions, Turns};
 use request::Request;
 
@@ -129,9 +131,9 @@ impl LanguageModel for OpenAiModel {
                 let sent = format!("{prompt}{continuation}");
                 let request = Request::echo(connection.options(), &sent)?;
                 let reply = connection.ask(&request, index, stop).map_err(|error| match error {
-                    OpenAiError::Status { status: status @ (400 | 422 | 501), message, .. } => {
-                        fault(format!("it refuses to echo log-probabilities (status {status}): {message}"))
-                    }
+                    OpenAiError::Status { status: status @ (400 | 422 | 501), message, .. } => fault(format!(
+                        "the server rejected the request to echo log-probabilities (status {status}): {message}"
+                    )),
                     error => error,
                 })?;
                 echo::tokens(&reply, &sent).map_err(fault)

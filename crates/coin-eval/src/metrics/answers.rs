@@ -100,7 +100,7 @@ impl<'a> Answers<'a> {
         });
         let tasks: Vec<_> = ordered.collect::<Result<_, EvalError>>()?;
         match tasks.is_empty() {
-            true => Err(EvalError::Invalid(format!("run `{}` has no ledger record", cut(name)))),
+            true => Err(EvalError::Invalid(format!("run `{}` has no answers", cut(name)))),
             false => Ok(Answers { tasks }),
         }
     }
@@ -163,7 +163,7 @@ fn columns<'a>(
         let Record { task, level, instruction, row, .. } = pair[0];
         let (name, task, level) = (cut(name), cut(task), cut(level));
         return Err(EvalError::Invalid(format!(
-            "run `{name}`: task `{task}`, level `{level}`, instruction {instruction}, row {row} is there more than once"
+            "run `{name}`: task `{task}`, level `{level}`, instruction {instruction}, row {row} has more than one answer"
         )));
     }
     let column = |records: &[&'a Record]| Column {
@@ -268,7 +268,7 @@ mod tests {
     fn a_record_may_be_there_once() {
         let records = [record("cola", "clean", 2, 4), record("cola", "clean", 2, 5), record("cola", "clean", 2, 4)];
         let message = Answers::new("cit", &records, &[]).err().unwrap().to_string();
-        assert_eq!(message, "run `cit`: task `cola`, level `clean`, instruction 2, row 4 is there more than once");
+        assert_eq!(message, "run `cit`: task `cola`, level `clean`, instruction 2, row 4 has more than one answer");
 
         let stray =
             |pred, gold| Record { task: "cola".to_owned(), level: "clean".to_owned(), pred, gold, ..Record::default() };

@@ -145,7 +145,7 @@ impl Summary {
         let text = std::fs::read_to_string(path).map_err(EvalError::io(path))?;
         let malformed = |line, message| EvalError::Malformed { path: path.to_owned(), line, message };
         let no_summary =
-            |error: serde_json::Error| malformed(error.line(), format!("no summary: {}", json::message(&error)));
+            |error: serde_json::Error| malformed(error.line(), format!("not a summary: {}", json::message(&error)));
         let header: Header = json::from_str(&text).map_err(no_summary)?;
         if header.schema != SCHEMA || header.version != VERSION {
             let found = format!("`{}` version {}", cut(&header.schema), header.version);
@@ -231,7 +231,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("summary.json");
         for (text, expected) in [
-            ("{\n", "summary.json:2: no summary"),
+            ("{\n", "summary.json:2: not a summary"),
             (
                 r#"{"schema": "coin.summary", "version": 9}"#,
                 "`coin.summary` version 9, expected `coin.summary` version 2",

@@ -51,10 +51,10 @@ pub(super) fn fault(task: &Task) -> Option<String> {
     for entry in &task.verbalizer {
         let words = words(&entry.word);
         if words.is_empty() {
-            return Some(format!("the label word `{}` has neither a letter nor a digit", entry.word));
+            return Some(format!("the label word `{}` contains no letter or digit", entry.word));
         }
         if *classes.entry(words).or_insert(entry.class) != entry.class {
-            return Some(format!("the label word `{}` stands for two classes without its punctuation", entry.word));
+            return Some(format!("without punctuation, the label word `{}` belongs to two classes", entry.word));
         }
     }
     None

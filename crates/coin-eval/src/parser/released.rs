@@ -78,10 +78,10 @@ pub(super) fn fault(task: &Task) -> Option<String> {
     let mut classes: BTreeMap<&str, usize> = BTreeMap::new();
     for ((word, class), entry) in words(task).zip(&task.verbalizer) {
         if word.is_empty() {
-            return Some(format!("the label word `{}` holds nothing but characters that are stripped", entry.word));
+            return Some(format!("the label word `{}` is empty after stripping", entry.word));
         }
         if *classes.entry(word).or_insert(class) != class {
-            return Some(format!("the label word `{}` stands for two classes once it is stripped", entry.word));
+            return Some(format!("after stripping, the label word `{}` belongs to two classes", entry.word));
         }
     }
     None

@@ -138,7 +138,7 @@ impl Ledger {
         match file.try_lock() {
             Ok(()) => Ok(Ledger { path, file, length: 0, found: Vec::new(), tail: None }),
             Err(std::fs::TryLockError::WouldBlock) => {
-                let source = std::io::Error::other("another process is writing it");
+                let source = std::io::Error::other("another process is writing to it");
                 Err(EvalError::Io { path, source })
             }
             // A file system without locks should not prevent an evaluation.
@@ -195,11 +195,9 @@ impl Ledger {
         let mut records = parse(path, &bytes[..whole])?;
         records.extend(serde_json::from_slice::<Record>(&bytes[whole..]).ok());
         match records.is_empty() {
-            true => Err(EvalError::Malformed {
-                path: path.to_owned(),
-                line: 0,
-                message: "no ledger record in it".to_owned(),
-            }),
+            true => {
+                Err(EvalError::Malformed { path: path.to_owned(), line: 0, message: "the ledger is empty".to_owned() })
+            }
             false => one_run::check(path, &records).map(|()| records),
         }
     }
@@ -213,7 +211,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Record>, EvalError> {
         serde_json::from_slice(line).map_err(|error| EvalError::Malformed {
             path: path.to_owned(),
             line: index + 1,
-            message: format!("no ledger record: {}", coin_core::json::message(&error)),
+            message: format!("not a ledger record: {}", coin_core::json::message(&error)),
         })
     };
     lines.enumerate().map(read).collect()
@@ -259,15 +257,15 @@ mod tests {
         let mut text = std::fs::read_to_string(&path).unwrap();
         text.push_str("{\"key\": \"tor\n");
         std::fs::write(&path, text).unwrap();
-        assert!(Ledger::read(&path).unwrap_err().to_string().contains("ledger.jsonl:2: no ledger record"));
-        assert!(Ledger::open(&path).unwrap_err().to_string().contains("ledger.jsonl:2: no ledger record"));
+        assert!(Ledger::read(&path).unwrap_err().to_string().contains("ledger.jsonl:2: not a ledger record"));
+        assert!(Ledger::open(&path).unwrap_err().to_string().contains("ledger.jsonl:2: not a ledger record"));
         let twice = serde_json::to_string(&record(0)).unwrap().replacen("\"row\":0", "\"row\":0,\"row\":1", 1);
         std::fs::write(&path, format!("{twice}\n")).unwrap();
         assert!(
             Ledger::read(&path)
                 .unwrap_err()
                 .to_string()
-                .contains("ledger.jsonl:1: no ledger record: duplicate field `row`")
+                .contains("ledger.jsonl:1: not a ledger record: duplicate field `row`")
         );
         assert!(Ledger::open(&path).is_err());
         let mut other = record(1);
@@ -275,7 +273,7 @@ mod tests {
         Ledger::create(&path).unwrap().append(&[record(0), other]).unwrap();
         assert!(Ledger::read(&path).unwrap_err().to_string().contains("ledger.jsonl:2: answered by the model `other`"));
         std::fs::write(&path, "").unwrap();
-        assert!(Ledger::read(&path).unwrap_err().to_string().contains("ledger.jsonl: no ledger record in it"));
+        assert!(Ledger::read(&path).unwrap_err().to_string().contains("ledger.jsonl: the ledger is empty"));
     }
 
     #[test]
@@ -306,7 +304,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.jsonl");
         let first = Ledger::create(&path).unwrap();
-        assert!(Ledger::open(&path).unwrap_err().to_string().ends_with("another process is writing it"));
+        assert!(Ledger::open(&path).unwrap_err().to_string().ends_with("another process is writing to it"));
         drop(first);
         assert!(Ledger::open(&path).is_ok());
     }

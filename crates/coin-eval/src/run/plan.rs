@@ -91,7 +91,7 @@ impl<'a> Plan<'a> {
         }
         if evaluation.component == Component::Input {
             return Err(EvalError::Invalid(
-                "an evaluation perturbs the instruction, the system text or demonstrations".to_owned(),
+                "the input cannot be perturbed in an evaluation, expected the instruction, the system text or the demonstrations".to_owned(),
             ));
         }
         let mut levels: Vec<&str> = evaluation.levels.iter().map(String::as_str).collect();
@@ -100,7 +100,7 @@ impl<'a> Plan<'a> {
         let mut names = BTreeSet::new();
         for task in &evaluation.tasks {
             if !names.insert(&task.name) {
-                return Err(EvalError::Invalid(format!("task `{}` is there twice", task.name)));
+                return Err(EvalError::Invalid(format!("task `{}` is listed twice", task.name)));
             }
             evaluation.parser.check(task)?;
             for level in &plan.levels {
@@ -290,7 +290,10 @@ impl<'a> Plan<'a> {
         match fits {
             Some(words) if words > 0 || ends.is_empty() => Ok(with(words)),
             _ => {
-                let message = format!("no word of the input fits into the model: {:.60?}", prompt.render());
+                let message = format!(
+                    "the prompt is too long for the model even if the input is cut to one word: {:.60?}",
+                    prompt.render()
+                );
                 Err(unit.failed(ModelError::new(message)))
             }
         }

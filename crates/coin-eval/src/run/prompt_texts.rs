@@ -71,7 +71,7 @@ impl PromptTexts {
         coin_core::json::from_str(&text).map_err(|error| EvalError::Malformed {
             path: path.to_owned(),
             line: error.line(),
-            message: format!("no texts of prompts: {}", coin_core::json::message(&error)),
+            message: format!("not a file of prompt texts: {}", coin_core::json::message(&error)),
         })
     }
 

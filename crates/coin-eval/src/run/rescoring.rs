@@ -38,14 +38,14 @@ impl AnswerParser {
             (true, None) if record.stopped && record.parser != self => {
                 let other = record.parser.name();
                 return refused(&format!(
-                    "the answer was ended early for the scorer `{other}`; to read it with `{}`, evaluate with full decoding",
+                    "the answer was stopped early for the scorer `{other}`; to read it with `{}`, evaluate again with full decoding",
                     self.name()
                 ));
             }
             (true, None) => self.parse_after(task, &record.raw_pred, record.is_unfinished_thought()).class,
             (false, Some(words)) => self.choose(words),
-            (true, Some(_)) => return refused("there is no answer to parse, label words were scored"),
-            (false, None) => return refused("there are no likelihoods, an answer was generated"),
+            (true, Some(_)) => return refused("there is no answer to parse: the evaluation scored label words"),
+            (false, None) => return refused("there are no likelihoods: the evaluation generated an answer"),
         };
         Ok(class.map_or(-1, |class| class as i64))
     }
@@ -84,11 +84,11 @@ mod tests {
         assert_eq!(AnswerParser::Released.read(&task, &written).unwrap(), -1);
         assert_eq!(AnswerParser::Normalizing.read(&task, &written).unwrap(), 1);
         let message = AnswerParser::Likelihood.read(&task, &written).unwrap_err().to_string();
-        assert!(message.ends_with("there are no likelihoods, an answer was generated"), "{message}");
+        assert!(message.ends_with("there are no likelihoods: the evaluation generated an answer"), "{message}");
         let stopped = Record { stopped: true, ..written };
         assert_eq!(AnswerParser::Released.read(&task, &stopped).unwrap(), -1);
         let message = AnswerParser::Normalizing.read(&task, &stopped).unwrap_err().to_string();
-        assert!(message.contains("ended early for the scorer `released`"), "{message}");
+        assert!(message.contains("stopped early for the scorer `released`"), "{message}");
         let word = |sum, tokens| LogLikelihood { sum, tokens };
         let scored = Record { likelihoods: Some(vec![word(-3.0, 3), word(-2.0, 1)]), ..Record::default() };
         assert_eq!(AnswerParser::Likelihood.read(&task, &scored).unwrap(), 1);

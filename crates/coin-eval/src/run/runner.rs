@@ -131,10 +131,12 @@ impl Plan<'_> {
         for (line, record) in ledger.found().iter().enumerate() {
             if record.model != fingerprint {
                 let (line, theirs) = (line + 1, cut(&record.model));
-                return other(format!("line {line} was answered by the model `{theirs}`, this one is `{fingerprint}`"));
+                return other(format!(
+                    "line {line} was answered by the model `{theirs}`, but this model is `{fingerprint}`"
+                ));
             }
             if found.insert(place(record), record.clone()).is_some() {
-                return other(format!("line {} answers {} a second time", line + 1, describe(record)));
+                return other(format!("line {} is a second answer to {}", line + 1, describe(record)));
             }
         }
         if found.is_empty() {
@@ -145,11 +147,17 @@ impl Plan<'_> {
             for (record, _) in self.records_of(model, fingerprint, &unit)? {
                 match found.get(&place(&record)) {
                     Some(there) if there.key != record.key => {
-                        return other(format!("{} was asked with another prompt or other settings", describe(&record)));
+                        return other(format!(
+                            "{} was answered with a different prompt or different settings",
+                            describe(&record)
+                        ));
                     }
                     Some(there) if there.gold != record.gold => {
                         let (theirs, ours) = (there.gold, record.gold);
-                        return other(format!("{} had class {theirs} there and has {ours} now", describe(&record)));
+                        return other(format!(
+                            "{} has class {theirs} in the ledger, but class {ours} in this evaluation",
+                            describe(&record)
+                        ));
                     }
                     Some(_) => asked += 1,
                     None => {}
@@ -159,7 +167,10 @@ impl Plan<'_> {
         if asked < found.len() {
             let stray = ledger.found().iter().find(|record| self.input_text(record).is_none());
             let example = stray.map_or(String::new(), |record| format!(", such as {}", describe(record)));
-            return other(format!("{} of its answers are not asked for now{example}", found.len() - asked));
+            return other(format!(
+                "the ledger holds {} answers that this evaluation does not request{example}",
+                found.len() - asked
+            ));
         }
         Ok(found)
     }
@@ -269,8 +280,8 @@ impl Run<'_, '_> {
             let mut batch = Vec::with_capacity(finished.len());
             for (index, answer) in finished {
                 let record = blank.get_mut(index).and_then(Option::take);
-                let mut record =
-                    record.ok_or_else(|| ModelError::new(format!("prompt {index} is none, or was answered twice")))?;
+                let mut record = record
+                    .ok_or_else(|| ModelError::new(format!("prompt {index} does not exist or was answered twice")))?;
                 if let Some(state) = fill(&mut record, answer) {
                     self.clean.states.insert(record.row, state);
                 }

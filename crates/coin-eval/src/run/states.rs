@@ -27,7 +27,7 @@ pub fn collect_states(
 ) -> Result<(), EvalError> {
     if let Some(stray) = tasks.iter().find(|name| plan.units().all(|unit| unit.task.name != **name)) {
         return Err(EvalError::Invalid(format!(
-            "there are no hidden states of task `{}`, it is not evaluated",
+            "no hidden states for task `{}`, because it is not evaluated",
             coin_core::quote::cut(stray)
         )));
     }
@@ -43,7 +43,8 @@ pub fn collect_states(
         let options = GenerateOptions { max_new_tokens: 1, hidden: true };
         let states = model.generate_all(&prompts, &options, &|_| true).map_err(|source| unit.failed(source))?;
         for (example, state) in unit.examples.iter().zip(states) {
-            let state = state.hidden.ok_or_else(|| unit.failed(ModelError::new("it tells no hidden states")))?;
+            let state =
+                state.hidden.ok_or_else(|| unit.failed(ModelError::new("the model does not return hidden states")))?;
             let place = (unit.task.name.as_str(), unit.level, unit.instruction, example.row);
             let label = StateLabel {
                 task: place.0,

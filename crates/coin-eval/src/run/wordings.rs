@@ -109,7 +109,7 @@ pub fn compare(
 ) -> Result<Wordings, EvalError> {
     if prompts.len() < 2 || max_new_tokens == 0 {
         return Err(EvalError::Invalid(format!(
-            "{} wordings and {max_new_tokens} new tokens, expected at least 2 and 1",
+            "{} wordings and {max_new_tokens} new tokens, expected at least 2 wordings and 1 new token",
             prompts.len()
         )));
     }

@@ -33,7 +33,7 @@ impl PromptContext {
     pub(crate) fn demonstrations(&self, task: &Task, level: &str) -> Result<&[Demonstration], EvalError> {
         match self.demonstrations.get(&task.name) {
             None if self.demonstrations.is_empty() => Ok(&[]),
-            None => Err(EvalError::Invalid(format!("there are no demonstrations for task `{}`", cut(&task.name)))),
+            None => Err(EvalError::Invalid(format!("no demonstrations for task `{}`", cut(&task.name)))),
             Some(levels) => found(levels, level, "demonstrations").map(Vec::as_slice),
         }
     }
@@ -42,7 +42,7 @@ impl PromptContext {
 fn found<'a, T>(levels: &'a BTreeMap<String, T>, level: &str, what: &str) -> Result<&'a T, EvalError> {
     levels.get(level).ok_or_else(|| {
         let known = levels.keys().cloned().collect::<Vec<_>>().join(", ");
-        EvalError::Invalid(format!("no {what} for level `{}`, there are: {}", cut(level), cut(&known)))
+        EvalError::Invalid(format!("no {what} for level `{}`, only for: {}", cut(level), cut(&known)))
     })
 }
 
@@ -85,7 +85,9 @@ pub fn demonstrations(
 ) -> Result<(Vec<Demonstration>, Vec<Instance>), EvalError> {
     if instances.len() < count {
         let (name, there) = (cut(&task.name), instances.len());
-        return Err(EvalError::Invalid(format!("task `{name}`: {count} demonstrations of {there} examples")));
+        return Err(EvalError::Invalid(format!(
+            "task `{name}`: {count} demonstrations requested, but there are only {there} examples"
+        )));
     }
     let priority = |instance: &&Instance| sampling::priority(seed, "demonstration", task, instance.row, None);
     let mut by_class: Vec<Vec<&Instance>> = vec![Vec::new(); task.labels.len()];
@@ -151,7 +153,7 @@ mod tests {
         around.system.insert(CLEAN.to_owned(), "Be brief.".to_owned());
         assert_eq!(around.system(CLEAN).unwrap(), Some("Be brief."));
         let message = around.system("checklist").unwrap_err().to_string();
-        assert_eq!(message, "no system text for level `checklist`, there are: clean");
+        assert_eq!(message, "no system text for level `checklist`, only for: clean");
         around.demonstrations.insert("cola".to_owned(), clean(Vec::new()));
         assert!(around.demonstrations(&task, CLEAN).unwrap_err().to_string().contains("for task `mnli`"));
     }

@@ -148,7 +148,7 @@ impl InstructionSet {
         let shown = cut(level);
         if !is_plain_name(level) || level.len() > LONGEST_NAME {
             let message = format!(
-                "level `{shown}` is no plain file name: letters, digits, `_`, `-` and `.`, which it does not begin with, at most \
+                "level `{shown}` is not a plain file name: expected letters, digits, `_`, `-` and `.`, no `.` at the beginning, and at most \
                  {LONGEST_NAME} bytes"
             );
             return Err(EvalError::Malformed { path: self.origin.clone(), line: 0, message });
@@ -212,9 +212,9 @@ mod tests {
     fn errors_name_what_is_missing() {
         let set = InstructionSet::parse(SET, "set.json").unwrap();
         let message = set.get("textfooler", &Task::named("mnli").unwrap()).unwrap_err().to_string();
-        assert_eq!(message, "set.json: no instructions for level `textfooler`, there are: clean, semantic");
+        assert_eq!(message, "set.json: no instructions for level `textfooler`, only for: clean, semantic");
         let message = set.get("semantic", &Task::named("cola").unwrap()).unwrap_err().to_string();
-        assert_eq!(message, "set.json: level `semantic` has no instructions for task `cola`, it has: mnli");
+        assert_eq!(message, "set.json: level `semantic` has no instructions for task `cola`, only for: mnli");
     }
 
     #[test]
@@ -251,9 +251,9 @@ mod tests {
             (r#"{"clean": {"cola": ["a", " "]}}"#, "empty list or instruction"),
             (r#"{"clean": {"cola": ["a"]}, "semantic": {"cola": ["a", "b"]}}"#, "2 instructions where `clean` has 1"),
             (r#"{"clean": {"cola": ["a"]}, "semantic": {"rte": ["a"]}}"#, "no instructions for task `rte`"),
-            (r#"{"clean": {}, "../../x": {}}"#, "level `../../x` is no plain file name"),
-            (r#"{"clean": {}, "/x": {}}"#, "level `/x` is no plain file name"),
-            (r#"{"clean": {}, "": {}}"#, "level `` is no plain file name"),
+            (r#"{"clean": {}, "../../x": {}}"#, "level `../../x` is not a plain file name"),
+            (r#"{"clean": {}, "/x": {}}"#, "level `/x` is not a plain file name"),
+            (r#"{"clean": {}, "": {}}"#, "level `` is not a plain file name"),
             ("{\n\"clean\": 3}", "set.json:2:"),
             (r#"{"clean": {"cola": ["a"], "cola": ["b"]}}"#, "duplicate key `cola`"),
         ] {

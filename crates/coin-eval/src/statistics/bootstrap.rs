@@ -36,7 +36,7 @@ impl Bootstrap {
         match (MIN_REPLICATES..=MAX_REPLICATES).contains(&replicates) {
             true => Ok(()),
             false => Err(EvalError::Invalid(format!(
-                "{replicates} bootstrap replicates: expected {MIN_REPLICATES}, the least that a 95 % interval needs, to \
+                "{replicates} bootstrap replicates: expected {MIN_REPLICATES} (the minimum for a 95 % interval) to \
                  {MAX_REPLICATES}"
             ))),
         }

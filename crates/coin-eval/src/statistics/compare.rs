@@ -25,7 +25,7 @@ use crate::run::ledger::Record;
 /// all tasks and levels and once over the levels.
 ///
 /// # Errors
-/// [`EvalError::Invalid`] if the runs have no answer in common, if one has a duplicate answer, if an example has two classes,
+/// [`EvalError::Invalid`] if the runs have no answers in common, if one has a duplicate answer, if an example has two classes,
 /// or if the number of replicates is outside its domain ([`Bootstrap::check`]).
 ///
 /// ```
@@ -53,7 +53,7 @@ pub fn compare(
     };
     let kept = [common(before.1, after.1), common(after.1, before.1)];
     if kept[0].is_empty() {
-        return Err(EvalError::Invalid(format!("runs `{}` and `{}` have no answer in common", before.0, after.0)));
+        return Err(EvalError::Invalid(format!("runs `{}` and `{}` have no answers in common", before.0, after.0)));
     }
     let first = Answers::new(before.0, kept[0].iter().map(|place| &before.1[*place]), tasks)?;
     let second = Answers::new(after.0, kept[1].iter().map(|place| &after.1[*place]), tasks)?;
@@ -236,7 +236,7 @@ mod tests {
 
         let other = run("cola", "clean", &[&[true]]);
         let message = compare(("a", &before), ("b", &other), &[], BOOTSTRAP).unwrap_err().to_string();
-        assert_eq!(message, "runs `a` and `b` have no answer in common");
+        assert_eq!(message, "runs `a` and `b` have no answers in common");
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Pairs {
                             let Record { task, level, row, .. } = before;
                             let (task, level) = (cut(task), cut(level));
                             return Err(EvalError::Invalid(format!(
-                                "task `{task}`, level `{level}`, row {row}: class {} in run `{a}`, {} in run `{b}`",
+                                "task `{task}`, level `{level}`, row {row}: class {} in run `{a}`, but class {} in run `{b}`",
                                 before.gold, after.gold
                             )));
                         }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use burn::module::Module;
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
@@ -106,7 +106,18 @@ pub trait Encoder<M: Module, const N: usize> {
     /// `model.valid()` is cheaper with some encoders. It is right only if they take their dropout from keys, whether or
     /// not the model is on an autodiff device. [`Dropout`](burn::nn::Dropout) does not.
     fn model_for_values(&self, model: &M) -> M {
+        // A copy of a parameter that has no value yet shares its settings with the original, gradients included.
+        model.visit(&mut Initialize);
         model.clone().set_require_grad(false)
+    }
+}
+
+/// Gives every parameter its initial value.
+struct Initialize;
+
+impl ModuleVisitor for Initialize {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let _ = param.val();
     }
 }
 

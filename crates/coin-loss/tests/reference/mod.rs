@@ -2,7 +2,7 @@
 #![allow(dead_code, missing_docs)]
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
-use coin_loss::{Direction, Evaluation, InfoNce, InfoNceConfig, PairBatch, Reduction, Similarity};
+use coin_loss::{Batch, Direction, Evaluation, InfoNce, InfoNceConfig, Reduction, Similarity};
 
 const NORM_EPSILON: f64 = 1e-12;
 
@@ -84,7 +84,7 @@ impl Case {
     /// Small batches that cover every setting.
     pub fn all() -> Vec<Case> {
         let mut cases = Vec::new();
-        for direction in [Direction::Symmetric, Direction::AnchorToPositive] {
+        for direction in [Direction::Symmetric, Direction::AnchorToPositive, Direction::Joint] {
             for similarity in [Similarity::Cosine, Similarity::Dot] {
                 let case = |seed| {
                     let change = |config: InfoNceConfig| config.with_direction(direction).with_similarity(similarity);
@@ -131,6 +131,7 @@ impl Case {
             match self.config.direction {
                 Direction::Symmetric => ((in_batch + hard).ln() + column.ln()) / 2.0,
                 Direction::AnchorToPositive => (in_batch + hard).ln(),
+                Direction::Joint => (in_batch + hard + column).ln(),
             }
         };
         (0..n).map(term).collect()
@@ -164,7 +165,7 @@ impl Case {
     }
 
     /// Leaf tensors on `device`, and the batch built from them.
-    pub fn leaves(&self, device: &Device) -> (Vec<Tensor<2>>, PairBatch) {
+    pub fn leaves(&self, device: &Device) -> (Vec<Tensor<2>>, Batch) {
         let leaf = |values: &[f64]| {
             let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
             let rows = values.len() / self.d;
@@ -172,7 +173,7 @@ impl Case {
             if device.is_autodiff() { tensor.require_grad() } else { tensor }
         };
         let mut leaves = vec![leaf(&self.anchor), leaf(&self.positive)];
-        let mut batch = PairBatch::new(leaves[0].clone(), leaves[1].clone());
+        let mut batch = Batch::pairs(leaves[0].clone(), leaves[1].clone());
         if self.k > 0 {
             leaves.push(leaf(&self.hard));
             batch = batch.with_hard_negatives(leaves[2].clone().reshape([self.n, self.k, self.d]));

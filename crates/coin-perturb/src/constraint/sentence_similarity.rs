@@ -10,7 +10,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::{Constraint, Follower, OfWords, Replacement};
 use crate::language::cosine;
-use crate::{Change, SentenceEncoder, cuts};
+use crate::{Change, SentenceEncoder, cut_points};
 
 /// The similarity of two vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl SentenceSimilarity {
 /// A change with only the text up to `cuts` cuts before and after the word.
 fn with_part<T>(change: &Replacement, cuts: usize, test: impl FnOnce(&Change) -> T) -> T {
     let Replacement { before, word, with, .. } = change;
-    let (begin, end) = (cuts::before(before, word.start, cuts), cuts::behind(before, word.end, cuts));
+    let (begin, end) = (cut_points::before(before, word.start, cuts), cut_points::after(before, word.end, cuts));
     let after = [&before[begin..word.start], with, &before[word.end..end]].concat();
     let part = &before[begin..end];
     let word = word.start - begin..word.end - begin;

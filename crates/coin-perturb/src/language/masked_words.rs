@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use super::{Lexicon, WordClasses, stop_words};
-use crate::{cuts, words};
+use crate::{cut_points, words};
 
 /// Predicts words for a place in a text from its surroundings, like a masked language model. An implementation with a model can
 /// replace [`InstructionWords`] everywhere.
@@ -107,8 +107,8 @@ fn beside(text: &str, last: bool) -> String {
     let mut cuts = 2;
     loop {
         let part = match last {
-            true => &text[cuts::before(text, text.len(), cuts)..],
-            false => &text[..cuts::behind(text, 0, cuts)],
+            true => &text[cut_points::before(text, text.len(), cuts)..],
+            false => &text[..cut_points::after(text, 0, cuts)],
         };
         let free = words::free_words(part, &[]);
         let word = if last { free.last() } else { free.first() };

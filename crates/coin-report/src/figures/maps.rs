@@ -44,11 +44,11 @@ pub(crate) fn caption(maps: &[StateMap]) -> String {
         false => String::new(),
     };
     format!(
-        "A mark is the hidden state of one prompt, placed in the plane{by}. Every run has a map of its own: positions are not \
-         comparable between panels, and neither the distance between far clusters nor their size means much; what can be read is \
-         whether marks of different levels mix, and whether classes lie apart. A silhouette, from -1 to 1, is of the hidden states and \
-         not of the map: near 0 by level where perturbed prompts lie among the clean ones, near 1 by class where the classes lie \
-         apart.{drawn}"
+        "Each mark is the hidden state of one prompt, placed in the plane{by}. Each run has a separate map, so positions are not \
+         comparable between panels. The size of a cluster and the distance between distant clusters mean little. A map shows \
+         whether marks of different levels mix and whether the classes are separate. Silhouettes, from -1 to 1, are computed from \
+         the hidden states, not from the map. By level, a silhouette is near 0 if perturbed prompts mix with the clean ones; by \
+         class, it is near 1 if the classes are separate.{drawn}"
     )
 }
 
@@ -77,7 +77,7 @@ fn row(maps: &[StateMap], by: &str, (names, first): (&[String], usize), kind: &d
     }
     html.push_str("</ul>\n<div class=\"maps\">\n");
     for map in maps {
-        let label = format!("StateMap of the hidden states of {}, {by}", map.run);
+        let label = format!("Map of the hidden states of {}, {by}", map.run);
         let _ =
             write!(html, "<div>\n<p class=\"panel\">{}</p>\n{}</div>\n", escape(&map.run), panel(map, kind, &label));
     }

@@ -62,7 +62,7 @@ fn robustness(summary: &Summary) -> String {
 }
 
 fn comparison(compared: &Comparison) -> String {
-    let label = format!("tests of {} against {}", compared.after, compared.before);
+    let label = format!("tests of {} compared with {}", compared.after, compared.before);
     let [levels, groups, tasks] =
         [tables::comparison_by_level, tables::comparison_by_group, tables::comparison_by_task]
             .map(|of| of(compared, Form::Page).to_html(&label, Cells::Signed));

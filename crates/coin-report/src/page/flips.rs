@@ -10,17 +10,17 @@ use crate::tables::{answers, contrasts, counts, cut};
 use crate::titles::{distinct, level_title};
 
 /// Explanation of the counts in the tables.
-pub(crate) const NOTE: &str = "Each prompt was answered under the clean instruction and under the one that was made from \
-     it. “right → wrong” is a share of the prompts that the run answers rightly under the clean instruction, “wrong → right” of \
-     those it answers wrongly; an answer that names no class is wrong. Where two runs are compared, only prompts that both \
-     answer alike under the clean instruction are counted, and both directions are shown.";
+pub(crate) const NOTE: &str = "Each prompt was answered under the clean instruction and under a perturbation of it. \
+     “right → wrong” is a share of the prompts that the run answers correctly under the clean instruction, and “wrong → right” of \
+     those it answers incorrectly. An answer that does not name a class is wrong. If two runs are compared, only prompts that \
+     are right for both or wrong for both under the clean instruction are counted, and both directions are shown.";
 
 /// Explanation of the choice of examples.
-pub(crate) const EXAMPLES: &str = "At most a few of every level, direction and run, drawn by the seed from as many tasks as \
-     possible: examples of what the tables count, and no measure of how often it happens.";
+pub(crate) const EXAMPLES: &str = "A few prompts of each level, direction and run, drawn with the seed from as many tasks as \
+     possible. They illustrate the counts in the tables and do not show how often a change occurs.";
 
 /// Explanation of the marks in the difference of two instructions.
-const MARKS: &str = "Struck out: what the perturbation took away; underlined: what it put in.";
+const MARKS: &str = "Struck out: text that the perturbation deleted. Underlined: text that it inserted.";
 
 /// Maximum number of characters shown of a content.
 const CONTENT: usize = 420;
@@ -34,8 +34,8 @@ const AROUND: usize = 300;
 pub(crate) fn html(flips: &Flips) -> String {
     let mut html = counts(flips).to_html("changed answers", Cells::Plain);
     if let Some(contrasts) = contrasts(flips) {
-        html.push_str("<h3>Who changes alone</h3>\n");
-        html.push_str(&contrasts.to_html("who changes alone", Cells::Plain));
+        html.push_str("<h3>Changes of only one run</h3>\n");
+        html.push_str(&contrasts.to_html("changes of only one run", Cells::Plain));
     }
     if flips.examples.is_empty() {
         return html;

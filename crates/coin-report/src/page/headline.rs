@@ -32,7 +32,7 @@ pub(crate) fn headline(summary: &Summary) -> String {
         );
     }
     let Some(run) = summary.runs.first() else {
-        return "Training only: what the tuned models answer has not been evaluated.".to_owned();
+        return "Training only: the tuned models have not been evaluated.".to_owned();
     };
     let shown = average(run).map_or(String::new(), |measures| {
         format!(

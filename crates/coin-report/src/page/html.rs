@@ -53,8 +53,8 @@ fn sections(report: &Report) -> String {
         body.figure(
             "Learning curves",
             &curves::figure(summary, &report.curves),
-            "Lines: each optimizer step on its own batch; the contrastive loss before its weight. A run without the contrastive \
-             loss measures it all the same. Dots: held-out pairs, ranked among 32 at a time.",
+            "Lines: each optimizer step, on its own batch. The contrastive loss is shown before its weight is applied, and is also \
+             computed for runs that do not train with it. Dots: held-out pairs, ranked among 32 at a time.",
         );
         let last = tables::last_steps(&report.curves).to_html("last step", Cells::Plain);
         body.section("Last step", &last, "The last optimizer step of each run, on its own batch.");

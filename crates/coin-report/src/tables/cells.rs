@@ -2,7 +2,7 @@
 
 use coin_eval::metrics::{Interval, Measures};
 
-/// Formats a fraction in per cent with one decimal.
+/// Formats a fraction in percent with one decimal.
 pub(crate) fn percent(value: f64) -> String {
     format!("{:.1}", 100.0 * value)
 }
@@ -41,7 +41,7 @@ pub(crate) fn in_full(measures: &Measures) -> String {
     }
 }
 
-/// Formats an interval of shares in per cent.
+/// Formats an interval of shares in percent.
 pub(crate) fn of_shares(interval: Interval) -> String {
     format!("[{}, {}]", percent(interval.low), percent(interval.high))
 }

@@ -54,7 +54,7 @@ pub(crate) fn answers(flip: &Flip) -> Table {
         format!("{} {text}", if *right { "✓" } else { "✗" })
     };
     let row = |answers: &Answers| vec![answers.run.clone(), show(&answers.clean), show(&answers.perturbed)];
-    let columns = ["run", "under the clean instruction", "under the perturbed one"].map(str::to_owned).to_vec();
+    let columns = ["run", "under the clean instruction", "under the perturbed instruction"].map(str::to_owned).to_vec();
     Table { columns, rows: flip.answers.iter().map(row).collect() }
 }
 

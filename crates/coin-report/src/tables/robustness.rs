@@ -12,7 +12,7 @@ use crate::titles::level_title;
 /// The unit of a value.
 #[derive(Clone, Copy, PartialEq)]
 enum Unit {
-    /// A share, in per cent.
+    /// A share, in percent.
     Share,
     /// A number from -1 to 1.
     Plain,

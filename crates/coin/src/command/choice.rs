@@ -4,9 +4,11 @@
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use coin::data::Component;
 use coin::data::glue::Split;
+use coin::data::pairs::Negatives;
 use coin::eval::parser::AnswerParser;
 use coin::eval::{LongPrompts, Preset};
 use coin::model::{FloatType, Quantization};
+use coin::train::config::TrainPreset;
 use serde::de::value::{Error, StrDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
@@ -113,6 +115,26 @@ impl Choice for Split {
         Some(match self {
             Split::Train => "The training split",
             Split::Validation => "The validation split; the examples shown are not evaluated",
+        })
+    }
+}
+
+impl Choice for Negatives {
+    fn help(&self) -> Option<&'static str> {
+        Some(match self {
+            Negatives::Random => "Any row with another answer",
+            Negatives::Nearest => "The row with another answer that has the most words in common",
+        })
+    }
+}
+
+impl Choice for TrainPreset {
+    fn help(&self) -> Option<&'static str> {
+        Some(match self {
+            TrainPreset::Strict => "This project's: the boundary from token offsets, long prompts cut in the middle",
+            TrainPreset::Paper => {
+                "The released program's: the boundary from the prompt alone, long rows cut on the right"
+            }
         })
     }
 }

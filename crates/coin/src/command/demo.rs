@@ -58,7 +58,7 @@ impl Arguments {
         }
         demo.check().with_context(|| format!("--out {}", self.out.display())).input()?;
         // Fails before any work if the folder cannot be created or is locked; the demo claims it again.
-        drop(claim_out_folder(&self.out, &Demo::WRITTEN)?);
+        drop(claim_out_folder(&self.out, &Demo::ENTRIES)?);
         let signals = Signals::watch("stopping after this step or batch")?;
         let start = Instant::now();
         let mut current: Option<(String, progress::Bar)> = None;
@@ -88,7 +88,7 @@ impl Arguments {
         let Some(summary) = summary else {
             let out = self.out.display();
             return Err(signals.failure(&format!(
-                "before its end; {out} keeps what was written, without a summary, and the next coin demo starts from the beginning"
+                "before the demo ended; {out} keeps the files written so far, without a summary, and the next coin demo starts from the beginning"
             )));
         };
         println!("{}", report::terminal(&summary));

@@ -41,7 +41,7 @@ impl Arguments {
             match (state.devices, compiled) {
                 (Ok(found), _) => {
                     for Found { device, name, interface, kind, driver } in found {
-                        let about = [kind, &interface, &driver].into_iter().filter(|text| !text.is_empty());
+                        let about = [kind.name(), &interface, &driver].into_iter().filter(|text| !text.is_empty());
                         println!("         {device}: {name} ({})", about.collect::<Vec<_>>().join(", "));
                     }
                 }
@@ -55,5 +55,5 @@ impl Arguments {
 }
 
 fn of_device(Found { device, name, interface, kind, driver }: &Found) -> serde_json::Value {
-    json!({ "device": device, "name": name, "interface": interface, "kind": kind, "driver": driver })
+    json!({ "device": device, "name": name, "interface": interface, "kind": kind.name(), "driver": driver })
 }

@@ -97,7 +97,7 @@ impl Arguments {
         if self.remote.is_chat() && !self.scorer.generates() {
             return bad_input("--scorer: a chat server does not return likelihoods of given words");
         }
-        check_out_folder(&self.out, &folder::WRITTEN)?;
+        check_out_folder(&self.out, &folder::ENTRIES)?;
         // A missing model is reported before the data are read.
         let local = match self.remote.is_given() {
             true => None,
@@ -139,7 +139,7 @@ impl Arguments {
         if plan.left_out() > 0 {
             eprintln!("coin: warning: examples left out because they are too long for the model: {}", plan.left_out());
         }
-        let _held = claim_out_folder(&self.out, &folder::WRITTEN)?;
+        let _held = claim_out_folder(&self.out, &folder::ENTRIES)?;
         let signals = Signals::watch("stopping after this batch; its answers are kept")?;
         let mut kept = 0;
         let mut asked = Stoppable::new(model.get(), signals.stop());
@@ -215,8 +215,9 @@ impl Arguments {
         let there = ledger.found().len();
         // If the ledger is refused, the folder stays unchanged.
         match plan.accepts(&*model, &ledger) {
-            Err(error @ coin::eval::EvalError::OtherLedger { .. }) => {
-                return bad_input(format!("{error} (use --fresh to start again, or another --out)"));
+            Err(coin::eval::EvalError::OtherLedger { path, message }) => {
+                let advice = "use --fresh to start again, or choose another --out";
+                return bad_input(format!("{}: {message}; {advice}", path.display()));
             }
             other => other.work()?,
         }

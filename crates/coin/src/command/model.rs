@@ -39,7 +39,7 @@ pub enum Command {
 pub struct Info {
     /// Model folder, or a name on the hub. Weights are not downloaded.
     model: String,
-    /// Uses only the cache for a name on the hub, without network access.
+    /// Uses only the cache for names on the hub, without network access.
     #[arg(long)]
     offline: bool,
 }
@@ -173,7 +173,7 @@ impl Forward {
         for (option, folder) in [("--model", Some(model)), ("--adapter", adapter)] {
             let folder = folder.and_then(|folder| folder.canonicalize().ok());
             if folder.is_some() && folder == parent {
-                return bad_input(format!("--out {}: lies in the folder of {option}", self.out.display()));
+                return bad_input(format!("--out {}: is inside the folder of {option}", self.out.display()));
             }
         }
         let text = std::fs::read_to_string(&self.ids)
@@ -262,7 +262,7 @@ impl Merge {
 /// files except weights and files that `out` already has. Hidden files, folders (such as `.git` and training checkpoints) and
 /// results of an evaluation in the same folder are not part of the model.
 fn copy_companions(base: &Path, out: &Path) -> anyhow::Result<()> {
-    let results: &[&str] = if base.join(output_folder::MARKER).exists() { &folder::WRITTEN } else { &[] };
+    let results: &[&str] = if base.join(output_folder::MARKER).exists() { &folder::ENTRIES } else { &[] };
     let reading = || format!("cannot read {}", base.display());
     for entry in std::fs::read_dir(base).with_context(reading)? {
         let (from, name) = entry.map(|entry| (entry.path(), entry.file_name())).with_context(reading)?;

@@ -113,7 +113,7 @@ fn show(bar: &progress::Bar, event: ProgressEvent<'_>) {
     match event {
         ProgressEvent::Started { file, size, resumed_at } => bar.begin(file, resumed_at, size.unwrap_or(0)),
         ProgressEvent::Advanced { bytes } => bar.inc(bytes),
-        ProgressEvent::Retrying { what, reason } => bar.say(&format!("coin: {what}: {reason}, trying again")),
+        ProgressEvent::Retrying { what, reason } => bar.say(&format!("coin: {what}: {reason}; retrying")),
         _ => {}
     }
 }

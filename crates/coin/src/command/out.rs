@@ -73,4 +73,4 @@ fn result_of(out: &Path, folder: &Path) -> Option<PathBuf> {
 
 /// The names that commands write in their output folders: evaluations, demos and their base models, training runs.
 const RESULTS: [&[&str]; 4] =
-    [&folder::WRITTEN, &["instructions.json", "pairs.jsonl"], &BASE_FILES, &coin::train::WRITTEN];
+    [&folder::ENTRIES, &["instructions.json", "pairs.jsonl"], &BASE_FILES, &coin::train::RUN_FOLDER_ENTRIES];

@@ -11,6 +11,7 @@ use coin::data::induction::{self, Part};
 use coin::data::pairs::{CheckReport, Negatives, PairBuilder, Variation};
 use coin::data::{Pair, ReadOptions, ReadReport, Task, TemplateSet, Worded, flan, pairs, t0};
 
+use super::choice::{choices, name};
 use super::model_arguments::data_folder;
 use super::{check_out, distinct, shown};
 use crate::failure::{Failure, OrFail, bad_input};
@@ -27,15 +28,6 @@ pub enum Command {
     Check(Check),
     /// Shows the tokens of pairs and which of them are learned.
     Inspect(inspect::Arguments),
-}
-
-/// A choice of hard negatives, as an option.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum NegativesName {
-    /// any row with another answer
-    Random,
-    /// the row with another answer that has the most words in common
-    Nearest,
 }
 
 /// The format of the data, as an option.
@@ -63,7 +55,7 @@ pub struct Build {
     /// Folder of the data, or the name of a data set on the hub, such as `org/name` or `org/name@revision`.
     #[arg(long)]
     data: String,
-    /// Takes names on the hub from the cache, without network.
+    /// Uses only the cache for names on the hub, without network access.
     #[arg(long)]
     offline: bool,
     /// Format of the data.
@@ -85,12 +77,12 @@ pub struct Build {
     #[arg(long, default_value_t = 1)]
     paraphrases: usize,
     /// Choice of hard negatives.
-    #[arg(long, value_enum, default_value_t = NegativesName::Random)]
-    negatives: NegativesName,
+    #[arg(long, value_parser = choices::<Negatives>(), default_value = name(Negatives::Random))]
+    negatives: Negatives,
     /// Varies the system text instead of the instruction: a file with one text per line.
     #[arg(long, value_name = "FILE")]
     vary_system: Option<PathBuf>,
-    /// Varies the demonstrations instead of the instruction: this many before each input.
+    /// Varies the demonstrations instead of the instruction, with this number of them before each input.
     #[arg(long, value_name = "K", conflicts_with = "vary_system")]
     vary_demonstrations: Option<usize>,
     /// Leaves out rows that cannot be read and counts them, instead of refusing the file.
@@ -247,7 +239,7 @@ impl HeldOutCounts {
 
     fn print(&self) {
         let HeldOutCounts { last, leaking, whole, left_out } = self;
-        println!("preset paper: {leaking} of the last {last} pairs are of instances that are trained on, too");
+        println!("preset paper: {leaking} of the last {last} pairs share their instance with training pairs");
         println!("preset strict: {whole} pairs are held out by whole instances, {left_out} are left out of training");
     }
 }
@@ -282,12 +274,9 @@ fn print(report: &CheckReport) {
             if answers.is_empty() { format!("{} different targets", counts.targets) } else { answers.join(", ") };
         println!("{name:<20} {:>8}  {answers}", counts.pairs);
     }
+    println!("{} pairs repeat an earlier one, {} texts have two targets", report.duplicates, report.contradictions);
     println!(
-        "{} pairs repeat an earlier one, {} texts stand with two targets",
-        report.duplicates, report.contradictions
-    );
-    println!(
-        "{} different instances; couples tied by common ones: {} groups, the largest of {} pairs",
+        "{} different instances; couples with common instances form {} groups, the largest of {} pairs",
         report.instances, report.groups, report.largest_group
     );
     if report.without_keywords > 0 {
@@ -379,13 +368,9 @@ impl Build {
             (None, Some(count)) => Variation::Demonstrations(count),
             (None, None) => Variation::Instruction,
         };
-        let negatives = match self.negatives {
-            NegativesName::Random => Negatives::Random,
-            NegativesName::Nearest => Negatives::Nearest,
-        };
         let builder = PairBuilder::new(&templates, self.seed)
             .with_paraphrases(self.paraphrases)
-            .with_negatives(negatives)
+            .with_negatives(self.negatives)
             .with_variation(variation);
         let mut lists = Vec::new();
         let bar = progress::bar("pairs", tasks.len() as u64);

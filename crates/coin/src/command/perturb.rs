@@ -35,10 +35,10 @@ pub struct Arguments {
     #[arg(long, value_delimiter = ',')]
     protect: Vec<String>,
     /// Severity of the attacks on words and characters: a share of the content words (`0.5`), or a maximum of words (`3words`) or
-    /// characters (`20characters`); for checklist the number of characters to append. By default that of each attack.
+    /// characters (`20characters`); for checklist the number of characters to append. Default: the attack's own.
     #[arg(long, allow_hyphen_values = true)]
     budget: Option<Budget>,
-    /// Part of the prompt that the texts belong to, for the recipe: system, instruction, demonstrations or input.
+    /// Part of the prompt that the texts belong to, recorded in the recipe: system, instruction, demonstrations or input.
     #[arg(long, default_value = "instruction")]
     component: Component,
     /// File to write, with FILE.audit.jsonl and FILE.recipe.json in the same folder.

@@ -44,7 +44,7 @@ pub struct Arguments {
 }
 
 /// The files that are written to the folder.
-const WRITTEN: [&str; 2] = ["summary.json", "unseen_instruction_acc.csv"];
+const OUTPUT_FILES: [&str; 2] = ["summary.json", "unseen_instruction_acc.csv"];
 
 impl Arguments {
     /// Runs the command.
@@ -53,7 +53,7 @@ impl Arguments {
         if !self.names.is_empty() && self.names.len() != self.ledgers.len() {
             return bad_input(format!("--name is given {} times for {} ledgers", self.names.len(), self.ledgers.len()));
         }
-        check_out_folder(&self.out, &WRITTEN)?;
+        check_out_folder(&self.out, &OUTPUT_FILES)?;
         let own = self.task_files.iter().map(TaskFile::read).collect::<Result<Vec<_>, _>>().input()?;
         let mut evaluated = Vec::new();
         for (index, path) in self.ledgers.iter().enumerate() {
@@ -65,7 +65,7 @@ impl Arguments {
             let mut records = Ledger::read(path).input()?;
             warn(&uneven(path, &records));
             if let Some(scorer) = self.scorer {
-                read_anew(&mut records, scorer, &tasks)?;
+                read_again(&mut records, scorer, &tasks)?;
             }
             let folder = path.parent().and_then(|folder| folder.file_name());
             let name = self.names.get(index).cloned();
@@ -93,7 +93,7 @@ impl Arguments {
         if self.intervals > 0 {
             warn(&folder::compare(&mut summary, &evaluated, bootstrap));
         }
-        let _held = claim_out_folder(&self.out, &WRITTEN)?;
+        let _held = claim_out_folder(&self.out, &OUTPUT_FILES)?;
         if let [run] = &summary.runs[..] {
             folder::write_accuracies(&self.out, run).work()?;
         }
@@ -128,7 +128,7 @@ fn uneven(path: &Path, records: &[Record]) -> Vec<String> {
 }
 
 /// Replaces the predictions with those of `parser`.
-fn read_anew(records: &mut [Record], parser: AnswerParser, tasks: &[Task]) -> Result<(), Failure> {
+fn read_again(records: &mut [Record], parser: AnswerParser, tasks: &[Task]) -> Result<(), Failure> {
     for record in records {
         let Some(task) = tasks.iter().find(|task| task.name == record.task) else {
             return bad_input(format!("unknown task `{}`; give its definition with --task-file", record.task));

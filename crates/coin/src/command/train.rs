@@ -31,7 +31,7 @@ pub struct Arguments {
     /// Checks everything and prints the resolved configuration, layers, steps and memory instead of training.
     #[arg(long)]
     dry_run: bool,
-    /// Looks up names on the hub in the cache only, without network access.
+    /// Uses only the cache for names on the hub, without network access.
     #[arg(long)]
     offline: bool,
     /// Number of processes of a data-parallel run. Start each with its `--rank` and all with the same `--address`.

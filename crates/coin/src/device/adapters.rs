@@ -10,7 +10,7 @@ mod compiled {
     use burn::tensor::wgpu::{WgpuBackend, WgpuInitError, wgpu};
     use burn::tensor::{Device, DeviceKind};
 
-    use super::super::{Backend, Found};
+    use super::super::{Backend, DeviceKind as Kind, Found};
 
     /// The adapters of a backend, in the order of their indices.
     pub(crate) fn list(backend: Backend) -> Result<Vec<Found>, String> {
@@ -27,11 +27,11 @@ mod compiled {
             name: info.name,
             interface: format!("{:?}", info.backend),
             kind: match info.device_type {
-                wgpu::DeviceType::DiscreteGpu => "discrete GPU",
-                wgpu::DeviceType::IntegratedGpu => "integrated GPU",
-                wgpu::DeviceType::VirtualGpu => "virtual GPU",
-                wgpu::DeviceType::Cpu => "software",
-                wgpu::DeviceType::Other => "other",
+                wgpu::DeviceType::DiscreteGpu => Kind::DiscreteGpu,
+                wgpu::DeviceType::IntegratedGpu => Kind::IntegratedGpu,
+                wgpu::DeviceType::VirtualGpu => Kind::VirtualGpu,
+                wgpu::DeviceType::Cpu => Kind::Software,
+                wgpu::DeviceType::Other => Kind::Other,
             },
             driver: [info.driver, info.driver_info].join(" ").trim().to_owned(),
         });

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use libloading::{Library, Symbol};
 
-use super::Found;
+use super::{DeviceKind, Found};
 
 /// Buffer size for a device name, in bytes.
 const NAME: usize = 256;
@@ -151,7 +151,7 @@ impl<'a> Calls<'a> {
             device: format!("{backend}:{index}"),
             name: String::from_utf8_lossy(&text).into_owned(),
             interface: self.name.to_owned(),
-            kind: "discrete GPU",
+            kind: DeviceKind::DiscreteGpu,
             driver: driver.to_owned(),
         })
     }

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Bool, Tensor};
 use coin::loss::{
-    CoinLossConfig, Direction, Evaluation, InfoNceConfig, PairBatch, Pooling, Similarity, SupConConfig, alignment,
+    Batch, CoinLossConfig, Direction, Evaluation, InfoNceConfig, Pooling, Similarity, SupConConfig, alignment,
     uniformity,
 };
 use coin::model::FloatType;
@@ -42,7 +42,7 @@ fn info_nce(at: &Setting, evaluation: Evaluation) -> Results {
     let hard = at.leaf(3, [PAIRS, 2, 8]);
     let excluded: Vec<bool> = (0..PAIRS * PAIRS).map(|at| at % 13 == 5).collect();
     let excluded = burn::tensor::TensorData::new(excluded, [PAIRS, PAIRS]);
-    let batch = PairBatch::new(anchor.clone(), positive.clone())
+    let batch = Batch::pairs(anchor.clone(), positive.clone())
         .with_hard_negatives(hard.clone())
         .with_excluded(Tensor::<2, Bool>::from_data(excluded, &at.autodiff()))
         .with_groups(at.integers([1, 2, 3, 1, 4, 5, 6, 2, 7, 8, 9]))

@@ -218,7 +218,7 @@ impl Parser<'_> {
                 let Some(character) = character else {
                     self.at = backslash;
                     return Err(self.error(match code {
-                        Some(code) => format!("`\\{width}` with {code:x}, which is no character"),
+                        Some(code) => format!("`\\{width}` with {code:x}, which is not a character"),
                         None => format!("`\\{width}` without its {length} hexadecimal digits"),
                     }));
                 };

@@ -173,7 +173,7 @@ impl Connection {
             ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
                 format!("no connection within {:?}", self.options.connect_timeout)
             }
-            ureq::Error::Timeout(_) => format!("no whole answer within {:?}", self.options.request_timeout),
+            ureq::Error::Timeout(_) => format!("no complete answer within {:?}", self.options.request_timeout),
             error => start(&self.public(&error.to_string())),
         };
         let never_arrived = match error {

@@ -40,13 +40,18 @@ pub(super) fn tokens(reply: &Reply, sent: &str) -> Result<Vec<Token>, String> {
     let (texts, numbers, offsets) = (list("tokens")?, list("token_logprobs")?, list("text_offset")?);
     if texts.len() != numbers.len() || texts.len() != offsets.len() {
         let (texts, numbers, offsets) = (texts.len(), numbers.len(), offsets.len());
-        return Err(format!("it tells {texts} tokens, {numbers} log-probabilities and {offsets} offsets"));
+        return Err(format!(
+            "the answer has {texts} tokens, {numbers} log-probabilities and {offsets} offsets, expected equal numbers"
+        ));
     }
     let length = sent.chars().count();
     let texts: Vec<&str> = texts.iter().map(|text| text.as_str().unwrap_or_default()).collect();
     let offset = |value: &Value| value.as_u64().and_then(|offset| usize::try_from(offset).ok());
-    let mut offsets: Vec<usize> =
-        offsets.iter().map(offset).collect::<Option<_>>().ok_or("an offset is no whole number")?;
+    let mut offsets: Vec<usize> = offsets
+        .iter()
+        .map(offset)
+        .collect::<Option<_>>()
+        .ok_or("`logprobs.text_offset` contains a value that is not a whole number")?;
     if let (Some(first), [0, second, ..]) = (texts.first(), &offsets[..])
         && *second == first.chars().count()
     {
@@ -66,7 +71,7 @@ pub(super) fn tokens(reply: &Reply, sent: &str) -> Result<Vec<Token>, String> {
         last <= length && (is_part || last + text.chars().count() == length)
     };
     if !is_sorted || !offsets.iter().zip(&texts).next_back().is_none_or(|(last, text)| fits(*last, text)) {
-        return Err("the offsets do not run through the text that was sent".to_owned());
+        return Err("`logprobs.text_offset` does not match the text that was sent".to_owned());
     }
     let ends = offsets.iter().skip(1).copied().chain([length]);
     let tokens = offsets.iter().zip(ends).zip(texts.iter().zip(numbers));
@@ -113,9 +118,14 @@ pub(super) fn likelihoods(rows: &[Vec<Token>], prompt: &str) -> Result<Vec<LogLi
             let told = token.log_probability.filter(|number| *number <= 0.0);
             sum += told.ok_or_else(|| match token.log_probability {
                 None => {
-                    format!("token `{}` has no log-probability, as nothing comes before it", cut(&token.text))
+                    format!(
+                        "token `{}` has no log-probability; a server returns none for the first token of a text",
+                        cut(&token.text)
+                    )
                 }
-                Some(number) => format!("token `{}` has the log-probability {number}", cut(&token.text)),
+                Some(number) => {
+                    format!("token `{}` has the log-probability {number}, expected at most 0", cut(&token.text))
+                }
             })?;
         }
         Ok(LogLikelihood { sum, tokens: row.len() - condition })
@@ -220,15 +230,21 @@ mod tests {
         assert!(fault(&|reply| reply.text = " b!".to_owned()).contains("does not repeat"));
         assert!(fault(&|reply| reply.log_probabilities = Value::Null).contains("`logprobs.tokens`"));
         assert!(fault(&|reply| reply.log_probabilities["text_offset"] = json!([0, 1])).contains("2 offsets"));
-        assert!(fault(&|reply| reply.log_probabilities["text_offset"] = json!([0, 9, 1])).contains("run through"));
-        assert!(fault(&|reply| reply.log_probabilities["text_offset"] = json!([0, 9, 9])).contains("run through"));
+        assert!(
+            fault(&|reply| reply.log_probabilities["text_offset"] = json!([0, 9, 1]))
+                .contains("does not match the text")
+        );
+        assert!(
+            fault(&|reply| reply.log_probabilities["text_offset"] = json!([0, 9, 9]))
+                .contains("does not match the text")
+        );
         assert!(fault(&|reply| reply.log_probabilities["text_offset"] = json!([0, "1", 3])).contains("whole"));
         let mut named = echo(&[("a", 0.0), ("<0x0A>", -1.0), ("bcdefgh", -2.0), ("!", -9.0)]);
         named.text = "a\nbcdefgh!".to_owned();
         named.tokens = Some(Tokens { prompt: 3, cached: 0, completion: 1 });
-        assert!(read(&[named], &["a\nbcdefgh"], "a\n").unwrap_err().contains("run through"));
+        assert!(read(&[named], &["a\nbcdefgh"], "a\n").unwrap_err().contains("does not match the text"));
         assert!(fault(&|reply| reply.log_probabilities["token_logprobs"] = json!([null, 0.5, 0])).contains("0.5"));
         let reply = echo(&[("a", 0.0), (" b", -1.0), ("!", -9.0)]);
-        assert!(read(&[reply], &sent, "").unwrap_err().contains("nothing comes before"));
+        assert!(read(&[reply], &sent, "").unwrap_err().contains("has no log-probability"));
     }
 }

@@ -4,7 +4,7 @@ use coin_core::address::{Address, public};
 use coin_core::quote::cut;
 use ureq::http::Uri;
 
-use super::{Api, OpenAiError};
+use super::{Api, OpenAiError, OptionField};
 
 /// An address without user, password, query or trailing slash.
 #[derive(Debug)]
@@ -17,10 +17,10 @@ impl Endpoint {
     /// # Errors
     /// [`OpenAiError::Option`]. The message does not repeat text that may be a secret.
     pub(super) fn parse(text: &str) -> Result<Self, OpenAiError> {
-        let fault = |reason: String| OpenAiError::Option { option: "endpoint", reason };
+        let fault = |reason: String| OpenAiError::Option { option: OptionField::Endpoint, reason };
         if text.contains(['@', '?', '#']) {
             return Err(fault(
-                "it must not hold a user, a password or a query: keys have an option of their own".to_owned(),
+                "it must not contain a user, a password or a query; the key has a separate option".to_owned(),
             ));
         }
         let unusable = |reason: &str| fault(format!("`{}` cannot be used: {reason}", cut(&public(text))));

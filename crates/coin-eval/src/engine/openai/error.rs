@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use coin_core::quote::cut;
 
+use super::OptionField;
+
 /// An error in using a server or in its answer.
 ///
 /// [`LanguageModel`](crate::LanguageModel) returns it as the source of a [`ModelError`](crate::ModelError), whose message
@@ -15,7 +17,7 @@ pub enum OpenAiError {
     #[error("option `{option}`: {reason}")]
     Option {
         /// The field.
-        option: &'static str,
+        option: OptionField,
         /// The fault.
         reason: String,
     },
@@ -38,7 +40,7 @@ pub enum OpenAiError {
         message: String,
     },
     /// The server redirects. The redirect is not followed, so that the key is not sent elsewhere.
-    #[error("{url} answered with status {status}, a redirection, which is not followed: give the final address")]
+    #[error("{url} redirects (status {status}), and redirects are not followed; use the final address")]
     Redirect {
         /// The address.
         url: String,
@@ -46,7 +48,7 @@ pub enum OpenAiError {
         status: u16,
     },
     /// The server asks to wait longer than the options allow.
-    #[error("{url} asks to wait {} s before the next attempt, more than the {} s allowed: {message}", asked.as_secs(), allowed.as_secs())]
+    #[error("{url} asked for a wait of {} s before the next attempt, but the limit is {} s: {message}", asked.as_secs(), allowed.as_secs())]
     Wait {
         /// The address.
         url: String,
@@ -58,7 +60,7 @@ pub enum OpenAiError {
         message: String,
     },
     /// An answer with a success status does not follow the protocol.
-    #[error("{url} answered with {fault}; the answer begins `{start}`")]
+    #[error("unexpected answer from {url}: {fault}; it begins `{start}`")]
     Malformed {
         /// The address.
         url: String,
@@ -68,7 +70,7 @@ pub enum OpenAiError {
         start: String,
     },
     /// The server does not return log-probabilities of a given text.
-    #[error("{url} does not score continuations: {reason}")]
+    #[error("{url} cannot score continuations: {reason}")]
     Echo {
         /// The address.
         url: String,
@@ -76,11 +78,11 @@ pub enum OpenAiError {
         reason: String,
     },
     /// The chat protocol does not return log-probabilities of a given text.
-    #[error("the chat protocol has no log-probabilities of a given text: score with the completions protocol")]
+    #[error("the chat protocol does not return log-probabilities of a given text; use the completions protocol")]
     ChatLikelihoods,
     /// The next request could exceed the remaining budget.
     #[error(
-        "the budget of {budget} is reached: {spent:.6} are spent or bound by requests under way, the next may cost {next:.6}"
+        "the budget of {budget} is reached: {spent:.6} are spent or reserved for requests in progress, and the next request may cost {next:.6}"
     )]
     Budget {
         /// The budget, in the currency of the prices.
@@ -99,13 +101,13 @@ pub enum OpenAiError {
         source: Box<OpenAiError>,
     },
     /// A request thread panicked, which is a bug in this program.
-    #[error("the request ended in a fault of this program: {message}")]
+    #[error("internal error during the request: {message}")]
     Panic {
         /// The message of the panic.
         message: String,
     },
     /// Another prompt's error ended the run before this one was answered.
-    #[error("stopped, as another prompt failed")]
+    #[error("stopped because another prompt failed")]
     Stopped,
 }
 

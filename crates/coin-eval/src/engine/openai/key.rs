@@ -5,7 +5,7 @@ mod hiding;
 use std::ffi::OsString;
 use std::fmt;
 
-use super::OpenAiError;
+use super::{OpenAiError, OptionField};
 
 /// An access key. It is sent to the server and never shown: not in `Debug` output, not in errors, and not where an answer
 /// repeats it, unless it is shorter than eight characters.
@@ -34,10 +34,10 @@ impl ApiKey {
         let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
         let reason = match text {
             "" => "it is empty",
-            _ if !text.chars().all(plain) => "it has characters that no key has",
+            _ if !text.chars().all(plain) => "it contains characters that are not allowed in a key",
             _ => return Ok(ApiKey(text.to_owned())),
         };
-        Err(OpenAiError::Option { option: "key", reason: reason.to_owned() })
+        Err(OpenAiError::Option { option: OptionField::Key, reason: reason.to_owned() })
     }
 
     /// Reads the key from the environment variable `name`. Returns `None` if it is unset or empty.
@@ -56,8 +56,8 @@ impl ApiKey {
         if value.trim().is_empty() {
             return Ok(None);
         }
-        let reason = format!("the variable {name} has characters that no key has");
-        ApiKey::new(&value).map(Some).map_err(|_| OpenAiError::Option { option: "key", reason })
+        let reason = format!("the environment variable {name} contains characters that are not allowed in a key");
+        ApiKey::new(&value).map(Some).map_err(|_| OpenAiError::Option { option: OptionField::Key, reason })
     }
 
     /// Returns the value of the `Authorization` header.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::endpoint::Endpoint;
-use super::{ApiKey, OpenAiError, Prices};
+use super::{ApiKey, OpenAiError, OptionField, Prices};
 
 /// The protocol for sending prompts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,29 +139,31 @@ impl OpenAiOptions {
             _ if exposed && !self.key_over_plain_http => {
                 let host = endpoint.host();
                 fault(
-                    "key",
-                    &format!("it would travel unencrypted to {host}: give an endpoint that begins with https://"),
+                    OptionField::Key,
+                    &format!("it would be sent unencrypted to {host}; use an endpoint that begins with https://"),
                 )
             }
-            _ if self.model.is_empty() => fault("model", "it is empty"),
+            _ if self.model.is_empty() => fault(OptionField::Model, "it is empty"),
             _ if self.concurrency == 0 || self.concurrency > MOST_CONCURRENT => {
-                fault("concurrency", &format!("it is {}, expected 1 to {MOST_CONCURRENT}", self.concurrency))
+                fault(OptionField::Concurrency, &format!("it is {}, expected 1 to {MOST_CONCURRENT}", self.concurrency))
             }
-            _ if self.attempts == 0 => fault("attempts", "it must be at least 1"),
-            _ if !is_span(self.connect_timeout) => fault("connect_timeout", SPAN),
-            _ if !is_span(self.request_timeout) => fault("request_timeout", SPAN),
+            _ if self.attempts == 0 => fault(OptionField::Attempts, "it must be at least 1"),
+            _ if !is_span(self.connect_timeout) => fault(OptionField::ConnectTimeout, SPAN),
+            _ if !is_span(self.request_timeout) => fault(OptionField::RequestTimeout, SPAN),
             _ if [self.first_pause, self.longest_pause, self.longest_wait].iter().any(|span| *span > LONGEST_SPAN) => {
-                fault("longest_wait", "no pause or wait may be longer than a week (604800 s)")
+                fault(OptionField::LongestWait, "no pause or wait may be longer than a week (604800 s)")
             }
-            _ if !self.requests_per_minute.is_none_or(is_rate) => fault("requests_per_minute", RATE),
-            _ if !self.tokens_per_minute.is_none_or(is_rate) => fault("tokens_per_minute", RATE),
+            _ if !self.requests_per_minute.is_none_or(is_rate) => fault(OptionField::RequestsPerMinute, RATE),
+            _ if !self.tokens_per_minute.is_none_or(is_rate) => fault(OptionField::TokensPerMinute, RATE),
             _ if prices.clone().any(|price| !(0.0..=HIGHEST_PRICE).contains(&price)) => {
-                fault("prices", "a price must be a number from 0 to 1000000000")
+                fault(OptionField::Prices, "a price must be a number from 0 to 1000000000")
             }
-            _ if !self.budget.is_none_or(positive) => fault("budget", "it must be above 0"),
-            _ if self.budget.is_some() && self.prices.is_none() => fault("budget", "it needs prices"),
+            _ if !self.budget.is_none_or(positive) => fault(OptionField::Budget, "it must be above 0"),
+            _ if self.budget.is_some() && self.prices.is_none() => fault(OptionField::Budget, "it needs prices"),
             _ => match RESERVED.iter().find(|name| self.parameters.contains_key(**name)) {
-                Some(name) => fault("parameters", &format!("`{name}` is not for them to set")),
+                Some(name) => {
+                    fault(OptionField::Parameters, &format!("`{name}` is set by this program and cannot be overridden"))
+                }
                 None => Ok(endpoint),
             },
         }

@@ -40,11 +40,11 @@ impl Reply {
         let malformed = |fault: String| OpenAiError::Malformed { url: url.to_owned(), fault, start: start(answer) };
         let value: Value = serde_json::from_str(answer).map_err(|error| {
             if error.is_eof() && !answer.trim().is_empty() {
-                let reason = format!("the answer breaks off after {} bytes", answer.len());
+                let reason = format!("the answer ends after {} bytes, in the middle of its JSON", answer.len());
                 return OpenAiError::Connection { url: url.to_owned(), reason };
             }
             let is_page = answer.trim_start().starts_with('<');
-            malformed(if is_page { "a page and no JSON".to_owned() } else { format!("no JSON ({error})") })
+            malformed(if is_page { "HTML instead of JSON".to_owned() } else { format!("not JSON ({error})") })
         })?;
         let Some(choice) = value["choices"].get(0) else {
             return Err(malformed("no choices".to_owned()));
@@ -63,8 +63,8 @@ impl Reply {
                 thought::UNFINISHED.to_owned()
             }
             Value::String(text) => text.clone(),
-            Value::Null => return Err(malformed(format!("a choice whose `{name}` is null or missing"))),
-            _ => return Err(malformed(format!("a choice whose `{name}` is no text"))),
+            Value::Null => return Err(malformed(format!("the `{name}` of the choice is null or missing"))),
+            _ => return Err(malformed(format!("the `{name}` of the choice is not text"))),
         };
         let usage = &value["usage"];
         // An implausible count is ignored.
@@ -209,15 +209,15 @@ mod tests {
     #[test]
     fn malformed_answers_are_named_and_shown() {
         let cases = [
-            ("<html>Sign in</html>", "a page and no JSON", "<html>Sign in"),
-            ("", "no JSON", ""),
-            ("certainly!", "no JSON", "certainly!"),
+            ("<html>Sign in</html>", "HTML instead of JSON", "<html>Sign in"),
+            ("", "not JSON", ""),
+            ("certainly!", "not JSON", "certainly!"),
             (r#"{"error": "busy"}"#, "no choices", "busy"),
             (r#"{"choices": []}"#, "no choices", ""),
             ("[1]", "no choices", ""),
-            (r#"{"choices": [{"message": {"content": null}}]}"#, "`content` is null", ""),
-            (r#"{"choices": [{"message": {"content": ["a"]}}]}"#, "`content` is no text", ""),
-            (r#"{"choices": [{"finish_reason": "stop"}]}"#, "`text` is null or missing", ""),
+            (r#"{"choices": [{"message": {"content": null}}]}"#, "`content` of the choice is null", ""),
+            (r#"{"choices": [{"message": {"content": ["a"]}}]}"#, "`content` of the choice is not text", ""),
+            (r#"{"choices": [{"finish_reason": "stop"}]}"#, "`text` of the choice is null or missing", ""),
         ];
         for (answer, fault, shown) in cases {
             let error = Reply::read("http://x", answer).unwrap_err();

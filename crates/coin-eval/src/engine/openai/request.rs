@@ -4,7 +4,7 @@ use coin_data::Prompt;
 use serde_json::{Map, Value, json};
 
 use super::meter::Bound;
-use super::{Api, OpenAiError, OpenAiOptions, Turns};
+use super::{Api, OpenAiError, OpenAiOptions, OptionField, Turns};
 
 /// The body of a request and the maximum number of tokens it can use.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Request {
         let limit = ["max_tokens", "max_completion_tokens"].iter().filter_map(|name| body.get(*name)?.as_u64()).max();
         if limit.is_none() && options.budget.is_some() {
             let reason = "a budget needs `max_tokens` or `max_completion_tokens`".to_owned();
-            return Err(OpenAiError::Option { option: "parameters", reason });
+            return Err(OpenAiError::Option { option: OptionField::Parameters, reason });
         }
         let body = Value::Object(body).to_string();
         let bound = Bound { prompt: body.len() as u64, completion: limit.unwrap_or(0) };

@@ -48,18 +48,18 @@ pub(super) fn check(path: &Path, records: &[Record]) -> Result<(), EvalError> {
             let (model, first) = (cut(model), cut(&records[0].model));
             return fault(
                 line,
-                format!("answered by the model `{model}`, line 1 by `{first}`: the ledger is of two runs"),
+                format!("answered by the model `{model}`, but line 1 by `{first}`; a ledger contains one run"),
             );
         }
         if let Some(before) = answered.insert((cells.of((task, level)), *instruction, *row), line) {
             let (task, level) = (cut(task), cut(level));
             let what = format!("task `{task}`, level `{level}`, instruction {instruction}, example {row}");
-            return fault(line, format!("{what} is answered already in line {}", before + 1));
+            return fault(line, format!("{what} was already answered in line {}", before + 1));
         }
         let (class, before) = *examples.entry((tasks.of((task, "")), *row)).or_insert((*gold, line));
         if class != *gold {
             let what = format!("task `{}`, example {row} has class {gold}", cut(task));
-            return fault(line, format!("{what}, and class {class} in line {}", before + 1));
+            return fault(line, format!("{what}, but class {class} in line {}", before + 1));
         }
     }
     Ok(())
@@ -84,7 +84,7 @@ mod tests {
         let other = message(&[first.clone(), record("b", "clean", 1, 0)]);
         assert_eq!(other, "ledger.jsonl:2: answered by the model `b`, line 1 by `a`: the ledger is of two runs");
         let twice = message(&[first.clone(), record("a", "clean", 1, 0), first.clone()]);
-        assert!(twice.starts_with("ledger.jsonl:3: ") && twice.ends_with("is answered already in line 1"), "{twice}");
+        assert!(twice.starts_with("ledger.jsonl:3: ") && twice.ends_with("was already answered in line 1"), "{twice}");
         let class = message(&[first, record("a", "semantic", 0, 0)]);
         assert_eq!(class, "ledger.jsonl:2: task `cola`, example 0 has class 0, and class 1 in line 1");
     }

@@ -189,7 +189,10 @@ fn a_larger_evaluation_takes_over_the_answers_of_a_smaller_one() {
     let large = Evaluation { samples: 6, ..evaluation() };
     assert_eq!(go(&large).unwrap(), run(&large).0);
     let error = go(&evaluation()).unwrap_err().to_string();
-    assert!(error.contains("8 of its answers are not asked for now, such as task `cola`"), "{error}");
+    assert!(
+        error.contains("the ledger holds 8 answers that this evaluation does not request, such as task `cola`"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -205,7 +208,7 @@ fn a_ledger_of_another_evaluation_is_refused() {
     let records = run(&evaluation()).0;
     Ledger::create(&path).unwrap().append(&records[..3]).unwrap();
     let message = refused(&Evaluation { max_new_tokens: 9, ..evaluation() });
-    assert!(message.contains("level `clean`, instruction 0") && message.contains("other settings"), "{message}");
+    assert!(message.contains("level `clean`, instruction 0") && message.contains("different settings"), "{message}");
     let theirs = Record { model: "another".to_owned(), ..records[0].clone() };
     Ledger::create(&path).unwrap().append(&[theirs]).unwrap();
     assert!(refused(&evaluation()).contains("line 1 was answered by the model `another`, this one is `fake`"));
@@ -251,7 +254,7 @@ fn long_prompts_are_refused_shortened_or_left_out() {
     assert_eq!((records.len(), left_out), (36, 1));
     assert!(records.iter().all(|record| record.row != 3));
     let none = Evaluation { max_new_tokens: 18, ..evaluation(LongPrompts::Shorten) };
-    assert!(go(&none).unwrap_err().to_string().contains("no word of the input fits"));
+    assert!(go(&none).unwrap_err().to_string().contains("even if the input is cut to one word"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use coin::core::quote::cut;
-use coin::eval::openai::{Api, ApiKey, OpenAiError, OpenAiModel, OpenAiOptions, Prices, Turns, Usage};
+use coin::eval::openai::{Api, ApiKey, OpenAiError, OpenAiModel, OpenAiOptions, OptionField, Prices, Turns, Usage};
 use serde::Serialize;
 
 use crate::failure::{Failure, OrFail, bad_input};
@@ -144,15 +144,21 @@ impl RemoteArguments {
     }
 }
 
-/// The argument that sets the library's field `option`.
-fn argument(option: &str) -> String {
-    match option {
-        "key" => "the key (--key-env)".to_owned(),
-        "model" | "endpoint" | "budget" | "attempts" | "concurrency" => format!("--{option}"),
-        "parameters" => "--parameter".to_owned(),
-        "request_timeout" => "--timeout".to_owned(),
-        "prices" => "--price-prompt and --price-completion".to_owned(),
-        option => format!("--{}", option.replace('_', "-")),
+/// Returns the argument that sets `field`. Fields without an argument keep their defaults, which are valid.
+fn argument(field: OptionField) -> &'static str {
+    match field {
+        OptionField::Endpoint => "--endpoint",
+        OptionField::Model => "--model",
+        OptionField::Key => "the key (--key-env)",
+        OptionField::Parameters => "--parameter",
+        OptionField::Concurrency => "--concurrency",
+        OptionField::RequestsPerMinute => "--requests-per-minute",
+        OptionField::TokensPerMinute => "--tokens-per-minute",
+        OptionField::RequestTimeout => "--timeout",
+        OptionField::Attempts => "--attempts",
+        OptionField::Prices => "--price-prompt and --price-completion",
+        OptionField::Budget => "--budget",
+        OptionField::ConnectTimeout | OptionField::LongestWait => field.name(),
     }
 }
 

@@ -6,21 +6,14 @@ use std::path::PathBuf;
 use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use coin::data::tokenize::{Boundary, TokenRow, TokenizeOptions, Truncation};
 use coin::data::{PromptTemplate, pairs};
 use coin::model::{LlamaConfig, TextTokenizer};
+use coin::train::config::TrainPreset;
 
+use crate::command::choice::{choices, name};
 use crate::failure::{Failure, OrFail, bad_input};
-
-/// A preset, as an option.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum PresetName {
-    /// this project's: the boundary from token offsets, long prompts cut in the middle
-    Strict,
-    /// the released program's: the boundary from the prompt alone, long rows cut on the right
-    Paper,
-}
 
 /// Arguments of `coin pairs inspect`.
 #[derive(Debug, Args)]
@@ -37,8 +30,8 @@ pub struct Arguments {
     #[arg(long, default_value_t = 2)]
     count: usize,
     /// Preset for boundary and truncation.
-    #[arg(long, value_enum, default_value_t = PresetName::Strict)]
-    preset: PresetName,
+    #[arg(long, value_parser = choices::<TrainPreset>(), default_value = name(TrainPreset::Strict))]
+    preset: TrainPreset,
     /// Maximum length of a row, in tokens.
     #[arg(long, default_value_t = 256)]
     max_tokens: usize,
@@ -67,8 +60,8 @@ impl Arguments {
             None => PromptTemplate::default(),
         };
         let (truncation, boundary) = match self.preset {
-            PresetName::Strict => (Truncation::KeepAnswer, Boundary::Offsets),
-            PresetName::Paper => (Truncation::Right, Boundary::PromptAlone),
+            TrainPreset::Strict => (Truncation::KeepAnswer, Boundary::Offsets),
+            TrainPreset::Paper => (Truncation::Right, Boundary::PromptAlone),
         };
         let eos = if self.append_eos { tokenizer.end() } else { None };
         if self.append_eos && eos.is_none() {

@@ -30,16 +30,16 @@ pub struct SearchArguments {
     /// PEFT adapter: a folder, or a name on the hub.
     #[arg(long, requires = "model")]
     adapter: Option<String>,
-    /// Number type of weights and activations.
+    /// Dtype of weights and activations.
     #[arg(long, value_parser = choices::<FloatType>(), default_value = name(FloatType::F32))]
     dtype: FloatType,
-    /// Packs the linear layers' weights.
+    /// Quantizes the weights of the linear layers.
     #[arg(long, value_parser = choices::<Quantization>(), requires = "model")]
     quantize: Option<Quantization>,
     /// Device to compute on.
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// Use only the cache for names on the hub, without network.
+    /// Uses only the cache for names on the hub, without network access.
     #[arg(long)]
     offline: bool,
     /// GLUE folder, or a data set on the hub, whose examples the instructions are scored on.

@@ -29,7 +29,7 @@ pub(crate) fn before(text: &str, at: usize, count: usize) -> usize {
 }
 
 /// The `count`-th cut after byte `at`; the length of the text if there are fewer.
-pub(crate) fn behind(text: &str, at: usize, count: usize) -> usize {
+pub(crate) fn after(text: &str, at: usize, count: usize) -> usize {
     (at + 1..text.len()).filter(|at| is_cut(text, *at)).nth(count.saturating_sub(1)).unwrap_or(text.len())
 }
 
@@ -41,8 +41,8 @@ mod tests {
     fn cuts_by_hand() {
         let text = "a bc, \u{e9}d 1f\n\u{301}g h";
         assert_eq!((before(text, 13, 1), before(text, 13, 2), before(text, 13, 3)), (10, 6, 2));
-        assert_eq!((behind(text, 2, 1), behind(text, 2, 2), behind(text, 2, 3), behind(text, 2, 4)), (6, 10, 17, 18));
-        assert_eq!((before(text, 2, 1), behind("ab", 2, 1)), (0, 2));
+        assert_eq!((after(text, 2, 1), after(text, 2, 2), after(text, 2, 3), after(text, 2, 4)), (6, 10, 17, 18));
+        assert_eq!((before(text, 2, 1), after("ab", 2, 1)), (0, 2));
     }
 
     #[test]
