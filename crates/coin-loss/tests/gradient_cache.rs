@@ -257,6 +257,21 @@ fn one_micro_batch_is_encoded_once() {
 }
 
 #[test]
+fn parameters_without_values_get_theirs_and_keep_their_gradients() {
+    // burn draws the values when they are first used.
+    let _alone = random_numbers();
+    let model = LinearConfig::new(5, 6).init(&device());
+    let encode = |model: &Linear, part: &MicroBatch| {
+        let rows = filled(ITEMS, 5, 0.7).narrow(0, part.items.start, part.len());
+        Ok(Encoded::new([model.forward(rows.clone()), model.forward(rows + 0.1)]))
+    };
+    let cached =
+        GradientCache::new(MICRO, SEED).gradients(&model, ITEMS, encode, |batch| minimize(&info_nce(), batch)).unwrap();
+    assert!(model.weight.is_require_grad());
+    assert_eq!(values(&model, &cached.gradients).len(), 2);
+}
+
+#[test]
 fn a_learnable_temperature_gets_its_gradient() {
     let model = Model::new(0.0);
     let loss = InfoNceConfig::new().with_temperature(0.3).init_learnable(&device()).unwrap();
