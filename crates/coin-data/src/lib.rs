@@ -24,7 +24,7 @@ pub mod tokenize;
 pub use error::DataError;
 pub use instance::Instance;
 pub use io::{ReadOptions, ReadReport};
-pub use pair::Pair;
+pub use pair::{Pair, Wording, Wordings};
 pub use prompt::{
     Component, Demonstration, Placement, Prompt, PromptTemplate, RELEASED_EVALUATION_MARKER, TRAINING_MARKER,
     fill_content, places_input,

@@ -25,6 +25,28 @@ pub struct Pair {
     /// The values that filled the templates, by placeholder. A value that is not a string is read as its JSON text.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "keywords")]
     pub keywords: BTreeMap<String, String>,
+    /// Where the two texts came from; absent unless the templates were reworded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wordings: Option<Wordings>,
+}
+
+/// Where the text of a wording came from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Wording {
+    /// The template, with placeholders, before it was reworded.
+    pub template: String,
+    /// What reworded it; absent if nothing did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attack: Option<String>,
+}
+
+/// The wordings of a pair.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Wordings {
+    /// Of the original.
+    pub original: Wording,
+    /// Of the paraphrase.
+    pub paraphrase: Wording,
 }
 
 fn keywords<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {

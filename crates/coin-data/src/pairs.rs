@@ -12,7 +12,10 @@ mod instances;
 mod io;
 mod order;
 
-pub use build::{BuildReport, Negatives, PairBuilder, Variation, WordedBuildReport, from_worded};
+pub use build::{
+    BuildReport, Negatives, PairBuilder, Reword, Reworded, RewordedSide, RewordingCounts, Variation, WordedBuildReport,
+    from_worded,
+};
 pub use check::{CheckReport, TaskCounts};
 pub use hold_out::{HeldOut, hold_out, hold_out_last};
 pub use io::{PairStream, read, read_with, stream, write_jsonl};

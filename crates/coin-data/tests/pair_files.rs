@@ -31,6 +31,7 @@ fn pair(original: &str, target: &str) -> Pair {
         targets: target.to_owned(),
         task: Some("cola".to_owned()),
         component: None,
+        wordings: None,
         keywords: [("sentence".to_owned(), "It's \"so\", or\nnot.".to_owned())].into(),
     }
 }

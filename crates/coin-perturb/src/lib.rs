@@ -35,6 +35,7 @@ struct Readme;
 mod attack;
 mod attacks;
 pub mod audit;
+mod augmentation;
 mod budget;
 pub mod constraint;
 mod cut_points;
@@ -54,6 +55,7 @@ pub use attack::{Attack, Change, Level, Ranking};
 pub use attacks::{
     BertAttack, CheckList, DeepWordBug, ModelParaphrase, Paraphrase, Rewriter, StressTest, TextBugger, TextFooler,
 };
+pub use augmentation::Augmentation;
 pub use budget::Budget;
 pub use error::PerturbError;
 pub use frozen::{CLEAN, FrozenSet, Instructions, LabelWords, perturb_set};

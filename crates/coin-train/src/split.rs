@@ -52,6 +52,7 @@ mod tests {
             targets: format!("{}", instance % 2),
             task: Some("t".to_owned()),
             component: None,
+            wordings: None,
             keywords: [("row".to_owned(), instance.to_string())].into(),
         };
         let all: Vec<Pair> = instances.iter().enumerate().map(pair).collect();

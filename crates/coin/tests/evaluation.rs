@@ -199,7 +199,10 @@ fn no_example_is_shown_its_own_answer_and_instructions_place_the_input() {
     for sentence in dev.lines().map(|line| line.split('\t').nth(3).unwrap()) {
         assert_eq!(texts.matches(&format!("Sentence: {sentence} Is it")).count(), 1, "{sentence}");
     }
-    refused_after_notes(&mut with(&["--shots", "3"], &dir.path().join("x")), &["3 demonstrations requested, but there are only 2 examples"]);
+    refused_after_notes(
+        &mut with(&["--shots", "3"], &dir.path().join("x")),
+        &["3 demonstrations requested, but there are only 2 examples"],
+    );
 
     set("Judge {sentence}, {premise}: ");
     let words = ["level `clean`", "task `cola`", "{premise}", "{content}, {sentence}"];

@@ -5,6 +5,7 @@ mod from_templates;
 mod from_worded;
 mod negatives;
 mod report;
+mod rewording;
 mod variation;
 
 use rand::Rng;
@@ -13,6 +14,7 @@ pub use from_templates::PairBuilder;
 pub use from_worded::{WordedBuildReport, from_worded};
 pub use negatives::Negatives;
 pub use report::BuildReport;
+pub use rewording::{Reword, Reworded, RewordedSide, RewordingCounts};
 pub use variation::Variation;
 
 /// Draws a number below `n`. It is drawn as u64, so that it is the same on every platform.

@@ -28,7 +28,7 @@ pub struct TaskCounts {
 ///     paraphrased_instruction: format!("{original} Please."),
 ///     targets: target.to_owned(),
 ///     task: Some("cola".to_owned()),
-///     component: None,
+///     component: None, wordings: None,
 ///     keywords: Default::default(),
 /// };
 /// let report = CheckReport::new(&[pair("a", "yes"), pair("b", "yes"), pair("c", "yes"), pair("d", "no")]);
@@ -143,6 +143,7 @@ mod tests {
             targets: target.to_owned(),
             task: Some(task.to_owned()),
             component: None,
+            wordings: None,
             keywords: Default::default(),
         }
     }

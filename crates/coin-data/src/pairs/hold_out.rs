@@ -39,7 +39,7 @@ enum Side {
 /// #     paraphrased_instruction: format!("{sentence} {wording}"),
 /// #     targets: "yes".to_owned(),
 /// #     task: None,
-/// #     component: None,
+/// #     component: None, wordings: None,
 /// #     keywords: [("sentence".to_owned(), sentence.to_owned())].into(),
 /// # };
 /// // Two paraphrases of the instances a and b.
@@ -68,7 +68,7 @@ pub fn hold_out_last<P: Borrow<Pair>>(pairs: &[P], count: usize) -> HeldOut {
 /// #     paraphrased_instruction: format!("{sentence} {wording}"),
 /// #     targets: "yes".to_owned(),
 /// #     task: None,
-/// #     component: None,
+/// #     component: None, wordings: None,
 /// #     keywords: [("sentence".to_owned(), sentence.to_owned())].into(),
 /// # };
 /// // Two paraphrases of the instances a and b, with a couple of other instances between them.
@@ -144,6 +144,7 @@ mod tests {
             targets: format!("{}", instance % 2),
             task: Some("t".to_owned()),
             component: None,
+            wordings: None,
             keywords: [("row".to_owned(), instance.to_string())].into(),
         };
         instances.iter().enumerate().map(pair).collect()

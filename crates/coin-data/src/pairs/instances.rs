@@ -194,6 +194,7 @@ mod tests {
             targets: target.to_owned(),
             task: Some(task.to_owned()),
             component: None,
+            wordings: None,
             keywords: keywords.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         }
     }

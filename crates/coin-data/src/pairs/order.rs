@@ -95,6 +95,7 @@ mod tests {
             targets: String::new(),
             task: Some(task.to_owned()),
             component: None,
+            wordings: None,
             keywords: Default::default(),
         };
         (0..2 * couples).map(pair).collect()

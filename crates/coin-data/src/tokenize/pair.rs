@@ -127,6 +127,7 @@ mod tests {
             targets: "yes".to_owned(),
             task: Some("t".to_owned()),
             component: None,
+            wordings: None,
             keywords: Default::default(),
         };
         lengths.iter().map(pair).collect()

@@ -4,7 +4,7 @@
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use coin::data::Component;
 use coin::data::glue::Split;
-use coin::data::pairs::Negatives;
+use coin::data::pairs::{Negatives, RewordedSide};
 use coin::eval::parser::AnswerParser;
 use coin::eval::{LongPrompts, Preset};
 use coin::model::{FloatType, Quantization};
@@ -124,6 +124,16 @@ impl Choice for Negatives {
         Some(match self {
             Negatives::Random => "Any row with another answer",
             Negatives::Nearest => "The row with another answer that has the most words in common",
+        })
+    }
+}
+
+impl Choice for RewordedSide {
+    fn help(&self) -> Option<&'static str> {
+        Some(match self {
+            RewordedSide::Both => "The originals and the paraphrases",
+            RewordedSide::Original => "The originals only",
+            RewordedSide::Paraphrase => "The paraphrases only",
         })
     }
 }

@@ -8,8 +8,9 @@ use clap::{Args, Subcommand, ValueEnum};
 use coin::core::quote::{cut, printable};
 use coin::data::glue::{self, Split};
 use coin::data::induction::{self, Part};
-use coin::data::pairs::{CheckReport, Negatives, PairBuilder, Variation};
+use coin::data::pairs::{CheckReport, Negatives, PairBuilder, RewordedSide, RewordingCounts, Variation};
 use coin::data::{Pair, ReadOptions, ReadReport, Task, TemplateSet, Worded, flan, pairs, t0};
+use coin::perturb::Augmentation;
 
 use super::choice::{choices, name};
 use super::model_arguments::data_folder;
@@ -85,6 +86,18 @@ pub struct Build {
     /// Varies the demonstrations instead of the instruction, with this number of them before each input.
     #[arg(long, value_name = "K", conflicts_with = "vary_system")]
     vary_demonstrations: Option<usize>,
+    /// Rewords templates with these attacks, comma separated: perturbed wordings to train with. Only for GLUE.
+    #[arg(long, value_name = "ATTACK", value_delimiter = ',', conflicts_with_all = ["vary_system", "vary_demonstrations"])]
+    augment: Vec<String>,
+    /// Share of the wordings that are reworded; the others stay clean.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5, requires = "augment")]
+    augment_share: f64,
+    /// The wordings that may be reworded.
+    #[arg(long, value_parser = choices::<RewordedSide>(), default_value = name(RewordedSide::Both), requires = "augment")]
+    augment_wordings: RewordedSide,
+    /// Seed of the rewording. Default: that of --seed.
+    #[arg(long, value_name = "N", requires = "augment")]
+    augment_seed: Option<u64>,
     /// Leaves out rows that cannot be read and counts them, instead of refusing the file.
     #[arg(long)]
     skip_bad: bool,
@@ -308,6 +321,11 @@ impl Build {
         let inputs = [("--templates", &self.templates), ("--vary-system", &self.vary_system)];
         let inputs = inputs.iter().filter_map(|(name, path)| Some((*name, path.as_deref()?)));
         check_pairs_file(&self.out, &inputs.collect::<Vec<_>>())?;
+        if !self.augment.is_empty() && self.format != Source::Glue {
+            return bad_input(
+                "--augment rewords templates, which only --format glue fills; the other formats come with filled texts",
+            );
+        }
         if self.pairs == 0 {
             return bad_input("--pairs must be at least 2");
         }
@@ -372,6 +390,17 @@ impl Build {
             .with_paraphrases(self.paraphrases)
             .with_negatives(self.negatives)
             .with_variation(variation);
+        let augmentation = match self.augment.is_empty() {
+            true => None,
+            false => Some(Augmentation::new(&self.augment, self.augment_share).input()?),
+        };
+        let builder = match &augmentation {
+            Some(reword) => {
+                builder.with_rewording(reword, self.augment_wordings, self.augment_seed.unwrap_or(self.seed))
+            }
+            None => builder,
+        };
+        let mut reworded = RewordingCounts::new();
         let mut lists = Vec::new();
         let bar = progress::bar("pairs", tasks.len() as u64);
         for name in tasks {
@@ -396,10 +425,17 @@ impl Build {
                     "{name}: rows occur in several pairs; training holds out whole instances only under preset strict"
                 ));
             }
+            for (attack, (drawn, unchanged)) in report.reworded {
+                let counts = reworded.entry(attack).or_default();
+                *counts = (counts.0 + drawn, counts.1 + unchanged);
+            }
             lists.push(pairs);
             bar.inc(1);
         }
         bar.clear();
+        for (attack, (drawn, unchanged)) in reworded {
+            eprintln!("{attack}: drawn for {drawn} wordings, of which it left {unchanged} unchanged");
+        }
         Ok(lists)
     }
 

@@ -20,8 +20,12 @@ use super::below;
 use super::deck::{decks, remove_without_negative};
 use super::negatives::{Negatives, WordIndex};
 use super::report::BuildReport;
+use super::rewording::{self, Reword, RewordedSide, RewordingCounts};
 use super::variation::Variation;
-use crate::{Component, DataError, Demonstration, Exclusion, Instance, Pair, Prompt, Task, Template, TemplateSet};
+use crate::{
+    Component, DataError, Demonstration, Exclusion, Instance, Pair, Prompt, Task, Template, TemplateSet, Wording,
+    Wordings,
+};
 use coin_core::quote::cut;
 use coin_core::stream;
 
@@ -33,13 +37,14 @@ pub struct PairBuilder<'a> {
     paraphrases: usize,
     negatives: Negatives,
     variation: Variation,
+    rewording: Option<(&'a dyn Reword, RewordedSide, u64)>,
 }
 
 impl<'a> PairBuilder<'a> {
     /// Creates a builder that draws from `templates` with `seed`.
     pub fn new(templates: &'a TemplateSet, seed: u64) -> Self {
         let (negatives, variation) = (Negatives::Random, Variation::Instruction);
-        PairBuilder { templates, seed, paraphrases: 1, negatives, variation }
+        PairBuilder { templates, seed, paraphrases: 1, negatives, variation, rewording: None }
     }
 
     /// Sets the number of paraphrases per instance, at least 1. Default 1. Each paraphrase gives a separate pair with the
@@ -58,6 +63,16 @@ impl<'a> PairBuilder<'a> {
     /// Sets the part of the prompt in which the two texts of a pair differ. Default [`Variation::Instruction`].
     pub fn with_variation(mut self, variation: Variation) -> Self {
         self.variation = variation;
+        self
+    }
+
+    /// Rewords templates before they are filled: those of the originals, which both pairs of a couple share, those of the paraphrases,
+    /// or both. Draws are keyed by `seed`. Each pair then records its [`Wordings`]. The templates that a pair draws stay the same as
+    /// without rewording.
+    ///
+    /// Only instructions are reworded, so another [`Variation`] is refused.
+    pub fn with_rewording(mut self, reword: &'a dyn Reword, side: RewordedSide, seed: u64) -> Self {
+        self.rewording = Some((reword, side, seed));
         self
     }
 
@@ -106,6 +121,9 @@ impl<'a> PairBuilder<'a> {
             )));
         }
         self.variation.check(self.paraphrases, instances.len()).map_err(invalid)?;
+        if self.rewording.is_some() && self.variation != Variation::Instruction {
+            return Err(invalid("only pairs that differ in the instruction can be reworded".to_owned()));
+        }
         let templates = self.templates.for_task(task)?;
         let exclusions: Vec<(usize, Exclusion)> =
             templates.iter().enumerate().filter_map(|(at, template)| Some((at, template.exclusion()?))).collect();
@@ -148,6 +166,7 @@ impl<'a> PairBuilder<'a> {
             duplicates: instances.len() - instances.iter().map(|row| &row.fields).collect::<BTreeSet<_>>().len(),
             without_negative,
             answers,
+            reworded: RewordingCounts::new(),
         };
         let indices: Vec<WordIndex> = match self.negatives {
             Negatives::Random => Vec::new(),
@@ -192,7 +211,7 @@ impl<'a> PairBuilder<'a> {
             };
             let mut sides = Vec::with_capacity(2);
             for at in [anchor, negative] {
-                sides.push(self.pairs_of(task, &usable, original, instances, at, couple)?);
+                sides.push(self.pairs_of(task, &usable, original, instances, at, couple, &mut report.reworded)?);
                 rows_used.insert(at);
             }
             let [of_anchor, of_negative] = [sides.remove(0), sides.remove(0)];
@@ -203,6 +222,7 @@ impl<'a> PairBuilder<'a> {
     }
 
     /// The pairs of row `at`, one per paraphrase. The paraphrases differ from the original and from each other.
+    #[allow(clippy::too_many_arguments)]
     fn pairs_of(
         &self,
         task: &Task,
@@ -211,15 +231,29 @@ impl<'a> PairBuilder<'a> {
         instances: &[Instance],
         at: usize,
         couple: usize,
+        counts: &mut RewordingCounts,
     ) -> Result<Vec<Pair>, DataError> {
         let instance = &instances[at];
-        let (filled, target) = original.fill(task, instance)?;
+        // Keyed by the couple for the original, whose two pairs share it, and by the row as well for a paraphrase.
+        let number = couple.to_string();
+        let mut reworded = |template: &Template, key: &[&str], of: RewordedSide| match self.rewording {
+            Some((reword, side, seed)) if side == RewordedSide::Both || side == of => {
+                let key = [&["reword", task.name.as_str(), number.as_str()], key].concat();
+                let (prompt, wording) =
+                    rewording::apply(reword, task, &template.prompt, &mut stream::keyed(seed, &key), counts);
+                (Template { prompt, target: template.target.clone() }, wording)
+            }
+            _ => (template.clone(), Wording { template: template.prompt.clone(), attack: None }),
+        };
+        let (original_form, of_original) = reworded(original, &["original"], RewordedSide::Original);
+        let (filled, target) = original_form.fill(task, instance)?;
         let row = instance.row.to_string();
         let key = |what: &str, side: usize| {
             stream::keyed(self.seed, &[what, &task.name, &row, &couple.to_string(), &side.to_string()])
         };
         // The text of the original first, then different other texts.
         let mut texts: Vec<String> = Vec::with_capacity(1 + self.paraphrases);
+        let mut wordings = Vec::new();
         let push = |text: String, texts: &mut Vec<String>| {
             if texts.len() <= self.paraphrases && !texts.contains(&text) {
                 texts.push(text);
@@ -235,7 +269,13 @@ impl<'a> PairBuilder<'a> {
                     if texts.len() > self.paraphrases {
                         break;
                     }
-                    push(other.fill(task, instance)?.0, &mut texts);
+                    let key = ["paraphrase", &row, &texts.len().to_string()];
+                    let (form, wording) = reworded(other, &key, RewordedSide::Paraphrase);
+                    let before = texts.len();
+                    push(form.fill(task, instance)?.0, &mut texts);
+                    if texts.len() > before {
+                        wordings.push(wording);
+                    }
                 }
             }
             Variation::System(systems) => {
@@ -276,14 +316,17 @@ impl<'a> PairBuilder<'a> {
         let keywords: BTreeMap<String, String> =
             instance.fields.clone().into_iter().chain([("answer".to_owned(), target.clone())]).collect();
         let original = texts.remove(0);
-        let pair = |paraphrase: String| Pair {
+        let pair = |(at, paraphrase): (usize, String)| Pair {
             original_instruction: original.clone(),
             paraphrased_instruction: paraphrase,
             targets: target.clone(),
             task: Some(task.name.clone()),
             component: (component != Component::Instruction).then_some(component),
             keywords: keywords.clone(),
+            wordings: self
+                .rewording
+                .and_then(|_| Some(Wordings { original: of_original.clone(), paraphrase: wordings.get(at).cloned()? })),
         };
-        Ok(texts.into_iter().map(pair).collect())
+        Ok(texts.into_iter().enumerate().map(pair).collect())
     }
 }

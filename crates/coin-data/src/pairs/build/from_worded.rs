@@ -168,6 +168,7 @@ fn pair(source: &impl Worded, wording: usize, instance: usize, couple: usize, se
         targets: source.target(wording, instance).to_owned(),
         task: Some(source.task().to_owned()),
         component: None,
+        wordings: None,
         keywords: source.keywords(instance),
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::rewording::RewordingCounts;
 use crate::Exclusion;
 
 /// The templates and rows that were used for the pairs of a task, and those that were not.
@@ -33,4 +34,7 @@ pub struct BuildReport {
     pub without_negative: usize,
     /// Rows by answer.
     pub answers: BTreeMap<String, usize>,
+    /// How often each attack was drawn to reword a template, and how often it left the template unchanged.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reworded: RewordingCounts,
 }

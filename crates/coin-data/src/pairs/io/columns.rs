@@ -80,7 +80,15 @@ impl Columns {
             None => BTreeMap::new(),
         };
         let task = self.task.and_then(&mut take).filter(|task| !task.is_empty());
-        Ok(Pair { original_instruction, paraphrased_instruction, targets, task, component: None, keywords })
+        Ok(Pair {
+            original_instruction,
+            paraphrased_instruction,
+            targets,
+            task,
+            component: None,
+            wordings: None,
+            keywords,
+        })
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{DataError, Pair};
 ///     paraphrased_instruction: format!("{sentence} Would you call that well formed?"),
 ///     targets: target.to_owned(),
 ///     task: Some("cola".to_owned()),
-///     component: None,
+///     component: None, wordings: None,
 ///     keywords: [("sentence".to_owned(), sentence.to_owned())].into(),
 /// };
 /// let couple = vec![pair("The dog ran.", "acceptable"), pair("Dog the ran.", "unacceptable")];
