@@ -282,7 +282,7 @@ fn the_key_does_not_follow_a_redirection() {
         let server = Server::start(move |_, _| Answer::new(status, "").header("Location", &location));
         let mut model = model(&server, |options| options.key = Some(ApiKey::new(KEY).unwrap()));
         let error = generate(&mut model, 1).unwrap_err();
-        assert!(error.contains(&format!("status {status}, a redirection")), "{error}");
+        assert!(error.contains(&format!("redirects (status {status})")), "{error}");
         assert!(other.seen().is_empty());
         assert_eq!(server.seen().len(), 1);
     }
@@ -405,7 +405,7 @@ fn servers_that_cannot_score_are_named() {
     let error = score(&ignoring, |_| ());
     assert!(error.starts_with("prompt 0: ") && error.contains("does not repeat the text"), "{error}");
     let chat = score(&ignoring, |options| options.api = Api::Chat(Turns::Many));
-    assert!(chat.contains("score with the completions protocol"), "{chat}");
+    assert!(chat.contains("use the completions protocol"), "{chat}");
     assert_eq!(ignoring.seen().len(), 1);
 }
 

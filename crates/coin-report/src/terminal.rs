@@ -53,7 +53,7 @@ mod tests {
     fn two_runs_are_compared_and_one_has_room_for_more() {
         let summary = synthetic::tested();
         let text = terminal(&summary);
-        for part in ["95 % intervals", "coin against cit: tests by level", "coin: by task and level"] {
+        for part in ["95 % intervals", "coin compared with cit: tests by level", "coin: by task and level"] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
         assert!(!text.contains("NaN") && !text.contains("robustness"));

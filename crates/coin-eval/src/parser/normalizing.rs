@@ -172,8 +172,8 @@ mod tests {
             task.verbalizer[0].word = word.to_owned();
             fault(&task)
         };
-        assert!(with("+").unwrap().contains("`+` has neither a letter"));
-        assert!(with("acceptable!").unwrap().contains("`acceptable` stands for two classes"));
+        assert!(with("+").unwrap().contains("`+` contains no letter"));
+        assert!(with("acceptable!").unwrap().contains("`acceptable` belongs to two classes"));
         assert_eq!(with("not acceptable"), None);
         let mut nested = task("cola");
         (nested.verbalizer[0].word, nested.verbalizer[1].word) = ("no".to_owned(), "not sure".to_owned());

@@ -239,8 +239,8 @@ mod tests {
         let task = with_words(&[("(a)", 0), ("yes.", 1)]);
         assert_eq!((parse(&task, "(A)"), parse(&task, "yes."), parse(&task, "yes. no")), (Some(0), Some(1), Some(1)));
         assert_eq!(fault(&task), None);
-        assert!(fault(&with_words(&[("+", 0), ("yes", 1)])).unwrap().contains("`+` holds nothing"));
-        assert!(fault(&with_words(&[("c", 0), ("c+", 1)])).unwrap().contains("`c+` stands for two classes"));
+        assert!(fault(&with_words(&[("+", 0), ("yes", 1)])).unwrap().contains("`+` is empty after stripping"));
+        assert!(fault(&with_words(&[("c", 0), ("c+", 1)])).unwrap().contains("`c+` belongs to two classes"));
         assert!(Task::glue().iter().all(|task| fault(task).is_none()));
     }
 

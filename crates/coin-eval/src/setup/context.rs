@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(demonstrations(&task, &all, 6, 1).unwrap(), (shown.clone(), taken));
         assert_ne!(demonstrations(&task, &all, 6, 2).unwrap().0, shown);
         let message = demonstrations(&task, &all, 9, 1).unwrap_err().to_string();
-        assert_eq!(message, "task `mnli`: 9 demonstrations of 8 examples");
+        assert_eq!(message, "task `mnli`: 9 demonstrations requested, but there are only 8 examples");
     }
 
     #[test]

@@ -249,7 +249,7 @@ mod tests {
             (r#"{"semantic": {}}"#, "no instructions for level `clean`"),
             (r#"{"clean": {"cola": []}}"#, "empty list"),
             (r#"{"clean": {"cola": ["a", " "]}}"#, "empty list or instruction"),
-            (r#"{"clean": {"cola": ["a"]}, "semantic": {"cola": ["a", "b"]}}"#, "2 instructions where `clean` has 1"),
+            (r#"{"clean": {"cola": ["a"]}, "semantic": {"cola": ["a", "b"]}}"#, "2 instructions, but `clean` has 1"),
             (r#"{"clean": {"cola": ["a"]}, "semantic": {"rte": ["a"]}}"#, "no instructions for task `rte`"),
             (r#"{"clean": {}, "../../x": {}}"#, "level `../../x` is not a plain file name"),
             (r#"{"clean": {}, "/x": {}}"#, "level `/x` is not a plain file name"),

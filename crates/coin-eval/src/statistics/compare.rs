@@ -245,6 +245,6 @@ mod tests {
         let mut after = before.clone();
         after[1].gold = 0;
         let message = compare(("a", &before), ("b", &after), &[], BOOTSTRAP).unwrap_err().to_string();
-        assert_eq!(message, "task `sst2`, level `clean`, row 1: class 1 in run `a`, 0 in run `b`");
+        assert_eq!(message, "task `sst2`, level `clean`, row 1: class 1 in run `a`, but class 0 in run `b`");
     }
 }

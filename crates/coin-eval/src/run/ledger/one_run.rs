@@ -82,7 +82,7 @@ mod tests {
             check(Path::new(""), &[first.clone(), record("a", "semantic", 0, 1), record("a", "clean", 1, 0)]).is_ok()
         );
         let other = message(&[first.clone(), record("b", "clean", 1, 0)]);
-        assert_eq!(other, "ledger.jsonl:2: answered by the model `b`, line 1 by `a`: the ledger is of two runs");
+        assert_eq!(other, "ledger.jsonl:2: answered by the model `b`, but line 1 by `a`; a ledger contains one run");
         let twice = message(&[first.clone(), record("a", "clean", 1, 0), first.clone()]);
         assert!(twice.starts_with("ledger.jsonl:3: ") && twice.ends_with("was already answered in line 1"), "{twice}");
         let class = message(&[first, record("a", "semantic", 0, 0)]);

@@ -211,7 +211,7 @@ fn a_ledger_of_another_evaluation_is_refused() {
     assert!(message.contains("level `clean`, instruction 0") && message.contains("different settings"), "{message}");
     let theirs = Record { model: "another".to_owned(), ..records[0].clone() };
     Ledger::create(&path).unwrap().append(&[theirs]).unwrap();
-    assert!(refused(&evaluation()).contains("line 1 was answered by the model `another`, this one is `fake`"));
+    assert!(refused(&evaluation()).contains("line 1 was answered by the model `another`, but this model is `fake`"));
     Ledger::create(&path).unwrap().append(&[records[0].clone(), records[0].clone()]).unwrap();
     assert!(refused(&evaluation()).contains("line 2 answers task `cola`"));
 }
@@ -277,5 +277,5 @@ fn system_text_and_demonstrations_are_perturbed_in_place_of_instructions() {
     assert!(texts(Component::Demonstrations)[1].starts_with("Be exact.\n\nJudge: f1ne"));
     assert!(texts(Component::Instruction)[1].starts_with("Be exact.\n\nJudge please: fine"));
     let evaluation = Evaluation { component: Component::Input, ..evaluation() };
-    assert!(evaluation.plan(&instances).unwrap_err().to_string().contains("perturbs the instruction"));
+    assert!(evaluation.plan(&instances).unwrap_err().to_string().contains("the input cannot be perturbed"));
 }
