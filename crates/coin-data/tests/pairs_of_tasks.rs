@@ -3,10 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use coin_data::glue::{self, Split};
-use coin_data::pairs::{BuildReport, Negatives, PairBuilder, Variation, interleave, read, write_jsonl};
+use coin_data::pairs::{
+    BuildReport, Negatives, PairBuilder, Reword, Reworded, RewordedSide, Variation, interleave, read, write_jsonl,
+};
 use coin_data::{Component, Exclusion, Instance, Pair, Task, Template, TemplateSet};
 use coin_testkit::test_data;
 use proptest::prelude::*;
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
 
 fn task(name: &str) -> Task {
     Task::named(name).unwrap()
@@ -282,6 +286,67 @@ fn other_components_vary_too() {
     assert!(refused(Variation::System(vec!["x".to_owned(); 3])).contains("1 different system texts"));
     assert!(refused(Variation::Demonstrations(0)).contains("0 demonstrations"));
     assert!(refused(Variation::Demonstrations(20)).contains("20 rows, expected more"));
+}
+
+/// Shouts half of the templates.
+#[derive(Debug)]
+struct Shout;
+
+impl Reword for Shout {
+    fn reword(&self, _: &Task, template: &str, random: &mut ChaCha8Rng) -> Option<Reworded> {
+        let upper = |word: &str| if word.contains('{') { word.to_owned() } else { word.to_uppercase() };
+        let template = template.split(' ').map(upper).collect::<Vec<_>>().join(" ");
+        random.random::<bool>().then(|| Reworded { template, attack: "shout".to_owned() })
+    }
+}
+
+#[test]
+fn reworded_pairs_record_their_wordings() {
+    let (rows, set) = (mnli(30), templates());
+    let build = |side, seed| {
+        let builder = PairBuilder::new(&set, 3).with_rewording(&Shout, side, seed);
+        builder.build(&task("mnli"), &rows, 200).unwrap()
+    };
+    let (plain, _) = PairBuilder::new(&set, 3).build(&task("mnli"), &rows, 200).unwrap();
+    assert!(plain.iter().all(|pair| pair.wordings.is_none()));
+    let (pairs, report) = build(RewordedSide::Both, 1);
+    assert_eq!(build(RewordedSide::Both, 1).0, pairs);
+    assert_ne!(build(RewordedSide::Both, 2).0, pairs);
+    let mut shouted = [0, 0];
+    for (pair, plain) in pairs.iter().zip(&plain) {
+        let wordings = pair.wordings.as_ref().expect("every pair records its wordings");
+        // The instances, templates and targets are those of the pairs that were not reworded.
+        assert_eq!((&pair.targets, &pair.keywords), (&plain.targets, &plain.keywords));
+        for (at, (wording, text, clean)) in [
+            (&wordings.original, &pair.original_instruction, &plain.original_instruction),
+            (&wordings.paraphrase, &pair.paraphrased_instruction, &plain.paraphrased_instruction),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            assert!(set.for_task(&task("mnli")).unwrap().iter().any(|one| one.prompt == wording.template));
+            assert_eq!(wording.attack.is_some(), text != clean);
+            shouted[at] += usize::from(wording.attack.is_some());
+            // The values are not reworded.
+            assert!(text.contains(&pair.keywords["premise"]));
+        }
+    }
+    assert!(shouted.iter().all(|count| (60..140).contains(count)), "{shouted:?}");
+    assert_eq!(report.reworded["shout"], (shouted[0] + shouted[1], 0));
+    // A couple shares its original.
+    for couple in pairs.chunks(2) {
+        assert_eq!(couple[0].wordings.as_ref().unwrap().original, couple[1].wordings.as_ref().unwrap().original);
+    }
+    let (pairs, _) = build(RewordedSide::Paraphrase, 1);
+    assert!(pairs.iter().all(|pair| pair.wordings.as_ref().unwrap().original.attack.is_none()));
+    // The record is part of the file.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pairs.jsonl");
+    write_jsonl(&file, &pairs).unwrap();
+    assert_eq!(read(&file).unwrap(), pairs);
+    let builder = PairBuilder::new(&set, 3).with_variation(Variation::Demonstrations(1));
+    let error = builder.with_rewording(&Shout, RewordedSide::Both, 1).build(&task("mnli"), &rows, 2).unwrap_err();
+    assert!(error.to_string().contains("only pairs that differ in the instruction can be reworded"));
 }
 
 #[test]

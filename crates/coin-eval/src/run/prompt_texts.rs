@@ -126,7 +126,9 @@ mod tests {
         assert_eq!(found("semantic", 1, 7), Some("Speak: ".to_owned()));
         assert_eq!((found("checklist", 0, 7), found("clean", 0, 8), found("clean", 2, 7)), (None, None, None));
         std::fs::write(&path, "{\n1").unwrap();
-        assert!(PromptTexts::read(&path).unwrap_err().to_string().contains("prompts.json:2: not a file of prompt texts"));
+        assert!(
+            PromptTexts::read(&path).unwrap_err().to_string().contains("prompts.json:2: not a file of prompt texts")
+        );
         std::fs::write(&path, r#"{"instructions": {}, "contents": {"cola": {"1": "a", "1": "b"}}}"#).unwrap();
         assert!(PromptTexts::read(&path).unwrap_err().to_string().contains("duplicate key `1`"));
     }

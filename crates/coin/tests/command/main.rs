@@ -185,6 +185,18 @@ fn impossible_outputs_and_settings_are_refused_before_any_work() {
         &["pairs", "build", "--data", folder, "--pairs", "99999999998", "--out", "p.jsonl"],
         &["--pairs", "at most"],
     );
+    let augment =
+        |more: &[&str]| [&["pairs", "build", "--data", folder, "--out", "p.jsonl", "--augment"], more].concat();
+    std::fs::create_dir(dir.path().join("CoLA")).unwrap();
+    std::fs::write(dir.path().join("CoLA/train.tsv"), "s\t1\t\tGood.\ns\t0\t*\tBad.\n").unwrap();
+    for (more, message) in [
+        (vec!["tickle", "--tasks", "cola"], "unknown attack `tickle`, expected one of: deepwordbug"),
+        (vec!["checklist", "--augment-share", "1.5", "--tasks", "cola"], "1.5 as the share of perturbed wordings"),
+        (vec!["checklist", "--format", "t0"], "--augment rewords templates, which only --format glue fills"),
+        (vec!["checklist", "--vary-demonstrations", "1"], "cannot be used with"),
+    ] {
+        COIN.refused(&augment(&more), &[message]);
+    }
     #[cfg(target_os = "linux")]
     COIN.refused(&["demo", "--out", "/proc/x"], &["--out /proc/x", "cannot create the folder"]);
 
