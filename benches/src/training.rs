@@ -69,6 +69,7 @@ impl TrainingStep {
             kind: Objective::Coin,
             preset: TrainPreset::Paper,
             loss: CoinLossConfig::new().init().expect("the paper's settings are valid"),
+            terms: Vec::new(),
             contrastive_batch: self.pairs,
             pooling: Pooling::Last,
             seed: 1,

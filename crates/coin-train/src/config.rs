@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use coin_data::PromptTemplate;
 use coin_data::tokenize::Truncation;
-use coin_loss::{CoinLossConfig, Pooling};
+use coin_loss::{CoinLossConfig, LossConfig, Pooling};
 use coin_model::{FloatType, Quantization};
 use serde::{Deserialize, Serialize};
 
@@ -145,6 +145,22 @@ pub struct ObjectiveTable {
     /// micro-batch under preset `paper` (the released program's).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contrastive_batch: Option<usize>,
+    /// Losses that are added, `[[objective.terms]]`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub terms: Vec<TermTable>,
+}
+
+/// `[[objective.terms]]`: a loss of `coin-loss`, its weight in the sum, and its settings.
+///
+/// `info_nce`, `siglip` and `supcon` compare the pooled states of the two wordings; columns with the same answer are not negatives.
+/// `consistency` compares the distributions that the two wordings predict for the tokens of the answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TermTable {
+    /// Factor of the loss in the sum.
+    pub weight: f64,
+    /// The loss and its settings. The key `kind` names it.
+    #[serde(flatten)]
+    pub loss: LossConfig,
 }
 
 impl Default for ObjectiveTable {
@@ -156,6 +172,7 @@ impl Default for ObjectiveTable {
             lambda: paper.lambda,
             pooling: Pooling::Last,
             contrastive_batch: None,
+            terms: Vec::new(),
         }
     }
 }

@@ -28,6 +28,9 @@ pub enum TrainError {
         /// The key at fault and what was expected.
         message: String,
     },
+    /// An invalid setting of the objective.
+    #[error("{0}")]
+    Setting(String),
     /// A run cannot resume from a checkpoint or a file of the run folder.
     #[error("{path}: {message}")]
     Checkpoint {

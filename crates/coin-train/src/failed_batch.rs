@@ -22,7 +22,7 @@ impl Trainer {
         let mut described = Vec::new();
         for &index in batch {
             let pair = &self.training()[index];
-            let alone = forward(model, &[pair], Pooling::Last, None, false)
+            let alone = forward(model, &[pair], Pooling::Last, None, false, &[])
                 .map(|states| [&states.original_nats, &states.paraphrase_nats].map(scalar));
             let losses = alone.unwrap_or([f64::NAN; 2]);
             if losses.iter().any(|loss| !loss.is_finite()) {

@@ -39,5 +39,5 @@ pub use folder::RUN_FOLDER_ENTRIES;
 pub use optimizer::{AdamW, LossScale, clip_global_norm};
 pub use run::{Progress, RunOptions, TrainOutcome};
 pub use run_config::RunConfig;
-pub use step::{StepObjective, StepValues};
+pub use step::{Compared, StepObjective, StepValues, Term};
 pub use trainer::{Trainer, TruncationCounts};

@@ -29,6 +29,9 @@ pub struct StepMetrics {
     pub loss_contrastive: Option<f64>,
     /// Scaled contrastive loss in the sum; 0 under `cit`.
     pub loss_contrastive_scaled: f64,
+    /// Weighted sum of the added terms, for runs with `[[objective.terms]]` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_terms: Option<f64>,
     /// Share of the rows with a negative whose positive ranks above every unmasked column. None if there is no such row.
     #[serde(deserialize_with = "number_or_null")]
     pub contrastive_accuracy: Option<f64>,
@@ -250,6 +253,7 @@ mod tests {
             loss_generation: 1.0,
             loss_contrastive: Some(0.5),
             loss_contrastive_scaled: 1.0,
+            loss_terms: None,
             contrastive_accuracy: Some(1.0),
             similarity_positive: 0.9,
             similarity_negative: Some(0.1),

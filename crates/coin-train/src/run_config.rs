@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 use crate::config::{DataTable, ModelTable, ObjectiveTable, TrainPreset, TrainTable};
+use crate::step::Term;
 
 /// Keys with a new name: the table, the old name and the new one.
 const RENAMED: [(&str, &str, &str); 1] = [("train", "checkpointing", "gradient_checkpointing")];
@@ -102,6 +103,14 @@ impl RunConfig {
     /// Returns the settings of the loss.
     pub(crate) fn loss(&self) -> CoinLossConfig {
         CoinLossConfig::new().with_temperature(self.objective.temperature).with_lambda(self.objective.lambda)
+    }
+
+    /// Returns the added terms.
+    ///
+    /// # Errors
+    /// A weight is negative or not finite, a setting is out of range, or the loss needs more than two wordings.
+    pub(crate) fn terms(&self) -> Result<Vec<Term>, TrainError> {
+        self.objective.terms.iter().map(Term::new).collect()
     }
 
     /// Returns the number of pairs that are contrasted with each other.
@@ -213,6 +222,27 @@ mod tests {
         let config = RunConfig::parse(RUN, "run.toml", &["train.gradient_checkpointing=true".into()]).unwrap();
         let earlier = toml::to_string(&config).unwrap().replace("gradient_checkpointing", "checkpointing");
         assert_eq!(config.changes(&earlier).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn terms_are_named_losses_with_their_settings() {
+        let term = |text: &str| format!("{RUN}[[objective.terms]]\n{text}\n");
+        let text = term("kind = 'consistency'\nweight = 0.5\ndivergence = 'kl_from_first'");
+        let config = RunConfig::parse(&text, "run.toml", &[]).unwrap();
+        assert_eq!((config.objective.terms.len(), config.objective.terms[0].weight), (1, 0.5));
+        assert_eq!(RunConfig::parse(&toml::to_string(&config).unwrap(), "resolved", &[]).unwrap(), config);
+        for (text, expected) in [
+            ("kind = 'triplet'\nweight = 1", "expected one of `info_nce`"),
+            ("kind = 'info_nce'\nweight = 1\ntemprature = 0.1", "temprature"),
+            ("kind = 'info_nce'\nweight = 1\ntemperature = 0", "temperature must be positive"),
+            ("kind = 'supcon'\nweight = -1", "the weight of `supcon` must be from 0"),
+            ("kind = 'supcon'\nweight = inf", "the weight of `supcon` must be from 0"),
+            ("kind = 'cosent'\nweight = 1", "`cosent` needs scores"),
+            ("kind = 'supcon'", "weight"),
+        ] {
+            let message = message(&term(text), &[]);
+            assert!(message.contains(expected), "{text}: {message}");
+        }
     }
 
     #[test]

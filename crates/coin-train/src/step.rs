@@ -16,10 +16,12 @@ mod negatives;
 mod objective;
 mod pair_states;
 mod share;
+mod term;
 mod values;
 
 pub(crate) use negatives::{mask, same_answer};
 pub use objective::StepObjective;
 pub(crate) use pair_states::{forward, supervised};
+pub use term::{Compared, Term};
 pub use values::StepValues;
 pub(crate) use values::{ratio, scalar};

@@ -33,7 +33,7 @@ impl Trainer {
         for chunk in rows.chunks(GROUP).skip(collective.rank()).step_by(collective.world_size()) {
             let (mut generation, mut originals, mut paraphrases) = (0.0, Vec::new(), Vec::new());
             for micro in chunk.chunks(self.config().train.micro_batch_pairs) {
-                let states = pool::within(&model.device(), || forward(model, micro, pooling, None, false))?;
+                let states = pool::within(&model.device(), || forward(model, micro, pooling, None, false, &[]))?;
                 generation += scalar(&states.generation(tokens));
                 originals.push(states.original);
                 paraphrases.push(states.paraphrase);

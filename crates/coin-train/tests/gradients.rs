@@ -1,15 +1,17 @@
 //! Gradients of a step do not depend on the split of its effective batch.
 
+use std::sync::Arc;
+
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor};
 use coin_data::tokenize::{PairRow, TokenRow};
 use coin_loss::collective::LocalCollective;
-use coin_loss::{CoinLossConfig, Pooling};
+use coin_loss::{CoinLossConfig, ConsistencyConfig, InfoNceConfig, Loss, Pooling, SupConConfig};
 use coin_model::{Llama, LlamaConfig, LoraConfig, TokenBatch};
 use coin_train::config::{Objective, TrainPreset};
-use coin_train::{StepObjective, StepValues};
+use coin_train::{Compared, StepObjective, StepValues, Term};
 
 fn model() -> Llama {
     let config: LlamaConfig = serde_json::from_value(serde_json::json!({
@@ -88,12 +90,24 @@ fn objective(kind: Objective, preset: TrainPreset, lambda: f64) -> StepObjective
         kind,
         preset,
         loss,
+        terms: Vec::new(),
         contrastive_batch: 64,
         pooling: Pooling::Last,
         seed: 3,
         gradient_checkpointing: false,
         loss_scale: 1.0,
     }
+}
+
+/// The objective with a term of each kind.
+fn with_terms(objective: StepObjective) -> StepObjective {
+    let term = |weight: f64, compared: Compared, loss: Arc<dyn Loss>| Term { weight, compared, loss };
+    let terms = vec![
+        term(2.0, Compared::StatesOfOtherAnswers, Arc::new(InfoNceConfig::new().with_temperature(0.2).init().unwrap())),
+        term(0.5, Compared::States, Arc::new(SupConConfig::new().init().unwrap())),
+        term(3.0, Compared::Answers, Arc::new(ConsistencyConfig::new().init().unwrap())),
+    ];
+    StepObjective { terms, ..objective }
 }
 
 /// A step computes the last layer at the ends of its rows only. Here it is computed at every position, one row at a time.
@@ -146,8 +160,15 @@ fn concurrent_steps_equal_consecutive_ones() {
 #[test]
 fn cached_and_checkpointed_gradients_equal_the_plain_ones() {
     let (model, pairs) = (model(), pairs());
-    for (kind, lambda) in [(Objective::Coin, 1000.0), (Objective::Coin, 0.3), (Objective::Cit, 1000.0)] {
+    for (kind, lambda, terms) in [
+        (Objective::Coin, 1000.0, false),
+        (Objective::Coin, 0.3, false),
+        (Objective::Cit, 1000.0, false),
+        (Objective::Coin, 0.3, true),
+        (Objective::Cit, 1000.0, true),
+    ] {
         let objective = objective(kind, TrainPreset::Strict, lambda);
+        let objective = if terms { with_terms(objective) } else { objective };
         let (plain, values) = objective.step(&model, &refs(&pairs), 6, 4).unwrap();
         let plain = flat(&model, &plain);
         assert!(plain.iter().any(|value| value.abs() > 1e-3));
@@ -195,22 +216,26 @@ fn of_ranks(
 #[test]
 fn gradients_of_several_ranks_are_those_of_one() {
     let (model, pairs) = (model(), pairs());
-    for (kind, preset) in [
-        (Objective::Coin, TrainPreset::Strict),
-        (Objective::Cit, TrainPreset::Strict),
-        (Objective::Coin, TrainPreset::Paper),
-        (Objective::Cit, TrainPreset::Paper),
+    for (kind, preset, terms) in [
+        (Objective::Coin, TrainPreset::Strict, false),
+        (Objective::Cit, TrainPreset::Strict, false),
+        (Objective::Coin, TrainPreset::Paper, false),
+        (Objective::Cit, TrainPreset::Paper, false),
+        (Objective::Coin, TrainPreset::Strict, true),
+        (Objective::Cit, TrainPreset::Strict, true),
     ] {
         let objective = objective(kind, preset, 1000.0);
+        let objective = if terms { with_terms(objective) } else { objective };
         // Two ranks get 4 + 2 of six pairs. With four ranks, one gets none.
         for (micro, ranks) in [(2, 2), (2, 3), (2, 4), (6, 2), (4, 2)] {
             let (single, values) = objective.step(&model, &refs(&pairs), micro, 4).unwrap();
             let single = flat(&model, &single);
             let all = of_ranks(&objective, &model, &pairs, micro, ranks);
             for (rank, (gradients, of_rank)) in all.iter().enumerate() {
-                let what = format!("{kind:?} {preset:?}, micro {micro}, rank {rank} of {ranks}");
+                let what = format!("{kind:?} {preset:?} {terms}, micro {micro}, rank {rank} of {ranks}");
                 assert_eq!((gradients, of_rank), (&all[0].0, &all[0].1), "{what}: ranks must agree to the bit");
                 assert!((values.loss - of_rank.loss).abs() < 1e-5, "{what}: {values:?} {of_rank:?}");
+                assert!((values.terms - of_rank.terms).abs() < 1e-5, "{what}");
                 assert!((values.contrastive - of_rank.contrastive).abs() < 1e-5, "{what}");
                 assert!((values.accuracy.unwrap() - of_rank.accuracy.unwrap()).abs() < 1e-6, "{what}");
                 let largest = single.iter().zip(gradients).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -243,4 +268,27 @@ fn the_released_program_contrasts_within_micro_batches() {
     let (_, split) = paper.step(&model, &refs(&pairs), 2, 0).unwrap();
     // Two columns are easier than six.
     assert!(split.contrastive < whole.contrastive, "{split:?} {whole:?}");
+}
+
+#[test]
+fn terms_are_part_of_the_loss() {
+    let (model, pairs) = (model(), pairs());
+    let cit = objective(Objective::Cit, TrainPreset::Strict, 1000.0);
+    let (without, plain) = cit.step(&model, &refs(&pairs), 6, 0).unwrap();
+    let (with, values) = with_terms(cit.clone()).step(&model, &refs(&pairs), 6, 0).unwrap();
+    assert_eq!((values.generation, plain.terms), (plain.generation, 0.0));
+    assert!(values.terms > 0.0 && (values.loss - values.generation - values.terms).abs() < 1e-6, "{values:?}");
+    let differ = |a: &[f32], b: &[f32]| a.iter().zip(b).any(|(a, b)| (a - b).abs() > 1e-4);
+    let (without, with) = (flat(&model, &without), flat(&model, &with));
+    assert!(differ(&without, &with));
+    // Each term alone changes the gradient.
+    for at in 0..3 {
+        let all = with_terms(cit.clone());
+        let one = StepObjective { terms: vec![all.terms[at].clone()], ..all };
+        assert!(differ(&without, &flat(&model, &one.step(&model, &refs(&pairs), 2, 0).unwrap().0)), "term {at}");
+    }
+    // A weight of 0 changes nothing.
+    let mut idle = with_terms(cit);
+    idle.terms.iter_mut().for_each(|term| term.weight = 0.0);
+    assert!(!differ(&without, &flat(&model, &idle.step(&model, &refs(&pairs), 6, 0).unwrap().0)));
 }

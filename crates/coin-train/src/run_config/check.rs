@@ -78,6 +78,9 @@ impl RunConfig {
         }
         self.template()?;
         self.loss().init()?;
+        if let Err(wrong) = self.terms() {
+            return error(wrong.to_string());
+        }
         if let Some(lora) = &self.lora {
             lora.check()?;
         }

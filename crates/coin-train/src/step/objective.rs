@@ -1,5 +1,7 @@
 //! Losses and gradients of a step, for any split of its effective batch over ranks and micro-batches.
 
+use std::cell::RefCell;
+
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::Tensor;
@@ -11,7 +13,8 @@ use coin_model::{CheckpointTape, Llama, pool};
 use super::negatives::{mask, same_answer};
 use super::pair_states::{backward, forward, supervised};
 use super::share::{Share, least_padding};
-use super::values::StepValues;
+use super::term::{Compared, Term};
+use super::values::{StepValues, scalar};
 use crate::TrainError;
 use crate::all_reduce::all_reduce_values;
 use crate::config::{Objective, TrainPreset};
@@ -29,6 +32,8 @@ pub struct StepObjective {
     /// Number of consecutive pairs of the effective batch that are contrasted with each other. All pairs are contrasted if the
     /// number is at least the size of the effective batch.
     pub contrastive_batch: usize,
+    /// Losses that are added.
+    pub terms: Vec<Term>,
     /// Reduction of a row's hidden states to one vector.
     pub pooling: Pooling,
     /// Seed of the dropout masks.
@@ -122,18 +127,35 @@ impl StepObjective {
     ) -> Result<(GradientsParams, StepValues), TrainError> {
         // Dropout is keyed by row, so the passes need no comparison. In half precision they may use different kernels.
         let cache = GradientCache::new(share.micro, self.seed).with_collective(share.collective).with_tolerance(None);
-        let cache = match self.kind {
-            Objective::Coin => cache,
-            Objective::Cit => cache.with_measured_loss(),
+        let of_states = || self.terms.iter().filter(|term| term.compared != Compared::Answers);
+        // Without a term over the whole batch there is nothing to cache.
+        let cache = match self.kind == Objective::Coin || of_states().next().is_some() {
+            true => cache,
+            false => cache.with_measured_loss(),
         };
-        let mut encoder = PairEncoder { objective: self, share, tokens: supervised(&share.pairs) };
+        let answers = RefCell::new(0.0);
+        let mut encoder = PairEncoder { objective: self, share, tokens: supervised(&share.pairs), answers: &answers };
         let cached = cache.gradients_with(model, share.own.len(), &mut encoder, |batch| {
             let [original, paraphrase] = batch.embeddings;
-            let generation = Tensor::<1>::from_floats([batch.extra_loss as f32], &original.device());
+            // The extra loss is the generation loss and the terms that compare answers.
+            let [answers] = all_reduce_values([*answers.borrow()], share.collective, &model.device())?;
+            let generation = batch.extra_loss - answers;
             let excluded = excluded.map(|excluded| mask(share.pairs.len(), &original.device(), excluded));
-            let output = self.loss.forward(generation, original, paraphrase, excluded);
-            let values = StepValues::new(self.kind, batch.extra_loss, &output);
-            Ok((output.scaled, values))
+            let limit = Tensor::<1>::from_floats([generation as f32], &original.device());
+            let states = [original.clone(), paraphrase.clone()];
+            let output = self.loss.forward(limit, original, paraphrase, excluded.clone());
+            let added = of_states()
+                .map(|term| term.of_states(states.clone(), excluded.as_ref()))
+                .reduce(|sum, term| Ok(sum? + term?))
+                .transpose()?;
+            let terms = answers + added.as_ref().map_or(0.0, scalar);
+            let values = StepValues::new(self.kind, generation, terms, &output);
+            let minimized = match (self.kind, added) {
+                (Objective::Coin, Some(added)) => output.scaled + added,
+                (Objective::Cit, Some(added)) => added,
+                (_, None) => output.scaled,
+            };
+            Ok((minimized, values))
         })?;
         Ok((cached.gradients, cached.output))
     }
@@ -167,6 +189,8 @@ struct PairEncoder<'a> {
     share: &'a Share<'a>,
     /// Numbers of supervised tokens in the originals and in the paraphrases of the whole batch.
     tokens: (f64, f64),
+    /// The sum of the terms that compare answers, over this rank's micro-batches.
+    answers: &'a RefCell<f64>,
 }
 
 impl Encoder<Llama, 2> for PairEncoder<'_> {
@@ -178,14 +202,20 @@ impl Encoder<Llama, 2> for PairEncoder<'_> {
         model: &Llama,
         micro_batch: &MicroBatch,
     ) -> Result<(Encoded<2>, Option<CheckpointTape>), TrainError> {
-        let PairEncoder { objective, share, tokens } = self;
+        let PairEncoder { objective, share, tokens, answers } = self;
         let first = share.own.start;
         let places = first + micro_batch.items.start..first + micro_batch.items.end;
         let dropout = Some((objective.seed, share.step, &share.numbers[places.clone()]));
         let checkpointing = objective.gradient_checkpointing && micro_batch.pass == Pass::Gradients;
-        let states = forward(model, &share.pairs[places], objective.pooling, dropout, checkpointing)?;
-        let generation = states.generation(*tokens);
-        Ok((Encoded::new([states.original, states.paraphrase]).with_extra_loss(generation), states.tape))
+        let states = forward(model, &share.pairs[places], objective.pooling, dropout, checkpointing, &objective.terms)?;
+        let mut loss = states.generation(*tokens);
+        if let Some(of_answers) = states.answers {
+            // A mean over the originals' tokens in the whole batch.
+            let of_answers = of_answers / tokens.0;
+            *answers.borrow_mut() += scalar(&of_answers);
+            loss = loss + of_answers;
+        }
+        Ok((Encoded::new([states.original, states.paraphrase]).with_extra_loss(loss), states.tape))
     }
 
     fn backward(

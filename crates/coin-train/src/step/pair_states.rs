@@ -8,6 +8,7 @@ use coin_loss::Pooling;
 use coin_model::fused::cross_entropy;
 use coin_model::{CheckpointTape, DropoutKey, Llama, TokenBatch};
 
+use super::term::{Compared, Term};
 use crate::TrainError;
 
 /// A forward pass over the pairs of one micro-batch.
@@ -20,6 +21,8 @@ pub(crate) struct PairStates {
     pub original_nats: Tensor<1>,
     /// Summed token losses of the paraphrases, `[1]`.
     pub paraphrase_nats: Tensor<1>,
+    /// The weighted terms that compare answers, as a sum over their tokens, `[1]`. None without such terms.
+    pub answers: Option<Tensor<1>>,
     /// The state for the backward pass with gradient checkpointing.
     pub tape: Option<CheckpointTape>,
 }
@@ -48,6 +51,7 @@ pub(crate) fn forward(
     pooling: Pooling,
     dropout: Option<(u64, u64, &[usize])>,
     gradient_checkpointing: bool,
+    terms: &[Term],
 ) -> Result<PairStates, TrainError> {
     let device = model.device();
     let rows: Vec<&TokenRow> =
@@ -87,14 +91,46 @@ pub(crate) fn forward(
     let places = Tensor::<1, Int>::from_data(TensorData::new(places, [total]), &device);
     let targets = Tensor::<1, Int>::from_data(TensorData::new(targets, [total]), &device);
     let chosen = hidden.reshape([count * wanted, d_model]).select(0, places);
-    let nats = cross_entropy(model.logits(chosen), targets);
+    let logits = model.logits(chosen);
+    let of_answers: Vec<&Term> = terms.iter().filter(|term| term.compared == Compared::Answers).collect();
+    let compared = if of_answers.is_empty() { None } else { answer_logits(pairs, &logits) };
+    let answers = match compared {
+        Some(logits) => of_answers
+            .into_iter()
+            .map(|term| term.of_answers(logits.clone()))
+            .reduce(|sum, term| Ok(sum? + term?))
+            .transpose()?,
+        None => None,
+    };
+    let nats = cross_entropy(logits, targets);
     Ok(PairStates {
         original: pooled.clone().narrow(0, 0, pairs.len()),
         paraphrase: pooled.narrow(0, pairs.len(), pairs.len()),
         original_nats: nats.clone().narrow(0, 0, split).sum(),
         paraphrase_nats: nats.narrow(0, split, total - split).sum(),
+        answers,
         tape,
     })
+}
+
+/// The logits at the answers' tokens, of the originals and of the paraphrases, from those of all supervised tokens. A pair whose
+/// answer has another number of tokens in the two wordings is left out. None if every pair is.
+fn answer_logits(pairs: &[&PairRow], logits: &Tensor<2>) -> Option<[Tensor<2>; 2]> {
+    let (mut originals, mut paraphrases) = (Vec::new(), Vec::new());
+    let (mut of_original, mut of_paraphrase) = (0, supervised(pairs).0 as i32);
+    for pair in pairs {
+        let [first, second] = [&pair.original, &pair.paraphrase].map(|row| row.supervised() as i32);
+        if first == second {
+            originals.extend(of_original..of_original + first);
+            paraphrases.extend(of_paraphrase..of_paraphrase + second);
+        }
+        (of_original, of_paraphrase) = (of_original + first, of_paraphrase + second);
+    }
+    let chosen = |places: Vec<i32>| {
+        let count = places.len();
+        logits.clone().select(0, Tensor::<1, Int>::from_data(TensorData::new(places, [count]), &logits.device()))
+    };
+    (!originals.is_empty()).then(|| [chosen(originals), chosen(paraphrases)])
 }
 
 /// Returns the gradients of a loss, which needs `tape` if it was computed with gradient checkpointing.

@@ -16,6 +16,8 @@ pub struct StepValues {
     pub contrastive: f64,
     /// The scaled contrastive loss in the sum.
     pub scaled: f64,
+    /// The weighted sum of the added terms.
+    pub terms: f64,
     /// Share of rows with a negative, that is, an unmasked column other than their own.
     pub contrasted: f64,
     /// Share of the rows with a negative whose positive ranks above every unmasked column. None if there is no such row.
@@ -27,16 +29,17 @@ pub struct StepValues {
 }
 
 impl StepValues {
-    pub(super) const COUNT: usize = 8;
+    pub(super) const COUNT: usize = 9;
 
-    pub(super) fn new(kind: Objective, generation: f64, output: &CoinOutput) -> Self {
+    pub(super) fn new(kind: Objective, generation: f64, terms: f64, output: &CoinOutput) -> Self {
         let scaled = if kind == Objective::Coin { scalar(&output.scaled) } else { 0.0 };
         let contrastive = &output.contrastive;
         let contrasted = scalar(&contrastive.contrasted);
         let of_negatives = |value: &Tensor<1>| (contrasted > 0.0).then(|| scalar(value));
         StepValues {
-            loss: generation + scaled,
+            loss: generation + scaled + terms,
             generation,
+            terms,
             contrastive: scalar(&contrastive.loss),
             scaled,
             contrasted,
@@ -49,22 +52,32 @@ impl StepValues {
     /// Returns the summands from which [`mean`](Self::mean) computes the mean of several micro-batches. Measurements of rows with a
     /// negative are weighted by the share of such rows, so that a micro-batch without them does not count.
     pub(super) fn summands(self) -> [f64; Self::COUNT] {
-        let StepValues { loss, generation, contrastive, scaled, contrasted, similarity_positive, .. } = self;
+        let StepValues { loss, generation, contrastive, scaled, terms, contrasted, similarity_positive, .. } = self;
         let weighted = |value: Option<f64>| value.map_or(0.0, |value| value * contrasted);
         let (accuracy, similarity_negative) = (weighted(self.accuracy), weighted(self.similarity_negative));
-        [loss, generation, contrastive, scaled, contrasted, accuracy, similarity_positive, similarity_negative]
+        [loss, generation, contrastive, scaled, terms, contrasted, accuracy, similarity_positive, similarity_negative]
     }
 
     /// Computes the mean of `count` micro-batches from the sums of their summands.
     pub(super) fn mean(sums: [f64; Self::COUNT], count: usize) -> Self {
-        let [loss, generation, contrastive, scaled, contrasted, accuracy, similarity_positive, similarity_negative] =
-            sums;
+        let [
+            loss,
+            generation,
+            contrastive,
+            scaled,
+            terms,
+            contrasted,
+            accuracy,
+            similarity_positive,
+            similarity_negative,
+        ] = sums;
         let count = count as f64;
         StepValues {
             loss: loss / count,
             generation: generation / count,
             contrastive: contrastive / count,
             scaled: scaled / count,
+            terms: terms / count,
             contrasted: contrasted / count,
             accuracy: ratio(accuracy, contrasted),
             similarity_positive: similarity_positive / count,

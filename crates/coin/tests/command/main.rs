@@ -185,8 +185,7 @@ fn impossible_outputs_and_settings_are_refused_before_any_work() {
         &["pairs", "build", "--data", folder, "--pairs", "99999999998", "--out", "p.jsonl"],
         &["--pairs", "at most"],
     );
-    let augment =
-        |more: &[&str]| [&["pairs", "build", "--data", folder, "--out", "p.jsonl", "--augment"], more].concat();
+    let augment = ["pairs", "build", "--data", folder, "--out", "p.jsonl", "--augment"];
     std::fs::create_dir(dir.path().join("CoLA")).unwrap();
     std::fs::write(dir.path().join("CoLA/train.tsv"), "s\t1\t\tGood.\ns\t0\t*\tBad.\n").unwrap();
     for (more, message) in [
@@ -195,7 +194,7 @@ fn impossible_outputs_and_settings_are_refused_before_any_work() {
         (vec!["checklist", "--format", "t0"], "--augment rewords templates, which only --format glue fills"),
         (vec!["checklist", "--vary-demonstrations", "1"], "cannot be used with"),
     ] {
-        COIN.refused(&augment(&more), &[message]);
+        COIN.refused(&[&augment[..], &more].concat(), &[message]);
     }
     #[cfg(target_os = "linux")]
     COIN.refused(&["demo", "--out", "/proc/x"], &["--out /proc/x", "cannot create the folder"]);

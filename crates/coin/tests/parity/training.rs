@@ -68,6 +68,7 @@ fn objective(kind: Objective, preset: TrainPreset, checkpointing: bool) -> StepO
         kind,
         preset,
         loss: CoinLossConfig::new().init().unwrap(),
+        terms: Vec::new(),
         contrastive_batch: 64,
         pooling: Pooling::Last,
         seed: 3,
