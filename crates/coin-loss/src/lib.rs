@@ -31,6 +31,16 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// The examples of the book's page about losses.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/losses.md")]
+struct LossesPage;
+
+/// The recipe for a custom loss.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/recipes.md")]
+struct RecipesPage;
+
 mod alignment;
 mod batch;
 mod coin;
