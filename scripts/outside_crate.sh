@@ -109,21 +109,24 @@ coin-perturb)
 coin-loss)
   check_manifest coin-loss
   program="$(cat "$root/scripts/outside_crate/loss.rs")"
-  burn="$(sed -n 's/^burn = { version = "\(=[^"]*\)".*/\1/p' "$root/Cargo.toml")"
-  # With additional features: a GPU backend besides the features that coin-loss needs. Only resolved, not compiled.
-  fresh_crate coin-loss "$(printf 'coin-loss = "%s"\nburn = { version = "%s", default-features = false, features = ["std", "wgpu"] }' "$version" "$burn")" "$program" coin-loss
+  # Any version of burn that is compatible with it.
+  burn="$(sed -n 's/^burn = { version = "\([^"]*\)".*/\1/p' "$root/crates/coin-loss/Cargo.toml")"
+  [ "$burn" = 0.22 ] || fail "coin-loss requires burn \"$burn\", expected \"0.22\""
+  # With a GPU backend instead of the CPU's. Only resolved, not compiled. coin-loss itself must not enable a backend.
+  fresh_crate coin-loss "$(printf 'coin-loss = "%s"\nburn = { version = "%s", default-features = false, features = ["std", "optim", "wgpu"] }' "$version" "$burn")" "$program" coin-loss
   (cd "$outside" && cargo tree --edges features -i burn >"$work/features.txt")
-  for feature in std wgpu flex; do grep -q "burn feature \"$feature\"" "$work/features.txt" || fail "burn's feature $feature is not enabled"; done
+  for feature in std optim wgpu; do grep -q "burn feature \"$feature\"" "$work/features.txt" || fail "burn's feature $feature is not enabled"; done
+  ! grep -q 'burn feature "flex"' "$work/features.txt" || fail "coin-loss enables burn's feature flex"
   [ "$(tree | grep -cx burn)" = 1 ] || fail "the dependency tree contains more than one version of burn"
   # The minimum that a user can write: burn without default features, with the CPU backend.
-  fresh_crate coin-loss "$(printf 'coin-loss = "%s"\nburn = { version = "%s", default-features = false, features = ["std", "flex"] }' "$version" "$burn")" "$program" coin-loss
+  fresh_crate coin-loss "$(printf 'coin-loss = "%s"\nburn = { version = "%s", default-features = false, features = ["std", "optim", "flex"] }' "$version" "$burn")" "$program" coin-loss
   names="$(tree)"
   forbid "$names" "${large[@]}" 'coin-(analysis|core|data|eval|hub|model|perturb|report|train)' coin
-  # The only direct dependencies are burn and thiserror.
+  # The direct dependencies.
   direct="$(cd "$outside" && cargo tree "${offline[@]}" -p coin-loss --edges normal,build --depth 1 --prefix none --format '{p}' | awk '{print $1}' | sort -u | tr '\n' ' ')"
-  [ "$direct" = "burn coin-loss thiserror " ] || fail "coin-loss depends on: $direct"
+  [ "$direct" = "burn coin-loss rayon serde thiserror " ] || fail "coin-loss depends on: $direct"
   (cd "$outside" && cargo check --quiet "${offline[@]}")
-  echo "coin-loss: $(wc -l <<<"$names") crates with the program; direct dependencies are burn and thiserror; burn's features unite; the program type-checks"
+  echo "coin-loss: $(wc -l <<<"$names") crates with the program; direct dependencies are burn, rayon, serde and thiserror; no backend is forced; the program type-checks"
   ;;
 *) fail "$what: expected coin-perturb, coin-loss or manifests" ;;
 esac

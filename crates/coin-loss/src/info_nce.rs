@@ -12,7 +12,7 @@ impl InfoNceConfig {
     /// Builds the loss with a fixed temperature.
     ///
     /// # Errors
-    /// [`LossError`] if a setting is out of range, or if [`Reduction::None`] is combined with [`Evaluation::Tiled`].
+    /// [`LossError`] if a setting is out of range, or if [`Reduction::None`](crate::Reduction::None) is combined with [`Evaluation::Tiled`].
     pub fn init(&self) -> Result<InfoNce, LossError> {
         self.check()?;
         Ok(InfoNce::fixed(*self))
@@ -84,10 +84,10 @@ pub struct InfoNce {
 /// The result of [`InfoNce::forward`], on the inputs' device; reading a value synchronizes. Only `loss` has a graph.
 #[derive(Debug, Clone)]
 pub struct InfoNceOutput {
-    /// The loss in nats, `[1]`; `[n]` with [`Reduction::None`].
+    /// The loss in nats, `[1]`; `[n]` with [`Reduction::None`](crate::Reduction::None).
     pub loss: Tensor<1>,
     /// Each row's term, `[n]`, before weights. For a weighted sum with gradients use
-    /// [`Batch::with_row_weights`], or [`Reduction::None`].
+    /// [`Batch::with_row_weights`], or [`Reduction::None`](crate::Reduction::None).
     pub per_row: Tensor<1>,
     /// Share of anchors with a negative, including hard ones, `[1]`. If it is 0, the loss is 0, and `accuracy` and
     /// `similarity_negative` are meaningless.

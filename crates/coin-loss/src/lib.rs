@@ -1,16 +1,24 @@
 //! Contrastive losses for [burn](https://burn.dev) tensors.
 //!
-//! - [`InfoNce`]: each anchor should be closer to its own positive than to the positives of other rows.
-//! - [`CoinLoss`]: the objective of Contrastive Instruction Tuning, a generation loss plus a scaled InfoNCE.
+//! - [`InfoNce`]: each anchor should be closer to its own positive than to the positives of other rows. Symmetric, one-sided or joint.
+//! - [`SigLip`]: every pair of an anchor and a positive is classified by itself, without a softmax.
 //! - [`SupCon`]: each row should be closer to all rows of its group than to the rest.
+//! - [`CoSent`]: of two pairs, the one with the higher score should be the more similar. With [`PairSimilarity::Angle`] it is AnglE.
+//! - [`Distillation`]: similarities follow a teacher's scores.
+//! - [`Consistency`]: predictions for the same item should agree.
+//! - [`Matryoshka`]: any of these at several widths of the embedding.
+//! - [`CoinLoss`]: the objective of Contrastive Instruction Tuning, a generation loss plus a scaled InfoNCE.
 //! - [`alignment()`] and [`uniformity()`]: how close positives are, and how evenly rows cover the sphere.
 //! - [`Pooling`]: reduces a sequence of hidden states to one vector per row.
 //!
-//! [`Batch`] adds hard negatives, groups of false negatives and row weights to the pairs. [`Evaluation`] bounds the
-//! memory of large batches, and [`GradientCache`] that of their encoder. [`collective`] gathers negatives across devices
-//! and processes. `docs/losses.md` in the repository helps to choose a loss.
+//! All losses of a batch implement [`Loss`], and [`LossConfig`] chooses one by its name in a settings file. [`Batch`] adds hard and
+//! shared negatives, masks, groups, weights and scores to the pairs, and a loss refuses what it does not use. [`Guide`] masks false
+//! negatives. [`Evaluation`] bounds the memory of large batches, and [`GradientCache`] that of their encoder. [`collective`] gathers
+//! negatives across devices and processes. In the repository, `docs/losses.md` helps to choose a loss, and `docs/switching.md` lists
+//! the calls of other libraries with those of this crate.
 //!
-//! The crate works on tensors and burn's modules only: it contains no text handling, no model and no training loop.
+//! The crate works on tensors and burn's modules only: it contains no text handling, no model and no training loop. It enables none
+//! of burn's backends.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -30,6 +38,21 @@
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The examples of the book's page about losses.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/losses.md")]
+struct LossesPage;
+
+/// The examples of the book's page for users of other libraries.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/switching.md")]
+struct SwitchingPage;
+
+/// The recipe for a custom loss.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/recipes.md")]
+struct RecipesPage;
 
 mod alignment;
 mod batch;
