@@ -278,12 +278,48 @@ impl Batch {
         })
     }
 
-    /// Returns the anchors and the positives, `[n, d]` each.
+    /// The views, `[n, d]` each.
+    pub fn all_views(&self) -> &[Tensor<2>] {
+        &self.views
+    }
+
+    /// The hard negatives, `[n, k, d]`, and the mask of those that take no part, `[n, k]`.
+    pub fn hard_negatives(&self) -> Option<(&Tensor<3>, Option<Tensor<2, Bool>>)> {
+        self.hard_negatives.as_ref().map(|rows| (rows, self.hard_masked()))
+    }
+
+    /// The negatives of every anchor, `[m, d]`.
+    pub fn shared_negatives(&self) -> Option<&Tensor<2>> {
+        self.shared_negatives.as_ref()
+    }
+
+    /// The positives that are not negatives of each anchor, by mask or by group, `[n, n]`. The diagonal is false.
+    pub fn excluded(&self) -> Option<Tensor<2, Bool>> {
+        self.left_out(0, self.views.first()?.dims()[0])
+    }
+
+    /// The group numbers, `[n]`.
+    pub fn groups(&self) -> Option<&Tensor<1, Int>> {
+        self.groups.as_ref()
+    }
+
+    /// The factors of the rows' terms, `[n]`.
+    pub fn row_weights(&self) -> Option<&Tensor<1>> {
+        self.row_weights.as_ref()
+    }
+
+    /// How similar the views of each item are, `[n]`.
+    pub fn scores(&self) -> Option<&Tensor<1>> {
+        self.scores.as_ref()
+    }
+
+    /// Returns the anchors and the positives, `[n, d]` each, of a batch that has nothing else.
     ///
     /// # Errors
-    /// The batch does not have exactly two views, or their shapes differ.
+    /// The batch does not have exactly two views, their shapes differ, or it has negatives, masks, groups, weights or scores, which
+    /// would be lost.
     pub fn into_pairs(self) -> Result<[Tensor<2>; 2], LossError> {
-        let [n, d] = self.check_views(2..=2)?;
+        let [n, d] = self.check("a loss of plain pairs", 2..=2, &[], &[])?;
         <[Tensor<2>; 2]>::try_from(self.views).map_err(|_| LossError::Shape {
             argument: "views",
             got: vec![n, d],
