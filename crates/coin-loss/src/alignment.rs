@@ -9,7 +9,7 @@
 
 use burn::tensor::{Bool, Tensor};
 
-use crate::statistics::LEFT_OUT;
+use crate::logits::LEFT_OUT;
 use crate::{Batch, Similarity};
 
 /// Added to squared distances before taking a root, which is not differentiable at 0.

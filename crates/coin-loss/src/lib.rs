@@ -66,6 +66,7 @@ mod gradient_cache;
 mod guide;
 mod info_nce;
 mod info_nce_config;
+mod logits;
 mod loss;
 mod loss_config;
 mod matryoshka;

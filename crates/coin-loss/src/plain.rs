@@ -6,8 +6,9 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, DType, Int, Tensor};
 
 use crate::evaluation::Evaluated;
-use crate::similarity::{NegativeLogits, hard_similarity};
-use crate::statistics::{LEFT_OUT, Tally, own};
+use crate::logits::{LEFT_OUT, NegativeLogits};
+use crate::similarity::hard_similarity;
+use crate::statistics::{Tally, own};
 use crate::{Batch, Direction, Hardness, InfoNceConfig, Reduction};
 
 /// Computes the loss of `batch`; `scale` is the inverse temperature, `[1]`.

@@ -4,9 +4,9 @@ use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Part;
+use crate::logits::LEFT_OUT;
 use crate::loss::forward;
 use crate::settings::config;
-use crate::statistics::LEFT_OUT;
 use crate::{Batch, LossError, LossOutput, Similarity};
 
 /// How similar the two views of an item are, for [`CoSent`].

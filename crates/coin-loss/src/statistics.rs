@@ -2,10 +2,7 @@
 
 use burn::tensor::{Bool, DType, Device, Tensor};
 
-use crate::similarity::NegativeLogits;
-
-/// Value of an excluded logit: far below any other, but finite, so that the backward pass does not produce NaN.
-pub(crate) const LEFT_OUT: f64 = -1e30;
+use crate::logits::{LEFT_OUT, NegativeLogits};
 
 /// The statistics of [`InfoNceOutput`](crate::InfoNceOutput), `[1]` each.
 pub(crate) struct Statistics {

@@ -3,8 +3,9 @@
 use burn::tensor::{Bool, DType, Int, Tensor};
 
 use crate::batch::Part;
+use crate::logits::LEFT_OUT;
 use crate::settings::config;
-use crate::statistics::{LEFT_OUT, Statistics};
+use crate::statistics::Statistics;
 use crate::tiled::{self, tie};
 use crate::{Batch, Evaluation, Loss, LossError, LossOutput, Similarity};
 

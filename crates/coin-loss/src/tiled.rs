@@ -24,9 +24,10 @@ use burn::tensor::{Bool, DType, Device, Tensor};
 use rayon::prelude::*;
 
 use crate::evaluation::Evaluated;
+use crate::logits::{LEFT_OUT, NegativeLogits};
 use crate::plain::hard_rows;
-use crate::similarity::{NegativeLogits, hard_similarity};
-use crate::statistics::{LEFT_OUT, Tally, own};
+use crate::similarity::hard_similarity;
+use crate::statistics::{Tally, own};
 use crate::{Batch, Direction, InfoNceConfig, Reduction, Similarity};
 
 /// Number of pairs up to which `Evaluation::Auto` is plain.
