@@ -158,31 +158,43 @@ impl Evaluated {
     }
 }
 
-/// Compares each of `runs` with the previous one on the prompts they share. Returns the comparisons that were left out, with
-/// the reason.
+/// Compares each of `runs` with the previous one on the prompts they share, unless the summary already compares it with another.
+/// Returns the comparisons that were left out, with the reason.
 pub fn compare(summary: &mut Summary, runs: &[Evaluated], bootstrap: Bootstrap) -> Vec<String> {
     let mut left_out = Vec::new();
     for pair in runs.windows(2) {
         let [before, after] = pair else { continue };
-        if summary.comparison(&before.name, &after.name).is_some() {
-            continue;
-        }
-        let mut tasks = before.tasks.clone();
-        let others = after.tasks.iter().filter(|task| before.tasks.iter().all(|known| known.name != task.name));
-        tasks.extend(others.cloned());
-        let compared = match before.texts.contradicts(&after.texts) {
-            Some(place) => Err(format!("they answered different examples ({place})")),
-            None => {
-                let (first, second) =
-                    ((before.name.as_str(), &before.records[..]), (after.name.as_str(), &after.records[..]));
-                statistics::compare(first, second, &tasks, bootstrap).map_err(|error| error.to_string())
-            }
-        };
-        match compared {
-            Ok(comparison) => summary.comparisons.push(comparison),
-            // The report still shows both runs side by side.
-            Err(reason) => left_out.push(format!("{} and {} are not compared: {reason}", before.name, after.name)),
+        if summary.comparisons.iter().all(|comparison| comparison.after != after.name) {
+            left_out.extend(compare_two(summary, before, after, bootstrap));
         }
     }
     left_out
+}
+
+/// Compares `after` with `before` on the prompts they share, and adds the comparison to the summary. Returns the reason if it is left
+/// out; the report still shows both runs side by side.
+pub fn compare_two(
+    summary: &mut Summary,
+    before: &Evaluated,
+    after: &Evaluated,
+    bootstrap: Bootstrap,
+) -> Option<String> {
+    let mut tasks = before.tasks.clone();
+    let others = after.tasks.iter().filter(|task| before.tasks.iter().all(|known| known.name != task.name));
+    tasks.extend(others.cloned());
+    let compared = match before.texts.contradicts(&after.texts) {
+        Some(place) => Err(format!("they answered different examples ({place})")),
+        None => {
+            let (first, second) =
+                ((before.name.as_str(), &before.records[..]), (after.name.as_str(), &after.records[..]));
+            statistics::compare(first, second, &tasks, bootstrap).map_err(|error| error.to_string())
+        }
+    };
+    match compared {
+        Ok(comparison) => {
+            summary.comparisons.push(comparison);
+            None
+        }
+        Err(reason) => Some(format!("{} and {} are not compared: {reason}", before.name, after.name)),
+    }
 }

@@ -137,12 +137,13 @@ pub fn cosines(summary: &Summary) -> Option<Table> {
     (!levels.is_empty()).then(|| Table { columns, rows: levels.iter().map(row).collect() })
 }
 
-/// Returns the two runs whose difference is shown.
+/// Returns the two runs whose difference is shown: the last run, and the one that the summary compares it with, otherwise the run before
+/// it.
 pub(crate) fn last_two(summary: &Summary) -> Option<(&RunSummary, &RunSummary)> {
-    match &summary.runs[..] {
-        [.., before, last] => Some((before, last)),
-        _ => None,
-    }
+    let [.., previous, last] = &summary.runs[..] else { return None };
+    let compared = summary.comparisons.iter().find(|comparison| comparison.after == last.name);
+    let before = compared.and_then(|comparison| summary.runs.iter().find(|run| run.name == comparison.before));
+    Some((before.unwrap_or(previous), last))
 }
 
 #[cfg(test)]

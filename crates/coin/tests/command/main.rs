@@ -108,7 +108,11 @@ fn a_short_demo_writes_all_its_results() {
     let summary = json(out.join("summary.json"));
     assert_eq!((summary["schema"].as_str(), summary["version"].as_u64()), (Some("coin.summary"), Some(2)));
     let names: Vec<_> = summary["runs"].as_array().unwrap().iter().map(|run| run["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["base", "cit", "coin"]);
+    assert_eq!(names, ["base", "cit", "coin", "robust"]);
+    let compared = summary["comparisons"].as_array().unwrap().iter();
+    let compared: Vec<_> =
+        compared.map(|one| [one["before"].as_str().unwrap(), one["after"].as_str().unwrap()]).collect();
+    assert_eq!(compared, [["base", "cit"], ["cit", "coin"], ["cit", "robust"]]);
     for run in summary["runs"].as_array().unwrap() {
         assert_eq!(run["tasks"].as_array().unwrap().len(), 10 * 5);
     }
