@@ -147,6 +147,21 @@ fn two_processes_do_not_work_on_the_same_run() {
 }
 
 #[test]
+fn with_the_settings_of_the_demo_the_answers_are_those_of_the_demo() {
+    let dir = tempfile::tempdir().unwrap();
+    let demo = dir.path().join("demo");
+    let options = ["--seed", "3", "--steps", "2", "--samples", "1", "--out"];
+    succeeded(COIN.command(["demo"]).args(options).arg(&demo));
+    let text = "seeds = [3]\nbaseline = 'coin'\nworld.kind = 'demo'\nevaluation.samples = 1\ntrain.steps = 2\n\
+                [[arm]]\nname = 'coin'\n";
+    let shown = stdout_of(&mut experiment(dir.path(), text, "experiment", &[]));
+    assert!(shown.contains("coin"), "{shown}");
+    let answers = |folder: PathBuf| std::fs::read_to_string(folder.join("ledger.jsonl")).unwrap();
+    let ours = answers(dir.path().join("experiment/arms/coin/seed-3/evaluation"));
+    assert!(ours == answers(demo.join("coin")), "the ledgers differ");
+}
+
+#[test]
 fn bad_files_are_refused_on_one_line() {
     let dir = tempfile::tempdir().unwrap();
     for (from, to, words) in [
