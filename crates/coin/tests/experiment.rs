@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use coin_testkit::{Coin, refused, refused_after_notes, stderr, stdout_of, succeeded};
+use coin_testkit::{Coin, demo_base, refused, refused_after_notes, stderr, stdout_of, succeeded, write_cola};
 
 const COIN: Coin = Coin::at(env!("CARGO_BIN_EXE_coin"));
 
@@ -159,6 +159,33 @@ fn with_the_settings_of_the_demo_the_answers_are_those_of_the_demo() {
     let answers = |folder: PathBuf| std::fs::read_to_string(folder.join("ledger.jsonl")).unwrap();
     let ours = answers(dir.path().join("experiment/arms/coin/seed-3/evaluation"));
     assert!(ours == answers(demo.join("coin")), "the ledgers differ");
+}
+
+#[test]
+fn a_model_folder_and_files_are_an_experiment_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = coin::demo::World::new(1);
+    let rows = world.evaluation("cola", 4).unwrap();
+    write_cola(&dir.path().join("glue"), "dev.tsv", rows.iter().map(|row| (row.label, &row.fields["sentence"])));
+    for seed in [1, 2] {
+        let pairs = coin::demo::pairs(seed, 64).unwrap();
+        coin::data::pairs::write_jsonl(&dir.path().join(format!("pairs-{seed}.jsonl")), &pairs).unwrap();
+    }
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let text = format!(
+        "seeds = [1, 2]\nbaseline = 'base'\n[world]\nkind = 'files'\nmodel = '{}'\nglue = '{}'\npairs = '{}'\n\
+         tasks = ['cola']\n[evaluation]\nsamples = 3\nlevels = ['textfooler']\ndraws = 40\n[train]\nsteps = 2\n\
+         batch_pairs = 8\n[[arm]]\nname = 'base'\ntrain = false\n[[arm]]\nname = 'coin'\n",
+        demo_base().display(),
+        path("glue"),
+        path("pairs-{seed}.jsonl"),
+    );
+    let shown = stdout_of(&mut experiment(dir.path(), &text, "out", &["--jobs", "2"]));
+    assert!(shown.contains("word") && !shown.contains("semantic"), "{shown}");
+    let resolved = std::fs::read_to_string(dir.path().join("out/arms/coin/seed-2/settings.toml")).unwrap();
+    assert!(resolved.contains("pairs-2.jsonl"), "{resolved}");
+    let absent = text.replace("[1, 2]", "[1, 5]");
+    refused(&mut experiment(dir.path(), &absent, "other", &[]), &["world.pairs", "pairs-5.jsonl", "no such file"]);
 }
 
 #[test]

@@ -193,9 +193,7 @@ fn run_unit() -> Result<(), Failure> {
                 asked.store(true, Ordering::Relaxed);
             }
         }
-        if !asked.load(Ordering::Relaxed) {
-            std::process::exit(1);
-        }
+        std::process::exit(1);
     });
     let finished = settings.run(&stop, &mut |event| match event {
         UnitProgress::Training(done, total) => println!("{} {done} {total}", processes::TRAINING),

@@ -68,7 +68,7 @@ pub struct Arm {
     pub name: String,
     /// Its training settings: one, or one for each left-out level.
     pub variants: Vec<Variant>,
-    /// The settings of the model, if the arm is not trained.
+    /// Settings with the model and the devices of every variant.
     base: RunConfig,
     /// The evaluated levels whose attacks are used in training and whose results come from that training.
     pub trained_levels: Vec<String>,
@@ -98,11 +98,11 @@ impl Arm {
         merge(&mut table, defaults.clone());
         merge(&mut table, own);
         world.complete(&mut table);
-        let base = parsed(&table, None, origin)?;
         let variants = match augment {
             Some(_) if !trained => bail!("{origin}: augment has no effect, because the arm is not trained"),
             None => {
-                vec![Variant { without: None, run: trained.then(|| base.clone()), levels: levels.to_vec() }]
+                let run = parsed(&table, None, origin)?;
+                vec![Variant { without: None, run: trained.then_some(run), levels: levels.to_vec() }]
             }
             Some(Augment::Attacks(attacks)) => {
                 let run = parsed(&table, Some(&attacks), origin)?;
@@ -116,6 +116,10 @@ impl Arm {
                 }
                 variants
             }
+        };
+        let base = match variants.iter().find_map(|variant| variant.run.clone()) {
+            Some(run) => run,
+            None => parsed(&table, None, origin)?,
         };
         let mut arm = Arm { name, variants, base, trained_levels: Vec::new() };
         arm.trained_levels = arm.levels_trained_on(levels)?;
@@ -227,16 +231,18 @@ fn parsed(table: &toml::Table, attacks: Option<&[String]>, origin: &str) -> Resu
         imposed.insert(outer.to_owned(), toml::Table::from_iter([(key.to_owned(), value.into())]).into());
     }
     merge(&mut table, imposed);
-    if let Some(attacks) = attacks {
-        let list = toml::Value::try_from(attacks)?;
-        let augment = toml::Table::from_iter([("attacks".to_owned(), list)]);
-        merge(
-            &mut table,
-            toml::Table::from_iter([(
-                "data".to_owned(),
-                toml::Table::from_iter([("augment".to_owned(), augment.into())]).into(),
-            )]),
-        );
+    let data = table.entry("data").or_insert_with(|| toml::Table::new().into());
+    match (attacks, data.as_table_mut()) {
+        (Some(attacks), Some(data)) => {
+            let list = toml::Value::try_from(attacks)?;
+            let augment = toml::Table::from_iter([("attacks".to_owned(), list)]);
+            merge(data, toml::Table::from_iter([("augment".to_owned(), augment.into())]));
+        }
+        // The defaults may contain settings of an augmentation that only some arms have.
+        (None, Some(data)) if data.get("augment").is_some_and(|augment| augment.get("attacks").is_none()) => {
+            data.remove("augment");
+        }
+        _ => {}
     }
     let text = toml::to_string(&table).with_context(|| origin.to_owned())?;
     RunConfig::parse(&text, origin, &[]).map_err(|error| {

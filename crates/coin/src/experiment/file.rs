@@ -225,6 +225,30 @@ mod tests {
     }
 
     #[test]
+    fn every_level_is_left_out_once_if_run_files_can_augment() {
+        let text = format!("{SMALL}augment = 'all but the level evaluated'\n");
+        let experiment = match parse(&text, "e.toml", None) {
+            Ok(experiment) => experiment,
+            Err(error) => {
+                let message = error.to_string();
+                assert!(message.contains("augment is not supported by this build"), "{message}");
+                return;
+            }
+        };
+        let units: Vec<_> =
+            experiment.units().into_iter().filter(|unit| unit.arm == "long" && unit.seed == 1).collect();
+        let names: Vec<&str> = units.iter().map(|unit| unit.name.as_str()).collect();
+        let expected =
+            ["character", "word", "sentence", "semantic"].map(|level| format!("long/without-{level}/seed-1"));
+        assert_eq!(names, expected);
+        assert_eq!(units[1].settings.levels, ["clean", "textfooler"]);
+        assert!(experiment.arms[2].trained_levels.is_empty());
+        let seen = format!("{SMALL}augment = ['textbugger', 'stresstest']\n");
+        let arms = parse(&seen, "e.toml", None).unwrap().arms;
+        assert_eq!(arms[2].trained_levels, ["deepwordbug", "checklist"]);
+    }
+
+    #[test]
     fn wrong_files_are_refused_by_name() {
         for (from, to, words) in [
             ("seeds = [1, 2]", "seeds = []", "seeds is empty"),
