@@ -17,8 +17,9 @@ use answers::Answers;
 pub use classification::{f1, matthews};
 use summary::RunSummary;
 pub use summary::{
-    AVERAGE, Comparison, Difference, GroupComparison, GroupSummary, Interval, LevelComparison, LevelSummary, McNemar,
-    Measures, PValue, SCHEMA, TaskComparison, TaskSummary, VERSION,
+    AVERAGE, ArmDifference, ArmRow, ArmSummary, Comparison, Difference, EXPERIMENT_SCHEMA, EXPERIMENT_VERSION,
+    ExperimentSummary, GroupComparison, GroupSummary, Interval, LevelComparison, LevelSummary, McNemar, Measures,
+    PERTURBED, PValue, SCHEMA, TaskComparison, TaskSummary, UNSEEN, VERSION,
 };
 
 /// A generation with a margin below this value is a near-tie: a different batch size or summation order may choose

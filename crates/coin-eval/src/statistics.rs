@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`score_with_intervals`] | 95 % intervals of accuracy and of its change from level `clean` |
 //! | [`compare`] | two runs on the answers that both have: paired bootstrap, McNemar's tests, Holm's adjustment |
+//! | [`compare_arms`] | the arms of an experiment with one baseline, over seeds and examples together |
 //! | [`mcnemar_exact`], [`mcnemar_clustered`], [`holm`] | the tests by themselves |
 //!
 //! The bootstrap resamples the examples and, independently, the instructions of each task with replacement (the
@@ -12,6 +13,7 @@
 //! the same draws, so that differences are paired. Tasks are fixed: they are not a sample from a population.
 //! `docs/metrics.md` explains which conclusions this supports, and which it does not.
 
+mod arms;
 mod bootstrap;
 mod compare;
 mod holm;
@@ -19,6 +21,7 @@ mod intervals;
 mod mcnemar;
 mod pairs;
 
+pub use arms::{Arm, Part, compare_arms};
 pub use bootstrap::{MAX_REPLICATES, MIN_REPLICATES};
 pub use compare::compare;
 pub use holm::holm;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`terminal`] | a summary on a terminal |
 //! | [`Report`] | one page, as HTML or Markdown: [`Report::write_html`], [`Report::write_markdown`] |
+//! | [`ExperimentReport`] | the arms of an experiment in one table and one page |
 //! | [`Curve`] | learning curves, for the page |
 //! | [`tables`] | a builder for each table; a [`Table`] is rendered as text, as Markdown or as HTML |
 //! | [`level_title`], [`group_title`] | display names of levels and task groups |
@@ -21,6 +22,7 @@ extern crate self as coin_report;
 
 mod curve;
 mod error;
+mod experiment;
 mod figures;
 mod markup;
 mod page;
@@ -33,6 +35,7 @@ mod titles;
 
 pub use curve::{Curve, CurvePoint, HeldOutPoint};
 pub use error::ReportError;
+pub use experiment::ExperimentReport;
 pub use report::Report;
 pub use table::Table;
 pub use terminal::terminal;

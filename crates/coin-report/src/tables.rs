@@ -3,6 +3,7 @@
 mod accuracy;
 pub(crate) mod cells;
 mod comparison;
+mod experiment;
 mod flips;
 mod intervals;
 mod maps;
@@ -13,6 +14,7 @@ mod training;
 pub(crate) use accuracy::last_two;
 pub use accuracy::{accuracy_by_group, accuracy_by_level, accuracy_by_task, accuracy_of_group, changes, cosines};
 pub use comparison::{comparison_by_group, comparison_by_level, comparison_by_task};
+pub use experiment::{arm_differences, arms, arms_by_seed};
 pub(crate) use flips::{answers, contrasts, counts, cut};
 pub use intervals::intervals;
 pub(crate) use maps::silhouettes;

@@ -5,6 +5,7 @@ pub mod compare;
 pub mod demo;
 pub mod devices;
 pub mod eval;
+pub mod experiment;
 pub mod model;
 pub mod model_arguments;
 mod out;

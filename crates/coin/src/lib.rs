@@ -14,6 +14,7 @@
 //! - [`device`]: devices by name, such as `cpu` or `cuda:0`
 //! - [`memory`]: errors for devices that run out of memory
 //! - [`demo`]: the main experiment on an embedded model and a generated world
+//! - [`experiment`]: several arms with several seeds, compared with a baseline
 //! - [`learning_curves`]: the metrics of a training run, for the report
 //! - [`model_folder`]: loading a model folder with an adapter
 //! - [`stoppable`]: a model that stops an evaluation between two batches
@@ -32,6 +33,7 @@ pub use coin_train as train;
 pub mod allocator;
 pub mod demo;
 pub mod device;
+pub mod experiment;
 pub mod learning_curves;
 pub mod memory;
 pub mod model_folder;

@@ -36,6 +36,8 @@ enum Command {
     /// Builds, samples, checks and shows contrastive pairs.
     #[command(subcommand)]
     Pairs(command::pairs::Command),
+    /// Runs several arms with several seeds, and compares them in one table.
+    Experiment(command::experiment::Arguments),
     /// Perturbs instructions and writes them as a frozen set.
     Perturb(command::perturb::Arguments),
     /// Trains an adapter with the settings of a run file.
@@ -62,6 +64,7 @@ impl Command {
         }
         match self {
             Command::Demo(arguments) => arguments.run(),
+            Command::Experiment(arguments) => arguments.run(),
             Command::Pairs(command) => command.run(),
             Command::Perturb(arguments) => arguments.run(),
             Command::Train(arguments) => arguments.run(),
@@ -78,6 +81,7 @@ impl Command {
     fn may_run_in_several_processes(&self) -> bool {
         match self {
             Command::Train(arguments) => arguments.joins_ranks(),
+            Command::Experiment(arguments) => arguments.is_share(),
             Command::Pairs(command) => !command.writes(),
             Command::Model(command) => !command.writes(),
             Command::Compare(_) | Command::Devices(_) => true,

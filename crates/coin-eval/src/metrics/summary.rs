@@ -3,6 +3,7 @@
 //! Accuracies, standard deviations, shares and changes are fractions (0.5 is 50 %), never percentages.
 
 mod comparison;
+mod experiment;
 mod measures;
 
 use std::path::Path;
@@ -14,6 +15,9 @@ use serde::{Deserialize, Serialize};
 use crate::EvalError;
 
 pub use comparison::{Comparison, Difference, GroupComparison, LevelComparison, McNemar, PValue, TaskComparison};
+pub use experiment::{
+    ArmDifference, ArmRow, ArmSummary, EXPERIMENT_SCHEMA, EXPERIMENT_VERSION, ExperimentSummary, PERTURBED, UNSEEN,
+};
 pub use measures::{Bootstrap, Interval, Measures};
 
 /// The value of [`Summary::schema`].

@@ -82,6 +82,15 @@ impl Replicates {
     }
 }
 
+/// Draws as many items as there are `weights`, with replacement. A weight is the number of times that its item was drawn.
+pub(super) fn redraw(random: &mut ChaCha8Rng, weights: &mut [u32]) {
+    weights.fill(0);
+    for _ in 0..weights.len() {
+        let drawn = random.random_range(0..weights.len());
+        weights[drawn] += 1;
+    }
+}
+
 /// Weights of a task's examples and instructions, redrawn by [`Draws::next`].
 struct Draws {
     random: ChaCha8Rng,
@@ -100,19 +109,15 @@ impl Draws {
 
     fn next(&mut self) {
         for weights in [&mut self.rows, &mut self.instructions] {
-            weights.fill(0);
-            for _ in 0..weights.len() {
-                let drawn = self.random.random_range(0..weights.len());
-                weights[drawn] += 1;
-            }
+            redraw(&mut self.random, weights);
         }
     }
 }
 
 /// One task at one level, stored for fast summation.
-struct Cell {
+pub(super) struct Cell {
     columns: Vec<Correct>,
-    measured: (f64, f64),
+    pub(super) measured: (f64, f64),
 }
 
 struct Correct {
@@ -125,21 +130,27 @@ struct Correct {
 
 impl Cell {
     fn new(task: &TaskAnswers, level: &LevelAnswers) -> Cell {
+        Cell::among(task, level, &task.rows)
+    }
+
+    /// As [`new`](Self::new), with the weights of `rows`, which contains at least the rows of the task, ascending.
+    pub(super) fn among(task: &TaskAnswers, level: &LevelAnswers, rows: &[usize]) -> Cell {
+        let place = |row: usize| rows.partition_point(|known| *known < task.rows[row]);
         let columns = level.columns.iter().map(|column| {
-            let all = column.answers.len() == task.rows.len();
-            let answered = column.answers.iter().filter(|_| !all).map(|(row, _)| *row).collect();
-            let right = column.answers.iter().filter(|(_, record)| right(record)).map(|(row, _)| *row).collect();
+            let all = column.answers.len() == rows.len();
+            let answered = column.answers.iter().filter(|_| !all).map(|(row, _)| place(*row)).collect();
+            let right = column.answers.iter().filter(|(_, record)| right(record)).map(|(row, _)| place(*row)).collect();
             Correct { instruction: column.instruction, answered, right }
         });
         let mut cell = Cell { columns: columns.collect(), measured: (0.0, 0.0) };
         let once = |count: usize| vec![1; count];
         // Every column has an answer, so weights of one always give a value.
-        cell.measured = cell.under(&once(task.rows.len()), &once(task.instructions.len())).unwrap_or_default();
+        cell.measured = cell.under(&once(rows.len()), &once(task.instructions.len())).unwrap_or_default();
         cell
     }
 
     /// Computes accuracy and standard deviation under a draw. `None` if the draw does not contain any answer of the cell.
-    fn under(&self, rows: &[u32], instructions: &[u32]) -> Option<(f64, f64)> {
+    pub(super) fn under(&self, rows: &[u32], instructions: &[u32]) -> Option<(f64, f64)> {
         let drawn = |places: &[usize]| places.iter().map(|row| rows[*row]).sum::<u32>();
         let (mut total, mut sum, mut values) = (0.0, 0.0, Vec::with_capacity(self.columns.len()));
         for column in self.columns.iter().filter(|column| instructions[column.instruction] > 0) {

@@ -23,16 +23,20 @@ pub(crate) fn page(report: &Report) -> String {
             ("Robustness to perturbed instructions", names, format!("{} tasks", summary.tasks().len()))
         }
     };
-    let names = escape(&names.join(", "));
+    let about = format!("{} · {about}", names.join(", "));
+    document(title, &names.join(", "), &about, &summary.tool_version, &headline(summary), &sections(report))
+}
+
+/// Returns a page: its title and the names in it, the line below the title, the version of the program that measured the
+/// results, the result in short, and the sections as HTML.
+pub(super) fn document(title: &str, names: &str, about: &str, version: &str, headline: &str, sections: &str) -> String {
+    let [title, names, about, version, headline] = [title, names, about, version, headline].map(escape);
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}: {names}</title>\n<style>\n{STYLE}</style>\n\
-         </head>\n<body>\n<main>\n<header>\n<h1>{title}</h1>\n<p class=\"sub\">{names} · {about} · coin {}</p>\n\
-         <p class=\"headline\">{}</p>\n</header>\n{}</main>\n</body>\n</html>\n",
-        escape(&summary.tool_version),
-        escape(&headline(summary)),
-        sections(report),
+         </head>\n<body>\n<main>\n<header>\n<h1>{title}</h1>\n<p class=\"sub\">{about} · coin {version}</p>\n\
+         <p class=\"headline\">{headline}</p>\n</header>\n{sections}</main>\n</body>\n</html>\n"
     )
 }
 

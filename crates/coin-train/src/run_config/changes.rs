@@ -16,7 +16,7 @@ impl RunConfig {
     ///
     /// # Errors
     /// `other` is not TOML.
-    pub(crate) fn changes(&self, other: &str) -> Result<Vec<String>, TrainError> {
+    pub fn changes(&self, other: &str) -> Result<Vec<String>, TrainError> {
         let wrong = |message: String| TrainError::Config { origin: "resolved configuration".to_owned(), message };
         let ours = toml::Table::try_from(self).map_err(|error| wrong(error.to_string()))?;
         let theirs: toml::Table =

@@ -71,6 +71,11 @@ fn result_of(out: &Path, folder: &Path) -> Option<PathBuf> {
     owners.into_iter().find(is_result).map(Path::to_owned)
 }
 
-/// The names that commands write in their output folders: evaluations, demos and their base models, training runs.
-const RESULTS: [&[&str]; 4] =
-    [&folder::ENTRIES, &["instructions.json", "pairs.jsonl"], &BASE_FILES, &coin::train::RUN_FOLDER_ENTRIES];
+/// The names that commands write in their output folders: evaluations, demos and their base models, training runs, experiments.
+const RESULTS: [&[&str]; 5] = [
+    &folder::ENTRIES,
+    &["instructions.json", "pairs.jsonl"],
+    &BASE_FILES,
+    &coin::train::RUN_FOLDER_ENTRIES,
+    &coin::experiment::ENTRIES,
+];
