@@ -1,13 +1,9 @@
 //! The report of an experiment: every arm in one table and one page.
 
-use std::path::Path;
-
 use coin_eval::metrics::ExperimentSummary;
 use serde_json::{Map, Value};
 
 use crate::curve::Curve;
-use crate::error::ReportError;
-use crate::page::experiment;
 
 /// The contents of the report of an experiment.
 #[derive(Debug, Clone)]
@@ -18,29 +14,6 @@ pub struct ExperimentReport {
     pub curves: Vec<Curve>,
     /// The arms with their settings, shown side by side. May be empty.
     pub settings: Vec<(String, Map<String, Value>)>,
-}
-
-impl ExperimentReport {
-    /// Writes the report as one self-contained HTML page.
-    ///
-    /// # Errors
-    /// [`ReportError::Io`] if the file cannot be written.
-    pub fn write_html(&self, path: impl AsRef<Path>) -> Result<(), ReportError> {
-        write(path.as_ref(), &experiment::html(self))
-    }
-
-    /// Writes the tables as Markdown.
-    ///
-    /// # Errors
-    /// [`ReportError::Io`] if the file cannot be written.
-    pub fn write_markdown(&self, path: impl AsRef<Path>) -> Result<(), ReportError> {
-        write(path.as_ref(), &experiment::markdown(&self.summary))
-    }
-}
-
-fn write(path: &Path, text: &str) -> Result<(), ReportError> {
-    coin_core::file::replace(path, |file| file.write_all(text.as_bytes()))
-        .map_err(|source| ReportError::Io { path: path.to_owned(), source })
 }
 
 /// An experiment of two arms, two levels and two seeds, for tests.

@@ -8,7 +8,7 @@
 mod contrast;
 mod elements;
 mod evaluation;
-pub(crate) mod experiment;
+mod experiment;
 mod flips;
 mod headline;
 mod html;

@@ -169,7 +169,7 @@ fn a_model_folder_and_files_are_an_experiment_too() {
     write_cola(&dir.path().join("glue"), "dev.tsv", rows.iter().map(|row| (row.label, &row.fields["sentence"])));
     for seed in [1, 2] {
         let pairs = coin::demo::pairs(seed, 64).unwrap();
-        coin::data::pairs::write_jsonl(&dir.path().join(format!("pairs-{seed}.jsonl")), &pairs).unwrap();
+        coin::data::pairs::write_jsonl(dir.path().join(format!("pairs-{seed}.jsonl")), &pairs).unwrap();
     }
     let path = |name: &str| dir.path().join(name).display().to_string();
     let text = format!(

@@ -1,10 +1,13 @@
 //! The report of an experiment as a page and as Markdown.
 
+use std::path::Path;
+
 use coin_eval::metrics::{ExperimentSummary, PERTURBED, UNSEEN};
 use coin_eval::{RunSummary, Summary};
 
 use super::elements::Body;
 use super::{html, notes};
+use crate::error::ReportError;
 use crate::experiment::ExperimentReport;
 use crate::figures::curves;
 use crate::report::Report;
@@ -18,8 +21,31 @@ const DIFFERENCES: &str = "Each arm minus the baseline, in points, with the 95 %
 const SEEDS: &str = "Accuracy over the perturbed levels with each seed, and the difference from the baseline in parentheses. Differences \
      between seeds that are as large as the differences between arms mean that more seeds are needed.";
 
+impl ExperimentReport {
+    /// Writes the report as one self-contained HTML page.
+    ///
+    /// # Errors
+    /// [`ReportError::Io`] if the file cannot be written.
+    pub fn write_html(&self, path: impl AsRef<Path>) -> Result<(), ReportError> {
+        write(path.as_ref(), &html(self))
+    }
+
+    /// Writes the tables as Markdown.
+    ///
+    /// # Errors
+    /// [`ReportError::Io`] if the file cannot be written.
+    pub fn write_markdown(&self, path: impl AsRef<Path>) -> Result<(), ReportError> {
+        write(path.as_ref(), &markdown(&self.summary))
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), ReportError> {
+    coin_core::file::replace(path, |file| file.write_all(text.as_bytes()))
+        .map_err(|source| ReportError::Io { path: path.to_owned(), source })
+}
+
 /// The whole report as HTML.
-pub(crate) fn html(report: &ExperimentReport) -> String {
+fn html(report: &ExperimentReport) -> String {
     let summary = &report.summary;
     let mut body = Body::default();
     body.section("Arms", &tables::arms(summary).to_html("arms", Cells::Signed), &about(summary));
@@ -64,7 +90,7 @@ pub(crate) fn html(report: &ExperimentReport) -> String {
 }
 
 /// The tables as Markdown.
-pub(crate) fn markdown(summary: &ExperimentSummary) -> String {
+fn markdown(summary: &ExperimentSummary) -> String {
     let mut text = format!("# Experiment {}\n\n{}\n", markdown_text(&summary.name), markdown_text(&headline(summary)));
     for (title, table, note) in [
         ("Arms", tables::arms(summary), about(summary)),

@@ -9,8 +9,7 @@ use coin_eval::levels::CLEAN;
 use coin_perturb::{ATTACK_NAMES, Level, attack_named};
 use coin_train::RunConfig;
 
-use super::unit::{Unit, UnitSettings};
-use super::{Experiment, WorldTable};
+use super::WorldTable;
 
 /// The value of an arm's `augment` for training without the attacks of the level that is evaluated.
 pub const LEAVE_LEVEL_OUT: &str = "all but the level evaluated";
@@ -69,7 +68,7 @@ pub struct Arm {
     /// Its training settings: one, or one for each left-out level.
     pub variants: Vec<Variant>,
     /// Settings with the model and the devices of every variant.
-    base: RunConfig,
+    pub(super) base: RunConfig,
     /// The evaluated levels whose attacks are used in training and whose results come from that training.
     pub trained_levels: Vec<String>,
 }
@@ -140,19 +139,6 @@ impl Arm {
             }
         }
         Ok(trained)
-    }
-
-    /// The arm's units with one seed.
-    pub(super) fn units(&self, experiment: &Experiment, seed: u64) -> Vec<Unit> {
-        let unit = |variant: &Variant| {
-            let name = match variant.without {
-                Some(level) => format!("{}/without-{level}/seed-{seed}", self.name),
-                None => format!("{}/seed-{seed}", self.name),
-            };
-            let settings = UnitSettings::new(experiment, variant, &self.base, &name, seed);
-            Unit { name, arm: self.name.clone(), seed, settings }
-        };
-        self.variants.iter().map(unit).collect()
     }
 
     /// The settings of the arm, for the resolved experiment and the report: without seed and paths.

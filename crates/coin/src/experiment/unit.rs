@@ -18,7 +18,7 @@ use coin_train::config::ModelTable;
 use coin_train::{Progress, RunConfig, RunOptions, TrainError, TrainOutcome, Trainer};
 use serde::{Deserialize, Serialize};
 
-use super::arm::{Variant, run_of};
+use super::arm::{Arm, Variant, run_of};
 use super::{EvaluationTable, Experiment, WorldTable, is_locked};
 use crate::stoppable::Stoppable;
 use crate::{device, model_folder};
@@ -52,6 +52,21 @@ pub struct Unit {
     pub seed: u64,
     /// The settings that determine the result.
     pub settings: UnitSettings,
+}
+
+impl Arm {
+    /// The arm's units with one seed.
+    pub(super) fn units(&self, experiment: &Experiment, seed: u64) -> Vec<Unit> {
+        let unit = |variant: &Variant| {
+            let name = match variant.without {
+                Some(level) => format!("{}/without-{level}/seed-{seed}", self.name),
+                None => format!("{}/seed-{seed}", self.name),
+            };
+            let settings = UnitSettings::new(experiment, variant, &self.base, &name, seed);
+            Unit { name, arm: self.name.clone(), seed, settings }
+        };
+        self.variants.iter().map(unit).collect()
+    }
 }
 
 /// The settings of a unit, with paths relative to the experiment's folder.
