@@ -196,7 +196,6 @@ fn impossible_outputs_and_settings_are_refused_before_any_work() {
         (vec!["tickle", "--tasks", "cola"], "unknown attack `tickle`, expected one of: deepwordbug"),
         (vec!["checklist", "--augment-share", "1.5", "--tasks", "cola"], "1.5 as the share of perturbed wordings"),
         (vec!["checklist", "--format", "t0"], "--augment rewords templates, which only --format glue fills"),
-        (vec!["checklist", "--vary-demonstrations", "1"], "cannot be used with"),
     ] {
         COIN.refused(&[&augment[..], &more].concat(), &[message]);
     }
