@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use coin_core::CoreError;
 use coin_core::output_folder::{self, OutputFolder};
+use coin_eval::Bootstrap;
 
 pub use arm::{Arm, Augment, LEAVE_LEVEL_OUT, Variant};
 pub use file::EvaluationTable;
@@ -50,6 +51,8 @@ pub struct Experiment {
     pub seeds: Vec<u64>,
     /// The arm with which the others are compared.
     pub baseline: String,
+    /// Settings of intervals and p-values.
+    pub bootstrap: Bootstrap,
     /// Base model, pairs, examples and instructions.
     pub world: WorldTable,
     /// Settings of the evaluations.
@@ -115,6 +118,7 @@ impl Experiment {
         table.insert("name".to_owned(), self.name.clone().into());
         table.insert("seeds".to_owned(), toml::Value::try_from(&self.seeds)?);
         table.insert("baseline".to_owned(), self.baseline.clone().into());
+        table.insert("draws".to_owned(), toml::Value::try_from(self.bootstrap.replicates)?);
         table.insert("levels".to_owned(), toml::Value::try_from(&self.levels)?);
         table.insert("world".to_owned(), toml::Value::try_from(&self.world)?);
         table.insert("evaluation".to_owned(), toml::Value::try_from(&self.evaluation)?);

@@ -13,12 +13,12 @@ const COIN: Coin = Coin::at(env!("CARGO_BIN_EXE_coin"));
 const SMALL: &str = "name = 'tiny'
 seeds = [1, 2]
 baseline = 'cit'
+draws = 100
 [world]
 kind = 'demo'
 [evaluation]
 samples = 2
 levels = ['deepwordbug', 'semantic']
-draws = 100
 [data]
 validation_pairs = 0
 [train]
@@ -183,8 +183,8 @@ fn a_model_folder_and_files_are_an_experiment_too() {
     }
     let path = |name: &str| dir.path().join(name).display().to_string();
     let text = format!(
-        "seeds = [1, 2]\nbaseline = 'base'\n[world]\nkind = 'files'\nmodel = '{}'\nglue = '{}'\npairs = '{}'\n\
-         tasks = ['cola']\n[evaluation]\nsamples = 3\nlevels = ['textfooler']\ndraws = 40\n[train]\nsteps = 2\n\
+        "seeds = [1, 2]\nbaseline = 'base'\ndraws = 40\n[world]\nkind = 'files'\nmodel = '{}'\nglue = '{}'\npairs = '{}'\n\
+         tasks = ['cola']\n[evaluation]\nsamples = 3\nlevels = ['textfooler']\n[train]\nsteps = 2\n\
          batch_pairs = 8\n[[arm]]\nname = 'base'\ntrain = false\n[[arm]]\nname = 'coin'\n",
         demo_base().display(),
         path("glue"),

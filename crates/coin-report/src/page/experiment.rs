@@ -191,6 +191,6 @@ mod tests {
         let report = ExperimentReport { summary, curves: Vec::new(), settings: Vec::new() };
         let page = html(&report);
         assert!(!page.contains("<b>") && !page.contains("<i>"));
-        assert!(markdown(&report.summary).contains("\\<i>\\|x"), "{}", markdown(&report.summary));
+        assert!(markdown(&report.summary).contains("\\<i\\>\\|x"), "{}", markdown(&report.summary));
     }
 }

@@ -93,7 +93,7 @@ fn holm(p: &PValue) -> String {
 }
 
 /// Formats a p-value with three decimals, followed by the adjusted p-value in brackets if there is one.
-fn p_value(p: &PValue) -> String {
+pub(super) fn p_value(p: &PValue) -> String {
     match p.holm {
         Some(holm) => format!("{} ({})", three_decimals(p.value), three_decimals(holm)),
         None => three_decimals(p.value),

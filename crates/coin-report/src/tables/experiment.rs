@@ -1,16 +1,17 @@
 //! Tables of an experiment: its arms by level, their differences from the baseline, and their seeds.
 
 use coin_eval::levels::CLEAN;
-use coin_eval::metrics::{ArmDifference, ArmRow, ArmSummary, ExperimentSummary, PERTURBED, PValue, UNSEEN};
+use coin_eval::metrics::{ArmDifference, ArmRow, ArmSummary, ExperimentSummary, PERTURBED, UNSEEN};
 
-use super::cells::{none, percent, signed, three_decimals, with_interval};
+use super::cells::{none, percent, signed, with_interval};
+use super::comparison::p_value;
 use crate::table::Table;
 use crate::titles::level_title;
 
 /// The mark on an accuracy at a level whose attacks the arm was trained with.
 const TRAINED: &str = "†";
 
-/// The columns of an arm's row and the row of the summary that they show: the perturbed levels, or `clean` if there are no others.
+/// The row whose spread and difference the table of arms shows: the perturbed levels, or `clean` if there are no others.
 fn main_row(arm: &ArmSummary) -> Option<&ArmRow> {
     arm.row(PERTURBED).or_else(|| arm.rows.first())
 }
@@ -64,13 +65,6 @@ fn compared(row: Option<&ArmRow>) -> [String; 2] {
     match row.and_then(|row| row.difference.as_ref()) {
         Some(found) => [with_interval(found.accuracy, Some(found.accuracy_interval)), p_value(&found.accuracy_p)],
         None => [none(), none()],
-    }
-}
-
-fn p_value(p: &PValue) -> String {
-    match p.holm {
-        Some(holm) => format!("{} ({})", three_decimals(p.value), three_decimals(holm)),
-        None => three_decimals(p.value),
     }
 }
 

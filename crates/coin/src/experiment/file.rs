@@ -27,6 +27,8 @@ struct ExperimentFile {
     out: Option<PathBuf>,
     seeds: Vec<u64>,
     baseline: String,
+    /// Bootstrap draws for intervals and p-values. Default 1000.
+    draws: Option<usize>,
     world: WorldTable,
     #[serde(default)]
     evaluation: EvaluationTable,
@@ -90,19 +92,11 @@ pub struct EvaluationTable {
     pub scorer: AnswerParser,
     /// Maximum number of generated tokens per prompt. Default 7 (the paper's).
     pub max_new_tokens: usize,
-    /// Bootstrap draws for intervals and p-values. Default 1000.
-    pub draws: usize,
 }
 
 impl Default for EvaluationTable {
     fn default() -> Self {
-        EvaluationTable {
-            samples: 50,
-            levels: None,
-            scorer: AnswerParser::Released,
-            max_new_tokens: 7,
-            draws: Bootstrap::default().replicates,
-        }
+        EvaluationTable { samples: 50, levels: None, scorer: AnswerParser::Released, max_new_tokens: 7 }
     }
 }
 
@@ -143,7 +137,9 @@ fn check(file: ExperimentFile, origin: &str, out: Option<&Path>) -> Result<Exper
             bail!("evaluation.{key} is 0, expected at least 1");
         }
     }
-    Bootstrap { replicates: evaluation.draws, ..Bootstrap::default() }.check().context("evaluation.draws")?;
+    let bootstrap =
+        file.draws.map_or(Bootstrap::default(), |replicates| Bootstrap { replicates, ..Bootstrap::default() });
+    bootstrap.check().context("draws")?;
     let world = file.world.absolute()?;
     let levels = levels(&evaluation, &world, &file.seeds)?;
     if file.arms.is_empty() {
@@ -176,7 +172,7 @@ fn check(file: ExperimentFile, origin: &str, out: Option<&Path>) -> Result<Exper
         let augment = arm.augment.map(|value| Augment::read(&value)).transpose().context(origin.clone())?;
         arms.push(Arm::new(arm.name, trained, augment, &defaults, own.into_table(), &world, &levels, &origin)?);
     }
-    Ok(Experiment { name, out, seeds: file.seeds, baseline: file.baseline, world, evaluation, levels, arms })
+    Ok(Experiment { name, out, seeds: file.seeds, baseline: file.baseline, bootstrap, world, evaluation, levels, arms })
 }
 
 /// The evaluated levels, `clean` first.
@@ -265,7 +261,7 @@ mod tests {
             ("steps = 4", "seed = 4", "`train.seed` is set by the experiment"),
             ("[train]", "[evaluation]\nsamples = 0\n[train]", "evaluation.samples is 0"),
             ("[train]", "[evaluation]\nlevels = ['word']\n[train]", "unknown level `word`, expected some of clean, "),
-            ("[train]", "[evaluation]\ndraws = 3\n[train]", "evaluation.draws: 3 bootstrap replicates"),
+            ("out = 'run'", "out = 'run'\ndraws = 3", "draws: 3 bootstrap replicates"),
             ("[train]", "[trian]", "unknown field `trian`"),
             ("train = false", "train = true\naugment = ['deepwordbag']", "unknown attack `deepwordbag`"),
             ("train = false", "train = false\naugment = ['checklist']", "is not trained"),

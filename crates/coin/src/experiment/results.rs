@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use coin_eval::Bootstrap;
 use coin_eval::folder::Evaluated;
 use coin_eval::metrics::{EXPERIMENT_SCHEMA, EXPERIMENT_VERSION, ExperimentSummary};
 use coin_eval::statistics::{Arm as ArmAnswers, Part, compare_arms};
@@ -40,9 +39,8 @@ impl Experiment {
                 ArmAnswers { name: arm.name.clone(), seeds, trained_levels: arm.trained_levels.clone() }
             })
             .collect();
-        let bootstrap = Bootstrap { replicates: self.evaluation.draws, ..Bootstrap::default() };
         let tasks = self.world.tasks()?;
-        let found = compare_arms(&arms, &self.baseline, &self.seeds, &tasks, bootstrap)?;
+        let found = compare_arms(&arms, &self.baseline, &self.seeds, &tasks, self.bootstrap)?;
         let settings = serde_json::to_value(self.resolved()?)?.as_object().cloned().unwrap_or_default();
         let summary = ExperimentSummary {
             schema: EXPERIMENT_SCHEMA.to_owned(),
@@ -52,7 +50,7 @@ impl Experiment {
             baseline: self.baseline.clone(),
             seeds: self.seeds.clone(),
             levels: self.levels.clone(),
-            bootstrap,
+            bootstrap: self.bootstrap,
             arms: found,
             settings,
         };

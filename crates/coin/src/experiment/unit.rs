@@ -150,12 +150,8 @@ impl UnitSettings {
             folder,
             device: base.train.device.clone(),
             world: world.clone(),
-            // The levels above replace the choice in the file, and draws only affect the comparison.
-            evaluation: EvaluationTable {
-                levels: None,
-                draws: EvaluationTable::default().draws,
-                ..experiment.evaluation.clone()
-            },
+            // The levels above replace the choice in the file.
+            evaluation: EvaluationTable { levels: None, ..experiment.evaluation.clone() },
             model: run.is_none().then_some(base.model),
             run,
         }

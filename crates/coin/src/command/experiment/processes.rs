@@ -79,8 +79,7 @@ impl Processes {
 
     /// Starts the process of the unit at `place`.
     pub fn start(&mut self, place: usize, unit: &UnitSettings) -> Result<()> {
-        let program = std::env::current_exe().context("cannot find the program's own file")?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(own_program()?);
         command.args(["experiment", "--unit"]).current_dir(&self.folder);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Results do not depend on the number of threads.
@@ -116,6 +115,15 @@ impl Processes {
             }
         }
         events
+    }
+}
+
+/// The file of this program. On Linux it stays the same if the program is replaced by another version in the meantime.
+fn own_program() -> Result<PathBuf> {
+    let running = Path::new("/proc/self/exe");
+    match cfg!(target_os = "linux") && running.exists() {
+        true => Ok(running.to_owned()),
+        false => std::env::current_exe().context("cannot find the program's own file"),
     }
 }
 
