@@ -53,7 +53,7 @@ const TOLERANCE: f64 = 0.01;
 /// ```
 /// use burn::module::Module;
 /// use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
-/// use burn::optim::{AdamWConfig, GradientsParams, Optimizer};
+/// use burn::optim::AdamWConfig;
 /// use burn::tensor::activation::relu;
 /// use burn::tensor::{Device, Distribution, Tensor};
 /// use coin_loss::{Encoded, GradientCache, InfoNceConfig};
