@@ -293,10 +293,7 @@ fn answers_of_other_settings_are_not_reused_and_stale_results_are_removed() {
         command
     };
     let message = stderr_of(&mut report(&["--name", "first", "--name", "second"]));
-    assert!(
-        message.contains("first and second are not compared: they answered different examples"),
-        "{message}"
-    );
+    assert!(message.contains("first and second are not compared: they answered different examples"), "{message}");
     let page = std::fs::read_to_string(at("r.md")).unwrap();
     assert!(page.contains("first") && page.contains("second") && !page.contains("second compared with first"));
     std::fs::remove_file(at("two/summary.json")).unwrap();
