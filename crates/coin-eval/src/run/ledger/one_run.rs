@@ -86,7 +86,7 @@ mod tests {
         let twice = message(&[first.clone(), record("a", "clean", 1, 0), first.clone()]);
         assert!(twice.starts_with("ledger.jsonl:3: ") && twice.ends_with("was already answered in line 1"), "{twice}");
         let class = message(&[first, record("a", "semantic", 0, 0)]);
-        assert_eq!(class, "ledger.jsonl:2: task `cola`, example 0 has class 0, and class 1 in line 1");
+        assert_eq!(class, "ledger.jsonl:2: task `cola`, example 0 has class 0, but class 1 in line 1");
     }
 
     #[test]

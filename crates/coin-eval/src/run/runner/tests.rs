@@ -213,7 +213,7 @@ fn a_ledger_of_another_evaluation_is_refused() {
     Ledger::create(&path).unwrap().append(&[theirs]).unwrap();
     assert!(refused(&evaluation()).contains("line 1 was answered by the model `another`, but this model is `fake`"));
     Ledger::create(&path).unwrap().append(&[records[0].clone(), records[0].clone()]).unwrap();
-    assert!(refused(&evaluation()).contains("line 2 answers task `cola`"));
+    assert!(refused(&evaluation()).contains("line 2 is a second answer to task `cola`"));
 }
 
 #[test]
