@@ -220,7 +220,10 @@ fn getting_started_and_recipes_run_as_they_are_written() {
     let recipes = page("docs/recipes.md");
     std::fs::write(dir.join("topic.toml"), &blocks(&recipes, "toml")[0]).unwrap();
     std::fs::write(dir.join("prompts.json"), &blocks(&recipes, "json")[0]).unwrap();
+    let rows = World::new(1).training("cola", 600).unwrap();
+    write_cola(&dir.join("glue"), "train.tsv", rows.iter().map(|row| (row.label, &row.fields["sentence"])));
     run_all(dir, &recipes, 1);
+    assert!(dir.join("pairs.jsonl").exists());
     assert!(dir.join("eval-topic/summary.json").exists());
 }
 
