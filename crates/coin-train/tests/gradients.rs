@@ -276,7 +276,8 @@ fn terms_are_part_of_the_loss() {
     let cit = objective(Objective::Cit, TrainPreset::Strict, 1000.0);
     let (without, plain) = cit.step(&model, &refs(&pairs), 6, 0).unwrap();
     let (with, values) = with_terms(cit.clone()).step(&model, &refs(&pairs), 6, 0).unwrap();
-    assert_eq!((values.generation, plain.terms), (plain.generation, 0.0));
+    // The generation loss is what the terms leave of an f32 sum.
+    assert!((values.generation - plain.generation).abs() < 1e-5 && plain.terms == 0.0, "{values:?} {plain:?}");
     assert!(values.terms > 0.0 && (values.loss - values.generation - values.terms).abs() < 1e-6, "{values:?}");
     let differ = |a: &[f32], b: &[f32]| a.iter().zip(b).any(|(a, b)| (a - b).abs() > 1e-4);
     let (without, with) = (flat(&model, &without), flat(&model, &with));
