@@ -106,12 +106,15 @@ pub(crate) fn evaluate(config: &InfoNceConfig, batch: &Batch, scale: Tensor<1>) 
 
 /// The hard negatives of some rows. Masked ones become 1, since they may be anything, and 0 times infinity is NaN.
 pub(crate) fn hard_rows(hard: Tensor<3>, masked: &Option<Tensor<2, Bool>>, rows: &Range<usize>) -> Tensor<3> {
-    let [n, k, d] = hard.dims();
-    let hard = match masked {
-        Some(masked) => hard.mask_fill(masked.clone().unsqueeze_dim::<3>(2).expand([n, k, d]), 1.0),
+    let hard = hard.narrow(0, rows.start, rows.len());
+    match masked {
+        Some(masked) => {
+            let shape = hard.dims();
+            let masked = masked.clone().narrow(0, rows.start, rows.len());
+            hard.mask_fill(masked.unsqueeze_dim::<3>(2).expand(shape), 1.0)
+        }
         None => hard,
-    };
-    hard.narrow(0, rows.start, rows.len())
+    }
 }
 
 /// True where the column is the row, `[rows, n]`.
