@@ -340,4 +340,4 @@ pub const LEARNING_RATE: f64 = 2e-3;
 const MAPPED: &str = "cola";
 
 /// Held-out pairs of each run.
-const VALIDATION_PAIRS: usize = 128;
+pub(crate) const VALIDATION_PAIRS: usize = 128;

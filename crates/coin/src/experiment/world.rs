@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::arm::merge;
 use super::unit::UnitSettings;
-use crate::demo::{self, BASE_FILES, World};
+use crate::demo::{self, BASE_FILES, Demo, World};
 
 /// Replaced by the seed in the paths of `kind = "files"`.
 const SEED: &str = "{seed}";
@@ -95,9 +95,16 @@ impl WorldTable {
                 let inner = toml::Table::from_iter([(key.to_owned(), value)]);
                 merge(table, toml::Table::from_iter([(outer.to_owned(), inner.into())]));
             };
-            set(&mut table, "data", "validation_pairs", 128.into());
-            for (key, value) in [("steps", 200), ("batch_pairs", 32), ("validate_every", 0), ("checkpoint_every", 50)] {
-                set(&mut table, "train", key, value.into());
+            let of_demo = Demo::new(FOLDER);
+            let number = |value: usize| toml::Value::Integer(value as i64);
+            set(&mut table, "data", "validation_pairs", number(demo::VALIDATION_PAIRS));
+            for (key, value) in [
+                ("steps", of_demo.steps),
+                ("batch_pairs", of_demo.batch_pairs),
+                ("validate_every", 0),
+                ("checkpoint_every", 50),
+            ] {
+                set(&mut table, "train", key, number(value));
             }
             set(&mut table, "train", "learning_rate", demo::LEARNING_RATE.into());
         }
