@@ -31,6 +31,7 @@ pub use coin_report as report;
 pub use coin_train as train;
 
 pub mod allocator;
+pub mod data_parallel;
 pub mod demo;
 pub mod device;
 pub mod experiment;

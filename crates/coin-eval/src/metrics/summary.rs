@@ -4,6 +4,7 @@
 
 mod comparison;
 mod experiment;
+mod file;
 mod measures;
 
 use std::path::Path;
@@ -163,11 +164,7 @@ impl Summary {
     /// # Errors
     /// [`EvalError::Io`] if it cannot be written.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), EvalError> {
-        let mut json = serde_json::to_string_pretty(self)
-            .map_err(|error| EvalError::Invalid(format!("cannot write the summary: {error}")))?;
-        json.push('\n');
-        coin_core::file::replace(path.as_ref(), |file| file.write_all(json.as_bytes()))
-            .map_err(EvalError::io(path.as_ref()))
+        file::write(self, path.as_ref())
     }
 
     /// The comparison of the run named `after` with the run named `before`.

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use coin::core::CoreError;
-use coin::device;
 use coin::hub::Files;
 use coin::learning_curves;
-use coin::loss::collective::{DeviceCollective, LocalCollective, NetworkCollective, NetworkOptions};
+use coin::loss::collective::{NetworkCollective, NetworkOptions};
 use coin::report::Report;
 use coin::train::{MemoryEstimate, Progress, RunConfig, RunOptions, TrainError, TrainOutcome, Trainer};
+use coin::{data_parallel, device};
 
 use super::model_arguments::{folder, warn};
 use crate::failure::{Failure, OrFail, bad_input};
@@ -104,23 +104,14 @@ impl Arguments {
                 held_out.push(metrics.clone());
             }
         };
-        let names = trainer.config().train.device.clone();
-        let outcome = match (self.ranks.zip(self.rank).zip(self.address), devices.len()) {
-            (Some(((ranks, rank), address)), _) => {
+        let outcome = match self.ranks.zip(self.rank).zip(self.address) {
+            Some(((ranks, rank), address)) => {
                 let session = trainer.session().input()?;
                 let meeting = NetworkOptions { session, ..NetworkOptions::new(address, rank, ranks) };
                 let collective = NetworkCollective::connect(&meeting).work()?;
                 trainer.run_as(&collective, options, show)
             }
-            (None, 1) => trainer.run(options, show),
-            (None, _) if device::have_collectives(&names) => {
-                let ranks = DeviceCollective::new(&devices);
-                trainer.run_parallel(devices.into_iter().zip(ranks).collect(), options, show)
-            }
-            (None, count) => {
-                let ranks = LocalCollective::new(count);
-                trainer.run_parallel(devices.into_iter().zip(ranks).collect(), options, show)
-            }
+            None => data_parallel::run(trainer, &devices, options, show),
         };
         let outcome = outcome.map_err(|error| match error {
             TrainError::Core(CoreError::Locked { .. } | CoreError::ForeignFolder { .. }) => {

@@ -12,16 +12,15 @@ use coin_core::output_folder::{self, OutputFolder};
 use coin_core::quote::cut;
 use coin_eval::folder::{self, Evaluated};
 use coin_eval::{Bootstrap, Evaluation, Ledger, LongPrompts, Summary, statistics};
-use coin_loss::collective::{DeviceCollective, LocalCollective};
 use coin_model::WeightFormat;
 use coin_train::config::ModelTable;
-use coin_train::{Progress, RunConfig, RunOptions, TrainError, TrainOutcome, Trainer};
+use coin_train::{Progress, RunConfig, RunOptions, TrainOutcome, Trainer};
 use serde::{Deserialize, Serialize};
 
 use super::arm::{Arm, Variant, run_of};
 use super::{EvaluationTable, Experiment, WorldTable, is_locked};
 use crate::stoppable::Stoppable;
-use crate::{device, model_folder};
+use crate::{data_parallel, device, model_folder};
 
 /// Folder of all units.
 const ARMS: &str = "arms";
@@ -254,7 +253,7 @@ impl UnitSettings {
             Progress::Resumed(step) => progress(UnitProgress::Training(*step, total)),
             Progress::Validation(_) | Progress::Checkpoint(_) => {}
         };
-        Ok(matches!(on_devices(trainer, devices, options, show)?, TrainOutcome::Finished(_)))
+        Ok(matches!(data_parallel::run(trainer, devices, options, show)?, TrainOutcome::Finished(_)))
     }
 
     /// Evaluates the model and writes the metrics. Returns false if it was stopped.
@@ -306,27 +305,6 @@ impl UnitSettings {
         let settings = serde_json::to_value(self)?.as_object().cloned().unwrap_or_default();
         Summary::new(settings, vec![run]).write(out.join(SUMMARY))?;
         Ok(true)
-    }
-}
-
-/// Trains on one device, or with one rank on each of several.
-fn on_devices(
-    trainer: Trainer,
-    devices: &[Device],
-    options: RunOptions,
-    show: impl FnMut(&Progress),
-) -> Result<TrainOutcome, TrainError> {
-    let names = trainer.config().train.device.clone();
-    match devices.len() {
-        1 => trainer.run(options, show),
-        _ if device::have_collectives(&names) => {
-            let ranks = DeviceCollective::new(devices);
-            trainer.run_parallel(devices.iter().cloned().zip(ranks).collect(), options, show)
-        }
-        count => {
-            let ranks = LocalCollective::new(count);
-            trainer.run_parallel(devices.iter().cloned().zip(ranks).collect(), options, show)
-        }
     }
 }
 

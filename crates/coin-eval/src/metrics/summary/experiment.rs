@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bootstrap, Interval, PValue};
+use super::{Bootstrap, Interval, PValue, file};
 use crate::EvalError;
 
 /// The value of [`ExperimentSummary::schema`].
@@ -116,10 +116,6 @@ impl ExperimentSummary {
     /// # Errors
     /// [`EvalError::Io`] if it cannot be written.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), EvalError> {
-        let mut json = serde_json::to_string_pretty(self)
-            .map_err(|error| EvalError::Invalid(format!("cannot write the summary: {error}")))?;
-        json.push('\n');
-        coin_core::file::replace(path.as_ref(), |file| file.write_all(json.as_bytes()))
-            .map_err(EvalError::io(path.as_ref()))
+        file::write(self, path.as_ref())
     }
 }
